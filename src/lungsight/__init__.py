@@ -1,0 +1,10 @@
+"""lungsight finds signs of COVID-19 in chest X-rays and shows how far its finding can be trusted.
+
+Research software: not a medical device, not for diagnosis.
+"""
+
+from importlib.metadata import version
+
+__version__ = version("lungsight")
+
+RESEARCH_ONLY = "Research software: not a medical device, not for diagnosis."

@@ -1,0 +1,64 @@
+"""What can be wrong with what a user gave us, said in one sentence: what, with which file, and the cure."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Fault(Exception):
+    """A mistake in the input. ``str()`` is the one sentence a user reads.
+
+    Every room raises a subclass; the command line prints the sentence and ends with ``exit_status``.
+    """
+
+    exit_status: ClassVar[int] = 3
+
+    def __init__(self, subject: object, fault: str, cure: str) -> None:
+        self.subject = printable(subject)
+        self.fault = fault
+        self.cure = cure
+        super().__init__(subject, fault, cure)
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.fault}; {self.cure}."
+
+
+class UnreadableImage(Fault):
+    """A file, or a member of an archive, from which no single radiograph can be read."""
+
+    exit_status = 1
+
+
+class InvalidManifest(Fault):
+    """A table of images that can't be used as it stands."""
+
+
+class InvalidRecipe(Fault):
+    """A training recipe that doesn't validate."""
+
+
+class InvalidPackage(Fault):
+    """A model package that is incomplete, altered, or of another schema."""
+
+
+class InvalidCollection(Fault):
+    """A folder that doesn't hold the collection it is said to hold."""
+
+
+class DownloadFailed(Fault):
+    """A download that ended without the file it promised."""
+
+
+class LeakingSplit(Fault):
+    """A split with the same image, patient or study on both of its sides."""
+
+    exit_status = 4
+
+
+class MissingExtra(Fault):
+    """A command that needs a part of lungsight that isn't installed."""
+
+
+def printable(subject: object) -> str:
+    """``subject`` as text that any terminal and any JSON file can hold (bytes that aren't UTF-8 become �)."""
+    return str(subject).encode("utf-8", "surrogateescape").decode("utf-8", "replace")

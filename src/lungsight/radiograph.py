@@ -1,0 +1,77 @@
+"""The radiograph: what lungsight knows of one image, whatever file it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungsight.faults import printable
+
+
+class View(StrEnum):
+    """How the patient stood to the X-ray beam. ``FRONTAL`` is PA or AP where the source doesn't say which."""
+
+    PA = "PA"
+    AP = "AP"
+    AP_SUPINE = "AP supine"
+    FRONTAL = "frontal"
+    LATERAL = "lateral"
+    OTHER = "other"
+
+    @property
+    def is_frontal(self) -> bool:
+        return self in (View.PA, View.AP, View.AP_SUPINE, View.FRONTAL)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Radiograph:
+    """One image, ready to be looked at.
+
+    Attributes:
+        pixels: float32, shape [height, width], 0…1, bright where the body is dense. Read-only.
+        file: where it came from; a member of a zip is ``archive.zip!/member.png``.
+        sha256: of the file's bytes, in hexadecimal.
+        modality: the DICOM Modality (``CR``, ``DX``, …), None where the file doesn't say.
+        body_part: the DICOM BodyPartExamined in capitals, None where the file doesn't say.
+        view: None where the file doesn't say.
+        laterality: ``L``, ``R``, ``U`` (unpaired) or ``B``, as the header has it.
+        age: in years.
+        sex: ``M``, ``F`` or ``O``.
+        patient: a key that tells patients apart, never a name.
+        pixel_spacing: of a row and of a column, in millimetres.
+        burned_in_annotation: what the header says of text in the pixels.
+        bit_depth: bits per sample that the file stores.
+        warnings: sentences about what had to be assumed or repaired.
+    """
+
+    pixels: NDArray[np.float32]
+    file: str
+    sha256: str
+    modality: str | None = None
+    body_part: str | None = None
+    view: View | None = None
+    laterality: str | None = None
+    age: float | None = None
+    sex: str | None = None
+    patient: str | None = None
+    pixel_spacing: tuple[float, float] | None = None
+    burned_in_annotation: bool | None = None
+    bit_depth: int = 8
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 2 or self.pixels.dtype != np.float32:
+            raise TypeError(f"pixels must be float32 [height, width], not {self.pixels.dtype} {self.pixels.shape}")
+        object.__setattr__(self, "file", printable(self.file))
+        self.pixels.flags.writeable = False
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
