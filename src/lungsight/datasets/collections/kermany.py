@@ -76,7 +76,7 @@ KERMANY = Collection(
         "no age is given for any one child, so the column age stays empty",
         "an equal person number is taken for the same child, in train and test and for bacteria and virus alike; "
         "nothing in the collection confirms it",
-        "Kaggle's `val` holds 16 images; the three folders are read together and the manifest has no split of its own",
+        "Kaggle's `val` holds 16 images; the three folders are read as one, and the manifest has no split yet",
     ),
     how_to_get="`lungsight data get kermany` fetches ChestXRay2017.zip from Mendeley Data",
     layout="chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/",

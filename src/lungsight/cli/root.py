@@ -1,0 +1,123 @@
+"""``lungsight`` itself: finds the command's module when it is called for, and says what went wrong in one sentence."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from lungsight import RESEARCH_ONLY, __version__
+from lungsight.faults import Fault, MissingExtra
+
+#: What `lungsight --help` shows. A command lives in the module of its name and is imported only when it is called,
+#: so that scanning never waits for pandas or torch.
+COMMANDS = {
+    "scan": "Look for signs of COVID-19 in X-rays.",
+    "data": "List, get, build and check collections of images.",
+    "phantom": "Draw simulated chest X-rays whose truth is known.",
+    "find-lr": "Search for a learning rate and draw the curve.",
+    "train": "Train a detector by a recipe.",
+    "evaluate": "Test a detector on images it never saw.",
+    "package": "Verify a model package.",
+}
+#: Which extra brings a module that the base installation lacks.
+_EXTRAS = {
+    **dict.fromkeys(("accelerate", "fastai", "fastcore", "onnx", "onnxscript", "timm"), "train"),
+    **dict.fromkeys(("tomli_w", "torch", "torchvision"), "train"),
+    **dict.fromkeys(("matplotlib", "sklearn"), "report"),
+}
+INTERRUPTED = 130
+
+
+class Root(TyperGroup):
+    """Commands stand in it by name and summary; the one that is called is imported."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, summary, rest = super().resolve_command(ctx, args)
+        return name, summary and _imported(str(name)), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Fault as fault:
+            _end(fault, fault.exit_status)
+        except KeyboardInterrupt:
+            _end("Stopped. What was already written is whole.", INTERRUPTED)
+        except ModuleNotFoundError as error:
+            fault = _missing_extra(error)
+            _end(fault, fault.exit_status)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of our output has gone: typer ends quietly
+                raise
+            _end(_of_the_system(error), Fault.exit_status)
+
+
+def _imported(name: str) -> Any:
+    """The command ``name`` from its module: ``app`` (a group of commands) or ``command`` (a function)."""
+    module = import_module(f"lungsight.cli.{name.replace('-', '_')}")
+    if hasattr(module, "app"):
+        group = typer.main.get_group(module.app)
+        group.name = name
+        return group
+    single = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    single.command(name)(module.command)
+    return typer.main.get_command(single)
+
+
+def _missing_extra(error: ModuleNotFoundError) -> MissingExtra:
+    module = (error.name or "").partition(".")[0]
+    if module not in _EXTRAS:
+        raise error
+    return MissingExtra(module, "is not installed", f"`pip install 'lungsight[{_EXTRAS[module]}]'` brings it")
+
+
+def _of_the_system(error: OSError) -> Fault:
+    """A full disk, a folder that may not be written: what the system says, with the file."""
+    if error.strerror is None:
+        raise error
+    return Fault(
+        error.filename or "the system", error.strerror[0].lower() + error.strerror[1:], "put that right first"
+    )
+
+
+def _end(sentence: object, exit_status: int) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    raise typer.Exit(exit_status)
+
+
+app = typer.Typer(cls=Root, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"lungsight {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    help=f"Finds signs of COVID-19 in chest X-rays, and shows how far its finding can be trusted.\n\n{RESEARCH_ONLY}",
+    epilog="Example: [bold]lungsight scan film.png --model detector.zip[/bold]",
+)
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None: ...
+
+
+def _summarise(name: str, summary: str) -> None:
+    @app.command(name, help=summary)
+    def summary_only() -> None: ...
+
+
+for _name, _summary in COMMANDS.items():
+    _summarise(_name, _summary)
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    app(prog_name="lungsight")
