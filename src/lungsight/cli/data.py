@@ -3,28 +3,201 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
+from lungsight.datasets import download, unpack
 from lungsight.datasets.collection import Build, BuildOptions, Collection
-from lungsight.datasets.manifest import COLUMNS, Manifest
+from lungsight.datasets.manifest import COLUMNS, LABELS, Manifest
 from lungsight.datasets.registry import COLLECTIONS, collection_named
-from lungsight.faults import InvalidCollection
+from lungsight.faults import InvalidCollection, InvalidManifest
 
-app = typer.Typer(no_args_is_help=True, help="List, get, build and check collections of images.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="List, get, build and check collections of images.",
+    epilog="Example: [bold]lungsight data build kermany=chest_xray ieee8023=covid --out all.csv[/bold]",
+)
+Name = Annotated[str, typer.Argument(help="A collection, as `lungsight data list` has it.", metavar="NAME")]
 
 
 @app.command("list")
 def list_collections() -> None:
     """List the collections that lungsight reads."""
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
     for heading in ("name", "what it is", "labels rest on", "to get it"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
     for collection in COLLECTIONS.values():
-        how = "lungsight data get" if collection.downloads else "by hand" if collection.home else "yours"
-        table.add_row(f"[bold]{collection.name}[/bold]", collection.title, collection.labels_rest_on, how)
-    Console().print(table)
+        how = "data get" if collection.downloads else "by hand" if collection.home else "yours"
+        table.add_row(collection.name, collection.title, collection.labels_rest_on, how)
+    console = Console()
+    console.print(table)
+    console.print("`lungsight data describe NAME` says more: the licence, known traps, how to get it.", markup=False)
+
+
+@app.command()
+def describe(name: Name) -> None:
+    """Tell where a collection comes from, what its labels rest on, and what has misled others."""
+    collection = collection_named(name)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for heading, text in _facts(collection):
+        table.add_row(heading, text)
+    console = Console()
+    console.print(table)
+    if name == "table":
+        console.print(_columns())
+
+
+def _facts(collection: Collection) -> Iterator[tuple[str, str]]:
+    yield collection.name, collection.title
+    if collection.home:
+        yield "home", collection.home
+    yield "licence", collection.licence
+    yield "labels rest on", collection.labels_rest_on
+    for trap in collection.traps:
+        yield "trap", trap
+    yield "layout", collection.layout.replace("[", r"\[")
+    yield "to get it", collection.how_to_get.replace("[", r"\[")
+    for remote in collection.downloads:
+        yield "file", f"{remote.url} (about {remote.gigabytes:g} GB)"
+
+
+def _columns() -> Table:
+    table = Table(box=None, pad_edge=False, title="\nThe columns of a table", title_justify="left")
+    for heading in ("column", "meaning", "values"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "column")
+    for column in COLUMNS.values():
+        kind = "a number" if column.numeric else ", ".join(column.allowed or ("any text",))
+        meaning = column.meaning.replace("[", r"\[")
+        table.add_row(column.name, f"required: {meaning}" if column.required else meaning, kind)
+    return table
+
+
+@app.command(epilog="Example: [bold]lungsight data get kermany --to collections/kermany[/bold]")
+def get(
+    name: Name,
+    to: Annotated[
+        Path | None, typer.Option(help="The folder for it; NAME in the current folder if not given.")
+    ] = None,
+) -> None:
+    """Download a collection and unpack it; run it again after a break and it goes on."""
+    collection = collection_named(name)
+    if not collection.downloads:
+        raise InvalidCollection(name, "can't be downloaded by a program", collection.how_to_get)
+    folder = to or Path(name)
+    for remote in collection.downloads:
+        unpacked = folder / Path(remote.name).stem
+        if unpacked.is_dir():
+            print(f"{unpacked} is already there.")
+            continue
+        with _bar(f"fetching {remote.name}") as progress:
+            archive = download.download(remote, folder, progress)
+        if remote.sha256 is None:
+            print(f"Its home publishes no checksum; that of what came is in {archive}.sha256.")
+        with _bar(f"unpacking {remote.name}") as progress:
+            unpack.unpack(archive, unpacked, progress)
+    print(f"Now: lungsight data build {name} {folder} --out {name}.csv")
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[download.Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@app.command(
+    epilog="Examples:\n\n[bold]lungsight data build kermany chest_xray --out kermany.csv[/bold]\n\n"
+    "[bold]lungsight data build ieee8023=covid kermany=chest_xray --out all.parquet[/bold]\n\n"
+    "[bold]lungsight data build class-folders mine --label COVID=covid19 --patient '^(P\\[0-9]+)_'[/bold]"
+)
+def build(
+    what: Annotated[
+        list[str],
+        typer.Argument(help="NAME FOLDER, or several of NAME=FOLDER.", metavar="NAME FOLDER | NAME=FOLDER…"),
+    ],
+    out: Annotated[Path, typer.Option(help="The manifest to write, .csv or .parquet.")] = Path("manifest.csv"),
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="class-folders: FOLDER=LABEL, as often as needed.", metavar="FOLDER=LABEL"),
+    ] = None,
+    patient: Annotated[
+        str | None,
+        typer.Option(help="class-folders: a regular expression; its first group in the file name is the patient."),
+    ] = None,
+) -> None:
+    """Make one manifest from one collection or several."""
+    if out.suffix not in (".csv", ".parquet"):
+        raise InvalidManifest(out, "a manifest is .csv or .parquet", "give --out such an ending")
+    options = BuildOptions(_labels(label or []), _pattern(patient))
+    builds = {f"{name}={folder}": collection_named(name).build(folder, options) for name, folder in _pairs(what)}
+    manifest = Manifest.joined([built.manifest for built in builds.values()], out.stem)
+    manifest.write(out)
+    console = Console()
+    console.print(_counts(manifest))
+    for built in builds.values():
+        _print_left_out(console, built)
+    own = sorted(set(manifest.table["label"]) - set(LABELS))
+    if own:
+        print(f"Labels of your own: {', '.join(own)}. --label FOLDER=LABEL gives them others ({', '.join(LABELS)}).")
+    print(f"{len(manifest):,} images of {manifest.patient_key.nunique():,} patients in {out}.")
+    print(f"Now: lungsight data check {out}")
+
+
+def _pairs(what: list[str]) -> list[tuple[str, Path]]:
+    if len(what) == 2 and what[0] in COLLECTIONS:
+        return [(what[0], Path(what[1]))]
+    pairs = [word.partition("=") for word in what]
+    for word, (_, _, folder) in zip(what, pairs, strict=True):
+        if not folder:
+            raise InvalidCollection(word, "names no folder", "give NAME FOLDER, or NAME=FOLDER as often as needed")
+    return [(name, Path(folder)) for name, _, folder in pairs]
+
+
+def _labels(words: list[str]) -> dict[str, str]:
+    labels = {}
+    for word in words:
+        folder, _, label = word.rpartition("=")
+        if not folder or not label:
+            raise InvalidCollection(
+                f"--label {word}", "is not FOLDER=LABEL", "write for example --label COVID=covid19"
+            )
+        labels[folder] = label
+    return labels
+
+
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if text is None else re.compile(text)
+    except re.error as error:
+        raise InvalidCollection(
+            f"--patient {text}", f"is not a regular expression ({error})", "write for example --patient '^(P[0-9]+)_'"
+        ) from error
+
+
+def _counts(manifest: Manifest) -> Table:
+    """Images and patients by source, label, modality and view."""
+    keys = ["source", "label", "modality", "view"]
+    table = Table(box=None, pad_edge=False)
+    for key in keys:
+        table.add_column(key)
+    for number in ("images", "patients"):
+        table.add_column(number, justify="right")
+    for values, group in manifest.table.groupby(keys):
+        table.add_row(*(str(value) for value in values), f"{len(group):,}", f"{group['patient'].nunique():,}")
+    return table
+
+
+def _print_left_out(console: Console, built: Build) -> None:
+    for reason, count in built.left_out.items():
+        console.print(f"{built.manifest.name}: {count:,} left out: {reason}", markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""``lungsight`` itself: finds the command's module when it is called for, and says what went wrong in one sentence."""
+"""``lungsight`` itself: imports the command that is called for, and says what went wrong in one sentence."""
 
 from __future__ import annotations
 
@@ -48,8 +48,7 @@ class Root(TyperGroup):
         except KeyboardInterrupt:
             _end("Stopped. What was already written is whole.", INTERRUPTED)
         except ModuleNotFoundError as error:
-            fault = _missing_extra(error)
-            _end(fault, fault.exit_status)
+            _end(_missing_extra(error), MissingExtra.exit_status)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has gone: typer ends quietly
                 raise

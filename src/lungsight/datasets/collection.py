@@ -12,11 +12,8 @@ import pandas as pd
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.faults import InvalidCollection
+from lungsight.reading.formats import has_image_ending
 
-#: Endings of the files that a reader of a folder takes for images; what they hold is only seen when they are read.
-IMAGE_ENDINGS = frozenset(
-    {".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".webp", ".bmp", ".dcm", ".dicom"},
-)
 _DEPTH_OF_SEARCH = 3
 
 
@@ -91,7 +88,7 @@ class Collection:
             raise InvalidCollection(
                 folder, "there is no such folder", f"`lungsight data describe {self.name}` says how to get it"
             )
-        return self.read(folder.absolute(), options or BuildOptions())
+        return self.read(folder.resolve(), options or BuildOptions())
 
 
 def root_holding(folder: Path, marker: str, collection: str) -> Path:
@@ -120,7 +117,7 @@ def images_under(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_ENDINGS:
+            if not name.startswith(".") and has_image_ending(name):
                 yield Path(parent, name)
 
 

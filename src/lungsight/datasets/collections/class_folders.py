@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from lungsight.datasets.collection import Build, BuildOptions, Collection, build_of, images_under
+from lungsight.faults import InvalidCollection
 
 _SPLITS = {
     "train": "train",
@@ -42,7 +43,19 @@ def _read(folder: Path, options: BuildOptions) -> Build:
                     "split": next((_SPLITS[name.lower()] for name in folders if name.lower() in _SPLITS), ""),
                 }
             )
+    _check_used(rows, options, folder)
     return build_of(rows, left_out, "class-folders", folder)
+
+
+def _check_used(rows: list[dict[str, object]], options: BuildOptions, folder: Path) -> None:
+    """A misspelt option would otherwise go unseen."""
+    for name in options.labels:
+        if not any(row["finding"] == name for row in rows):
+            raise InvalidCollection(folder, f"holds no image in a folder {name}", f"correct --label {name}=…")
+    if options.patient and not any(row["patient"] for row in rows):
+        raise InvalidCollection(
+            folder, f"no file's name matches the pattern {options.patient.pattern}", "correct --patient"
+        )
 
 
 def class_of(folders: tuple[str, ...], options: BuildOptions) -> str | None:

@@ -21,13 +21,7 @@ from lungsight.datasets.collection import (
 from lungsight.radiograph import View
 
 _COLUMNS = ("patientid", "sex", "age", "finding", "view", "modality", "filename", "url")
-_VIEWS = {
-    "PA": View.PA,
-    "AP": View.AP,
-    "AP Erect": View.AP,
-    "AP Supine": View.AP_SUPINE,
-    "L": View.LATERAL,
-}
+_VIEWS = {"PA": View.PA, "AP Supine": View.AP_SUPINE, "L": View.LATERAL, "": ""}
 
 
 def _read(folder: Path, options: BuildOptions) -> Build:
@@ -59,7 +53,7 @@ def _row(path: Path, entry: pd.Series) -> dict[str, object]:
         "site": urlsplit(entry["url"]).netloc.removeprefix("www."),
         "finding": entry["finding"],
         "reference_standard": "RT-PCR" if entry.get("RT_PCR_positive") == "Y" else "publication",
-        "view": _VIEWS.get(entry["view"], View.OTHER),
+        "view": _view(entry["view"]),
         "modality": entry["modality"],
         "age": years(entry["age"]),
         "sex": entry["sex"] if entry["sex"] in ("M", "F") else "",
@@ -74,6 +68,11 @@ def label_of(finding: str) -> str:
     if parts[0] == "Pneumonia":
         return "other_pneumonia"
     return {"Tuberculosis": "tuberculosis", "No Finding": "no_pneumonia"}.get(parts[0], "unlabelled")
+
+
+def _view(text: str) -> str:
+    """``AP Erect`` and the like are AP; planes of a CT are other."""
+    return _VIEWS.get(text, View.AP if text.startswith("AP") else View.OTHER)
 
 
 def _study(entry: pd.Series) -> str:

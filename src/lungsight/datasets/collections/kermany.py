@@ -30,7 +30,8 @@ def _read(folder: Path, options: BuildOptions) -> Build:
     root = root_holding(folder, "train/NORMAL", "kermany")
     rows: list[dict[str, object]] = []
     left_out: Counter[str] = Counter()
-    for path in images_under(root):
+    # Kaggle's archive holds all images a second time, in chest_xray/chest_xray.
+    for path in (path for side in ("train", "val", "test") for path in images_under(root / side)):
         label = _LABELS.get(path.parent.name)
         if label is None:
             left_out["in a folder other than NORMAL and PNEUMONIA"] += 1

@@ -48,6 +48,7 @@ def label_of(finding: str) -> str | None:
 
 
 def _row(path: Path, label: str, finding: str, entry: dict[str, str]) -> dict[str, object]:
+    view = entry.get("View Position", "")
     sex = entry.get("Patient Gender") or entry.get("Patient Sex", "")  # the column was renamed in 2020
     return {
         "path": str(path),
@@ -57,7 +58,7 @@ def _row(path: Path, label: str, finding: str, entry: dict[str, str]) -> dict[st
         "site": "NIH Clinical Center",
         "finding": finding,
         "reference_standard": "report, read by software",
-        "view": entry.get("View Position") or View.FRONTAL,
+        "view": view if view in (View.PA, View.AP) else View.FRONTAL,
         "modality": "X-ray",
         "age": years(entry.get("Patient Age", "").rstrip("Yy")),
         "sex": sex if sex in ("M", "F") else "",

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from lungsight.datasets.collection import Build, BuildOptions, Collection, RemoteFile, build_of, images_under
+from lungsight.datasets.collection import Build, BuildOptions, Collection, RemoteFile, build_of, images_under, years
 from lungsight.radiograph import View
 
 _NAME = re.compile(r"(?P<site>CHN|MCU)CXR_(?P<number>\d+)_(?P<class>[01])")
@@ -24,9 +24,9 @@ def _read(folder: Path, options: BuildOptions) -> Build:
     rows: list[dict[str, object]] = []
     left_out: Counter[str] = Counter()
     for path in images_under(folder):
-        match = _NAME.fullmatch(path.stem)
         if "mask" in path.parent.name.lower():
-            continue
+            continue  # masks/, and Montgomery's leftMask/ and rightMask/, whose files are named like the radiographs
+        match = _NAME.fullmatch(path.stem)
         if match is None:
             left_out["its name is neither CHNCXR_nnnn_n nor MCUCXR_nnnn_n"] += 1
             continue
@@ -55,7 +55,7 @@ def sex_and_age(reading: str) -> tuple[str, float | str]:
     sex = _SEX.search(reading)
     age = _AGE.search(reading)
     letter = (sex["letter"] or sex["word"])[0].upper() if sex else ""
-    return letter, int(age["number"]) / _UNITS_IN_A_YEAR[age["unit"].lower()] if age else ""
+    return letter, years(str(int(age["number"]) / _UNITS_IN_A_YEAR[age["unit"].lower()])) if age else ""
 
 
 SHENZHEN_MONTGOMERY = Collection(

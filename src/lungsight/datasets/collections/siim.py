@@ -70,7 +70,7 @@ def _findings(root: Path) -> dict[str, str]:
     if not (marked.sum(axis=1) == 1).all():
         raise InvalidCollection(path, "a study has none or several of the four appearances", "get the file again")
     studies = table["id"].str.removesuffix("_study")
-    return dict(zip(studies, marked.idxmax(axis=1), strict=True))
+    return {str(study): str(name) for study, name in zip(studies, marked.idxmax(axis=1), strict=True)}
 
 
 def _known(root: Path) -> dict[str, _Image]:
