@@ -1,0 +1,11 @@
+"""Files of any kind to radiographs: the only room that knows DICOM, image formats, folders and archives.
+
+>>> for found in walk_images(["study.zip", "wards/"]):     # doctest: +SKIP
+...     radiograph = read_radiograph(found)
+"""
+
+from lungsight.reading.decoding import read_radiograph
+from lungsight.reading.files import ImageFile
+from lungsight.reading.walk import walk_images
+
+__all__ = ["ImageFile", "read_radiograph", "walk_images"]

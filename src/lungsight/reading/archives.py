@@ -1,0 +1,74 @@
+"""Zip archives, read member by member without unpacking anything to disk."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from functools import lru_cache
+from lzma import LZMAError
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from lungsight.faults import UnreadableImage, printable
+from lungsight.reading.limits import check_bytes
+
+_ENCRYPTED = 0x1
+_DAMAGED = (BadZipFile, zlib.error, LZMAError, EOFError, OSError, ValueError, RuntimeError)
+
+
+def members(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and place of every file in the archive, sorted by name. Raises UnreadableImage."""
+    files = [(info.filename, place) for place, info in enumerate(_directory(path)) if not info.is_dir()]
+    for name, place in sorted(files):
+        yield f"{printable(path)}!/{printable(name)}", place
+
+
+def read_member(name: str, path: Path, place: int, size: int | None = None) -> bytes:
+    """The content of one member, or its first ``size`` bytes. Raises UnreadableImage."""
+    directory = _directory(path)
+    if place >= len(directory):
+        raise UnreadableImage(name, "the archive has changed since it was listed", "run the command again")
+    info = directory[place]
+    if info.flag_bits & _ENCRYPTED:
+        raise UnreadableImage(
+            name, "this member is encrypted", "unpack the archive with its password and give the files"
+        )
+    check_bytes(name, info.file_size)
+    try:
+        # zipfile never yields more than the declared size, which was checked: a lying header unpacks no bomb.
+        with _archive(path).open(info) as file:
+            return file.read(info.file_size if size is None else size)
+    except NotImplementedError as error:
+        raise UnreadableImage(
+            name, "it is compressed in an unusual way", "pack the archive again as plain zip"
+        ) from error
+    except _DAMAGED as error:
+        raise UnreadableImage(name, f"this member is damaged ({error})", "fetch or pack the archive again") from error
+
+
+def _directory(path: Path) -> list[ZipInfo]:
+    archive = _archive(path)
+    directory = archive.infolist()
+    if sum(info.compress_size for info in directory) > path.stat().st_size:
+        raise UnreadableImage(
+            path, "its members overlap, as in a zip bomb", "check where it comes from, or pack the files again"
+        )
+    return directory
+
+
+def _archive(path: Path) -> ZipFile:
+    try:
+        status = path.stat()
+        return _opened(path, status.st_mtime_ns, status.st_size, os.getpid())
+    except NotImplementedError as error:
+        raise UnreadableImage(path, "this kind of zip archive is not known", "pack it again as plain zip") from error
+    except _DAMAGED as error:
+        raise UnreadableImage(path, f"not a whole zip archive ({error})", "fetch or pack it again") from error
+
+
+@lru_cache(maxsize=4)
+def _opened(path: Path, _modified: int, _size: int, _process: int) -> ZipFile:
+    """Kept open, for a directory of thousands of members takes longer to parse than a member takes to read. One per
+    process: forked workers would move each other's place in a shared file."""
+    return ZipFile(path)

@@ -1,0 +1,63 @@
+"""Any file to a radiograph: by its content, to the reader of its format."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+
+from lungsight.faults import UnreadableImage
+from lungsight.radiograph import Radiograph
+from lungsight.reading.dicom import read_dicom
+from lungsight.reading.files import ImageFile
+from lungsight.reading.formats import HEAD_BYTES, Format, recognise
+from lungsight.reading.images import read_image
+
+
+def read_radiograph(source: Path | str | ImageFile) -> Radiograph:
+    """The radiograph in a file: PNG, JPEG, TIFF, WebP, BMP, GIF or DICOM, told by its content.
+
+    Pixels come out float32 [height, width] in 0…1, bright where the body is dense. What had to be assumed or
+    repaired stands in ``Radiograph.warnings``. Raises UnreadableImage, with one sentence, for everything else.
+    """
+    file = source if isinstance(source, ImageFile) else ImageFile.at(source)
+    data = file.read_bytes()
+    found = _format_of(file.name, data)
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        # Decoders warn of what is no business of the user's; what is, they are asked for.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if found is Format.DICOM:
+                return read_dicom(file.name, data, digest)
+            return read_image(file.name, data, digest, found)
+    except UnreadableImage:
+        raise
+    except MemoryError as error:
+        raise UnreadableImage(file.name, "there is not enough memory to decode it", "close other programs") from error
+    except Exception as error:  # decoders raise every kind of exception for damaged data
+        raise _damaged(file.name, found, error) from error
+
+
+def _format_of(name: str, data: bytes) -> Format:
+    if not data:
+        raise UnreadableImage(name, "the file is empty", "fetch or export it again")
+    found = recognise(data[:HEAD_BYTES])
+    if found is None:
+        raise UnreadableImage(
+            name, "this is not an image that lungsight reads", "give a PNG, JPEG, TIFF, WebP, BMP or DICOM file"
+        )
+    if found is Format.ZIP:
+        raise UnreadableImage(name, "this is a zip archive, not an image", "scan the archive, or unpack it first")
+    if found is Format.DICOM_DIRECTORY:
+        raise UnreadableImage(name, "this is a disc's table of contents, not an image", "give the folder it lies in")
+    return found
+
+
+def _damaged(name: str, found: Format, error: Exception) -> UnreadableImage:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if len(reason) > 160:
+        reason = reason[:159] + "…"
+    return UnreadableImage(
+        name, f"the {found} data is damaged or cut short ({reason.rstrip('.')})", "fetch or export it again"
+    )

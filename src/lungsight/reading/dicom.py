@@ -1,0 +1,83 @@
+"""DICOM files to radiographs, by pydicom and its decoders."""
+
+from __future__ import annotations
+
+import zlib
+from io import BytesIO
+
+from pydicom import Dataset, dcmread
+from pydicom.filereader import read_dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+)
+
+from lungsight.faults import UnreadableImage
+from lungsight.radiograph import Radiograph
+from lungsight.reading.dicom_header import Header, knowledge_of
+from lungsight.reading.dicom_pixels import grey_pixels
+from lungsight.reading.limits import MAX_BYTES, check_bytes, check_size
+
+_PREAMBLE = 132
+
+
+def read_dicom(name: str, data: bytes, sha256: str) -> Radiograph:
+    """Read ``data``, a DICOM file of one frame, with or without preamble. Raises UnreadableImage, and whatever
+    pydicom and its decoders raise for damaged data."""
+    _refuse_deflated_bomb(name, data)
+    dataset = dcmread(BytesIO(data), force=True)
+    _refuse_without_image(name, dataset)
+    _state_transfer_syntax(dataset)
+    header = Header(dataset)
+    pixels = grey_pixels(name, dataset, header)
+    known = knowledge_of(header)
+    return Radiograph(
+        pixels=pixels,
+        file=name,
+        sha256=sha256,
+        bit_depth=int(dataset.BitsStored) if "BitsStored" in dataset else int(dataset.BitsAllocated),
+        **known,
+        warnings=tuple(header.warnings),
+    )
+
+
+def _refuse_without_image(name: str, dataset: Dataset) -> None:
+    if dataset.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in dataset:
+        raise UnreadableImage(name, "this is a disc's table of contents, not an image", "give the folder it lies in")
+    if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        what = dataset.get("Modality") or dataset.get("SOPClassUID", "")
+        kind = f" ({getattr(what, 'name', what)})" if what else ""
+        raise UnreadableImage(name, f"this DICOM file{kind} holds no pixels", "give the image, not a report or plan")
+    if not ("Rows" in dataset and "Columns" in dataset):
+        raise UnreadableImage(name, "this DICOM file does not state its size in pixels", "export it again")
+    check_size(name, int(dataset.Rows), int(dataset.Columns))
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames > 1:
+        raise UnreadableImage(name, f"it holds {frames} frames", "export the one X-ray image as a file of its own")
+
+
+def _state_transfer_syntax(dataset: Dataset) -> None:
+    """Files without the meta header are uncompressed: pydicom found out how they are written."""
+    if dataset.file_meta.get("TransferSyntaxUID"):
+        return
+    implicit, little = dataset.original_encoding
+    if implicit:
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    else:
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def _refuse_deflated_bomb(name: str, data: bytes) -> None:
+    """Of all transfer syntaxes only the deflated one unpacks while the header is read, with no size stated."""
+    if DeflatedExplicitVRLittleEndian.encode() not in data[:4096]:
+        return
+    file = BytesIO(data)
+    file.seek(_PREAMBLE if data[_PREAMBLE - 4 : _PREAMBLE] == b"DICM" else 0)
+    read_dataset(
+        file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, _vr, _length: tag.group != 2
+    )
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), MAX_BYTES + 1)
+    check_bytes(name, len(inflated))

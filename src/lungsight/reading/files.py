@@ -1,0 +1,84 @@
+"""A file, or a member of an archive, that may hold an image: its name and a way to its bytes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from lungsight.faults import UnreadableImage, printable
+from lungsight.reading import archives
+from lungsight.reading.limits import check_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """Where one image lies. Cheap, hashable and picklable: nothing is read before :meth:`read_bytes`.
+
+    Attributes:
+        name: as users see it; a member of a zip is ``archive.zip!/member.png``.
+        path: the file, or the archive it is a member of.
+        member: the member's place in the archive's directory, None for a plain file.
+    """
+
+    name: str
+    path: Path
+    member: int | None = None
+
+    @classmethod
+    def at(cls, path: Path | str) -> ImageFile:
+        return cls(printable(path), Path(path))
+
+    def read_bytes(self) -> bytes:
+        """The whole content. Raises UnreadableImage."""
+        if self.member is not None:
+            return archives.read_member(self.name, self.path, self.member)
+        check_bytes(self.name, status_of(self.path).st_size)
+        return self._read(-1)
+
+    def read_head(self, size: int) -> bytes:
+        """The first ``size`` bytes. Raises UnreadableImage."""
+        if self.member is not None:
+            return archives.read_member(self.name, self.path, self.member, size)
+        return self._read(size)
+
+    def _read(self, size: int) -> bytes:
+        refuse_special(self.path)
+        try:
+            with self.path.open("rb") as file:
+                return file.read(size)
+        except OSError as error:
+            raise unreachable(self.path, error) from error
+
+
+def refuse_special(path: Path) -> None:
+    """Anything but a regular file may block for ever when it is opened. Raises UnreadableImage."""
+    mode = status_of(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise UnreadableImage(path, "this is a folder, not a file", "give the image files in it")
+    if not stat.S_ISREG(mode):
+        raise UnreadableImage(path, "this is a pipe, socket or device, not a file", "save the image to a file first")
+
+
+def status_of(path: Path) -> os.stat_result:
+    """``path.stat()``, following links. Raises UnreadableImage."""
+    try:
+        return path.stat()
+    except (OSError, ValueError) as error:
+        raise unreachable(path, error) from error
+
+
+def unreachable(path: Path, error: OSError | ValueError) -> UnreadableImage:
+    """Why the system would not let us at ``path``, as a fault."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        if path.is_symlink():
+            return UnreadableImage(path, "this link leads to nothing", "mend or remove the link")
+        return UnreadableImage(path, "there is no such file", "check the path")
+    if isinstance(error, PermissionError):
+        return UnreadableImage(path, "there is no permission to read it", "change its permissions or its owner")
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return UnreadableImage(path, "this link leads back to itself", "mend or remove the link")
+    reason = getattr(error, "strerror", None) or str(error)
+    return UnreadableImage(path, f"the system can't open it ({reason})", "check the path and the disk it lies on")

@@ -1,0 +1,94 @@
+"""Which format a file has, told by its first bytes: endings are often missing, and sometimes lie."""
+
+from __future__ import annotations
+
+import struct
+from enum import StrEnum
+from pathlib import PurePath
+
+HEAD_BYTES = 1024
+"""How much of a file :func:`recognise` wants to see."""
+
+_DICOM_DIRECTORY = b"1.2.840.10008.1.3.10"
+_DIB_HEADERS = (12, 40, 52, 56, 64, 108, 124)
+_VR = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT OB OF OW PN SH SL SQ SS ST TM UI UL UN US UT".split())
+
+
+class Format(StrEnum):
+    """What a file can be. The values are Pillow's names where Pillow reads the format."""
+
+    PNG = "PNG"
+    JPEG = "JPEG"
+    TIFF = "TIFF"
+    WEBP = "WEBP"
+    BMP = "BMP"
+    GIF = "GIF"
+    DICOM = "DICOM"
+    DICOM_DIRECTORY = "DICOMDIR"
+    ZIP = "ZIP"
+
+    @property
+    def is_image(self) -> bool:
+        return self not in (Format.DICOM_DIRECTORY, Format.ZIP)
+
+
+_PICTURE_ENDINGS = (
+    ".png",
+    ".apng",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".tif",
+    ".tiff",
+    ".webp",
+    ".bmp",
+    ".dib",
+    ".gif",
+)
+_DICOM_ENDINGS = (".dcm", ".dicom", ".dic", ".ima")
+
+
+def has_image_ending(name: str) -> bool:
+    return PurePath(name).suffix.lower() in (*_PICTURE_ENDINGS, *_DICOM_ENDINGS)
+
+
+def recognise(head: bytes) -> Format | None:
+    """The format of a file that begins with ``head`` (:data:`HEAD_BYTES` of it), None where it is none of ours."""
+    if head[128:132] == b"DICM":
+        return Format.DICOM_DIRECTORY if _DICOM_DIRECTORY in head else Format.DICOM
+    for signature, found in _SIGNATURES:
+        if head.startswith(signature):
+            return found
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return Format.WEBP
+    if head[:2] == b"BM" and len(head) >= 18 and struct.unpack_from("<I", head, 14)[0] in _DIB_HEADERS:
+        return Format.BMP
+    if _begins_like_a_data_set(head):
+        return Format.DICOM
+    return None
+
+
+_SIGNATURES = (
+    (b"\x89PNG\r\n\x1a\n", Format.PNG),
+    (b"\xff\xd8\xff", Format.JPEG),
+    (b"II*\0", Format.TIFF),
+    (b"MM\0*", Format.TIFF),
+    (b"II+\0", Format.TIFF),
+    (b"MM\0+", Format.TIFF),
+    (b"GIF87a", Format.GIF),
+    (b"GIF89a", Format.GIF),
+    (b"PK\x03\x04", Format.ZIP),
+    (b"PK\x05\x06", Format.ZIP),
+)
+
+
+def _begins_like_a_data_set(head: bytes) -> bool:
+    """DICOM without the preamble begins with an element of group 0002 or 0008, in either byte order."""
+    if len(head) < 8:
+        return False
+    for order in "<>":
+        group, element, length = struct.unpack_from(f"{order}HHI", head)
+        if group in (0x0002, 0x0008) and element <= 0x1200 and (head[4:6] in _VR or length <= HEAD_BYTES):
+            return True
+    return False

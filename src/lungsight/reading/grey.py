@@ -1,0 +1,71 @@
+"""Colour, palettes and transparency to grey."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops
+
+_COLOURED_SPREAD = 24
+"""Of 255, between a pixel's channels: above what JPEG's chroma does to grey."""
+_COLOURED_SHARE = 0.001
+_GREY_MODES = ("1", "L")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grey:
+    """float32 [height, width] in 0…1, the bits per sample that were stored, and what had to be assumed."""
+
+    pixels: NDArray[np.float32]
+    bit_depth: int
+    warnings: tuple[str, ...] = ()
+
+
+def grey_of(image: Image.Image) -> Grey:
+    """An image of at most 8 bits a channel as luminance (ITU-R BT.601), with what is transparent on black."""
+    warnings = []
+    if image.mode == "1":
+        return Grey(np.asarray(image, dtype=np.float32), 1)
+    if image.has_transparency_data:
+        image, changed = _on_black(image.convert("RGBA"))
+        if changed:
+            warnings.append("Parts of the image are transparent: they are taken as black.")
+    if image.mode not in _GREY_MODES:
+        image = image.convert("RGB")
+        if _is_coloured(image):
+            warnings.append("The image holds colour: only its brightness is used.")
+        image = image.convert("L")
+    pixels = np.divide(np.asarray(image), np.float32(255), dtype=np.float32)
+    return Grey(pixels, 8, tuple(warnings))
+
+
+def stretched(values: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """``values`` with the smallest and largest of the ``counted`` ones at 0 and 1, float32; the others are 0."""
+    if not counted.any():
+        return np.zeros(values.shape, dtype=np.float32)
+    low, high = (float(f(values, where=counted, initial=i)) for f, i in ((np.min, np.inf), (np.max, -np.inf)))
+    span = high - low
+    if not span > 0:
+        return np.zeros(values.shape, dtype=np.float32)
+    if not np.isfinite(span):  # values at the very ends of the floating-point range
+        return stretched(values / 4, counted)
+    scaled = np.where(counted, values, low)
+    scaled -= low
+    scaled /= span
+    return scaled.astype(np.float32)
+
+
+def _on_black(image: Image.Image) -> tuple[Image.Image, bool]:
+    changed = image.getchannel("A").getextrema()[0] != 255
+    black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+    return Image.alpha_composite(black, image).convert("RGB"), changed
+
+
+def _is_coloured(image: Image.Image) -> bool:
+    red, green, blue = image.split()
+    brightest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    darkest = ImageChops.darker(ImageChops.darker(red, green), blue)
+    spread = ImageChops.subtract(brightest, darkest).histogram()
+    return sum(spread[_COLOURED_SPREAD:]) > _COLOURED_SHARE * image.width * image.height

@@ -1,0 +1,37 @@
+"""What is too large or too small to be a radiograph, checked before anything is decoded."""
+
+from __future__ import annotations
+
+from lungsight.faults import UnreadableImage
+
+MAX_BYTES = 512 * 2**20
+"""Of a file, or of an archive member once unpacked."""
+MAX_PIXELS = 100_000_000
+"""The largest detectors and film digitisers make about 30 million."""
+MIN_SIDE = 32
+
+
+def check_size(name: str, height: int, width: int) -> None:
+    """Refuse an image that no radiograph could be. Raises UnreadableImage."""
+    if height * width > MAX_PIXELS:
+        raise UnreadableImage(
+            name,
+            f"{width} × {height} pixels are more than any radiograph has (limit {MAX_PIXELS // 10**6} million)",
+            "check where the file comes from, or export it smaller",
+        )
+    if min(height, width) < MIN_SIDE:
+        raise UnreadableImage(
+            name,
+            f"{width} × {height} pixels are too few for a radiograph (at least {MIN_SIDE} a side)",
+            "give the full image, not a thumbnail",
+        )
+
+
+def check_bytes(name: str, size: int) -> None:
+    """Refuse a file that would not fit into memory comfortably. Raises UnreadableImage."""
+    if size > MAX_BYTES:
+        raise UnreadableImage(
+            name,
+            f"{size / 2**20:.0f} MiB are more than any radiograph needs (limit {MAX_BYTES // 2**20} MiB)",
+            "check where the file comes from",
+        )

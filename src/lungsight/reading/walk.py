@@ -1,0 +1,137 @@
+"""Finding the images that a user means: files by name, folders with all that lies below, zip archives."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from lungsight.faults import UnreadableImage
+from lungsight.reading import archives
+from lungsight.reading.files import ImageFile, status_of, unreachable
+from lungsight.reading.formats import HEAD_BYTES, Format, has_image_ending, recognise
+
+Found = ImageFile | UnreadableImage
+_Identity = tuple[int, int]
+
+
+def walk_images(paths: Iterable[Path | str]) -> Iterator[Found]:
+    """Every image that ``paths`` name, lazily, in a stable order; what can't be read comes as a fault in its place.
+
+    A file given by name is always yielded. In folders (followed through links) and zip archives, a file counts when
+    its content or its ending says image; all else (tables, text, ``DICOMDIR``, system files) is passed over. A file
+    reached in several ways is yielded once.
+    """
+    walk = _Walk()
+    for path in paths:
+        yield from walk.start(Path(path))
+
+
+@dataclass
+class _Walk:
+    """What has been visited: files by their real path, folders by device and inode."""
+
+    files: set[str] = field(default_factory=set)
+    folders: set[_Identity] = field(default_factory=set)
+
+    def start(self, path: Path) -> Iterator[Found]:
+        try:
+            mode = status_of(path).st_mode
+        except UnreadableImage as fault:
+            yield fault
+            return
+        if stat.S_ISDIR(mode):
+            yield from _or_nothing_found(path, self.folder(path))
+        elif stat.S_ISREG(mode) and _is_archive(path):
+            yield from _or_nothing_found(path, self.archive(path))
+        elif self._is_new(path):
+            yield ImageFile.at(path)
+
+    def folder(self, root: Path) -> Iterator[Found]:
+        """Depth first, by an explicit stack: a tree may be deeper than Python's own."""
+        stack: list[tuple[Path, tuple[_Identity, ...]]] = [(root, ())]
+        while stack:
+            path, parents = stack.pop()
+            try:
+                status = status_of(path)
+                if not stat.S_ISDIR(status.st_mode):
+                    yield from self.file(path, status.st_mode)
+                    continue
+                identity = (status.st_dev, status.st_ino)
+                if identity in parents:
+                    raise UnreadableImage(path, "this link leads back to a folder around it", "remove the link")
+                if identity in self.folders:
+                    continue
+                self.folders.add(identity)
+                stack.extend((child, (*parents, identity)) for child in reversed(_children(path)))
+            except UnreadableImage as fault:
+                if path.exists() or has_image_ending(path.name):  # else a broken link to who knows what
+                    yield fault
+
+    def file(self, path: Path, mode: int) -> Iterator[Found]:
+        """A file met in a folder."""
+        if not stat.S_ISREG(mode) or _is_left_by_a_system(path) or not self._is_new(path):
+            return
+        if path.suffix.lower() == ".zip":
+            yield from self.archive(path)
+        else:
+            yield from _if_image(ImageFile.at(path))
+
+    def archive(self, path: Path) -> Iterator[Found]:
+        self._is_new(path)
+        try:
+            for name, place in archives.members(path):
+                if not _is_left_by_a_system(PurePath(name)):
+                    yield from _if_image(ImageFile(name, path, place))
+        except UnreadableImage as fault:
+            yield fault
+
+    def _is_new(self, path: Path) -> bool:
+        real = os.path.realpath(path)
+        if real in self.files:
+            return False
+        self.files.add(real)
+        return True
+
+
+def _if_image(file: ImageFile) -> Iterator[Found]:
+    try:
+        found = recognise(file.read_head(HEAD_BYTES))
+    except UnreadableImage as fault:
+        yield fault
+        return
+    if found is Format.ZIP and file.member is not None and file.name.lower().endswith(".zip"):
+        yield UnreadableImage(file.name, "an archive inside an archive is not read", "unpack the outer one first")
+    elif (found is not None and found.is_image) or has_image_ending(file.name):
+        yield file
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        return recognise(ImageFile.at(path).read_head(HEAD_BYTES)) is Format.ZIP
+    except UnreadableImage:
+        return False  # the reader will say why
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(entry) for entry in sorted(entries, key=lambda entry: entry.name)]
+    except OSError as error:
+        raise unreachable(folder, error) from error
+
+
+def _is_left_by_a_system(path: PurePath) -> bool:
+    """macOS leaves ``._name.png`` beside ``name.png``, and a whole ``__MACOSX`` in its zips: no images."""
+    return path.name.startswith("._") or "__MACOSX" in path.parts
+
+
+def _or_nothing_found(path: Path, walk: Iterator[Found]) -> Iterator[Found]:
+    empty = True
+    for found in walk:
+        empty = False
+        yield found
+    if empty:
+        yield UnreadableImage(path, "there is no image in it", "give a folder or zip that holds X-ray images")
