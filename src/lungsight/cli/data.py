@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
@@ -17,7 +18,7 @@ from lungsight.datasets import download, unpack
 from lungsight.datasets.collection import Build, BuildOptions, Collection
 from lungsight.datasets.manifest import COLUMNS, LABELS, Manifest
 from lungsight.datasets.registry import COLLECTIONS, collection_named
-from lungsight.faults import InvalidCollection, InvalidManifest
+from lungsight.faults import InvalidCollection
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,6 +54,8 @@ def describe(name: Name) -> None:
         table.add_row(heading, text)
     console = Console()
     console.print(table)
+    for remote in collection.downloads:  # unfolded, so that the address can be copied
+        print(f"\n{remote.url}\n  is about {remote.gigabytes:g} GB and becomes {remote.name}")
     if name == "table":
         console.print(_columns())
 
@@ -65,10 +68,8 @@ def _facts(collection: Collection) -> Iterator[tuple[str, str]]:
     yield "labels rest on", collection.labels_rest_on
     for trap in collection.traps:
         yield "trap", trap
-    yield "layout", collection.layout.replace("[", r"\[")
-    yield "to get it", collection.how_to_get.replace("[", r"\[")
-    for remote in collection.downloads:
-        yield "file", f"{remote.url} (about {remote.gigabytes:g} GB)"
+    yield "layout", escape(collection.layout)
+    yield "to get it", escape(collection.how_to_get)
 
 
 def _columns() -> Table:
@@ -77,7 +78,7 @@ def _columns() -> Table:
         table.add_column(heading, overflow="fold", no_wrap=heading == "column")
     for column in COLUMNS.values():
         kind = "a number" if column.numeric else ", ".join(column.allowed or ("any text",))
-        meaning = column.meaning.replace("[", r"\[")
+        meaning = escape(column.meaning)
         table.add_row(column.name, f"required: {meaning}" if column.required else meaning, kind)
     return table
 
@@ -138,14 +139,18 @@ def build(
 ) -> None:
     """Make one manifest from one collection or several."""
     if out.suffix not in (".csv", ".parquet"):
-        raise InvalidManifest(out, "a manifest is .csv or .parquet", "give --out such an ending")
+        raise typer.BadParameter(f"--out {out}: a manifest ends in .csv or .parquet.")
     options = BuildOptions(_labels(label or []), _pattern(patient))
-    builds = {f"{name}={folder}": collection_named(name).build(folder, options) for name, folder in _pairs(what)}
-    manifest = Manifest.joined([built.manifest for built in builds.values()], out.stem)
+    pairs = [(collection_named(name), folder) for name, folder in _pairs(what)]
+    if options != BuildOptions() and not any(collection.name == "class-folders" for collection, _ in pairs):
+        raise typer.BadParameter("--label and --patient are for class-folders; the other collections know their own.")
+    with Console(stderr=True).status("reading …"):
+        builds = [collection.build(folder, options) for collection, folder in pairs]
+    manifest = Manifest.joined([built.manifest for built in builds], out.stem)
     manifest.write(out)
     console = Console()
     console.print(_counts(manifest))
-    for built in builds.values():
+    for built in builds:
         _print_left_out(console, built)
     own = sorted(set(manifest.table["label"]) - set(LABELS))
     if own:
@@ -160,7 +165,9 @@ def _pairs(what: list[str]) -> list[tuple[str, Path]]:
     pairs = [word.partition("=") for word in what]
     for word, (_, _, folder) in zip(what, pairs, strict=True):
         if not folder:
-            raise InvalidCollection(word, "names no folder", "give NAME FOLDER, or NAME=FOLDER as often as needed")
+            raise typer.BadParameter(
+                f"'{word}' names no folder: give NAME FOLDER, or NAME=FOLDER as often as needed."
+            )
     return [(name, Path(folder)) for name, _, folder in pairs]
 
 
@@ -169,9 +176,7 @@ def _labels(words: list[str]) -> dict[str, str]:
     for word in words:
         folder, _, label = word.rpartition("=")
         if not folder or not label:
-            raise InvalidCollection(
-                f"--label {word}", "is not FOLDER=LABEL", "write for example --label COVID=covid19"
-            )
+            raise typer.BadParameter(f"'{word}' isn't FOLDER=LABEL, for example --label COVID=covid19.")
         labels[folder] = label
     return labels
 
@@ -180,9 +185,7 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
     try:
         return None if text is None else re.compile(text)
     except re.error as error:
-        raise InvalidCollection(
-            f"--patient {text}", f"is not a regular expression ({error})", "write for example --patient '^(P[0-9]+)_'"
-        ) from error
+        raise typer.BadParameter(f"'{text}' isn't a regular expression ({error}).") from error
 
 
 def _counts(manifest: Manifest) -> Table:
@@ -194,7 +197,7 @@ def _counts(manifest: Manifest) -> Table:
     for number in ("images", "patients"):
         table.add_column(number, justify="right")
     for values, group in manifest.table.groupby(keys):
-        table.add_row(*(str(value) for value in values), f"{len(group):,}", f"{group['patient'].nunique():,}")
+        table.add_row(*(escape(str(value)) for value in values), f"{len(group):,}", f"{group['patient'].nunique():,}")
     return table
 
 
