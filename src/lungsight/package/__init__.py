@@ -1,0 +1,35 @@
+"""The model package on disk: write it, read it, verify it.
+
+A package is a folder, or a zip of that folder, and holds nothing executable::
+
+    network.onnx            the network that scanning runs
+    weights.safetensors     its weights, for further training
+    package.json            what it is (PackageDescription), with the sha256 of every other file
+    MODEL_CARD.md           the same for a careful reader
+    reference.safetensors   inputs with the outputs they must give, for the self-check
+    trained_on.csv          which images and patients the model was trained and tuned on
+"""
+
+from lungsight.package.description import (
+    Calibration,
+    Decision,
+    PackageDescription,
+    TrainingSource,
+)
+from lungsight.package.network import Network
+from lungsight.package.preprocessing import Preprocessing
+from lungsight.package.reading import ModelPackage
+from lungsight.package.trained_on import TrainedImage
+from lungsight.package.writing import write_package
+
+__all__ = [
+    "Calibration",
+    "Decision",
+    "ModelPackage",
+    "Network",
+    "PackageDescription",
+    "Preprocessing",
+    "TrainedImage",
+    "TrainingSource",
+    "write_package",
+]

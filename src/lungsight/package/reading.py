@@ -1,0 +1,115 @@
+"""Open a package and hand out what it holds, each file checked against its sha256 first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from lungsight.faults import InvalidPackage
+from lungsight.package import trained_on
+from lungsight.package.description import SCHEMA_VERSION, PackageDescription
+from lungsight.package.network import Network, UnusableNetwork
+from lungsight.package.storage import DESCRIPTION, MODEL_CARD, NETWORK, PARTS, TRAINED_ON, Storage, storage_at
+from lungsight.package.trained_on import TrainedImage
+from lungsight.package.verification import verify_contents
+
+_MAKE_AGAIN = "export the model again with `lungsight train`"
+_COPY_AGAIN = "copy the package again from where it was made"
+
+
+class ModelPackage:
+    """A model package that has been opened: its description is valid and every file is there.
+
+    Attributes:
+        path: the folder or zip.
+        description: the content of ``package.json``.
+        id: the model's name and the first twelve digits of the sha256 of ``package.json``, which in turn holds the
+            sha256 of every other file: two packages with the same id are the same package.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.path = storage.path
+        if DESCRIPTION not in storage.names():
+            raise InvalidPackage(self.path, f"holds no {DESCRIPTION}", "give the path of a model package")
+        content = storage.read(DESCRIPTION)
+        self.description = _description(self.path, content)
+        self.id = f"{self.description.name} {hashlib.sha256(content).hexdigest()[:12]}"
+        self._check_names()
+
+    @classmethod
+    def open(cls, path: Path | str) -> ModelPackage:
+        """Open the folder or zip at ``path``. Raises InvalidPackage."""
+        return cls(storage_at(Path(path)))
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one of the package's files. Raises InvalidPackage where they were altered."""
+        content = self._storage.read(name)
+        if hashlib.sha256(content).hexdigest() != self.description.files[name]:
+            raise InvalidPackage(self.path, f"{name} was altered since the package was made", _COPY_AGAIN)
+        return content
+
+    def network(self, threads: int = 0) -> Network:
+        """The network, ready to run on ``threads`` cores (0: all). Raises InvalidPackage."""
+        try:
+            return Network(self.read(NETWORK), threads)
+        except UnusableNetwork as error:
+            raise InvalidPackage(self.path, f"{NETWORK} can't be used: {error}", _MAKE_AGAIN) from error
+
+    @property
+    def model_card(self) -> str:
+        return self.read(MODEL_CARD).decode("utf-8", "replace")
+
+    @cached_property
+    def trained_on(self) -> tuple[TrainedImage, ...]:
+        """The images the model was trained and tuned on. Raises InvalidPackage."""
+        try:
+            return trained_on.from_csv(self.read(TRAINED_ON))
+        except ValueError as error:
+            raise InvalidPackage(self.path, f"{TRAINED_ON} isn't readable ({error})", _MAKE_AGAIN) from error
+
+    def verify(self) -> None:
+        """Check every file's sha256, and that the network still gives its reference outputs.
+
+        Raises:
+            InvalidPackage: one sentence with the first thing that is wrong.
+        """
+        verify_contents(self.path, self.description, {name: self.read(name) for name in PARTS}, self.network(1))
+        _ = self.trained_on
+
+    def _check_names(self) -> None:
+        found = self._storage.names() - {DESCRIPTION}
+        missing = sorted((set(PARTS) | set(self.description.files)) - found)
+        if missing:
+            raise InvalidPackage(self.path, f"lacks {', '.join(missing)}", _COPY_AGAIN)
+        extra = sorted(found - set(self.description.files))
+        if extra:
+            raise InvalidPackage(
+                self.path, f"also holds {', '.join(extra)}, which {DESCRIPTION} doesn't name", "take it out"
+            )
+        if foreign := sorted(set(self.description.files) - set(PARTS)):
+            raise InvalidPackage(self.path, f"names {', '.join(foreign)}, no part of a package", _MAKE_AGAIN)
+        if unsigned := sorted(set(PARTS) - set(self.description.files)):
+            raise InvalidPackage(self.path, f"gives no sha256 for {', '.join(unsigned)}", _MAKE_AGAIN)
+
+
+def _description(path: Path, content: bytes) -> PackageDescription:
+    try:
+        stated = json.loads(content)
+    except ValueError as error:
+        raise InvalidPackage(path, f"{DESCRIPTION} isn't JSON", _COPY_AGAIN) from error
+    version = stated.get("schema_version") if isinstance(stated, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise InvalidPackage(
+            path, f"its schema is {version} and this lungsight reads {SCHEMA_VERSION}", "install a newer lungsight"
+        )
+    try:
+        return PackageDescription.model_validate(stated)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise InvalidPackage(path, f"{DESCRIPTION}, {where}: {first['msg']}", _MAKE_AGAIN) from error

@@ -1,0 +1,102 @@
+"""The package's self-check: does the network here still say what it said where it was made?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_safetensors
+
+from lungsight.faults import InvalidPackage
+from lungsight.package.description import PackageDescription
+from lungsight.package.network import Floats, Network, Outputs, bias_of
+from lungsight.package.storage import NETWORK, REFERENCE, WEIGHTS
+
+#: How far an output may lie from its reference: absolute for values up to 1, relative above.
+TOLERANCE = 1e-4
+
+#: Temperatures outside come from a fit that failed: probabilities would all be 0 and 1, or all equal.
+SANE_TEMPERATURES = (0.05, 20.0)
+
+_MAKE_AGAIN = "export the model again with `lungsight train`"
+
+
+def verify_contents(
+    path: Path, description: PackageDescription, parts: Mapping[str, bytes], network: Network
+) -> None:
+    """Raise InvalidPackage for the first thing that doesn't fit together."""
+    _check_temperature(path, description.calibration.temperature)
+    _safetensors(path, WEIGHTS, parts[WEIGHTS])
+    reference = _safetensors(path, REFERENCE, parts[REFERENCE])
+    if missing := {"inputs", "logits", "maps"} - reference.keys():
+        raise InvalidPackage(path, f"{REFERENCE} lacks {', '.join(sorted(missing))}", _MAKE_AGAIN)
+    _check_reference(path, description, reference, network)
+
+
+def as_network_input(reference_inputs: np.ndarray) -> Floats:
+    """uint8 [N, 1, side, side] as the network takes it, 0…1."""
+    return np.asarray(reference_inputs, dtype=np.float32) / np.float32(255)
+
+
+def run_checked(description: PackageDescription, network: Network, reference_inputs: np.ndarray) -> Outputs:
+    """The network's outputs for the reference inputs.
+
+    Raises:
+        ValueError: the inputs have another shape than the description says, the outputs aren't one finite number a
+            class, or the logits aren't the mean of the maps plus one bias a class.
+    """
+    side = description.preprocessing.image_size
+    shape = reference_inputs.shape
+    if reference_inputs.dtype != np.uint8 or len(shape) != 4 or shape[0] < 1 or shape[1:] != (1, side, side):
+        raise ValueError(
+            f"reference inputs must be uint8 [N, 1, {side}, {side}], not {reference_inputs.dtype} {shape}"
+        )
+    try:
+        outputs = network.run(as_network_input(reference_inputs))
+    except Exception as error:  # onnxruntime has a dozen kinds, with no base of their own
+        raise ValueError(f"the network fails on {side} x {side} pixels") from error
+    classes = len(description.classes)
+    if outputs.logits.shape != (shape[0], classes) or outputs.maps.shape[:2] != (shape[0], classes):
+        raise ValueError(f"the network has {outputs.logits.shape[1:]} outputs for {classes} classes")
+    if not (np.isfinite(outputs.logits).all() and np.isfinite(outputs.maps).all()):
+        raise ValueError("the network gives values that aren't numbers")
+    bias = bias_of(outputs)
+    if not _close(bias, bias[:1], scale=outputs.maps):
+        raise ValueError("the logits aren't the mean of their maps plus a bias")
+    return outputs
+
+
+def _check_reference(
+    path: Path, description: PackageDescription, reference: Mapping[str, np.ndarray], network: Network
+) -> None:
+    try:
+        outputs = run_checked(description, network, reference["inputs"])
+    except ValueError as error:
+        raise InvalidPackage(path, f"{NETWORK} fails its self-check: {error}", _MAKE_AGAIN) from error
+    for name, value in outputs._asdict().items():
+        if value.shape != reference[name].shape or not _close(value, reference[name]):
+            raise InvalidPackage(path, f"{NETWORK} no longer gives its reference {name}", _MAKE_AGAIN)
+
+
+def _check_temperature(path: Path, temperature: float) -> None:
+    low, high = SANE_TEMPERATURES
+    if not low <= temperature <= high:
+        raise InvalidPackage(
+            path,
+            f"its calibration temperature {temperature:g} lies outside {low:g}…{high:g}",
+            "fit it again on more validation images",
+        )
+
+
+def _safetensors(path: Path, name: str, content: bytes) -> dict[str, np.ndarray]:
+    try:
+        return load_safetensors(content)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise InvalidPackage(path, f"{name} isn't a readable safetensors file", _MAKE_AGAIN) from error
+
+
+def _close(value: np.ndarray, reference: np.ndarray, scale: np.ndarray | None = None) -> bool:
+    span = np.maximum(1.0, np.abs(reference if scale is None else np.max(np.abs(scale))))
+    return bool(np.all(np.abs(value - reference) <= TOLERANCE * span))
