@@ -1,0 +1,46 @@
+"""The estimate: one figure with its sample and its interval, or the reason why it is withheld."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: The scope of figures that look at every class at once (accuracy, balanced accuracy, MCC).
+ALL_CLASSES = "all classes"
+
+IntervalMethod = Literal["bootstrap", "exact", ""]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One figure.
+
+    Attributes:
+        name: of the metric, as in :data:`lungsight.evaluation.metrics.TITLES`.
+        scope: :data:`ALL_CLASSES`, or the class set against the rest.
+        value: None where the figure is withheld.
+        low, high: 95% interval; None where it is withheld.
+        n: images the figure is a share of (for sensitivity the positives, for PPV the images called positive).
+        positives, negatives: images of the class in scope, and the others (for ``ALL_CLASSES``: all, and 0).
+        patients: how many patients the ``n`` images come from.
+        interval: how low and high were found; empty where there is no interval.
+        withheld: why the value, or its interval, isn't given.
+    """
+
+    name: str
+    scope: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    positives: int
+    negatives: int
+    patients: int
+    interval: IntervalMethod = ""
+    withheld: str | None = None
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"withheld: {self.withheld}"
+        between = "no interval" if self.low is None or self.high is None else f"{self.low:.2f}–{self.high:.2f}"
+        return f"{self.value:.3f} ({between}), n = {self.n}"

@@ -1,0 +1,189 @@
+"""Accuracy, sensitivity, AUROC and their kin, each with its sample size and a 95% interval.
+
+Accuracy, balanced accuracy and MCC look at every class at once; the others set one class against the rest, with an
+image counted as positive where that class is the most probable. A figure that the sample can't give is withheld,
+with the reason; none is ever NaN.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+
+from lungsight.evaluation.bootstrap import Resampling, exact_interval, patient_weights, percentile_interval
+from lungsight.evaluation.estimate import ALL_CLASSES, Estimate
+from lungsight.evaluation.outcomes import Floats, Mask, Outcomes
+from lungsight.evaluation.ranking import Ranking
+
+#: Metrics over all classes, then those of one class against the rest, with the titles that pages show.
+TITLES: Mapping[str, str] = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "mcc": "MCC",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "f1": "F1",
+    "auroc": "AUROC",
+    "average_precision": "Average precision",
+    "brier_score": "Brier score",
+}
+OVER_ALL_CLASSES = ("accuracy", "balanced_accuracy", "mcc")
+ONE_AGAINST_REST = tuple(name for name in TITLES if name not in OVER_ALL_CLASSES)
+_SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
+
+Figures = dict[tuple[str, str], Floats]
+
+
+def estimate_all(outcomes: Outcomes, resampling: Resampling | None = None) -> list[Estimate]:
+    """Every metric for every scope: all classes, and each class against the rest, in the order of ``TITLES``."""
+    resampling = resampling or Resampling()
+    if not len(outcomes):
+        return [_withheld(outcomes, scope, name, "no images") for scope, name in _wanted(outcomes)]
+    statistics = _Statistics(outcomes)
+    point = statistics.figures(np.ones((1, outcomes.patients)))
+    blocks = [statistics.figures(w) for w in patient_weights(outcomes.patients, len(outcomes), resampling)]
+    replicates = {key: np.concatenate([block[key] for block in blocks]) for key in point}
+    return [
+        _estimate(outcomes, scope, name, float(point[scope, name][0]), replicates[scope, name], resampling.level)
+        for scope, name in _wanted(outcomes)
+    ]
+
+
+def _wanted(outcomes: Outcomes) -> list[tuple[str, str]]:
+    every = [(ALL_CLASSES, name) for name in OVER_ALL_CLASSES]
+    return every + [(scope, name) for scope in outcomes.classes for name in ONE_AGAINST_REST]
+
+
+class _Statistics:
+    """All figures of one sample under any patient weights; what doesn't depend on the weights is done once."""
+
+    def __init__(self, outcomes: Outcomes) -> None:
+        self._outcomes = outcomes
+        n, k, patients = len(outcomes), len(outcomes.classes), outcomes.patients
+        cell = (outcomes.patient * k + outcomes.truth) * k + outcomes.predicted
+        self._confusion = np.bincount(cell, minlength=patients * k * k).reshape(patients, k * k).astype(np.float64)
+        is_class = np.arange(k) == outcomes.truth[:, None]
+        squared = (outcomes.probabilities - is_class) ** 2
+        self._squared = np.stack(
+            [np.bincount(outcomes.patient, weights=squared[:, c], minlength=patients) for c in range(k)], axis=1
+        )
+        self._images = np.bincount(outcomes.patient, minlength=patients).astype(np.float64)
+        self._rankings = [Ranking.of(outcomes.probabilities[:, c], is_class[:, c]) for c in range(k)] if n else []
+
+    def figures(self, weights: Floats) -> Figures:
+        """``weights`` float [r, patients] to every figure, float [r]; NaN where it isn't defined."""
+        k = len(self._outcomes.classes)
+        confusion = (weights @ self._confusion).reshape(-1, k, k)
+        squared = (weights @ self._squared) / (weights @ self._images)[:, None]
+        image_weights = weights[:, self._outcomes.patient]
+        figures: Figures = {(ALL_CLASSES, name): v for name, v in _over_all_classes(confusion).items()}
+        for c, scope in enumerate(self._outcomes.classes):
+            auroc, average_precision = self._rankings[c].auroc_and_average_precision(image_weights)
+            one = _one_against_rest(confusion, c)
+            one |= {"auroc": auroc, "average_precision": average_precision, "brier_score": squared[:, c]}
+            figures |= {(scope, name): values for name, values in one.items()}
+        return figures
+
+
+def _over_all_classes(confusion: Floats) -> dict[str, Floats]:
+    """From confusion matrices [r, k, k]. MCC for k classes: Gorodkin 2004."""
+    total = confusion.sum(axis=(1, 2))
+    right = np.trace(confusion, axis1=1, axis2=2)
+    true, called = confusion.sum(axis=2), confusion.sum(axis=1)
+    recall = _ratio(np.diagonal(confusion, axis1=1, axis2=2), true)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a replicate without images has no mean; it stays NaN
+        balanced = np.nanmean(recall, axis=1)
+    spread = (total**2 - (called**2).sum(axis=1)) * (total**2 - (true**2).sum(axis=1))
+    mcc = _ratio(right * total - (true * called).sum(axis=1), np.sqrt(spread))
+    return {"accuracy": _ratio(right, total), "balanced_accuracy": balanced, "mcc": mcc}
+
+
+def _one_against_rest(confusion: Floats, c: int) -> dict[str, Floats]:
+    tp = confusion[:, c, c]
+    fn = confusion[:, c, :].sum(axis=1) - tp
+    fp = confusion[:, :, c].sum(axis=1) - tp
+    tn = confusion.sum(axis=(1, 2)) - tp - fn - fp
+    return {
+        "sensitivity": _ratio(tp, tp + fn),
+        "specificity": _ratio(tn, tn + fp),
+        "ppv": _ratio(tp, tp + fp),
+        "npv": _ratio(tn, tn + fn),
+        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
+    }
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below > 0)
+
+
+def _estimate(outcomes: Outcomes, scope: str, name: str, value: float, replicates: Floats, level: float) -> Estimate:
+    reason = _why_withheld(outcomes, scope, name)
+    if reason or not np.isfinite(value):
+        return _withheld(outcomes, scope, name, reason or "not defined for this sample")
+    given = _sample(outcomes, scope, name)
+    patients = outcomes.patients_among(given)
+    bounds = percentile_interval(replicates, level) if patients > 1 else None
+    method, note = "bootstrap", None
+    if bounds is None and name in _SHARES and value in (0.0, 1.0):
+        bounds, method = exact_interval(value, patients, level), "exact"
+    if bounds is None:
+        method, note = "", "no interval: too few patients, or every resample gives the same figure"
+    low, high = bounds or (None, None)
+    return Estimate(
+        name, scope, value, low, high, int(given.sum()), *_counts(outcomes, scope), patients, method, note
+    )
+
+
+def _withheld(outcomes: Outcomes, scope: str, name: str, reason: str) -> Estimate:
+    given = _sample(outcomes, scope, name)
+    counts = _counts(outcomes, scope)
+    patients = outcomes.patients_among(given)
+    return Estimate(name, scope, None, None, None, int(given.sum()), *counts, patients, withheld=reason)
+
+
+def _counts(outcomes: Outcomes, scope: str) -> tuple[int, int]:
+    if scope == ALL_CLASSES:
+        return len(outcomes), 0
+    positives = int((outcomes.truth == outcomes.classes.index(scope)).sum())
+    return positives, len(outcomes) - positives
+
+
+def _sample(outcomes: Outcomes, scope: str, name: str) -> Mask:
+    """The images that the figure is a share of."""
+    if scope == ALL_CLASSES:
+        return np.ones(len(outcomes), dtype=bool)
+    c = outcomes.classes.index(scope)
+    samples = {
+        "sensitivity": outcomes.truth == c,
+        "specificity": outcomes.truth != c,
+        "ppv": outcomes.predicted == c,
+        "npv": outcomes.predicted != c,
+    }
+    return samples.get(name, np.ones(len(outcomes), dtype=bool))
+
+
+def _why_withheld(outcomes: Outcomes, scope: str, name: str) -> str | None:
+    if scope == ALL_CLASSES:
+        return _why_withheld_over_all(outcomes, name)
+    positives, negatives = _counts(outcomes, scope)
+    if not positives and name not in ("specificity", "brier_score"):
+        return f"no image of {scope} here"
+    if not negatives and name not in ("sensitivity", "brier_score"):
+        return f"every image here is of {scope}"
+    if name in ("ppv", "npv") and not _sample(outcomes, scope, name).any():
+        return f"no image was called {scope}" if name == "ppv" else f"every image was called {scope}"
+    return None
+
+
+def _why_withheld_over_all(outcomes: Outcomes, name: str) -> str | None:
+    present = outcomes.present
+    if len(present) == 1:
+        return f"every image here is of {present[0]}: see its sensitivity alone"
+    if name == "mcc" and len(np.unique(outcomes.predicted)) == 1:
+        return "every image got the same verdict"
+    return None

@@ -1,0 +1,83 @@
+"""Outcomes: what is true of each image, what the model said of it, and whose image it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+#: Columns that predicting adds to a manifest's own.
+TRUTH, PREDICTION, FAULT, SHA256 = "truth", "prediction", "fault", "sha256"
+
+
+def probability_column(name: str) -> str:
+    return f"probability_{name}"
+
+
+def logit_column(name: str) -> str:
+    return f"logit_{name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """Judged images with a known truth, as the arrays that metrics are computed from.
+
+    Attributes:
+        classes: names of the k classes.
+        truth: int [n], index of the true class.
+        probabilities: float [n, k], rows sum to one.
+        patient: int [n], 0…patients-1.
+    """
+
+    classes: tuple[str, ...]
+    truth: Integers
+    probabilities: Floats
+    patient: Integers
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, classes: tuple[str, ...]) -> Outcomes:
+        """From a table of predictions; rows that have no truth or couldn't be judged are left out. Patients are
+        told apart within their source."""
+        judged = table[table[TRUTH].isin(classes) & (table[FAULT] == "")]
+        index = {name: i for i, name in enumerate(classes)}
+        keys = judged["source"].astype(str) + "/" + judged["patient"].astype(str)
+        return cls(
+            classes=classes,
+            truth=judged[TRUTH].map(index).to_numpy(dtype=np.int64),
+            probabilities=judged[[probability_column(c) for c in classes]].to_numpy(dtype=np.float64),
+            patient=pd.factorize(keys)[0].astype(np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def patients(self) -> int:
+        return int(self.patient.max()) + 1 if len(self) else 0
+
+    @cached_property
+    def predicted(self) -> Integers:
+        """int [n], index of the most probable class (the first of equals)."""
+        return np.argmax(self.probabilities, axis=1).astype(np.int64)
+
+    @cached_property
+    def confusion(self) -> Integers:
+        """int [k, k]: rows are the truth, columns the prediction."""
+        k = len(self.classes)
+        return np.bincount(self.truth * k + self.predicted, minlength=k * k).reshape(k, k).astype(np.int64)
+
+    @property
+    def present(self) -> list[str]:
+        """The classes that at least one image truly has."""
+        return [self.classes[i] for i in np.unique(self.truth)]
+
+    def patients_among(self, mask: Mask) -> int:
+        """How many patients the images under ``mask`` come from."""
+        return len(np.unique(self.patient[mask]))

@@ -1,0 +1,140 @@
+"""What every training run leaves in its folder: predictions, figures with intervals, pictures, and a page to open
+first.
+
+The folder already holds ``package/``, ``manifest.csv`` (with the split), ``recipe.toml``, ``history.csv``,
+``batches.csv`` and ``environment.json``; docs/reference/run-folder.md describes them all.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lungsight.datasets.manifest import Manifest
+from lungsight.evaluation.classes import class_of_labels
+from lungsight.evaluation.figures import (
+    confusion_figure,
+    confusion_table,
+    learning_rate_figure,
+    loss_figure,
+    save_picture,
+)
+from lungsight.evaluation.gallery import write_gallery
+from lungsight.evaluation.outcomes import FAULT, SHA256, TRUTH
+from lungsight.evaluation.page import write_page
+from lungsight.evaluation.predictions import Judge, predict_manifest, progress_bar
+from lungsight.evaluation.tables import ALL_SOURCES, Scores, metric_table, score_by_source, write_table
+from lungsight.package import ModelPackage
+
+JUDGED_SPLITS = ("validation", "test")
+ALSO_TRAINED_ON, NOT_TRAINED_ON = "patient or file also in training", "patient not in training"
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A finished run: its folder, its package, its manifest, and what the model says of validation and test."""
+
+    folder: Path
+    package: ModelPackage
+    manifest: Manifest
+    predictions: pd.DataFrame
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.package.description.classes
+
+    @property
+    def splits(self) -> dict[str, pd.DataFrame]:
+        """The judged images of each split that has any."""
+        of_class = self.predictions[self.predictions[TRUTH] != ""]
+        parts = {name: of_class[of_class["split"] == name] for name in JUDGED_SPLITS}
+        return {name: part for name, part in parts.items() if len(part)}
+
+
+def write_run_results(run: Path) -> None:
+    """Judge the run's validation and test images and write every result into its folder. Images already judged by
+    the same package are not judged again. Raises InvalidPackage, InvalidManifest."""
+    package = ModelPackage.open(run / "package")
+    manifest = Manifest.read(run / "manifest.csv")
+    judged = manifest.where(manifest.table["split"].isin(JUDGED_SPLITS))
+    with progress_bar() as progress:
+        predictions = predict_manifest(Judge(package), judged, progress=progress, cache=run / "predictions.jsonl")
+    classes = class_of_labels(package, predictions["label"].unique())
+    predictions[TRUTH] = predictions["label"].map(classes).fillna("")
+    write_table(predictions, run / "predictions.csv")
+    _write_results(_Run(run, package, manifest, predictions))
+
+
+def _write_results(run: _Run) -> None:
+    scores = [s for name, part in run.splits.items() for s in score_by_source(part, run.classes, name)]
+    write_table(metric_table(scores, "split"), run.folder / "metrics.csv")
+    leak = _cost_of_leaking(run)
+    if leak:
+        write_table(metric_table(leak, "validation_images"), run.folder / "metrics_leak.csv")
+    pictures = _write_pictures(run, scores)
+    mistakes = write_gallery(run.folder / "mistakes.html", run.package, run.predictions)
+    write_page(
+        run.folder / "index.html",
+        "run.html.j2",
+        description=run.package.description,
+        splits=_split_counts(run),
+        scores=scores,
+        together=[s for s in scores if s.source == ALL_SOURCES or _is_only_source(s, scores)],
+        leak=leak,
+        pictures=pictures,
+        mistakes=mistakes,
+        unreadable=run.predictions[run.predictions[FAULT] != ""][["path", FAULT]].to_dict("records"),
+        recipe=(run.folder / "recipe.toml").read_text("utf-8"),
+        environment=json.loads((run.folder / "environment.json").read_text("utf-8")),
+        history=pd.read_csv(run.folder / "history.csv").to_dict("records"),
+    )
+
+
+def _is_only_source(score: Scores, scores: list[Scores]) -> bool:
+    return sum(other.group == score.group for other in scores) == 1
+
+
+def _split_counts(run: _Run) -> list[dict[str, object]]:
+    table = run.manifest.table.assign(patient_key=run.manifest.patient_key)
+    return [
+        {"split": name, "images": len(part), "patients": part["patient_key"].nunique()}
+        | {"labels": part["label"].value_counts().to_dict(), "sources": part["source"].value_counts().to_dict()}
+        for name in ("train", *JUDGED_SPLITS)
+        if len(part := table[table["split"] == name])
+    ]
+
+
+def _cost_of_leaking(run: _Run) -> list[Scores]:
+    """Validation images whose patient (or very file) was trained on, and those whose wasn't, each scored alone;
+    nothing where no validation image leaks."""
+    validation = run.splits.get("validation")
+    if validation is None:
+        return []
+    trained = run.manifest.where(run.manifest.table["split"] == "train")
+    trained_files = {image.sha256 for image in run.package.trained_on if image.split == "train"}
+    keys = validation["source"] + "/" + validation["patient"]
+    leaks = keys.isin(set(trained.patient_key)) | validation[SHA256].isin(trained_files)
+    if not leaks.any():
+        return []
+    parts = {ALSO_TRAINED_ON: validation[leaks], NOT_TRAINED_ON: validation[~leaks]}
+    return [score_by_source(part, run.classes, name)[0] for name, part in parts.items() if len(part)]
+
+
+def _write_pictures(run: _Run, scores: list[Scores]) -> dict[str, Figure]:
+    """Draw, save and return the run's pictures by their file's stem."""
+    pictures = {}
+    for split in run.splits:
+        outcomes = next(s.outcomes for s in scores if s.group == split)
+        title = f"{split.capitalize()}: {len(outcomes)} images of {outcomes.patients} patients"
+        pictures[f"confusion_{split}"] = confusion_figure(outcomes.confusion, run.classes, title)
+        table = confusion_table(outcomes.confusion, run.classes)
+        write_table(table, run.folder / f"confusion_{split}.csv")
+    pictures["losses"] = loss_figure(pd.read_csv(run.folder / "history.csv"))
+    pictures["learning_rates"] = learning_rate_figure(pd.read_csv(run.folder / "batches.csv"))
+    for stem, figure in pictures.items():
+        save_picture(figure, run.folder / f"{stem}.png")
+    return pictures

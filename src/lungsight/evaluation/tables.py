@@ -1,0 +1,86 @@
+"""Estimates as tables: one row per figure, for CSV files and for pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lungsight.evaluation.bootstrap import Resampling
+from lungsight.evaluation.estimate import Estimate
+from lungsight.evaluation.metrics import estimate_all
+from lungsight.evaluation.outcomes import Outcomes
+
+#: The ``source`` of rows that put the sources of a group together.
+ALL_SOURCES = "all"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All figures of one group of images (a split, or internal or external testing) and one source.
+
+    Attributes:
+        group: as the table says it, ``validation`` or ``external``.
+        source: a source's name, or :data:`ALL_SOURCES`.
+        outcomes: the images scored.
+        estimates: their figures.
+    """
+
+    group: str
+    source: str
+    outcomes: Outcomes
+    estimates: tuple[Estimate, ...]
+
+    def get(self, scope: str, name: str) -> Estimate:
+        return next(e for e in self.estimates if e.scope == scope and e.name == name)
+
+
+def score_by_source(
+    table: pd.DataFrame, classes: tuple[str, ...], group: str, resampling: Resampling | None = None
+) -> list[Scores]:
+    """Score the predictions in ``table``: its sources together where it has several, then each alone."""
+    return [
+        Scores(group, source, outcomes, tuple(estimate_all(outcomes, resampling)))
+        for source, outcomes in _by_source(table, classes)
+    ]
+
+
+def _by_source(table: pd.DataFrame, classes: tuple[str, ...]) -> Iterator[tuple[str, Outcomes]]:
+    sources = sorted(set(table["source"]))
+    if len(sources) != 1:
+        yield ALL_SOURCES, Outcomes.of(table, classes)
+    for source in sources:
+        yield source, Outcomes.of(table[table["source"] == source], classes)
+
+
+def metric_table(scores: Iterable[Scores], group_column: str) -> pd.DataFrame:
+    """One row per figure: group, scope, source, metric, value, low, high, n, positives, negatives, patients,
+    interval (how it was found) and why a figure is withheld."""
+    return pd.DataFrame(
+        {
+            group_column: s.group,
+            "scope": e.scope,
+            "source": s.source,
+            "metric": e.name,
+            "value": e.value,
+            "low": e.low,
+            "high": e.high,
+            "n": e.n,
+            "positives": e.positives,
+            "negatives": e.negatives,
+            "patients": e.patients,
+            "interval": e.interval,
+            "withheld": e.withheld or "",
+        }
+        for s in scores
+        for e in s.estimates
+    )
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a CSV file, whole or not at all."""
+    partial = path.with_name(path.name + ".part")
+    table.to_csv(partial, index=False)
+    partial.replace(path)

@@ -1,0 +1,178 @@
+"""The figures against scikit-learn's, and their intervals against simulation."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+
+from lungsight.evaluation.bootstrap import Resampling, patient_weights
+from lungsight.evaluation.estimate import ALL_CLASSES, Estimate
+from lungsight.evaluation.metrics import ONE_AGAINST_REST, OVER_ALL_CLASSES, estimate_all
+from lungsight.evaluation.outcomes import Outcomes
+from lungsight.evaluation.ranking import Ranking
+
+FEW = Resampling(replicates=200)
+
+
+def drawn(
+    images: int = 300, classes: int = 3, patients: int = 120, seed: int = 0, decimals: int | None = 2
+) -> Outcomes:
+    """Images of random truth and a middling model; rounding makes ties."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(classes, size=images)
+    scores = np.exp(rng.normal(size=(images, classes)) + 1.2 * (np.arange(classes) == truth[:, None]))
+    probabilities = scores / scores.sum(axis=1, keepdims=True)
+    if decimals is not None:
+        probabilities = probabilities.round(decimals)
+    _, patient = np.unique(rng.integers(patients, size=images), return_inverse=True)
+    return Outcomes(tuple("abcde"[:classes]), truth, probabilities, patient)
+
+
+def by_name(estimates: list[Estimate], scope: str) -> dict[str, Estimate]:
+    return {e.name: e for e in estimates if e.scope == scope}
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize("seed", range(5))
+def test_every_figure_agrees_with_scikit_learn(classes: int, seed: int) -> None:
+    outcomes = drawn(classes=classes, seed=seed)
+    truth, called = outcomes.truth, outcomes.predicted
+    estimates = estimate_all(outcomes, FEW)
+    over_all = by_name(estimates, ALL_CLASSES)
+    assert over_all["accuracy"].value == pytest.approx(sk.accuracy_score(truth, called), abs=1e-9)
+    assert over_all["balanced_accuracy"].value == pytest.approx(sk.balanced_accuracy_score(truth, called), abs=1e-9)
+    assert over_all["mcc"].value == pytest.approx(sk.matthews_corrcoef(truth, called), abs=1e-9)
+    for c, name in enumerate(outcomes.classes):
+        y, yhat, score = truth == c, called == c, outcomes.probabilities[:, c]
+        expected = {
+            "sensitivity": sk.recall_score(y, yhat),
+            "specificity": sk.recall_score(~y, ~yhat),
+            "ppv": sk.precision_score(y, yhat),
+            "npv": sk.precision_score(~y, ~yhat),
+            "f1": sk.f1_score(y, yhat),
+            "auroc": sk.roc_auc_score(y, score),
+            "average_precision": sk.average_precision_score(y, score),
+            "brier_score": sk.brier_score_loss(y, score),
+        }
+        found = {key: e.value for key, e in by_name(estimates, name).items()}
+        assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_weights_mean_the_same_as_repeating_images() -> None:
+    outcomes = drawn(images=80, classes=2)
+    weights = np.random.default_rng(1).integers(0, 4, size=80).astype(float)
+    score, positive = outcomes.probabilities[:, 1], outcomes.truth == 1
+    auroc, average_precision = Ranking.of(score, positive).auroc_and_average_precision(weights[None])
+    assert auroc[0] == pytest.approx(sk.roc_auc_score(positive, score, sample_weight=weights), abs=1e-9)
+    expected = sk.average_precision_score(positive, score, sample_weight=weights)
+    assert average_precision[0] == pytest.approx(expected, abs=1e-9)
+
+
+def test_replicates_draw_whole_patients_and_do_not_depend_on_the_size_of_a_block() -> None:
+    resampling = Resampling(replicates=50, seed=3)
+    blocks = list(patient_weights(40, 1_000_000, resampling))
+    assert len(blocks) == 25
+    assert np.array_equal(np.concatenate(blocks), next(patient_weights(40, 10, resampling)))
+    assert all((block.sum(axis=1) == 40).all() for block in blocks)
+
+
+def test_the_interval_is_wider_when_images_come_from_fewer_patients() -> None:
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(40), 10)
+    right = np.repeat(rng.random(40) < 0.7, 10)  # a model that is right for all images of a patient or for none
+    truth = np.repeat(rng.integers(2, size=40), 10)
+    called = np.where(right, truth, 1 - truth)
+    probabilities = np.stack([1 - called, called], axis=1).astype(float)
+    clustered = estimate_all(Outcomes(("a", "b"), truth, probabilities, patient))[0]
+    apart = estimate_all(Outcomes(("a", "b"), truth, probabilities, np.arange(400)))[0]
+    assert clustered.value == apart.value
+    assert clustered.high - clustered.low > 2.5 * (apart.high - apart.low)  # sqrt(10) = 3.2 in theory
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    assert estimate_all(drawn(), FEW) == estimate_all(drawn(), FEW)
+
+
+def test_a_figure_that_the_sample_cannot_give_is_withheld_with_the_reason() -> None:
+    only_a = Outcomes(("a", "b"), np.zeros(6, dtype=int), np.tile([0.7, 0.3], (6, 1)), np.arange(6))
+    estimates = estimate_all(only_a, FEW)
+    a, b = by_name(estimates, "a"), by_name(estimates, "b")
+    assert a["sensitivity"].value == 1.0
+    assert b["specificity"].value == 1.0
+    for withheld in (a["specificity"], a["auroc"], a["ppv"], b["sensitivity"], b["auroc"], b["f1"]):
+        assert withheld.value is None
+        assert withheld.withheld
+    assert b["auroc"].withheld == "no image of b here"
+    assert all(by_name(estimates, ALL_CLASSES)[name].value is None for name in OVER_ALL_CLASSES)
+    assert not any(e.value is not None and np.isnan(e.value) for e in estimates)
+
+
+def test_no_images_at_all_withholds_everything() -> None:
+    nothing = Outcomes(("a", "b"), np.zeros(0, dtype=int), np.zeros((0, 2)), np.zeros(0, dtype=int))
+    estimates = estimate_all(nothing)
+    assert {e.withheld for e in estimates} == {"no images"}
+    assert len(estimates) == len(OVER_ALL_CLASSES) + 2 * len(ONE_AGAINST_REST)
+
+
+def test_a_perfect_share_gets_the_exact_interval_not_one_of_no_width() -> None:
+    truth = np.array([0] * 10 + [1] * 10)
+    probabilities = np.stack([1 - truth, truth], axis=1) * 0.8 + 0.1
+    estimates = by_name(estimate_all(Outcomes(("a", "b"), truth, probabilities, np.arange(20)), FEW), "b")
+    assert estimates["sensitivity"].interval == "exact"
+    assert estimates["sensitivity"].low == pytest.approx(0.025 ** (1 / 10))  # closed form for 10 of 10
+    assert estimates["auroc"].value == 1.0
+    assert estimates["auroc"].low is None
+    assert estimates["auroc"].withheld
+
+
+def test_one_patient_gives_a_value_but_no_interval() -> None:
+    outcomes = Outcomes(("a", "b"), np.array([0, 1, 1, 1]), np.eye(2)[[0, 1, 0, 1]], np.zeros(4, dtype=int))
+    accuracy = estimate_all(outcomes, FEW)[0]
+    assert accuracy.value == 0.75
+    assert accuracy.low is None
+
+
+def test_an_estimate_reads_as_in_a_paper() -> None:
+    assert str(Estimate("ppv", "a", 0.9381, 0.861, 0.979, 65, 60, 5, 40)) == "0.938 (0.86–0.98), n = 65"
+
+
+def test_five_thousand_images_and_two_thousand_replicates_take_seconds() -> None:
+    outcomes = drawn(images=5000, patients=3000, decimals=None)
+    started = time.process_time()
+    estimate_all(outcomes)
+    assert time.process_time() - started < 30
+
+
+def coverage(name: str, simulations: int) -> float:
+    """The share of simulated studies whose 95% interval holds the true value (known from a very large sample)."""
+    true_value = by_name(estimate_all(_study(200_000, seed=10**6), Resampling(replicates=1)), "b")[name].value
+    resampling = Resampling(replicates=500)
+    hits = 0
+    for seed in range(simulations):
+        estimate = by_name(estimate_all(_study(150, seed), resampling), "b")[name]
+        hits += estimate.low <= true_value <= estimate.high
+    return hits / simulations
+
+
+def _study(patients: int, seed: int) -> Outcomes:
+    """Two images a patient, whose scores share half of their variance."""
+    rng = np.random.default_rng(seed)
+    truth = np.repeat(rng.integers(2, size=patients), 2)
+    shared = np.repeat(rng.normal(size=patients), 2)
+    logit = 1.4 * (truth - 0.5) + (shared + rng.normal(size=2 * patients)) / np.sqrt(2)
+    p = 1 / (1 + np.exp(-logit))
+    return Outcomes(("a", "b"), truth, np.stack([1 - p, p], axis=1), np.repeat(np.arange(patients), 2))
+
+
+@pytest.mark.parametrize("name", ["sensitivity", "auroc"])
+def test_intervals_cover_the_truth(name: str) -> None:
+    assert 0.92 <= coverage(name, simulations=250) <= 0.98  # 0.95 ± two standard errors of so few simulations
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["sensitivity", "specificity", "ppv", "auroc", "average_precision", "brier_score"])
+def test_intervals_cover_the_truth_in_93_to_97_of_100(name: str) -> None:
+    assert 0.93 <= coverage(name, simulations=2000) <= 0.97
