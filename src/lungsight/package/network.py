@@ -50,6 +50,7 @@ class Network:
         _refuse_foreign(onnx_file)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle cores decode the next image
         options.log_severity_level = 4  # what matters comes as an exception
         try:
             self._session = onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
