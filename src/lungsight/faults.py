@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Fault(Exception):
@@ -60,5 +63,6 @@ class MissingExtra(Fault):
 
 
 def printable(subject: object) -> str:
-    """``subject`` as text that any terminal and any JSON file can hold (bytes that aren't UTF-8 become �)."""
-    return str(subject).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """``subject`` as one line that any terminal and any JSON file can hold: bytes that aren't UTF-8 become �, and
+    so do control characters, which could move a terminal's cursor."""
+    return _CONTROL.sub("�", str(subject).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))

@@ -48,8 +48,8 @@ def _refuse_without_image(name: str, dataset: Dataset) -> None:
     if dataset.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in dataset:
         raise UnreadableImage(name, "this is a disc's table of contents, not an image", "give the folder it lies in")
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        what = dataset.get("Modality") or dataset.get("SOPClassUID", "")
-        kind = f" ({getattr(what, 'name', what)})" if what else ""
+        modality = Header(dataset).text("Modality")
+        kind = f" ({modality})" if modality else ""
         raise UnreadableImage(name, f"this DICOM file{kind} holds no pixels", "give the image, not a report or plan")
     if not ("Rows" in dataset and "Columns" in dataset):
         raise UnreadableImage(name, "this DICOM file does not state its size in pixels", "export it again")

@@ -75,7 +75,7 @@ class Header:
         value = self.value(keyword)
         if value is not None and not isinstance(value, str | bytes) and isinstance(value, Iterable):
             value = next(iter(value), None)
-        text = printable(value).replace("\0", "").strip() if value is not None else ""
+        text = printable(str(value).strip("\0 ")) if value is not None else ""
         return text or None
 
     def numbers(self, keyword: str) -> tuple[float, ...]:

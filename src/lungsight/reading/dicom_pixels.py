@@ -14,6 +14,7 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.encaps import get_frame
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, pixel_array
+from pydicom.uid import RLELossless
 
 from lungsight.faults import UnreadableImage
 from lungsight.reading.codestream import size_of
@@ -30,12 +31,12 @@ def grey_pixels(name: str, dataset: Dataset, header: Header) -> NDArray[np.float
     """float32 [height, width] in 0…1, bright where the body is dense. Raises UnreadableImage, and whatever the
     decoders raise for damaged data."""
     _check_codestream(name, dataset)
-    stored = pixel_array(dataset, index=0)
+    stored = pixel_array(dataset, index=0, decoding_plugin=_decoder_of(dataset))
     if stored.ndim == 3 and stored.shape[2] == 3:
         return _from_colour(stored, int(dataset.BitsStored), header)
     if stored.ndim != 2:
         raise UnreadableImage(name, "its pixels are no single grey or colour image", "export it as one X-ray image")
-    kind = str(dataset.PhotometricInterpretation)
+    kind = header.text("PhotometricInterpretation")
     if kind == "PALETTE COLOR":
         coloured = apply_color_lut(stored, dataset)
         return _from_colour(coloured[..., :3], 8 * coloured.dtype.itemsize, header)
@@ -44,6 +45,11 @@ def grey_pixels(name: str, dataset: Dataset, header: Header) -> NDArray[np.float
             name, f"its photometric interpretation '{kind}' is not known", "export it as MONOCHROME2"
         )
     return _from_grey(stored, dataset, header)
+
+
+def _decoder_of(dataset: Dataset) -> str:
+    """pydicom's choice, but for RLE, where its first choice panics on damaged data instead of raising."""
+    return "pydicom" if dataset.file_meta.TransferSyntaxUID == RLELossless else ""
 
 
 def _check_codestream(name: str, dataset: Dataset) -> None:
@@ -136,21 +142,17 @@ def _modality(levels: Samples, dataset: Dataset, header: Header) -> Levels:
 
 def _voi(values: Levels, counted: Flags, dataset: Dataset, header: Header) -> NDArray[np.float32]:
     """To 0…1 by the first VOI table or window; where there is none, by the smallest and largest value."""
-    shown = _by_table(values, dataset, header)
-    keyword = "VOILUTSequence"
+    shown, keyword = _by_table(values, dataset, header), "VOILUTSequence"
     if shown is None:
-        shown = _by_window(values, header)
-        keyword = "WindowCenter"
-    if shown is not None and counted.any() and np.ptp(shown[counted]) > 0:
-        return shown
-    if shown is None and _is_ready_to_show(values, dataset):
-        return (values / 255).astype(np.float32)
-    whole = stretched(values, counted)
-    if not np.any(whole):
+        shown, keyword = _by_window(values, header), "WindowCenter"
+    if not counted.any() or np.ptp(values[counted]) == 0:
         header.warnings.append("Every pixel has the same value.")
-    elif shown is not None:
+    elif shown is not None and np.ptp(shown[counted]) == 0:
         header.warn(keyword, "shows nothing of the image", "its smallest and largest values are taken")
-    return whole
+        shown = None
+    if shown is not None:
+        return shown
+    return (values / 255).astype(np.float32) if _is_ready_to_show(values, dataset) else stretched(values, counted)
 
 
 def _is_ready_to_show(values: Levels, dataset: Dataset) -> bool:

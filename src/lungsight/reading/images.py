@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from io import BytesIO
 
 import numpy as np
@@ -13,6 +14,7 @@ from lungsight.radiograph import Radiograph
 from lungsight.reading.formats import Format
 from lungsight.reading.grey import Grey, grey_of, stretched
 from lungsight.reading.limits import check_size
+from lungsight.reading.silence import silent_stderr
 
 _WHITE_IS_ZERO = 0
 _DETECTOR_DEPTHS = (8, 10, 12, 14)
@@ -52,7 +54,8 @@ def _refuse_several(name: str, image: Image.Image) -> None:
 
 def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     """The decoded image, turned as its EXIF orientation asks."""
-    image.load()
+    with silent_stderr() if image.format == "TIFF" else nullcontext():
+        image.load()
     try:
         return ImageOps.exif_transpose(image), ()
     except Exception:  # damaged EXIF raises a dozen kinds, and is no reason to lose the image
