@@ -1,0 +1,223 @@
+"""A folder of phantoms with a manifest that tells the whole truth about them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from lungsight.datasets.manifest import Manifest
+from lungsight.datasets.phantom.drawing import draw
+from lungsight.datasets.phantom.patient import HOSPITALS, Acquisition, Hospital, Label, PhantomPatient, Stream
+from lungsight.datasets.phantom.shortcuts import Shortcut, is_planted
+from lungsight.faults import InvalidCollection
+
+#: Raised whenever the same seed begins to draw another picture, so that old and new images are never mixed.
+DRAWING_VERSION = 1
+_SETTINGS = "phantom.json"
+_FINDING = {
+    Label.COVID19: "bilateral peripheral ground-glass opacities",
+    Label.OTHER_PNEUMONIA: "lobar consolidation",
+    Label.NO_PNEUMONIA: "no consolidation, no ground-glass",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """One image that is to be drawn."""
+
+    patient: PhantomPatient
+    key: str
+    label: Label
+    hospital: Hospital
+    shot: int
+    shortcut: Shortcut | None
+    size: int
+
+    def file(self, folder: Path, kind: str) -> Path:
+        return folder / kind / self.hospital.name / f"{self.key}_{self.shot}.png"
+
+
+def write_collection(
+    folder: Path | str,
+    *,
+    patients: int,
+    seed: int,
+    size: int = 384,
+    shortcut: Shortcut | None = None,
+    strength: float = 0.0,
+    sources: Sequence[Hospital] = HOSPITALS,
+    images_per_patient: tuple[int, int] = (1, 2),
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Manifest:
+    """Draw a collection into ``folder``: ``images/``, ``lungs/`` and ``lesions/`` as 8-bit PNG, and ``manifest.csv``.
+
+    Labels are equally frequent and independent of source, view, age, sex and number of images. What is already
+    drawn with the same settings is kept, so that a broken-off call can be repeated.
+
+    Args:
+        patients: how many; each has one label and one source.
+        size: height of the images in pixels.
+        shortcut: planted as :func:`~lungsight.datasets.phantom.shortcuts.is_planted` says; None plants nothing.
+        strength: 0 (the shortcut tells nothing of the label) to 1 (it is there if and only if the label is covid19).
+        images_per_patient: fewest and most, all numbers between them equally likely.
+        workers: processes; None uses every core there is.
+        progress: called with the images done and the images in all.
+
+    Raises:
+        InvalidCollection: ``folder`` holds phantoms drawn with other settings.
+    """
+    if (
+        patients < 1
+        or not 0 <= strength <= 1
+        or not sources
+        or not 1 <= images_per_patient[0] <= images_per_patient[1]
+    ):
+        raise ValueError("needs patients >= 1, 0 <= strength <= 1, a source, and 1 <= fewest <= most images")
+    folder = Path(folder).resolve()
+    plan = list(_plan(patients, seed, size, shortcut, strength, sources, images_per_patient))
+    settings = {
+        "patients": patients,
+        "seed": seed,
+        "size": size,
+        "shortcut": shortcut,
+        "strength": strength,
+        "images_per_patient": list(images_per_patient),
+        "sources": [asdict(source) for source in sources],
+    }
+    _claim(folder, settings)
+    boxes = []
+    for done, found in enumerate(_drawn(folder, plan, workers), start=1):
+        boxes.append(found)
+        if progress is not None:
+            progress(done, len(plan))
+    rows = [_row(folder, image, found) for image, found in zip(plan, boxes, strict=True)]
+    manifest = Manifest.of(pd.DataFrame(rows), "phantom", folder)
+    manifest.write(folder / "manifest.csv")
+    return manifest
+
+
+def _plan(
+    patients: int,
+    seed: int,
+    size: int,
+    shortcut: Shortcut | None,
+    strength: float,
+    sources: Sequence[Hospital],
+    images_per_patient: tuple[int, int],
+) -> Iterator[_Image]:
+    """Every label at every source equally often, in random order."""
+    order = Stream.COLLECTION.generator(seed).permutation(patients)
+    labels = list(Label)
+    for index, place in enumerate(order):
+        rng = Stream.COLLECTION.generator(seed, index)
+        patient = PhantomPatient.from_seed(int(rng.integers(2**53)))
+        label, hospital = labels[place % len(labels)], sources[place // len(labels) % len(sources)]
+        for shot in range(rng.integers(images_per_patient[0], images_per_patient[1] + 1)):
+            planted = shortcut is not None and is_planted(label, strength, seed, index, shot)
+            yield _Image(patient, f"P{index:05d}", label, hospital, shot, shortcut if planted else None, size)
+
+
+def _claim(folder: Path, settings: dict[str, object]) -> None:
+    """Note in ``folder`` what is drawn there; refuse a folder that holds something else."""
+    file = folder / _SETTINGS
+    text = json.dumps({"drawing_version": DRAWING_VERSION, **settings}, indent=1)
+    if file.exists() and file.read_text(encoding="utf-8") != text:
+        raise InvalidCollection(
+            folder, "holds phantoms drawn with other settings", "choose another folder or empty it"
+        )
+    for kind in ("images", "lungs", "lesions"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def _drawn(folder: Path, plan: list[_Image], workers: int | None) -> Iterator[str]:
+    """Draw what isn't there yet; the boxes of each image, in the plan's order."""
+    for hospital in {image.hospital.name for image in plan}:
+        for kind in ("images", "lungs", "lesions"):
+            (folder / kind / hospital).mkdir(exist_ok=True)
+    workers = min(workers or len(os.sched_getaffinity(0)), len(plan))
+    missing = sum(not image.file(folder, "images").exists() for image in plan)
+    if workers <= 1 or missing < 16:
+        yield from (_draw_to(folder, image) for image in plan)
+        return
+    # Spawned, not forked: the caller may hold threads of other libraries.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,))
+    try:
+        yield from pool.map(_draw_to, [folder] * len(plan), plan, chunksize=4)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _draw_to(folder: Path, image: _Image) -> str:
+    """Draw one image and its masks unless they are there; the image comes last and vouches for the masks."""
+    lesions = image.file(folder, "lesions")
+    if image.file(folder, "images").exists():
+        with Image.open(lesions) as drawn:
+            return lesion_boxes(np.asarray(drawn) > 127)
+    phantom = draw(
+        image.patient,
+        image.label,
+        hospital=image.hospital,
+        shortcut=image.shortcut,
+        shot=image.shot,
+        size=image.size,
+    )
+    _save(phantom.lung_mask.astype(np.uint8) * 255, image.file(folder, "lungs"))
+    _save(phantom.lesion_mask.astype(np.uint8) * 255, lesions)
+    _save(np.round(phantom.pixels * 255).astype(np.uint8), image.file(folder, "images"))
+    return lesion_boxes(phantom.lesion_mask)
+
+
+def _save(pixels: NDArray[np.uint8], file: Path) -> None:
+    partial = file.with_suffix(".part")
+    Image.fromarray(pixels).save(partial, format="PNG", compress_level=3)
+    partial.replace(file)
+
+
+def lesion_boxes(mask: NDArray[np.bool_]) -> str:
+    """JSON list of [x0, y0, x1, y1], as fractions of width and height, around each connected patch of ``mask``.
+
+    Specks of less than a thousandth of the image are left out.
+    """
+    height, width = mask.shape
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    boxes = [
+        [round(left / width, 4), round(top / height, 4), round((left + w) / width, 4), round((top + h) / height, 4)]
+        for left, top, w, h, area in stats[1:].tolist()
+        if area >= 1e-3 * mask.size
+    ]
+    return json.dumps(boxes)
+
+
+def _row(folder: Path, image: _Image, boxes: str) -> dict[str, object]:
+    taken = Acquisition.of(image.patient, image.hospital, image.shot)
+    return {
+        "path": str(image.file(folder, "images")),
+        "label": image.label.value,
+        "patient": image.key,
+        "study": f"{image.key}-{image.shot}",
+        "source": image.hospital.name,
+        "site": image.hospital.name,
+        "finding": _FINDING[image.label],
+        "reference_standard": "simulation truth",
+        "view": taken.view.value,
+        "modality": "simulated X-ray",
+        "age": image.patient.age,
+        "sex": image.patient.sex,
+        "lung_mask": str(image.file(folder, "lungs")),
+        "lesion_mask": str(image.file(folder, "lesions")),
+        "boxes": boxes,
+        "shortcut": image.shortcut.value if image.shortcut else "",
+    }

@@ -1,0 +1,67 @@
+"""A picture of a few phantoms with their truth outlined, as in the README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from lungsight.datasets.phantom.drawing import Phantom, draw
+from lungsight.datasets.phantom.patient import Label
+
+_TITLES = {
+    Label.NO_PNEUMONIA: "no pneumonia",
+    Label.COVID19: "COVID-19",
+    Label.OTHER_PNEUMONIA: "other pneumonia",
+}
+_LUNG, _LESION = (94, 190, 255), (255, 176, 64)
+_GAP = 6
+
+
+def write_gallery(file: Path | str, *, seed: int = 0, size: int = 384) -> None:
+    """Write a PNG: one phantom per label in the upper row, the same with lungs and lesions outlined below."""
+    phantoms = [draw(seed + place, label, size=size) for place, label in enumerate(_TITLES)]
+    upper = [_titled(_coloured(phantom), _TITLES[phantom.label]) for phantom in phantoms]
+    lower = [_outlined(phantom) for phantom in phantoms]
+    picture = _stacked([_beside(upper), _beside(lower)])
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(file.name + ".part")
+    # 64 colours are enough for greys and two outlines, and keep the file small.
+    Image.fromarray(picture).quantize(96, dither=Image.Dither.NONE).save(partial, format="PNG", optimize=True)
+    partial.replace(file)
+
+
+def _coloured(phantom: Phantom) -> NDArray[np.uint8]:
+    grey = np.round(phantom.pixels * 255).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def _outlined(phantom: Phantom) -> NDArray[np.uint8]:
+    picture = _coloured(phantom)
+    for mask, colour in ((phantom.lung_mask, _LUNG), (phantom.lesion_mask, _LESION)):
+        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, outlines, -1, colour, max(1, picture.shape[0] // 300), cv2.LINE_AA)
+    return picture
+
+
+def _titled(picture: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:
+    image = Image.fromarray(picture)
+    tall = max(10, picture.shape[0] // 18)
+    pen = ImageDraw.Draw(image)
+    pen.text((tall // 2, picture.shape[0] - tall * 1.6), title, (255, 255, 255), ImageFont.load_default(tall),
+             stroke_width=max(1, tall // 9), stroke_fill=(0, 0, 0))  # fmt: skip
+    return np.asarray(image)
+
+
+def _beside(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    gap = np.full((pictures[0].shape[0], _GAP, 3), 255, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (gap, picture)][1:], axis=1)
+
+
+def _stacked(rows: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    gap = np.full((_GAP, rows[0].shape[1], 3), 255, np.uint8)
+    return np.concatenate([part for row in rows for part in (gap, row)][1:], axis=0)

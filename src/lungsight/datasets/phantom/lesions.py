@@ -1,0 +1,128 @@
+"""The disease: which share of the lung's air is replaced by fluid, and where.
+
+COVID-19 is drawn as most radiographs of it are described: ground-glass patches in both lungs, at the chest wall,
+more below than above (Wong et al., Radiology 2020;296:E72). Other pneumonia is a lobar consolidation: one lobe,
+cut off by its fissure, with air-filled bronchi left dark inside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lungsight.datasets.phantom.anatomy import LEFT, RIGHT, Thorax, lateral_border
+from lungsight.datasets.phantom.patient import Label, PhantomPatient, Stream
+from lungsight.datasets.phantom.projection import Grid, Plane, smoothstep, tubes
+from lungsight.datasets.phantom.texture import mottle
+
+#: A pixel belongs to the lesion where its extent, 0…1, exceeds this.
+_EDGE = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Lesion:
+    """``filled``: share of the lung's air that is replaced, float32 0…1; ``mask``: where the disease is."""
+
+    filled: Plane
+    mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Lobe:
+    """A lobe's projection: its side, its upper and lower bounds, and which of the two is a sharp fissure.
+
+    Bounds are heights in cm at the chest wall; ``slope`` is how far the bound drops per cm towards the middle.
+    """
+
+    side: int
+    upper: float
+    lower: float
+    slope: float
+    sharp: str
+
+
+_LOBES = (
+    Lobe(RIGHT, -1.0, 10.2, -0.06, "lower"),  # upper lobe, on the minor fissure
+    Lobe(RIGHT, 10.2, 18.0, 0.05, "upper"),  # middle lobe, under it
+    Lobe(RIGHT, 14.0, 27.0, -0.35, "upper"),  # lower lobe
+    Lobe(LEFT, -1.0, 11.0, 0.10, "lower"),  # upper lobe
+    Lobe(LEFT, 11.5, 19.0, 0.15, "upper"),  # lingula
+    Lobe(LEFT, 14.0, 28.0, -0.35, "upper"),  # lower lobe
+)
+
+
+def lesion(grid: Grid, patient: PhantomPatient, disease: Label, thorax: Thorax) -> Lesion:
+    """The disease of ``patient``; the same places in every image of the same patient."""
+    rng = Stream.DISEASE.generator(patient.seed)
+    if disease is Label.COVID19:
+        return _ground_glass(grid, rng, thorax)
+    if disease is Label.OTHER_PNEUMONIA:
+        return _consolidation(grid, rng, thorax)
+    nothing = np.zeros(grid.shape, np.float32)
+    return Lesion(nothing, nothing > 1)
+
+
+def _ground_glass(grid: Grid, rng: np.random.Generator, thorax: Thorax) -> Lesion:
+    severity = rng.beta(1.6, 1.8)
+    extent = np.zeros(grid.shape, np.float32)
+    for side in (RIGHT, LEFT):
+        for _ in range(1 + rng.binomial(4, 0.25 + 0.5 * severity)):
+            height = rng.triangular(4.0, 15.5, 20.0)
+            depth_in = rng.uniform(0.2, 2.0)
+            place = (side * (float(lateral_border(height)) - depth_in), height)
+            along, across = rng.uniform(2.0, 4.2), rng.uniform(1.3, 2.4 + severity)
+            extent = np.maximum(extent, _patch(grid, place, (across, along), side * 0.15))
+    ragged = extent + 0.10 * mottle(grid, rng, 3.2) * (extent > 0.02)
+    extent = smoothstep(ragged, 0.05, 0.95) * (1 - smoothstep(thorax.inward, 0.5, 0.8))
+    density = 0.14 + 0.30 * severity
+    netting = np.clip(1 + 0.16 * mottle(grid, rng, 1.1), 0.2, 2.0)
+    filled = np.clip(extent * density * netting, 0, 0.75)
+    return Lesion(filled, (extent > _EDGE) & thorax.lung_mask)
+
+
+def _patch(grid: Grid, place: tuple[float, float], half: tuple[float, float], turn: float) -> Plane:
+    """A soft ellipse: 1 at its middle, 0.37 on its outline."""
+    cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    dx, dy = grid.x - np.float32(place[0]), grid.y - np.float32(place[1])
+    u, v = (cos * dx + sin * dy) / np.float32(half[0]), (cos * dy - sin * dx) / np.float32(half[1])
+    return np.exp(-np.square(u * u + v * v))
+
+
+def _consolidation(grid: Grid, rng: np.random.Generator, thorax: Thorax) -> Lesion:
+    lobe = _LOBES[rng.integers(len(_LOBES))]
+    severity = rng.beta(1.6, 1.8)
+    extent = _lobe_extent(grid, rng, lobe, severity)
+    density = 0.22 + 0.55 * severity
+    filled = np.clip(extent * density * np.clip(1 + 0.14 * mottle(grid, rng, 1.8), 0.3, 1.6), 0, 0.95)
+    if rng.random() < 0.7:
+        filled *= 1 - np.minimum(_bronchogram(grid, rng, lobe), 0.5)
+    return Lesion(filled, (extent > _EDGE) & thorax.lung_mask)
+
+
+def _lobe_extent(grid: Grid, rng: np.random.Generator, lobe: Lobe, severity: float) -> Plane:
+    """How much of the lobe is taken, 0…1: sharp at the fissure, fading into the rest of the lobe."""
+    inward = 11.0 - np.float32(lobe.side) * grid.x
+    fissure = lobe.upper if lobe.sharp == "upper" else lobe.lower
+    down = grid.y - np.float32(fissure) - np.float32(lobe.slope) * inward
+    into = down if lobe.sharp == "upper" else -down
+    reach = (lobe.lower - lobe.upper) * rng.uniform(0.35, 0.75 + 0.25 * severity)
+    ragged = 0.9 * mottle(grid, rng, 3.0)
+    taken = smoothstep(into, -0.08, 0.12) * (1 - smoothstep(into + ragged, reach * 0.6, reach * 1.1))
+    middle, half = rng.uniform(5.5, 9.0), rng.uniform(2.6, 4.2 + 2.5 * severity)
+    beside = np.abs(np.float32(lobe.side) * grid.x - np.float32(middle)) + ragged
+    taken *= 1 - smoothstep(beside, half * 0.7, half * 1.3)
+    return taken * (np.float32(lobe.side) * grid.x > 0)
+
+
+def _bronchogram(grid: Grid, rng: np.random.Generator, lobe: Lobe) -> Plane:
+    """Air-filled bronchi that run from the hilum into the lobe."""
+    t = np.linspace(0, 1, 10)
+    target = np.array([lobe.side * 10.0, (lobe.upper + lobe.lower) / 2])
+    lines = []
+    for _ in range(rng.integers(3, 6)):
+        end = target + rng.normal(0, 1.8, 2)
+        x, y = lobe.side * 3.4 + (end[0] - lobe.side * 3.4) * t, 10.4 + (end[1] - 10.4) * t
+        lines.append(np.stack([x, y + 0.5 * np.sin(np.pi * t) * rng.normal(), 0 * t], axis=1))
+    radius = np.tile(0.22 - 0.13 * t, (len(lines), 1))
+    return tubes(grid, np.stack(lines), radius)
