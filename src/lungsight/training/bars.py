@@ -1,0 +1,42 @@
+"""Progress bars of a training, drawn with rich."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fastai.callback.core import Callback
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+@contextmanager
+def progress_bars(console: Console) -> Iterator[Progress]:
+    """Bars with counts and times, that leave the terminal clean."""
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
+    with Progress(*columns, console=console, transient=True) as bars:
+        yield bars
+
+
+class TrainingBars(Callback):
+    """A bar for the run's epochs and one for the batches of the current epoch."""
+
+    order = 60
+
+    def __init__(self, bars: Progress, total_epochs: int, done_epochs: int) -> None:
+        self.bars = bars
+        self.epochs = bars.add_task("epochs", total=total_epochs, completed=done_epochs)
+        self.batches = bars.add_task("batches", total=None)
+
+    def before_train(self) -> None:
+        self.bars.reset(self.batches, description="training", total=len(self.dl))
+
+    def before_validate(self) -> None:
+        self.bars.reset(self.batches, description="validating", total=len(self.dl))
+
+    def after_batch(self) -> None:
+        self.bars.advance(self.batches)
+
+    def after_validate(self) -> None:
+        self.bars.advance(self.epochs)

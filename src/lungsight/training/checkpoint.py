@@ -1,0 +1,84 @@
+"""A run as it stood at the end of an epoch, on disk: written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Progress:
+    """``stage`` is being trained; ``stage_epochs`` of it and ``epochs`` of the whole run are done."""
+
+    stage: int = 0
+    stage_epochs: int = 0
+    epochs: int = 0
+    best_loss: float = float("inf")
+    best_epoch: int = -1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run needs to go on as if nothing had happened."""
+
+    progress: Progress
+    weights: dict[str, Tensor]
+    best_weights: dict[str, Tensor]
+    optimizer: dict[str, Any] | None
+
+    def write(self, folder: Path) -> None:
+        partial = folder.with_name(folder.name + ".part")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_file(_contiguous(self.weights), partial / "weights.safetensors")
+        if self.best_weights:
+            save_file(_contiguous(self.best_weights), partial / "best.safetensors")
+        if self.optimizer is not None:
+            torch.save(_plain(self.optimizer), partial / "optimizer.pt")
+        (partial / "progress.json").write_text(json.dumps(asdict(self.progress)), "utf-8")
+        previous = folder.with_name(folder.name + ".old")
+        shutil.rmtree(previous, ignore_errors=True)
+        if folder.exists():
+            folder.rename(previous)
+        partial.rename(folder)
+        shutil.rmtree(previous, ignore_errors=True)
+
+    @classmethod
+    def read(cls, folder: Path) -> Checkpoint | None:
+        """The last whole checkpoint, None where there is none."""
+        for place in (folder, folder.with_name(folder.name + ".old")):
+            if (place / "progress.json").is_file():
+                return cls._from(place)
+        return None
+
+    @classmethod
+    def _from(cls, folder: Path) -> Checkpoint:
+        best, optimizer = folder / "best.safetensors", folder / "optimizer.pt"
+        return cls(
+            progress=Progress(**json.loads((folder / "progress.json").read_text("utf-8"))),
+            weights=load_file(folder / "weights.safetensors"),
+            best_weights=load_file(best) if best.is_file() else {},
+            optimizer=torch.load(optimizer, weights_only=True) if optimizer.is_file() else None,
+        )
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _plain(value: Any) -> Any:
+    """fastai keeps NumPy scalars among its hyper-parameters; a file of tensors and plain numbers needs no trust."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,105 @@
+"""Naming what a training's losses show: divergence, overfitting, underfitting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Trouble(StrEnum):
+    DIVERGENCE = "divergence"
+    OVERFITTING = "overfitting"
+    UNDERFITTING = "underfitting"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the losses show, and the figures that show it."""
+
+    trouble: Trouble
+    evidence: str
+
+    def __str__(self) -> str:
+        return f"{self.trouble}: {self.evidence}"
+
+
+@dataclass(frozen=True)
+class EpochLosses:
+    """Mean cross-entropy over an epoch, in nats."""
+
+    train: float
+    validation: float
+
+
+#: A loss this many times its starting value, and worse than guessing by far, isn't coming back.
+EXPLOSION = 4.0
+#: Overfitting: the validation loss stands this far above its lowest for this many epochs, the training loss below.
+RISE, PATIENCE = 1.15, 3
+#: Underfitting: after this many epochs the training loss is still this close to guessing.
+HARDLY, PATIENCE_UNDER = 0.95, 5
+#: … or the training loss stays this far above the validation loss (as the article saw before it unfroze).
+APART = 1.25
+
+
+def is_diverging(batch_losses: Sequence[float], classes: int) -> bool:
+    """Whether the smoothed losses of a run's batches have exploded: not a number, or many times the loss at the
+    start and the loss of guessing (ln classes)."""
+    if not batch_losses:
+        return False
+    latest = batch_losses[-1]
+    if not math.isfinite(latest):
+        return True
+    start = sum(batch_losses[:5]) / len(batch_losses[:5])
+    return latest > EXPLOSION * max(min(start, math.log(classes)), 0.5 * math.log(classes))
+
+
+def diagnose(epochs: Sequence[EpochLosses], classes: int) -> Diagnosis | None:
+    """The gravest trouble that the losses so far show, None where they show none."""
+    if not epochs:
+        return None
+    for check in (_divergence, _overfitting, _underfitting):
+        found = check(epochs, classes)
+        if found is not None:
+            return found
+    return None
+
+
+def _divergence(epochs: Sequence[EpochLosses], classes: int) -> Diagnosis | None:
+    last, guessing = epochs[-1], math.log(classes)
+    if not (math.isfinite(last.train) and math.isfinite(last.validation)):
+        return Diagnosis(Trouble.DIVERGENCE, "a loss is no longer a number; lower the learning rate")
+    lowest = min(epoch.validation for epoch in epochs)
+    if last.validation > EXPLOSION * max(lowest, guessing / 2):
+        seen = f"validation loss {last.validation:.2f} after {lowest:.2f}, guessing gives {guessing:.2f}"
+        return Diagnosis(Trouble.DIVERGENCE, f"{seen}; lower the learning rate")
+    return None
+
+
+def _overfitting(epochs: Sequence[EpochLosses], classes: int) -> Diagnosis | None:
+    lowest = min(range(len(epochs)), key=lambda i: epochs[i].validation)
+    since = epochs[lowest + 1 :]
+    best = epochs[lowest]
+    if len(since) < PATIENCE or since[-1].train >= best.train:
+        return None
+    if all(epoch.validation > RISE * best.validation for epoch in since[-PATIENCE:]):
+        last = since[-1]
+        seen = f"since epoch {lowest} validation loss rose from {best.validation:.3f} to {last.validation:.3f}"
+        return Diagnosis(
+            Trouble.OVERFITTING, f"{seen} while training loss fell from {best.train:.3f} to {last.train:.3f}"
+        )
+    return None
+
+
+def _underfitting(epochs: Sequence[EpochLosses], classes: int) -> Diagnosis | None:
+    if len(epochs) < PATIENCE_UNDER:
+        return None
+    last, guessing = epochs[-1], math.log(classes)
+    if last.train > HARDLY * guessing:
+        seen = f"after {len(epochs)} epochs training loss {last.train:.3f} is hardly below guessing ({guessing:.3f})"
+        return Diagnosis(Trouble.UNDERFITTING, seen)
+    if all(epoch.train > APART * epoch.validation for epoch in epochs[-PATIENCE_UNDER:]):
+        seen = f"training loss {last.train:.3f} stays above validation loss {last.validation:.3f}"
+        return Diagnosis(Trouble.UNDERFITTING, f"{seen}: train longer, or with a higher rate")
+    return None

@@ -1,0 +1,138 @@
+"""From a trained network to the package that scanning reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from fastai.data.load import DataLoader
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from lungsight import RESEARCH_ONLY, __version__
+from lungsight.datasets.phantom import Label, draw
+from lungsight.datasets.registry import COLLECTIONS
+from lungsight.datasets.splits import TEST
+from lungsight.networks.evidence_network import EvidenceNetwork
+from lungsight.package import TrainedImage, write_package
+from lungsight.package.description import Calibration, Decision, PackageDescription, TrainingSource
+from lungsight.package.preprocessing import Preprocessing
+from lungsight.training.model_card import model_card
+from lungsight.training.recipe import Recipe
+from lungsight.training.training_set import TrainingSet
+
+
+def package_network(
+    recipe: Recipe, network: EvidenceNetwork, images: TrainingSet, validation: DataLoader, origin: str, folder: Path
+) -> PackageDescription:
+    """Calibrate on the validation images, export, and write the package."""
+    network = network.cpu().eval()
+    description = PackageDescription(
+        name=recipe.name,
+        created=datetime.now(UTC).replace(microsecond=0),
+        lungsight_version=__version__,
+        intended_use=f"{RESEARCH_ONLY} Frontal chest radiographs; {recipe.description}",
+        classes=images.classes,
+        target=recipe.target,
+        backbone=recipe.backbone,
+        initial_weights=origin,
+        preprocessing=recipe.preprocessing,
+        calibration=calibrate(network, validation),
+        decision=Decision(inconclusive_below=recipe.decision.inconclusive_below),
+        sources=_sources(images),
+        split_unit=recipe.split.unit,
+        recipe=recipe.model_dump(mode="json", exclude_none=True),
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        exported = Path(scratch) / "network.onnx"
+        export_onnx(network, recipe.image_size, exported)
+        return write_package(
+            folder,
+            description,
+            network=exported,
+            weights={name: tensor.numpy() for name, tensor in network.state_dict().items()},
+            reference_inputs=reference_inputs(recipe.preprocessing),
+            trained_on=_trained_on(images),
+            model_card=model_card(description),
+        )
+
+
+def export_onnx(network: EvidenceNetwork, image_size: int, path: Path) -> None:
+    """ONNX with input ``pixels`` [N, 1, side, side] and outputs ``logits`` and ``maps``; N is free."""
+    batch = torch.export.Dim("N", min=1, max=4096)
+    program = torch.onnx.export(
+        network.to(memory_format=torch.contiguous_format),
+        (torch.rand(2, 1, image_size, image_size),),
+        dynamo=True,
+        verbose=False,
+        input_names=["pixels"],
+        output_names=["logits", "maps"],
+        dynamic_shapes={"pixels": {0: batch}},
+        external_data=False,
+    )
+    assert program is not None
+    model = program.model_proto
+    bias = json.dumps(network.bias.detach().tolist())
+    onnx.helper.set_model_props(model, {"bias": bias, "research_only": RESEARCH_ONLY})
+    onnx.save(model, path)
+
+
+def reference_inputs(preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Two phantoms as the network sees them, uint8 [2, 1, side, side], for the package's self-check."""
+    drawn = [draw(seed, label, size=256).pixels for seed, label in ((1, Label.COVID19), (2, Label.NO_PNEUMONIA))]
+    seen = [np.round(preprocessing.apply(pixels) * 255).astype(np.uint8) for pixels in drawn]
+    return np.stack(seen)[:, None]
+
+
+def calibrate(network: EvidenceNetwork, validation: DataLoader) -> Calibration:
+    """The temperature of least cross-entropy on the validation images (Guo et al. 2017)."""
+    logits, targets = _logits(network, validation)
+    found = minimize_scalar(
+        lambda log_t: float(torch.nn.functional.cross_entropy(logits / float(np.exp(log_t)), targets)),
+        bounds=(np.log(0.05), np.log(20.0)),
+        method="bounded",
+    )
+    return Calibration(temperature=float(np.exp(found.x)), fitted_on=len(targets))
+
+
+@torch.no_grad()
+def _logits(network: EvidenceNetwork, loader: DataLoader) -> tuple[Tensor, Tensor]:
+    batches = [(network(pixels.cpu()).logits, targets.cpu()) for pixels, targets in loader]
+    return torch.cat([b[0] for b in batches]).double(), torch.cat([b[1] for b in batches])
+
+
+def _sources(images: TrainingSet) -> tuple[TrainingSource, ...]:
+    fitted = images.manifest.table["split"] != TEST
+    table = images.manifest.table.assign(target=images.class_names)[fitted]
+    return tuple(
+        TrainingSource(
+            name=str(name),
+            images=len(rows),
+            patients=rows["patient"].nunique(),
+            labels={str(k): int(v) for k, v in rows["target"].value_counts().items()},
+            licence=COLLECTIONS[str(name)].licence if name in COLLECTIONS else "not stated",
+            reference_standard="; ".join(sorted(set(rows["reference_standard"]) - {""})) or "not stated",
+        )
+        for name, rows in table.groupby("source", sort=True)
+    )
+
+
+def _trained_on(images: TrainingSet) -> list[TrainedImage]:
+    table = images.manifest.table
+    fitted = table.loc[table["split"] != TEST, ["path", "source", "patient", "split"]]
+    return [
+        TrainedImage.of(_sha256(path), source=source, patient=patient, split=split)
+        for path, source, patient, split in fitted.to_numpy(dtype=str)
+    ]
+
+
+def _sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,123 @@
+"""The folder of a training run: what it says of the recipe, the images, the machine and the times."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+import torch
+from rich.console import Console
+
+from lungsight.faults import InvalidManifest, InvalidRecipe
+from lungsight.training.diagnosis import Diagnosis
+from lungsight.training.recipe import Recipe, as_toml, load_recipe
+from lungsight.training.training_set import TrainingSet
+
+_LIBRARIES = (
+    "lungsight", "torch", "torchvision", "fastai", "timm", "numpy", "pandas", "onnxruntime", "pydicom", "pillow",
+)  # fmt: skip
+
+
+class RunFolder:
+    """What the run folder says of the run: recipe, images, machine, times."""
+
+    def __init__(self, recipe: Recipe, folder: Path, *, writes: bool) -> None:
+        self.recipe, self.folder = recipe, folder
+        stated = folder / "recipe.toml"
+        if stated.is_file() and load_recipe(str(stated)) != recipe:
+            raise InvalidRecipe(
+                folder, "holds a run of another recipe", "choose another --out, or remove that folder"
+            )
+        if writes:
+            folder.mkdir(parents=True, exist_ok=True)
+            stated.write_text(as_toml(recipe), "utf-8")
+
+    @property
+    def is_finished(self) -> bool:
+        place = self.folder / "environment.json"
+        return place.is_file() and "finished" in json.loads(place.read_text("utf-8"))
+
+    def begin(self, images: TrainingSet) -> None:
+        stated = self.folder / "manifest.csv"
+        before = _sides(stated)
+        images.manifest.write(stated)
+        if len(before) and not before.equals(_sides(stated)):
+            raise InvalidManifest(stated, "isn't the images this run began with", "choose another --out")
+        leaks = [str(leak) for leak in images.leaks]
+        content = {"left_out": images.left_out, "leaks": leaks}
+        (self.folder / "images.json").write_text(json.dumps(content, indent=1), "utf-8")
+        if not (self.folder / "environment.json").exists():
+            self._write(_environment(self.recipe))
+
+    def end(self, diagnosis: Diagnosis | None) -> None:
+        known = json.loads((self.folder / "environment.json").read_text("utf-8"))
+        self._write(known | {"finished": _now(), "diagnosis": str(diagnosis) if diagnosis else None})
+
+    def _write(self, content: dict[str, object]) -> None:
+        (self.folder / "environment.json").write_text(json.dumps(content, indent=1), "utf-8")
+
+
+def _sides(path: Path) -> pd.DataFrame:
+    """Which side each image stood on when the run began; empty before it did."""
+    columns = ["path", "split"]
+    return pd.read_csv(path, dtype=str)[columns] if path.is_file() else pd.DataFrame(columns=columns)
+
+
+def _environment(recipe: Recipe) -> dict[str, object]:
+    def installed(library: str) -> str | None:
+        try:
+            return version(library)
+        except PackageNotFoundError:
+            return None
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "started": _now(),
+        "command": " ".join(sys.argv),
+        "seed": recipe.seed,
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "processor_cores": os.cpu_count(),
+        "gpus": gpus,
+        "versions": {library: installed(library) for library in _LIBRARIES},
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def truncate(path: Path, epochs: int) -> None:
+    """Drop what was written after the last checkpoint: it will be trained again."""
+    if not path.is_file():
+        return
+    table = pd.read_csv(path)
+    kept = table[table["epoch"] < epochs]
+    if kept.empty:
+        path.unlink()
+    else:
+        kept.to_csv(path, index=False)
+
+
+def log_to(path: Path, console: Console, *, writes: bool) -> Callable[[str], None]:
+    started = time.strftime("%Y-%m-%d %H:%M:%S")
+
+    def say(sentence: str) -> None:
+        if writes:
+            with path.open("a", encoding="utf-8") as log:
+                log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {sentence}\n")
+        console.print(sentence, highlight=False, markup=False)
+
+    if writes:
+        with path.open("a", encoding="utf-8") as log:
+            log.write(f"{started} {' '.join(sys.argv)}\n")
+    return say

@@ -1,0 +1,174 @@
+"""From a manifest and a recipe to the images a run trains on, each with its class and its side of the split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lungsight.datasets.duplicates import DuplicatePair, Leak, find_duplicates, find_leaks, leak_groups
+from lungsight.datasets.fingerprints import fingerprint_manifest
+from lungsight.datasets.manifest import Manifest
+from lungsight.datasets.splits import TEST, TRAIN, VALIDATION, split_by_group, split_by_image
+from lungsight.faults import InvalidManifest, InvalidRecipe, LeakingSplit
+from lungsight.radiograph import View
+from lungsight.training.recipe import Recipe, Selection, labels_of
+
+_FRONTAL = ("", *(view for view in View if view.is_frontal))
+_CROSS_SECTIONS = ("CT", "MR", "PT", "US", "NM")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """``manifest`` has its split; ``targets`` int [images] are indices into ``classes``; ``left_out`` counts what
+    was passed over, by reason; ``leaks`` are those the recipe allows."""
+
+    manifest: Manifest
+    classes: tuple[str, ...]
+    targets: NDArray[np.int64]
+    left_out: dict[str, int]
+    leaks: tuple[Leak, ...] = ()
+
+    def rows(self, side: str) -> NDArray[np.int64]:
+        """Row numbers on one side of the split."""
+        return np.flatnonzero(self.manifest.table["split"] == side)
+
+    @property
+    def class_names(self) -> pd.Series:
+        return pd.Series([self.classes[t] for t in self.targets])
+
+
+def choose(recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...] = ()) -> tuple[Manifest, dict[str, int]]:
+    """The images that a recipe speaks of, and how many were left out for which reason.
+
+    ``folders`` are searched for the lists of files that the recipe names. Raises InvalidRecipe, InvalidManifest."""
+    classes = labels_of(dict(recipe.classes), manifest.table["label"].unique())
+    keep = manifest.table["label"].isin(list(classes))
+    left_out = {"label is of no class of the recipe": int((~keep).sum())}
+    if recipe.frontal_only:
+        frontal = manifest.table["view"].isin(_FRONTAL) & ~manifest.table["modality"].isin(_CROSS_SECTIONS)
+        left_out["not a frontal radiograph"] = int((keep & ~frontal).sum())
+        keep &= frontal
+    chosen = _picked(recipe.select, manifest, keep, recipe.seed, folders) if recipe.select else keep
+    testing = _picked(recipe.test, manifest, keep & ~chosen, recipe.seed, folders)
+    left_out["not selected by the recipe"] = int((keep & ~chosen & ~testing).sum())
+    sides = manifest.table["split"].where(~testing, TEST).where(~chosen | (recipe.split.unit == "given"), "")
+    found = manifest.with_columns(split=sides).where(chosen | testing)
+    if not len(found):
+        raise InvalidManifest(
+            manifest.name, "holds no image that the recipe asks for", "check source, label and view"
+        )
+    return found, {reason: n for reason, n in left_out.items() if n}
+
+
+def divide(
+    recipe: Recipe,
+    chosen: Manifest,
+    left_out: dict[str, int],
+    *,
+    fingerprint_cache: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> TrainingSet:
+    """Split what was chosen. Raises LeakingSplit where images, patients or studies stand on both sides and the
+    recipe doesn't allow it."""
+    pairs: list[DuplicatePair] = []
+    if recipe.split.find_duplicates:
+        progress("looking for the same image twice")
+        pairs = find_duplicates(fingerprint_manifest(chosen, cache=fingerprint_cache))
+    groups = leak_groups(chosen, pairs)
+    sides = _sides(recipe, chosen, groups)
+    extra = (chosen.table["split"] == TEST).to_numpy() & (recipe.split.unit != "given")
+    seen = np.isin(groups, groups[np.isin(sides, (TRAIN, VALIDATION)) & ~extra])
+    known = extra & seen
+    if known.any():
+        left_out = {**left_out, "test image of a patient trained on": int(known.sum())}
+    manifest = chosen.with_columns(split=sides).where(pd.Series(~known))
+    renumbered = np.cumsum(~known) - 1
+    kept = [
+        p.moved(int(renumbered[p.first]), int(renumbered[p.second]))
+        for p in pairs
+        if not known[[p.first, p.second]].any()
+    ]
+    leaks = tuple(find_leaks(manifest, kept))
+    if leaks and not recipe.split.allow_leaks:
+        cure = "split by patient, or say --set split.allow_leaks=true and report it"
+        raise LeakingSplit(chosen.name, f"{len(leaks)} leaks across the split, the first: {leaks[0]}", cure)
+    return _with_targets(recipe, manifest, left_out, leaks)
+
+
+def _sides(recipe: Recipe, chosen: Manifest, groups: NDArray[np.int_]) -> NDArray[np.object_]:
+    split = recipe.split
+    table = chosen.table
+    if split.unit == "given":
+        empty = int((table["split"] == "").sum())
+        if empty:
+            raise InvalidManifest(chosen.name, f"{empty} images have no split", "fill the column split")
+        return table["split"].to_numpy(dtype=object)
+    sides = table["split"].to_numpy(dtype=object).copy()
+    pool = np.flatnonzero(sides == "")
+    shares = {"validation": split.validation, "test": split.test, "seed": recipe.seed}
+    if split.unit == "image":
+        sides[pool] = split_by_image(len(pool), **shares)  # type: ignore[arg-type]
+    else:
+        strata = (table["label"] + "|" + table["source"]).to_numpy()[pool]
+        sides[pool] = split_by_group(groups[pool], list(strata), **shares)  # type: ignore[arg-type]
+    return sides
+
+
+def _with_targets(
+    recipe: Recipe, manifest: Manifest, left_out: dict[str, int], leaks: tuple[Leak, ...]
+) -> TrainingSet:
+    classes = tuple(recipe.classes)
+    mapping = labels_of(dict(recipe.classes), manifest.table["label"].unique())
+    targets = np.array([classes.index(mapping[label]) for label in manifest.table["label"]], dtype=np.int64)
+    training = targets[(manifest.table["split"] == TRAIN).to_numpy()]
+    for i, name in enumerate(classes):
+        if not (training == i).any():
+            cure = "give a manifest that holds that class, or other classes in the recipe"
+            raise InvalidManifest(manifest.name, f"no training image is of class {name}", cure)
+    return TrainingSet(manifest, classes, targets, left_out, leaks)
+
+
+def _picked(
+    rules: tuple[Selection, ...], manifest: Manifest, allowed: pd.Series, seed: int, folders: tuple[Path, ...]
+) -> pd.Series:
+    picked = pd.Series(False, index=manifest.table.index)
+    for number, rule in enumerate(rules):
+        matching = allowed & ~picked & _matches(rule, manifest, folders)
+        if rule.at_most is not None and matching.sum() > rule.at_most:
+            drawn = np.random.default_rng([seed, number]).permutation(np.flatnonzero(matching))[: rule.at_most]
+            matching = pd.Series(np.isin(np.arange(len(manifest)), drawn), index=matching.index)
+        picked |= matching
+    return picked
+
+
+def _matches(rule: Selection, manifest: Manifest, folders: tuple[Path, ...]) -> pd.Series:
+    table = manifest.table
+    matching = pd.Series(True, index=table.index)
+    if rule.source is not None:
+        matching &= table["source"] == rule.source
+    if rule.labels is not None:
+        matching &= table["label"].isin(rule.labels)
+    if rule.views is not None:
+        matching &= table["view"].isin(rule.views)
+    if rule.files is not None:
+        names = _listed_files(rule, table[matching], folders)
+        matching &= table["path"].map(lambda path: Path(path).name).isin(names)
+    return matching
+
+
+def _listed_files(rule: Selection, table: pd.DataFrame, folders: tuple[Path, ...]) -> set[str]:
+    """The list lies where the recipe says, or in one of ``folders``, or beside or above the source's images."""
+    assert rule.files is not None
+    beside = {folder for path in table["path"].head(1) for folder in (Path(path).parent, Path(path).parent.parent)}
+    for folder in (Path(), *folders, *sorted(beside)):
+        if (folder / rule.files).is_file():
+            return set(pd.read_csv(folder / rule.files)["filename"].astype(str))
+    searched = f"looked in the working folder, beside the manifest and in the folder of {rule.source or 'the images'}"
+    raise InvalidRecipe(
+        f"list of files {rule.files}", f"not found ({searched})", "give its full path with --set select.0.files=PATH"
+    )
