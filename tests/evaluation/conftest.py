@@ -103,9 +103,9 @@ def write_films(folder: Path, films: Sequence[Film]) -> pd.DataFrame:
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for i, film in enumerate(films):
-        noise = np.random.default_rng(i).uniform(-0.02, 0.02, (40, 48))
+        contrast = np.random.default_rng(i).uniform(-0.1, 0.1, (80, 96))  # none at all would be refused as blank
         path = folder / f"{film.source}_{i:03}.png"
-        Image.fromarray(np.round((film.brightness + noise) * 255).astype(np.uint8)).save(path)
+        Image.fromarray(np.round(np.clip(film.brightness + contrast, 0, 1) * 255).astype(np.uint8)).save(path)
         rows.append({"path": str(path), **{k: v for k, v in vars(film).items() if k != "brightness"}})
     return pd.DataFrame(rows)
 

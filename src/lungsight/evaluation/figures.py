@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from lungsight import RESEARCH_ONLY
@@ -65,7 +67,7 @@ def loss_figure(history: pd.DataFrame, title: str = "Loss while training") -> Fi
     axes.set_xlabel("Epoch")
     axes.set_ylabel("Cross-entropy loss (mean per image)")
     axes.set_ylim(bottom=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     return figure
 
@@ -89,8 +91,7 @@ def save_picture(figure: Figure, path: Path) -> None:
 
 
 def _blank(title: str, width: float = 7.6, height: float = 4.4) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.045, 1, 0.955))  # type: ignore[union-attr]
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(rect=(0, 0.045, 1, 0.955)))
     figure.text(0.99, 0.012, RESEARCH_ONLY, ha="right", va="bottom", fontsize=7, color=GREY)
     axes: Any = figure.add_subplot()
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", pad=20)

@@ -18,10 +18,11 @@ from lungsight.evaluation.eligibility import Eligible, eligible_images
 from lungsight.evaluation.figures import confusion_figure, confusion_table, save_picture
 from lungsight.evaluation.outcomes import FAULT
 from lungsight.evaluation.page import write_page
-from lungsight.evaluation.predictions import Judge, predict_manifest, progress_bar
+from lungsight.evaluation.predictions import predict_manifest, progress_bar
 from lungsight.evaluation.tables import ALL_SOURCES, Scores, metric_table, score_by_source, write_table
 from lungsight.faults import InvalidManifest
 from lungsight.package import ModelPackage
+from lungsight.scanning import Detector
 
 INTERNAL, EXTERNAL = "internal", "external"
 #: An AUROC above this at a hospital the model never saw is rarer than a leak.
@@ -72,16 +73,15 @@ def evaluate_package(
     """
     description = package.description
     if target is not None and target not in description.classes:
-        raise InvalidManifest(
-            f"--target {target}", "is no class of this model", f"give one of {', '.join(description.classes)}"
-        )
+        cure = f"give one of {', '.join(description.classes)}"
+        raise InvalidManifest(f"--target {target}", "is no class of this model", cure)
     eligible = eligible_images(Manifest.joined(list(manifests)), package, trained_patients=trained_patients)
     if not len(eligible.manifest):
         raise InvalidManifest(" + ".join(m.name for m in manifests), "holds no image to test on", _why_none(eligible))
     out.mkdir(parents=True, exist_ok=True)
     with progress_bar() as progress:
         cache = out / "predictions.jsonl"
-        predictions = predict_manifest(Judge(package), eligible.manifest, progress=progress, cache=cache)
+        predictions = predict_manifest(Detector.load(package), eligible.manifest, progress=progress, cache=cache)
     known = {source.name for source in description.sources}
     predictions["kind"] = [INTERNAL if source in known else EXTERNAL for source in predictions["source"]]
     scores = [s for kind in (INTERNAL, EXTERNAL) for s in _scores(predictions, description.classes, kind, resampling)]
@@ -130,9 +130,8 @@ def _write(result: IndependentTest, package: ModelPackage, out: Path) -> None:
         save_picture(figure, out / f"{stem}.png")
         pictures[score.source] = figure
     _write_json(result, out / "evaluation.json")
-    write_page(
-        out / "index.html", "evaluation.html.j2", result=result, description=package.description, pictures=pictures
-    )
+    page = {"result": result, "description": package.description, "pictures": pictures}
+    write_page(out / "index.html", "evaluation.html.j2", **page)
 
 
 def _write_json(result: IndependentTest, path: Path) -> None:

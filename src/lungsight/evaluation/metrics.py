@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lungsight.evaluation.bootstrap import Resampling, exact_interval, patient_weights, percentile_interval
-from lungsight.evaluation.estimate import ALL_CLASSES, Estimate
+from lungsight.evaluation.estimate import ALL_CLASSES, Estimate, IntervalMethod
 from lungsight.evaluation.outcomes import Floats, Mask, Outcomes
 from lungsight.evaluation.ranking import Ranking
 
@@ -128,7 +128,8 @@ def _estimate(outcomes: Outcomes, scope: str, name: str, value: float, replicate
     given = _sample(outcomes, scope, name)
     patients = outcomes.patients_among(given)
     bounds = percentile_interval(replicates, level) if patients > 1 else None
-    method, note = "bootstrap", None
+    method: IntervalMethod = "bootstrap"
+    note = None
     if bounds is None and name in _SHARES and value in (0.0, 1.0):
         bounds, method = exact_interval(value, patients, level), "exact"
     if bounds is None:

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -50,7 +51,7 @@ class Outcomes:
         keys = judged["source"].astype(str) + "/" + judged["patient"].astype(str)
         return cls(
             classes=classes,
-            truth=judged[TRUTH].map(index).to_numpy(dtype=np.int64),
+            truth=np.array([index[name] for name in judged[TRUTH]], dtype=np.int64),
             probabilities=judged[[probability_column(c) for c in classes]].to_numpy(dtype=np.float64),
             patient=pd.factorize(keys)[0].astype(np.int64),
         )

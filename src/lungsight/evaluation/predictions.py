@@ -5,28 +5,30 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from scipy.special import softmax
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.outcomes import FAULT, PREDICTION, SHA256, logit_column, probability_column
+from lungsight.evaluation.outcomes import FAULT, PREDICTION, SHA256, Floats32, logit_column, probability_column
 from lungsight.faults import UnreadableImage
-from lungsight.package import ModelPackage
-from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
+from lungsight.scanning import Detector, refusals
+
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the model says of one file; ``fault`` is the sentence why it couldn't be read."""
+    """What the model says of one file; ``fault`` is the sentence why it couldn't be read or isn't judged."""
 
     sha256: str = ""
     probabilities: dict[str, float] = field(default_factory=dict)
@@ -34,65 +36,78 @@ class Judgement:
     fault: str = ""
 
 
-class Judge:
-    """A package ready to judge images."""
-
-    def __init__(self, package: ModelPackage) -> None:
-        self._network = package.network()
-        self._description = package.description
-        self.classes = package.description.classes
-        self.model = package.id
-
-    def predict(self, radiograph: Radiograph) -> Judgement:
-        seen = self._description.preprocessing.apply(radiograph.pixels)
-        logits = self._network.run(seen[None, None]).logits[0].astype(np.float64)
-        probabilities = softmax(logits / self._description.calibration.temperature)
-        return Judgement(
-            radiograph.sha256,
-            dict(zip(self.classes, probabilities.tolist(), strict=True)),
-            dict(zip(self.classes, logits.tolist(), strict=True)),
-        )
-
-
 def predict_manifest(
-    detector: Judge, manifest: Manifest, *, progress: Progress | None = None, cache: Path | None = None
+    detector: Detector, manifest: Manifest, *, progress: Progress | None = None, cache: Path | None = None
 ) -> pd.DataFrame:
-    """The manifest's table with, for each image, ``sha256``, a probability and a logit per class, ``prediction``
-    (the most probable class) and ``fault`` (why a file couldn't be read; then the rest is empty).
+    """The manifest's table with, for each image, ``sha256``, a calibrated probability and a logit per class,
+    ``prediction`` (the most probable class) and ``fault`` (why a file couldn't be read, or why scanning refuses it;
+    then the rest is empty).
 
     With ``cache``, a file that grows as images are judged, an interrupted call is taken up where it stopped, and
-    images are not judged again as long as neither file nor model has changed.
+    images aren't judged again as long as neither file nor model has changed.
     """
-    paths = manifest.table["path"].tolist()
+    keys = [_key(path) for path in manifest.table["path"]]
     kept = _kept(cache, detector.model) if cache else {}
-    task = progress.add_task("Judging images", total=len(paths)) if progress else None
-    judged = []
+    waiting = list(dict.fromkeys(key for key in keys if key not in kept))
+    task = progress.add_task("Judging images", total=len(waiting)) if progress else None
     with _rewritten(cache, detector.model, kept) as out:
-        for path in paths:
-            key = _key(path)
-            judgement = kept.get(key) or judge(detector, Path(path))
-            if key not in kept and not judgement.fault:
-                out.write(_line(key, judgement))
-                out.flush()
-                kept[key] = judgement
-            judged.append(judgement)
+        for batch in (waiting[i : i + _AT_ONCE] for i in range(0, len(waiting), _AT_ONCE)):
+            judged = dict(zip(batch, judge(detector, [Path(path) for path, *_ in batch]), strict=True))
+            kept |= judged
+            out.writelines(_line(key, judgement) for key, judgement in judged.items() if not judgement.fault)
+            out.flush()
             if progress and task is not None:
-                progress.advance(task)
-    return _as_table(manifest.table, judged, detector.classes)
+                progress.advance(task, len(batch))
+    return _as_table(manifest.table, [kept[key] for key in keys], detector.description.classes)
 
 
-def judge(detector: Judge, path: Path) -> Judgement:
-    """Read one file and judge it."""
+class _Ready(NamedTuple):
+    """A file that was read: its sha256 and what the network will see of it."""
+
+    sha256: str
+    prepared: Floats32
+
+
+def judge(detector: Detector, paths: Sequence[Path]) -> list[Judgement]:
+    """Read the files and judge them as one batch."""
+    with ThreadPoolExecutor(min(len(paths), os.cpu_count() or 1)) as readers:
+        read = list(readers.map(lambda path: _read(detector, path), paths))
+    ready = [one for one in read if isinstance(one, _Ready)]
+    judged = iter(_predicted(detector, ready))
+    return [next(judged) if isinstance(one, _Ready) else one for one in read]
+
+
+def _read(detector: Detector, path: Path) -> _Ready | Judgement:
     try:
         radiograph = read_radiograph(path)
     except UnreadableImage as fault:
         return Judgement(fault=str(fault))
-    return detector.predict(radiograph)
+    if reasons := refusals(radiograph):
+        return Judgement(radiograph.sha256, fault=f"{path}: refused. {' '.join(reasons)}")
+    return _Ready(radiograph.sha256, detector.prepare(radiograph))
 
 
-def progress_bar() -> Progress:
+def _predicted(detector: Detector, ready: Sequence[_Ready]) -> list[Judgement]:
+    if not ready:
+        return []
+    prediction = detector.predict(np.stack([one.prepared for one in ready]))
+    classes = detector.description.classes
+    return [
+        Judgement(
+            one.sha256,
+            dict(zip(classes, probabilities.tolist(), strict=True)),
+            dict(zip(classes, logits.tolist(), strict=True)),
+        )
+        for one, probabilities, logits in zip(ready, prediction.probabilities, prediction.logits, strict=True)
+    ]
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
     """How the progress of judging is shown."""
-    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield progress
 
 
 def _as_table(images: pd.DataFrame, judged: list[Judgement], classes: tuple[str, ...]) -> pd.DataFrame:
@@ -107,9 +122,21 @@ def _as_table(images: pd.DataFrame, judged: list[Judgement], classes: tuple[str,
     return table
 
 
-def _kept(cache: Path, model: str) -> dict[str, Judgement]:
+#: A file as it is now: its path, size and time of change.
+_Key = tuple[str, int, int]
+
+
+def _key(path: str) -> _Key:
+    try:
+        state = os.stat(path)
+    except OSError:
+        return path, 0, 0
+    return path, state.st_size, state.st_mtime_ns
+
+
+def _kept(cache: Path, model: str) -> dict[_Key, Judgement]:
     """The judgements of this very model in ``cache``; a line cut short by a kill, and all after it, is dropped."""
-    lines: list[dict[str, Any]] = []
+    lines: list[Any] = []
     for text in cache.read_text("utf-8").splitlines() if cache.is_file() else ():
         try:
             lines.append(json.loads(text))
@@ -117,12 +144,12 @@ def _kept(cache: Path, model: str) -> dict[str, Judgement]:
             break
     if not lines or lines[0] != {"model": model}:
         return {}
-    return {line.pop("key"): Judgement(**line) for line in lines[1:]}
+    return {tuple(key): Judgement(**judgement) for key, judgement in lines[1:]}
 
 
 @contextmanager
-def _rewritten(cache: Path | None, model: str, kept: Mapping[str, Judgement]) -> Iterator[IO[str]]:
-    """``cache`` holding the model's name and what is kept, one JSON object a line, open for more."""
+def _rewritten(cache: Path | None, model: str, kept: Mapping[_Key, Judgement]) -> Iterator[IO[str]]:
+    """``cache`` holding the model's name and what is kept, one JSON value a line, open for more."""
     if cache is None:
         yield io.StringIO()
         return
@@ -134,14 +161,5 @@ def _rewritten(cache: Path | None, model: str, kept: Mapping[str, Judgement]) ->
         yield out
 
 
-def _line(key: str, judgement: Judgement) -> str:
-    return json.dumps({"key": key} | asdict(judgement)) + "\n"
-
-
-def _key(path: str) -> str:
-    """A file as it is now: its path, size and time of change."""
-    try:
-        state = os.stat(path)
-    except OSError:
-        return path
-    return f"{path}|{state.st_size}|{state.st_mtime_ns}"
+def _line(key: _Key, judgement: Judgement) -> str:
+    return json.dumps([key, asdict(judgement)]) + "\n"

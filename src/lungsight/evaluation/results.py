@@ -26,9 +26,10 @@ from lungsight.evaluation.figures import (
 from lungsight.evaluation.gallery import write_gallery
 from lungsight.evaluation.outcomes import FAULT, SHA256, TRUTH
 from lungsight.evaluation.page import write_page
-from lungsight.evaluation.predictions import Judge, predict_manifest, progress_bar
+from lungsight.evaluation.predictions import predict_manifest, progress_bar
 from lungsight.evaluation.tables import ALL_SOURCES, Scores, metric_table, score_by_source, write_table
 from lungsight.package import ModelPackage
+from lungsight.scanning import Detector
 
 JUDGED_SPLITS = ("validation", "test")
 ALSO_TRAINED_ON, NOT_TRAINED_ON = "patient or file also in training", "patient not in training"
@@ -61,8 +62,9 @@ def write_run_results(run: Path) -> None:
     package = ModelPackage.open(run / "package")
     manifest = Manifest.read(run / "manifest.csv")
     judged = manifest.where(manifest.table["split"].isin(JUDGED_SPLITS))
+    detector = Detector.load(package)
     with progress_bar() as progress:
-        predictions = predict_manifest(Judge(package), judged, progress=progress, cache=run / "predictions.jsonl")
+        predictions = predict_manifest(detector, judged, progress=progress, cache=run / "predictions.jsonl")
     classes = class_of_labels(package, predictions["label"].unique())
     predictions[TRUTH] = predictions["label"].map(classes).fillna("")
     write_table(predictions, run / "predictions.csv")
