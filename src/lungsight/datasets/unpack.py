@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import stat
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from lungsight.datasets.download import Progress
 from lungsight.faults import DownloadFailed
 
 _CHUNK_BYTES = 1 << 20
+#: What zipfile raises for an archive that is damaged, cut short, encrypted, or packed in a way it doesn't know.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError)
 
 
 def unpack(archive: Path, folder: Path, progress: Progress = lambda done, total: None) -> Path:
@@ -22,13 +26,14 @@ def unpack(archive: Path, folder: Path, progress: Progress = lambda done, total:
     """
     if folder.is_dir():
         return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with zipfile.ZipFile(archive) as opened:
             _check(opened, archive, folder.parent)
             _extract(opened, partial, progress)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+    except _DAMAGED as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise DownloadFailed(
             archive, f"not a zip archive that can be unpacked ({error})", "delete it and run the command again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -61,8 +62,8 @@ def _row(path: Path, entry: pd.Series) -> dict[str, object]:
 
 
 def label_of(finding: str) -> str:
-    """The label of a finding such as ``Pneumonia/Viral/COVID-19``."""
-    parts = finding.split("/")
+    """The label of a finding such as ``Pneumonia/Viral/COVID-19`` (in March 2020 still ``COVID-19, ARDS``)."""
+    parts = [part.strip() for part in re.split("[/,]", finding)]
     if "COVID-19" in parts:
         return "covid19"
     if parts[0] == "Pneumonia":
@@ -93,6 +94,7 @@ IEEE8023 = Collection(
         "(radiopaedia.org, eurorad.org)",
         "most of the few 'No Finding' X-rays are of patients whose RT-PCR was positive: a clear picture, not a "
         "healthy patient",
+        "its owners correct views over time: of 57 images taken as PA in March 2020, 24 are AP today",
         "patients and images repeat: split by patient, and run `lungsight data check`",
         "CT slices and lateral views are in the manifest, with modality CT and view lateral or other: "
         "training takes the frontal X-rays",

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from lungsight.datasets.collections.siim import SIIM, boxes_of
+from lungsight.faults import InvalidCollection
+
+IMAGES = """\
+id,boxes,label,StudyInstanceUID
+aaa_image,"[{'x': 10, 'y': 20, 'width': 30, 'height': 40}]",opacity 1 10 20 40 60 opacity 1 50 0 100 50.5,s1
+bbb_image,,none 1 0 0 1 1,s2
+ccc_image,,none 1 0 0 1 1,s9
+"""
+STUDIES = """\
+id,Negative for Pneumonia,Typical Appearance,Indeterminate Appearance,Atypical Appearance
+s1_study,0,1,0,0
+s2_study,1,0,0,0
+"""
+META = "imageid,patientid,studyid,height,width\naaa,p1,s1,100,200\nbbb,p1,s2,100,200\nccc,p2,s9,100,200\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train_image_level.csv").write_text(IMAGES)
+    (tmp_path / "train_study_level.csv").write_text(STUDIES)
+    return tmp_path
+
+
+def write_dicom(path: Path, **header: object) -> None:
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    image = FileDataset(path, {}, file_meta=meta, preamble=b"\0" * 128)
+    image.PixelData = np.zeros((4, 8), np.uint8).tobytes()
+    for name, value in header.items():
+        setattr(image, name, value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pydicom.dcmwrite(path, image)
+
+
+def test_the_smaller_copy_takes_sizes_from_its_table(root: Path) -> None:
+    (root / "train_meta.csv").write_text(META)
+    for name in ("aaa", "bbb", "ccc", "ddd"):
+        (root / f"train/{name}.jpg").touch()
+    build = SIIM.build(root)
+    table = build.manifest.table
+    assert list(table["label"]) == ["covid19", "no_pneumonia"]
+    assert list(table["patient"]) == ["p1", "p1"]
+    assert list(table["study"]) == ["s1", "s2"]
+    assert set(table["reference_standard"]) == {"radiologist appearance"}
+    assert json.loads(table["boxes"][0]) == [[0.05, 0.2, 0.2, 0.6], [0.25, 0.0, 0.5, 0.505]]
+    assert table["boxes"][1] == ""
+    assert build.left_out == {
+        "its study is not in train_study_level.csv": 1,
+        "neither in train_meta.csv nor a DICOM file with a readable header": 1,
+    }
+
+
+def test_the_original_takes_sizes_and_patients_from_its_headers(root: Path) -> None:
+    header = {"Rows": 100, "Columns": 200, "PatientID": "p7", "Modality": "DX", "PatientSex": "F"}
+    write_dicom(root / "train/s1/series/aaa.dcm", **header, ViewPosition="AP")
+    write_dicom(root / "train/s2/series/bbb.dcm", **header, ViewPosition="")
+    (root / "train/s2/series/torn.dcm").write_bytes(b"torn")
+    build = SIIM.build(root)
+    table = build.manifest.table
+    assert list(table["view"]) == ["AP", "frontal"]
+    assert list(table["study"]) == ["s1", "s2"]
+    assert set(table["patient"]) == {"p7"}
+    assert set(table["modality"]) == {"DX"}
+    assert set(table["sex"]) == {"F"}
+    assert json.loads(table["boxes"][0])[0] == [0.05, 0.2, 0.2, 0.6]
+    assert build.left_out == {"neither in train_meta.csv nor a DICOM file with a readable header": 1}
+
+
+def test_boxes_beyond_the_edge_end_at_it() -> None:
+    assert boxes_of("opacity 1 -5 10 220 110", height=100, width=200) == [[0.0, 0.1, 1.0, 1.0]]
+    assert boxes_of("none 1 0 0 1 1", height=100, width=200) == []
+    assert boxes_of("", height=100, width=200) == []
+
+
+def test_a_study_of_two_appearances_is_refused(root: Path) -> None:
+    (root / "train_study_level.csv").write_text(STUDIES.replace("s2_study,1,0", "s2_study,1,1"))
+    with pytest.raises(InvalidCollection, match="none or several of the four appearances"):
+        SIIM.build(root)
+
+
+@pytest.mark.shared
+def test_the_real_collection_counts(shared_data: Path) -> None:
+    build = SIIM.build(shared_data / "siim")
+    table = build.manifest.table
+    assert (len(table), table["patient"].nunique(), build.left_out) == (3754, 1931, {})
+    assert table["label"].value_counts().to_dict() == {
+        "covid19": 1804,
+        "no_pneumonia": 1036,
+        "indeterminate": 631,
+        "atypical": 283,
+    }
+    marks = pd.read_csv(shared_data / "siim/train_image_level.csv")
+    drawn = marks[marks["label"].str.startswith("opacity")]
+    boxes = table.loc[table["boxes"] != "", "boxes"].map(json.loads)
+    present = drawn["id"].str.removesuffix("_image").isin(table["path"].map(lambda path: Path(path).stem))
+    assert len(boxes) == present.sum()
+    corners = np.array([box for image in boxes for box in image])
+    assert len(corners) == drawn.loc[present, "label"].str.count("opacity").sum()
+    assert corners.min() >= 0
+    assert corners.max() <= 1
+    assert (corners[:, :2] < corners[:, 2:]).all()
