@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lungsight.cli import app
+from lungsight.datasets.catalogue import catalogue
 from lungsight.datasets.collection import RemoteFile
 from lungsight.datasets.manifest import COLUMNS, Manifest
 from lungsight.datasets.registry import COLLECTIONS
@@ -71,6 +72,10 @@ def test_list_names_every_collection() -> None:
     assert shown.exit_code == 0
     for collection in COLLECTIONS.values():
         assert f"\n{collection.name} " in shown.output
+
+
+def test_list_makes_the_page_of_the_documentation() -> None:
+    assert runner.invoke(app, ["data", "list", "--markdown"]).output == catalogue()
 
 
 @pytest.mark.parametrize("name", COLLECTIONS)
@@ -156,6 +161,14 @@ def test_a_failed_build_writes_nothing(kermany: Path, tmp_path: Path) -> None:
     shown = runner.invoke(app, ["data", "build", f"kermany={kermany}", f"siim={kermany}", "--out", str(out)])
     assert shown.exit_code == 3
     assert "holds no train_study_level.csv, so it isn't the collection siim" in shown.stderr
+    assert not out.exists()
+
+
+def test_a_folder_named_twice_is_refused(nih: Path, tmp_path: Path) -> None:
+    out = tmp_path / "all.csv"
+    shown = runner.invoke(app, ["data", "build", f"nih={nih}", f"class-folders={nih}", "--out", str(out)])
+    assert shown.exit_code == 3
+    assert "comes twice, as do 1 other images; name each folder once" in shown.stderr
     assert not out.exists()
 
 

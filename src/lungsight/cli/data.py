@@ -15,10 +15,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from lungsight.datasets import download, unpack
+from lungsight.datasets.catalogue import catalogue
 from lungsight.datasets.collection import Build, BuildOptions, Collection
 from lungsight.datasets.manifest import COLUMNS, LABELS, Manifest
 from lungsight.datasets.registry import COLLECTIONS, collection_named
-from lungsight.faults import InvalidCollection
+from lungsight.faults import InvalidCollection, InvalidManifest
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,8 +31,13 @@ Name = Annotated[str, typer.Argument(help="A collection, as `lungsight data list
 
 
 @app.command("list")
-def list_collections() -> None:
+def list_collections(
+    markdown: Annotated[bool, typer.Option("--markdown", help="All that is known of them, as a page.")] = False,
+) -> None:
     """List the collections that lungsight reads."""
+    if markdown:
+        print(catalogue(), end="")
+        return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
     for heading in ("name", "what it is", "labels rest on", "to get it"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "name")
@@ -147,6 +153,7 @@ def build(
     with Console(stderr=True).status("reading …"):
         builds = [collection.build(folder, options) for collection, folder in pairs]
     manifest = Manifest.joined([built.manifest for built in builds], out.stem)
+    _refuse_repeats(manifest)
     manifest.write(out)
     console = Console()
     console.print(_counts(manifest))
@@ -157,6 +164,16 @@ def build(
         print(f"Labels of your own: {', '.join(own)}. --label FOLDER=LABEL gives them others ({', '.join(LABELS)}).")
     print(f"{len(manifest):,} images of {manifest.patient_key.nunique():,} patients in {out}.")
     print(f"Now: lungsight data check {out}")
+
+
+def _refuse_repeats(manifest: Manifest) -> None:
+    repeated = manifest.table["path"].duplicated()
+    if repeated.any():
+        raise InvalidManifest(
+            manifest.table.loc[repeated, "path"].iloc[0],
+            f"comes twice, as do {int(repeated.sum()) - 1:,} other images",
+            "name each folder once",
+        )
 
 
 def _pairs(what: list[str]) -> list[tuple[str, Path]]:

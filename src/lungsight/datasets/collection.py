@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -124,8 +126,11 @@ def images_under(folder: Path) -> Iterator[Path]:
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A collection's own table, every value as text. Raises InvalidCollection where a column is missing."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # ValueError: pandas' own parser errors and bad UTF-8
+        text = path.read_text("utf-8-sig")  # not by pandas, whose parser turns Ctrl-C into an error of its own
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
+            table = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False, index_col=False)
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:  # ValueError: pandas' parser, and bad UTF-8
         raise InvalidCollection(path, f"not a readable table ({error})", "get the file again") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pydicom
 from pydicom.errors import InvalidDicomError
 
@@ -28,6 +29,9 @@ _LABELS = {
     "Indeterminate Appearance": "indeterminate",
     "Atypical Appearance": "atypical",
 }
+_NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
+_MARKS = rf"(?:(?:opacity|none)(?: {_NUMBER}){{5}} ?)+"
+_AGAIN = "get the file again"
 _HEADER = ("Rows", "Columns", "PatientID", "StudyInstanceUID", "Modality", "ViewPosition", "PatientSex")
 
 
@@ -37,8 +41,8 @@ class _Image:
 
     patient: str
     study: str
-    height: int
-    width: int
+    height: float
+    width: float
     modality: str = "X-ray"
     view: str = View.FRONTAL
     sex: str = ""
@@ -47,8 +51,7 @@ class _Image:
 def _read(folder: Path, options: BuildOptions) -> Build:
     root = root_holding(folder, "train_study_level.csv", "siim")
     findings = _findings(root)
-    drawn = read_csv(root / "train_image_level.csv", ("id", "label", "StudyInstanceUID"))
-    marks = {str(i).removesuffix("_image"): str(mark) for i, mark in zip(drawn["id"], drawn["label"], strict=True)}
+    marks = _marks(root)
     known = _known(root)
     rows: list[dict[str, object]] = []
     left_out: Counter[str] = Counter()
@@ -68,9 +71,20 @@ def _findings(root: Path) -> dict[str, str]:
     table = read_csv(path, ("id", *_LABELS))
     marked = table[list(_LABELS)] == "1"
     if not (marked.sum(axis=1) == 1).all():
-        raise InvalidCollection(path, "a study has none or several of the four appearances", "get the file again")
+        raise InvalidCollection(path, "a study has none or several of the four appearances", _AGAIN)
     studies = table["id"].str.removesuffix("_study")
     return {str(study): str(name) for study, name in zip(studies, marked.idxmax(axis=1), strict=True)}
+
+
+def _marks(root: Path) -> dict[str, str]:
+    """What the radiologists drew in each image, in the collection's own form (see :func:`boxes_of`)."""
+    path = root / "train_image_level.csv"
+    table = read_csv(path, ("id", "label"))
+    wrong = ~table["label"].str.fullmatch(_MARKS)
+    if wrong.any():
+        raise InvalidCollection(path, f"its row {wrong.argmax() + 2} holds no boxes as they should be", _AGAIN)
+    images = table["id"].str.removesuffix("_image")
+    return {str(image): str(mark) for image, mark in zip(images, table["label"], strict=True)}
 
 
 def _known(root: Path) -> dict[str, _Image]:
@@ -79,9 +93,12 @@ def _known(root: Path) -> dict[str, _Image]:
     if not path.is_file():
         return {}
     table = read_csv(path, ("imageid", "patientid", "studyid", "height", "width"))
+    sizes = table[["height", "width"]].apply(pd.to_numeric, errors="coerce")
+    if not (sizes > 0).all(axis=None):
+        raise InvalidCollection(path, "a height or width is not a number of pixels", _AGAIN)
     columns = (table[name] for name in ("imageid", "patientid", "studyid", "height", "width"))
     return {
-        str(image): _Image(str(patient), str(study), int(height), int(width))
+        str(image): _Image(str(patient), str(study), float(height), float(width))
         for image, patient, study, height, width in zip(*columns, strict=True)
     }
 
@@ -91,15 +108,15 @@ def _from_header(path: Path) -> _Image | None:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER))
     except (InvalidDicomError, OSError):
         return None
-    if "Rows" not in header or "Columns" not in header:
+    if not header.get("Rows") or not header.get("Columns"):
         return None
     view = str(header.get("ViewPosition", ""))
     sex = str(header.get("PatientSex", ""))
     return _Image(
         patient=str(header.get("PatientID", "")),
         study=path.parent.parent.name,
-        height=int(header.Rows),
-        width=int(header.Columns),
+        height=float(header.Rows),
+        width=float(header.Columns),
         modality=str(header.get("Modality", "")) or "X-ray",
         view=view if view in (View.PA, View.AP) else View.FRONTAL,
         sex=sex if sex in ("M", "F", "O") else "",
@@ -122,7 +139,7 @@ def _row(path: Path, image: _Image, finding: str, mark: str) -> dict[str, object
     }
 
 
-def boxes_of(mark: str, height: int, width: int) -> list[list[float]]:
+def boxes_of(mark: str, height: float, width: float) -> list[list[float]]:
     """Boxes as [x0, y0, x1, y1] in fractions of width and height.
 
     ``mark`` is the collection's own form: ``opacity 1 x0 y0 x1 y1`` once or more in pixels, or ``none 1 0 0 1 1``.
