@@ -110,11 +110,6 @@ def write_films(folder: Path, films: Sequence[Film]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@pytest.fixture
-def films(tmp_path: Path) -> Callable[[Sequence[Film]], pd.DataFrame]:
-    return lambda wanted: write_films(tmp_path / "images", wanted)
-
-
 def a_run(folder: Path, films: Sequence[Film], split_unit: str = "patient") -> Path:
     """A run folder as training leaves it."""
     folder.mkdir(parents=True)
@@ -141,3 +136,26 @@ def a_run(folder: Path, films: Sequence[Film], split_unit: str = "patient") -> P
     batches = {"step": step, "epoch": step // 10, "stage": step // 40, "loss": 0.7 * 0.95**step, "lr": rates + 1e-6}
     pd.DataFrame(batches).to_csv(folder / "batches.csv", index=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def film() -> type[Film]:
+    return Film
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Callable[[Sequence[Film]], pd.DataFrame]:
+    """Draw films; gives the rows of their manifest."""
+    return lambda wanted: write_films(tmp_path / "images", wanted)
+
+
+@pytest.fixture
+def make_package(tmp_path: Path) -> Callable[[pd.DataFrame], Path]:
+    """The brightness package, said to be trained on the rows given."""
+    return lambda trained: write_brightness_package(tmp_path / "package", trained)
+
+
+@pytest.fixture(scope="session")
+def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A run folder as training leaves it, of the films given."""
+    return lambda wanted, split_unit="patient": a_run(tmp_path_factory.mktemp("run") / "run", wanted, split_unit)

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import io
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 
 from lungsight.evaluation.outcomes import PREDICTION, TRUTH, probability_column
-from lungsight.evaluation.page import embedded, write_page
-from lungsight.package import ModelPackage
-from lungsight.radiograph import Radiograph
+from lungsight.evaluation.page import write_page
 from lungsight.reading import read_radiograph
+from lungsight.scanning import Detector
+from lungsight.scanning.page import Card, card_of, full_scale
+from lungsight.scanning.pictures import AGAINST, FOR
 
 AT_MOST = 24
-_SIDE = 420
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """One misjudged image: its row among the predictions, with the probability of its wrong class, and its card."""
+
+    row: pd.Series
+    card: Card
+
+
+def misjudged(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The judged images whose most probable class isn't the true one."""
+    judged = _judged(predictions)
+    return judged[judged[TRUTH] != judged[PREDICTION]]
 
 
 def surest_mistakes(predictions: pd.DataFrame, at_most: int = AT_MOST) -> pd.DataFrame:
@@ -26,38 +38,27 @@ def surest_mistakes(predictions: pd.DataFrame, at_most: int = AT_MOST) -> pd.Dat
     return wrong.assign(probability=sure).sort_values("probability", ascending=False, kind="stable").head(at_most)
 
 
-def misjudged(predictions: pd.DataFrame) -> pd.DataFrame:
-    """The judged images whose most probable class isn't the true one."""
-    judged = predictions[(predictions[TRUTH] != "") & (predictions[PREDICTION] != "")]
-    return judged[judged[TRUTH] != judged[PREDICTION]]
-
-
-def write_gallery(path: Path, package: ModelPackage, predictions: pd.DataFrame) -> int:
-    """Write the page of the surest mistakes; returns how many it shows."""
-    cases = [_case(row, package) for _, row in surest_mistakes(predictions).iterrows()]
+def write_gallery(path: Path, detector: Detector, predictions: pd.DataFrame) -> int:
+    """Write the page of the surest mistakes of ``predictions`` (which need a column ``split``); returns how many it
+    shows."""
+    mistakes = [Mistake(row, _card(row, detector)) for _, row in surest_mistakes(predictions).iterrows()]
     write_page(
         path,
         "mistakes.html.j2",
-        cases=cases,
+        mistakes=mistakes,
         total=len(misjudged(predictions)),
-        judged=int(((predictions[TRUTH] != "") & (predictions[PREDICTION] != "")).sum()),
-        target=package.description.target,
+        judged=len(_judged(predictions)),
+        target=detector.description.target,
+        full=full_scale([mistake.card for mistake in mistakes]),
+        colour_for=FOR,
+        colour_against=AGAINST,
     )
-    return len(cases)
+    return len(mistakes)
 
 
-def _case(row: pd.Series, package: ModelPackage) -> dict[str, object]:
-    radiograph = read_radiograph(Path(row["path"]))
-    return {
-        "image": embedded(_jpeg(radiograph), "image/jpeg"),
-        "overlay": embedded(_jpeg(radiograph), "image/jpeg"),
-        **{name: row[name] for name in (TRUTH, PREDICTION, "probability", "split", "source", "patient", "path")},
-    }
+def _judged(predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions[(predictions[TRUTH] != "") & (predictions[PREDICTION] != "")]
 
 
-def _jpeg(radiograph: Radiograph) -> bytes:
-    picture = Image.fromarray(np.round(radiograph.pixels * 255).astype(np.uint8))
-    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BILINEAR)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=85)
-    return buffer.getvalue()
+def _card(row: pd.Series, detector: Detector) -> Card:
+    return card_of(detector.judge([read_radiograph(Path(row["path"]))])[0], detector)

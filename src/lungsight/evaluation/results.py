@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -68,17 +69,17 @@ def write_run_results(run: Path) -> None:
     classes = class_of_labels(package, predictions["label"].unique())
     predictions[TRUTH] = predictions["label"].map(classes).fillna("")
     write_table(predictions, run / "predictions.csv")
-    _write_results(_Run(run, package, manifest, predictions))
+    _write_results(_Run(run, package, manifest, predictions), detector)
 
 
-def _write_results(run: _Run) -> None:
+def _write_results(run: _Run, detector: Detector) -> None:
     scores = [s for name, part in run.splits.items() for s in score_by_source(part, run.classes, name)]
     write_table(metric_table(scores, "split"), run.folder / "metrics.csv")
     leak = _cost_of_leaking(run)
     if leak:
         write_table(metric_table(leak, "validation_images"), run.folder / "metrics_leak.csv")
     pictures = _write_pictures(run, scores)
-    mistakes = write_gallery(run.folder / "mistakes.html", run.package, run.predictions)
+    mistakes = write_gallery(run.folder / "mistakes.html", detector, run.predictions)
     write_page(
         run.folder / "index.html",
         "run.html.j2",
@@ -91,9 +92,16 @@ def _write_results(run: _Run) -> None:
         mistakes=mistakes,
         unreadable=run.predictions[run.predictions[FAULT] != ""][["path", FAULT]].to_dict("records"),
         recipe=(run.folder / "recipe.toml").read_text("utf-8"),
+        images=_images(run.folder / "images.json"),
         environment=json.loads((run.folder / "environment.json").read_text("utf-8")),
         history=pd.read_csv(run.folder / "history.csv").to_dict("records"),
     )
+
+
+def _images(file: Path) -> dict[str, Any]:
+    """What training left out and which leaks it found, where the run says so."""
+    stated: dict[str, Any] = {"left_out": {}, "leaks": []}
+    return stated | (json.loads(file.read_text("utf-8")) if file.is_file() else {})
 
 
 def _is_only_source(score: Scores, scores: list[Scores]) -> bool:
