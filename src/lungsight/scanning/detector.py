@@ -115,7 +115,7 @@ class Detector:
         threshold = self.description.decision.inconclusive_below
         if p >= threshold:
             return name, ()
-        reason = f"The most probable class, {name}, has a probability of {p:.2f}; this model decides from {threshold:.2f}."
+        reason = f"The most probable class, {name}, has probability {p:.2f}, and the model needs {threshold:.2f}."
         return INCONCLUSIVE, (reason,)
 
     def _against_the_others(self, by_class: Floats) -> Floats:

@@ -1,0 +1,85 @@
+"""``lungsight package``: verify and describe a model package."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lungsight import RESEARCH_ONLY
+from lungsight.package import ModelPackage, PackageDescription
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Verify and describe a model package.",
+    epilog="Example: [bold]lungsight package verify detector.zip[/bold]",
+)
+Package = Annotated[Path, typer.Argument(help="The model package: a folder or a zip.", metavar="PACKAGE")]
+
+
+@app.command()
+def verify(package: Package) -> None:
+    """Check that nothing was altered and that the network still gives its reference outputs on this machine.
+
+    The exit status is 0 when all is well, else 3 with one sentence that says what is wrong.
+    """
+    opened = ModelPackage.open(package)
+    opened.verify()
+    files = len(opened.description.files) + 1
+    print(f"{opened.id}: all {files} files are as they were written, and the network gives its reference outputs.")
+    print(RESEARCH_ONLY)
+
+
+@app.command()
+def describe(package: Package) -> None:
+    """Tell what a model is for, what it learned from, and how it decides."""
+    opened = ModelPackage.open(package)
+    console = Console()
+    facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for heading, text in (("model", opened.id), *_facts(opened.description), ("trained on", _trained_on(opened))):
+        facts.add_row(heading, escape(text))
+    console.print(facts)
+    console.print(_sources(opened.description))
+    console.print(f"\n[bold]{RESEARCH_ONLY}[/]", highlight=False)
+
+
+def _facts(stated: PackageDescription) -> Iterator[tuple[str, str]]:
+    prepared, calibration = stated.preprocessing, stated.calibration
+    yield "intended use", stated.intended_use
+    yield "made", f"{stated.created:%Y-%m-%d} with lungsight {stated.lungsight_version}"
+    yield "classes", f"{', '.join(stated.classes)}; the heatmap shows {stated.target}"
+    yield "network", f"{stated.backbone}, started from {stated.initial_weights}"
+    size = f"{prepared.image_size} x {prepared.image_size} pixels"
+    yield "looks at", f"{size} (geometry {prepared.geometry}, intensity {prepared.intensity})"
+    fitted = f"fitted on {calibration.fitted_on:,} images" if calibration.fitted_on else "not fitted"
+    yield "calibration", f"temperature {calibration.temperature:.3g}, {fitted}"
+    yield "inconclusive", f"when no class reaches {stated.decision.inconclusive_below:.2f}"
+    yield "split by", stated.split_unit
+
+
+def _trained_on(package: ModelPackage) -> str:
+    images = package.trained_on
+    splits = Counter(image.split for image in images)
+    patients = len({image.patient for image in images})
+    counted = ", ".join(f"{count:,} {split}" for split, count in splits.items())
+    return f"{len(images):,} images ({counted or 'none'}) of {patients:,} patients"
+
+
+def _sources(stated: PackageDescription) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title="\nsources", title_justify="left")
+    for heading in ("source", "images", "patients", "by class", "labels rest on", "licence"):
+        table.add_column(heading, overflow="fold", justify="right" if heading in ("images", "patients") else "left")
+    for source in stated.sources:
+        labels = ", ".join(f"{name} {count:,}" for name, count in source.labels.items())
+        row = (source.name, f"{source.images:,}", f"{source.patients:,}", labels, source.reference_standard)
+        table.add_row(*(escape(text) for text in (*row, source.licence)))
+    return table

@@ -1,0 +1,87 @@
+"""What ``lungsight scan`` shows in the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lungsight import RESEARCH_ONLY
+from lungsight.scanning import INCONCLUSIVE, Detector, Finding, Status
+
+#: More rows than this nobody reads in a terminal.
+MAX_ROWS = 100
+MAX_WARNINGS = 8
+
+#: Columns of text from which there is room for the probability of every class, not of the target alone.
+WIDE = 110
+
+
+class ScanTable:
+    """Collects rows, then prints them with the totals. ``counts`` holds the number of findings by status."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.counts: Counter[Status] = Counter()
+        self._verdicts: Counter[str] = Counter()
+        self._detector = detector
+        self._warnings: Counter[str] = Counter()
+        self._findings: list[Finding] = []
+
+    def add(self, finding: Finding) -> None:
+        self.counts[finding.status] += 1
+        self._verdicts[finding.verdict or "not readable"] += 1
+        self._warnings.update(set(finding.warnings) - set(self._detector.cautions))
+        if len(self._findings) < MAX_ROWS:
+            self._findings.append(replace(finding, radiograph=None, evidence=None))
+
+    def print(self, console: Console, quiet: bool) -> None:
+        """Print rows and totals; only the totals when ``quiet``."""
+        if not quiet:
+            console.print(self._table(console.width))
+            if (more := self.counts.total() - len(self._findings)) > 0:
+                console.print(f"… and {more:,} more: --csv, --json and --html have them all.")
+        totals = ", ".join(f"{count:,} {verdict}" for verdict, count in self._verdicts.most_common())
+        files = "file" if self.counts.total() == 1 else "files"
+        console.print(f"{self.counts.total():,} {files}: {totals}. Model: {self._detector.model}", highlight=False)
+        for caution in (*self._detector.cautions, *self._shared_warnings()):
+            console.print(f"[yellow]{escape(caution)}[/]", highlight=False)
+        console.print(f"[bold]{RESEARCH_ONLY}[/]", highlight=False)
+
+    def _shared_warnings(self) -> Iterator[str]:
+        """Warnings about images, each said once with the number of images it holds for."""
+        for warning, count in self._warnings.most_common(MAX_WARNINGS):
+            yield f"{count:,} {'file' if count == 1 else 'files'}: {warning}"
+        if len(self._warnings) > MAX_WARNINGS:
+            yield f"… and {len(self._warnings) - MAX_WARNINGS:,} other warnings: --csv, --json and --html have them all."
+
+    def _table(self, width: int) -> Table:
+        target, classes = self._detector.description.target, self._detector.description.classes
+        shown = classes if width >= WIDE else (target,)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("verdict", no_wrap=True)
+        for name in shown:
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("file", overflow="fold", ratio=1)
+        for finding in self._findings:
+            numbers = [f"{finding.probabilities[name]:.2f}" if finding.probabilities else "" for name in shown]
+            table.add_row(_coloured(finding, target), *numbers, _file_and_reasons(finding))
+        return table
+
+
+def _file_and_reasons(finding: Finding) -> str:
+    said = " ".join(finding.reasons).removeprefix(f"{finding.file}: ")
+    return escape(finding.file) + (f"\n[dim]{escape(said)}[/]" if said else "")
+
+
+def _coloured(finding: Finding, target: str) -> str:
+    verdict = finding.verdict or str(finding.status)
+    if finding.status is Status.ERROR:
+        return f"[red]{verdict}[/]"
+    if finding.status is Status.REFUSED or verdict == INCONCLUSIVE:
+        return f"[yellow]{verdict}[/]"
+    name = escape(verdict)
+    return f"[bold red]{name}[/]" if verdict == target else name

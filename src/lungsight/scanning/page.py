@@ -1,0 +1,159 @@
+"""Findings as one page to look at: self-contained, surest first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from lungsight import RESEARCH_ONLY, __version__
+from lungsight.scanning.detector import Detector, Floats
+from lungsight.scanning.finding import INCONCLUSIVE, Finding, Status
+from lungsight.scanning.pictures import AGAINST, FOR, data_uri, jpeg, overlay_size, thumbnail, with_evidence
+
+_GROUPS = ("judged", INCONCLUSIVE, str(Status.REFUSED), str(Status.ERROR))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Card:
+    """What the page keeps of one finding: tens of kilobytes, whatever the size of the radiograph.
+
+    Attributes:
+        evidence: on a coarse grid of the radiograph's shape, None unless it was judged.
+        mean_evidence: its mean over the network's grid; with ``bias`` the target's logit margin.
+        known: what the file says of the image, in a few words.
+    """
+
+    file: str
+    status: str
+    verdict: str | None
+    probabilities: dict[str, float]
+    reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
+    known: str
+    seconds: float
+    jpeg: bytes | None = None
+    evidence: Floats | None = None
+    mean_evidence: float = 0.0
+    bias: float = 0.0
+
+    @property
+    def group(self) -> str:
+        if self.status != Status.READ:
+            return self.status
+        return INCONCLUSIVE if self.verdict == INCONCLUSIVE else "judged"
+
+    @property
+    def surest(self) -> float:
+        return max(self.probabilities.values(), default=0.0)
+
+    @property
+    def margin(self) -> float:
+        return self.mean_evidence + self.bias
+
+    @property
+    def picture(self) -> str:
+        return data_uri(self.jpeg) if self.jpeg else ""
+
+    def overlay(self, full: float) -> str:
+        """The picture under its evidence, ``full`` logits in the strongest colour."""
+        if self.jpeg is None or self.evidence is None:
+            return ""
+        return data_uri(jpeg(with_evidence(Image.open(BytesIO(self.jpeg)).convert("L"), self.evidence, full)))
+
+
+class FindingsPage:
+    """Collects findings as they come, then writes the page."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._cards: list[Card] = []
+
+    def add(self, finding: Finding) -> None:
+        """Keep what the page will show of ``finding``."""
+        self._cards.append(card_of(finding, self._detector))
+
+    def write(self, path: Path) -> None:
+        """Write the page, in whole."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".part")
+        template = Environment(
+            loader=PackageLoader("lungsight.scanning"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        ).get_template("findings.html.j2")
+        template.stream(self._content()).dump(str(partial), encoding="utf-8")
+        partial.replace(path)
+
+    def _content(self) -> dict[str, object]:
+        counts = Counter(str(card.verdict or card.status) for card in self._cards)
+        return {
+            "cards": sorted(self._cards, key=lambda card: (_GROUPS.index(card.group), -card.surest)),
+            "counts": counts.most_common(),
+            "full": full_scale(self._cards),
+            "model": self._detector.model,
+            "description": self._detector.description,
+            "cautions": self._detector.cautions,
+            "research_only": RESEARCH_ONLY,
+            "version": __version__,
+            "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "colour_for": _rgb(FOR),
+            "colour_against": _rgb(AGAINST),
+        }
+
+
+def card_of(finding: Finding, detector: Detector) -> Card:
+    radiograph = finding.radiograph
+    picture = thumbnail(radiograph) if radiograph is not None else None
+    evidence = None
+    if picture is not None and finding.evidence is not None:
+        width, height = overlay_size(*picture.size)
+        evidence = detector.evidence_on(finding, height, width)
+    return Card(
+        file=finding.file,
+        status=str(finding.status),
+        verdict=finding.verdict,
+        probabilities=dict(finding.probabilities),
+        reasons=finding.reasons,
+        warnings=tuple(w for w in finding.warnings if w not in detector.cautions),
+        known=" · ".join(_known(finding)),
+        seconds=finding.seconds,
+        jpeg=jpeg(picture) if picture is not None else None,
+        evidence=evidence,
+        mean_evidence=float(finding.evidence.mean(dtype=np.float64)) if finding.evidence is not None else 0.0,
+        bias=finding.evidence_bias,
+    )
+
+
+def full_scale(cards: list[Card]) -> float:
+    """How many logits have the strongest colour: one scale for the whole page, so that pictures can be compared.
+    It is the 99th percentile of all evidence on it."""
+    strengths = [np.abs(card.evidence).ravel() for card in cards if card.evidence is not None]
+    return float(np.percentile(np.concatenate(strengths), 99)) if strengths else 0.0
+
+
+def _known(finding: Finding) -> Iterator[str]:
+    radiograph = finding.radiograph
+    if radiograph is None:
+        return
+    yield f"{radiograph.width} × {radiograph.height} px, {radiograph.bit_depth} bit"
+    for value in (radiograph.modality, radiograph.body_part, radiograph.view):
+        if value is not None:
+            yield str(value)
+    if radiograph.age is not None:
+        yield f"{radiograph.age:.0f} years"
+    if radiograph.sex is not None:
+        yield radiograph.sex
+
+
+def _rgb(colour: tuple[int, int, int]) -> str:
+    return f"rgb({', '.join(map(str, colour))})"
