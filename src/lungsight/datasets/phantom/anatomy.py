@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lungsight.datasets.phantom.patient import Acquisition, PhantomPatient
 from lungsight.datasets.phantom.projection import Grid, Plane, ellipsoid, smoothstep
 from lungsight.radiograph import View
 
 RIGHT, LEFT = -1, 1  # sides of the image on which the patient's right and left lie
-DOME = {RIGHT: 19.4, LEFT: 20.6}  # the right half of the diaphragm stands higher, over the liver
+DOME = {RIGHT: 20.2, LEFT: 21.3}  # the right half of the diaphragm stands higher, over the liver
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +39,10 @@ class Thorax:
     below_dome: Plane
 
 
-def lateral_border(y: Plane | float) -> Plane:
+def lateral_border(y: ArrayLike) -> Plane:
     """Distance of the lungs' outer border from the midline at height ``y``, in cm."""
     t = np.clip(np.asarray(y, np.float32) / 19.0, 0, 1)
-    return np.float32(4.4) + np.float32(8.9) * (1 - (1 - t) ** 2) ** 0.75
+    return np.float32(4.4) + np.float32(8.9) * (1 - (1 - t) ** 2) ** 0.66
 
 
 def medial_border(y: Plane) -> Plane:
@@ -68,7 +69,7 @@ def _cavity(grid: Grid) -> tuple[Plane, Plane]:
     outer, inner = lateral_border(grid.y), medial_border(grid.y)
     width = np.maximum(outer - inner, np.float32(0.01))
     u = (2 * across - outer - inner) / width
-    section = np.sqrt(np.maximum(1 - np.abs(u) ** 3, 0))
+    section = np.sqrt(np.maximum(1 - u * u * np.abs(u), 0))
     depth = np.float32(15.5) * (1 - np.exp(-np.maximum(grid.y + 0.1, 0) / np.float32(4.5)))
     return section * depth * (grid.y > 0), np.clip((outer - across) / width, 0, 1)
 
@@ -87,24 +88,24 @@ def _below_dome(grid: Grid, lowered: float) -> Plane:
 
 
 def _mediastinum(grid: Grid, patient: PhantomPatient, shot: Acquisition, swing: float) -> Plane:
-    """Path length through heart and great vessels: the largest of overlapping ellipsoids."""
+    """Path length through heart and great vessels: ellipsoids that merge without seams (their 3-norm)."""
     wide = patient.heart * (1.14 if shot.view is View.AP else 1.0)
     sag = 0.6 * (patient.inspiration + shot.breath)
     rng = np.random.default_rng(patient.seed + 1)
     knob = 1.75 + 0.012 * (patient.age - 50) + rng.normal(0, 0.12)
     lean = 0.45 + rng.normal(0, 0.08)
     parts = (
-        ellipsoid(grid, (3.0 * wide + swing, 17.0 + sag), (4.6 * wide, 6.6), 13.5, -lean),
-        ellipsoid(grid, (-0.6 * wide + swing, 16.6 + sag), (3.7 * wide, 6.0), 11.5),
+        ellipsoid(grid, (3.0 * wide + swing, 17.6 + sag), (4.6 * wide, 6.6), 13.5, -lean),
+        ellipsoid(grid, (-0.6 * wide + swing, 17.2 + sag), (3.7 * wide, 6.0), 11.5),
         ellipsoid(grid, (-1.0 + 0.6 * swing, 9.4 + sag / 2), (2.3, 6.4), 8.0),
-        ellipsoid(grid, (-1.3 + 0.5 * swing, 3.5), (1.7, 9.5), 6.5),
+        ellipsoid(grid, (-1.3 + 0.5 * swing, 3.5), (1.5, 9.5), 6.5),
         ellipsoid(grid, (1.9 + 0.3 * swing, 6.3), (knob, knob * 1.05), 6.0),
         ellipsoid(grid, (2.0 + 0.8 * swing, 9.6 + sag / 3), (2.0 * np.sqrt(wide), 2.6), 6.0, -0.35),
         ellipsoid(grid, (1.2, 14.0), (1.5, 14.0), 5.5),  # descending aorta, beside the spine
         ellipsoid(grid, (0.4, 2.0), (2.0, 9.0), 7.5),
         ellipsoid(grid, (0.0, 12.0), (2.3, 22.0), 9.0),
     )
-    return np.cbrt(np.sum([np.float32(1) * p**3 for p in parts], axis=0))
+    return np.cbrt(sum((part * part * part for part in parts), np.zeros(grid.shape, np.float32)))
 
 
 def _trachea(grid: Grid, swing: float) -> Plane:
@@ -146,7 +147,8 @@ def _body(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
     neck_half = np.float32(5.4 + 2 * fat)
     neck = np.float32(11.5 + 4 * fat) * np.sqrt(np.maximum(1 - (across / neck_half) ** 2, 0))
     neck *= smoothstep(-grid.y, -8, 1)
-    return np.maximum.reduce((trunk, neck, _arms(grid, patient, shot))) + _breasts(grid, patient, shot)
+    torso = np.sqrt(np.hypot(trunk * trunk, neck * neck))  # the neck flows into the shoulders
+    return np.maximum(torso, _arms(grid, patient, shot)) + _breasts(grid, patient, shot)
 
 
 def _arms(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:

@@ -87,7 +87,7 @@ def write_collection(
         raise ValueError("needs patients >= 1, 0 <= strength <= 1, a source, and 1 <= fewest <= most images")
     folder = Path(folder).resolve()
     plan = list(_plan(patients, seed, size, shortcut, strength, sources, images_per_patient))
-    settings = {
+    settings: dict[str, object] = {
         "patients": patients,
         "seed": seed,
         "size": size,

@@ -40,8 +40,8 @@ def exposed(attenuation: Plane, healthy: Plane, pitch: float, shot: Acquisition)
 def _film_curve(t: Plane, gamma: float) -> Plane:
     """The display's curve: near linear in the middle, with a toe and a shoulder, 0…1."""
     s = np.clip(t, -0.3, 1.6)
-    soft = 1 / (1 + np.exp(-np.float32(4.6) * (s - np.float32(0.42))))
-    return np.clip(soft ** np.float32(gamma), 0, 1).astype(np.float32)
+    curve = 1 / (1 + np.exp(-np.float32(4.6) * (s - np.float32(0.42))))
+    return np.asarray(curve ** np.float32(gamma), np.float32)
 
 
 def _collimated(grey: Plane, shot: Acquisition) -> Plane:
@@ -54,7 +54,9 @@ def _collimated(grey: Plane, shot: Acquisition) -> Plane:
 
 
 def _blurred(plane: Plane, sigma: float) -> Plane:
-    return cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) if sigma > 0.2 else plane
+    if sigma <= 0.2:
+        return plane
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _low_pass(plane: Plane, sigma: float) -> Plane:
@@ -63,4 +65,4 @@ def _low_pass(plane: Plane, sigma: float) -> Plane:
     factor = max(1, int(sigma / 3))
     small = cv2.resize(plane, (max(4, width // factor), max(4, height // factor)), interpolation=cv2.INTER_AREA)
     blurred = cv2.GaussianBlur(small, (0, 0), sigma / factor, borderType=cv2.BORDER_REPLICATE)
-    return cv2.resize(blurred, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)

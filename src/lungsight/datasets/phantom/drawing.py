@@ -21,7 +21,7 @@ from lungsight.datasets.phantom.vessels import vessels
 from lungsight.radiograph import View
 
 #: Height in the reference anatomy, cm below the top of the lungs, that lies at the middle of an image.
-_MIDDLE = 12.2
+_MIDDLE = 12.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +91,10 @@ def _grid(patient: PhantomPatient, shot: Acquisition, hospital: Hospital, size: 
 def _attenuation(grid: Grid, patient: PhantomPatient, shot: Acquisition, chest: Thorax) -> Plane:
     """Line integrals of attenuation through the patient without the disease."""
     rng = Stream.ANATOMY.generator(patient.seed, 1)
-    aerated = chest.lung * (1 + np.float32(0.05) * mottle(grid, rng, 1.2))
+    aerated = chest.lung * (1 + np.float32(0.07) * mottle(grid, rng, 1.2))
     # Vessels and scars show as far as there is air around them.
     within = np.clip(chest.lung / 5, 0, 1)
-    blood = within * np.float32(1.5) * (vessels(grid, patient, shot) + old_marks(grid, patient))
+    blood = within * np.float32(1.6) * (vessels(grid, patient, shot) + old_marks(grid, patient))
     air = np.minimum(chest.gas, chest.body)
     soft = np.maximum(chest.body - chest.lung - air, 0)
     soft *= 1 + np.float32(0.012) * mottle(grid, rng, 2.5)

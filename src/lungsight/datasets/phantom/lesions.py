@@ -68,14 +68,14 @@ def _ground_glass(grid: Grid, rng: np.random.Generator, thorax: Thorax) -> Lesio
     extent = np.zeros(grid.shape, np.float32)
     for side in (RIGHT, LEFT):
         for _ in range(1 + rng.binomial(4, 0.25 + 0.5 * severity)):
-            height = rng.triangular(4.0, 15.5, 20.0)
+            height = rng.triangular(4.5, 16.5, 21.0)
             depth_in = rng.uniform(0.2, 2.0)
             place = (side * (float(lateral_border(height)) - depth_in), height)
-            along, across = rng.uniform(2.0, 4.2), rng.uniform(1.3, 2.4 + severity)
+            along, across = rng.uniform(2.2, 4.4), rng.uniform(1.5, 2.6 + severity)
             extent = np.maximum(extent, _patch(grid, place, (across, along), side * 0.15))
     ragged = extent + 0.10 * mottle(grid, rng, 3.2) * (extent > 0.02)
     extent = smoothstep(ragged, 0.05, 0.95) * (1 - smoothstep(thorax.inward, 0.5, 0.8))
-    density = 0.14 + 0.30 * severity
+    density = 0.20 + 0.34 * severity
     netting = np.clip(1 + 0.16 * mottle(grid, rng, 1.1), 0.2, 2.0)
     filled = np.clip(extent * density * netting, 0, 0.75)
     return Lesion(filled, (extent > _EDGE) & thorax.lung_mask)
@@ -93,10 +93,10 @@ def _consolidation(grid: Grid, rng: np.random.Generator, thorax: Thorax) -> Lesi
     lobe = _LOBES[rng.integers(len(_LOBES))]
     severity = rng.beta(1.6, 1.8)
     extent = _lobe_extent(grid, rng, lobe, severity)
-    density = 0.22 + 0.55 * severity
+    density = 0.28 + 0.52 * severity
     filled = np.clip(extent * density * np.clip(1 + 0.14 * mottle(grid, rng, 1.8), 0.3, 1.6), 0, 0.95)
     if rng.random() < 0.7:
-        filled *= 1 - np.minimum(_bronchogram(grid, rng, lobe), 0.5)
+        filled *= 1 - np.minimum(_bronchogram(grid, rng, lobe), 0.35)
     return Lesion(filled, (extent > _EDGE) & thorax.lung_mask)
 
 
@@ -107,11 +107,11 @@ def _lobe_extent(grid: Grid, rng: np.random.Generator, lobe: Lobe, severity: flo
     down = grid.y - np.float32(fissure) - np.float32(lobe.slope) * inward
     into = down if lobe.sharp == "upper" else -down
     reach = (lobe.lower - lobe.upper) * rng.uniform(0.35, 0.75 + 0.25 * severity)
-    ragged = 0.9 * mottle(grid, rng, 3.0)
-    taken = smoothstep(into, -0.08, 0.12) * (1 - smoothstep(into + ragged, reach * 0.6, reach * 1.1))
+    ragged = 0.7 * mottle(grid, rng, 3.5, octaves=2)
+    taken = smoothstep(into, -0.08, 0.12) * (1 - smoothstep(into + ragged, reach * 0.35, reach * 1.2))
     middle, half = rng.uniform(5.5, 9.0), rng.uniform(2.6, 4.2 + 2.5 * severity)
     beside = np.abs(np.float32(lobe.side) * grid.x - np.float32(middle)) + ragged
-    taken *= 1 - smoothstep(beside, half * 0.7, half * 1.3)
+    taken *= 1 - smoothstep(beside, half * 0.45, half * 1.4)
     return taken * (np.float32(lobe.side) * grid.x > 0)
 
 

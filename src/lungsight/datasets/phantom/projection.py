@@ -44,7 +44,7 @@ class Grid:
     def shape(self) -> tuple[int, int]:
         return self.x.shape[0], self.x.shape[1]
 
-    def pixel(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[NDArray, NDArray]:
+    def pixel(self, x: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
         """Column and row, as fractions of pixels, of points in the patient's coordinates."""
         cos, sin = np.cos(self.tilt), np.sin(self.tilt)
         dx, dy = x - self.origin[0], y - self.origin[1]
@@ -53,17 +53,27 @@ class Grid:
         row = (sin * dx + cos * dy) / self.pitch + height / 2 - 0.5
         return column, row
 
+    def window(self, centre: tuple[float, float], reach: float) -> tuple[slice, slice]:
+        """The rows and columns that hold every pixel within ``reach`` cm of ``centre``."""
+        column, row = self.pixel(np.float64(centre[0]), np.float64(centre[1]))
+        pixels = reach / self.pitch + 1
+        rows = slice(max(0, int(row - pixels)), max(0, int(row + pixels) + 2))
+        return rows, slice(max(0, int(column - pixels)), max(0, int(column + pixels) + 2))
+
 
 def ellipsoid(
     grid: Grid, centre: tuple[float, float], half: tuple[float, float], depth: float, turn: float = 0.0
 ) -> Plane:
     """Path length through an ellipsoid: ``depth`` at its middle, 0 outside the ellipse with half axes ``half``."""
-    dx, dy = grid.x - np.float32(centre[0]), grid.y - np.float32(centre[1])
+    whole = np.zeros(grid.shape, np.float32)
+    near = grid.window(centre, max(half))
+    dx, dy = grid.x[near] - np.float32(centre[0]), grid.y[near] - np.float32(centre[1])
     if turn:
         cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
         dx, dy = cos * dx + sin * dy, cos * dy - sin * dx
     inside = 1 - np.square(dx / np.float32(half[0])) - np.square(dy / np.float32(half[1]))
-    return np.float32(depth) * np.sqrt(np.maximum(inside, 0, out=inside), out=inside)
+    whole[near] = np.float32(depth) * np.sqrt(np.maximum(inside, 0, out=inside), out=inside)
+    return whole
 
 
 def tubes(grid: Grid, path: NDArray, radius: NDArray, wall: float | None = None, flat: float = 1.0) -> Plane:
@@ -81,9 +91,10 @@ def tubes(grid: Grid, path: NDArray, radius: NDArray, wall: float | None = None,
     points, radii = _resampled(grid, path, radius)
     step = np.gradient(points, axis=1)
     along = np.hypot(step[..., 0], step[..., 1]) + 1e-6
-    length = np.linalg.norm(step, axis=2)
+    # Where a tube runs straight along the beam its mass would fall on one pixel: there its own roundness bounds it.
+    length = np.minimum(np.linalg.norm(step, axis=2), 1.6 * along)
     normal_x, normal_y = -step[..., 1] / along, step[..., 0] / along
-    across = max(3, int(np.ceil(2.4 * radii.max() / grid.pitch)))
+    across = max(3, int(np.ceil(2.3 * radii.max() / grid.pitch)))
     v = ((np.arange(across) + 0.5) / across * 2 - 1)[:, None, None]
     chord = 2 * radii * np.sqrt(1 - v**2)
     if wall is not None:
@@ -108,7 +119,7 @@ def _splat(shape: tuple[int, int], column: NDArray, row: NDArray, mass: NDArray)
     """Share each ``mass`` bilinearly among its four pixels; what falls outside is lost."""
     height, width = shape
     inside = (column > -1) & (column < width) & (row > -1) & (row < height)
-    column, row, mass = column[inside], row[inside], mass[inside]
+    column, row, mass = (values[inside].astype(np.float32) for values in (column, row, mass))
     left, top = np.floor(column).astype(np.int64), np.floor(row).astype(np.int64)
     fx, fy = column - left, row - top
     stride = width + 2

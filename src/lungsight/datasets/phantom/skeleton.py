@@ -26,8 +26,9 @@ def skeleton(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
 def _spine(grid: Grid) -> Plane:
     """Vertebral bodies with discs between them, and their processes."""
     half = np.float32(1.55) + np.float32(0.014) * grid.y
-    body = np.sqrt(np.maximum(1 - (grid.x / half) ** 4, 0))
-    phase = ((grid.y + 0.6) / _SPACING) % 1
+    body = np.sqrt(np.maximum(1 - np.square(np.square(grid.x / half)), 0))
+    phase = (grid.y + np.float32(0.6)) / np.float32(_SPACING)
+    phase -= np.floor(phase)
     disc = 1 - smoothstep(np.abs(phase - np.float32(0.5)), 0.36, 0.46) * np.float32(0.45)
     column = np.float32(0.62) * body * disc
     level = -4.2 + _SPACING * np.arange(18.0)
@@ -52,7 +53,7 @@ def _ribs(grid: Grid, rng: np.random.Generator) -> Plane:
     """Each rib is a tilted half ring: from the spine outward and back to the front, lower as it goes."""
     number = np.arange(RIBS)
     head = -0.9 + _SPACING * number
-    drop = np.array([1.9, 2.9, 3.5, 3.9, 4.2, 4.5, 4.7, 4.8, 4.8, 4.4, 3.4, 2.2]) * rng.normal(1, 0.06)
+    drop = np.array([1.9, 2.9, 3.5, 3.9, 4.2, 4.5, 4.7, 4.8, 4.8, 4.8, 4.4, 3.8]) * rng.normal(1, 0.06)
     reach = lateral_border(head + drop) + 0.35
     reach[0] = 5.9
     end = np.array([0.62, 0.68, 0.70, 0.71, 0.71, 0.70, 0.68, 0.65, 0.61, 0.56, 0.42, 0.26]) * np.pi
@@ -61,16 +62,16 @@ def _ribs(grid: Grid, rng: np.random.Generator) -> Plane:
     for side in (RIGHT, LEFT):
         angle = 0.13 + t[None, :] * (end[:, None] - 0.13)
         x = side * reach[:, None] * np.sin(angle)
-        y = head[:, None] + drop[:, None] * (1 - np.cos(angle)) - 0.55 * np.sin(angle) ** 2
+        y = head[:, None] + drop[:, None] * (0.6 * (1 - np.cos(angle)) + 0.8 / np.pi * angle)
         y += rng.normal(0, 0.07, (RIBS, 1))
-        z = 8.5 * (1 - np.cos(angle)) * np.ones_like(x)
+        z = 0.5 * reach[:, None] * (1 - np.cos(angle))
         lines.append(np.stack([x, y, z], axis=2))
     path = np.concatenate(lines)
     radius = np.tile(0.52 + 0.16 * t**1.5, (2 * RIBS, 1)) * rng.normal(1, 0.03, (2 * RIBS, 1))
-    radius[:, -3:] *= (0.95, 0.85, 0.7)
+    radius[:, -4:] *= (0.97, 0.9, 0.78, 0.55)
     shell = tubes(grid, path, radius, wall=0.11, flat=0.8)
     marrow = tubes(grid, path, radius * 0.85, flat=0.8)
-    return 1.0 * shell + 0.20 * marrow
+    return 0.95 * shell + 0.20 * marrow
 
 
 def _collar(grid: Grid, shot: Acquisition, rng: np.random.Generator) -> Plane:
@@ -81,15 +82,15 @@ def _collar(grid: Grid, shot: Acquisition, rng: np.random.Generator) -> Plane:
     paths, radii = [], []
     for side in (RIGHT, LEFT):
         x = side * (1.6 + 13.2 * t) + swing * (1 - t)
-        y = 3.4 - lift - 3.6 * t**0.9 - 0.75 * np.sin(2 * np.pi * t)
+        y = 4.9 - lift - 4.2 * t - 0.45 * np.sin(2 * np.pi * t)
         paths.append(np.stack([x, y, np.zeros(30)], axis=1))
-        radii.append(0.62 - 0.12 * np.sin(np.pi * t) + 0.2 * (1 - t) ** 4)
+        radii.append(0.62 - 0.12 * np.sin(np.pi * t) + 0.12 * (1 - t) ** 4)
     clavicles = 1.1 * tubes(grid, np.stack(paths), np.stack(radii), wall=0.16)
     clavicles += 0.35 * tubes(grid, np.stack(paths), np.stack(radii) * 0.8)
     out = 0.10 if shot.view is View.AP else 0.17
-    arms = np.stack([np.stack([s * (17.0 + out * 26 * t), 2.6 + 26 * t, 0 * t], axis=1) for s in (RIGHT, LEFT)])
-    shaft = np.tile(1.15 + 1.2 * np.exp(-((t / 0.09) ** 2)), (2, 1))
-    return clavicles + 0.9 * tubes(grid, arms, shaft, wall=0.3) + 0.18 * tubes(grid, arms, shaft * 0.8)
+    arms = np.stack([np.stack([s * (17.0 + out * 26 * t), 3.4 + 26 * t, 0 * t], axis=1) for s in (RIGHT, LEFT)])
+    shaft = np.tile(1.15 + 1.1 * np.exp(-((t / 0.09) ** 2)), (2, 1)) * np.minimum(1, 0.45 + 12 * t)
+    return clavicles + 0.7 * tubes(grid, arms, shaft, wall=0.3) + 0.16 * tubes(grid, arms, shaft * 0.8)
 
 
 def _scapulae(grid: Grid, shot: Acquisition) -> Plane:

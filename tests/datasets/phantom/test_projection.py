@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from lungsight.datasets.phantom.projection import Grid, ellipsoid, tubes
+
+
+@pytest.fixture(params=[64, 200])
+def grid(request) -> Grid:
+    return Grid.of(request.param, request.param, field=40.0, centre=(0.5, 10.0), tilt=0.05)
+
+
+def volume(path_length: np.ndarray, grid: Grid) -> float:
+    return float(path_length.sum()) * grid.pitch**2
+
+
+def test_an_ellipsoid_keeps_its_volume_at_every_pixel_size(grid):
+    drawn = ellipsoid(grid, (2.0, 12.0), (5.0, 8.0), depth=6.0, turn=0.4)
+    assert volume(drawn, grid) == pytest.approx(4 / 3 * np.pi * 5 * 8 * 3, rel=0.01)
+    assert drawn.max() == pytest.approx(6.0, rel=0.01)
+
+
+def test_an_ellipsoid_outside_the_image_leaves_no_trace(grid):
+    assert not ellipsoid(grid, (300.0, 12.0), (5.0, 8.0), depth=6.0).any()
+
+
+def test_a_tube_keeps_its_volume_at_every_pixel_size(grid):
+    path = np.linspace((-5.0, 4.0, 0.0), (5.0, 14.0, 3.0), 9)[None]
+    drawn = tubes(grid, path, np.full((1, 9), 0.8))
+    length = np.sqrt(10**2 + 10**2 + 3**2)
+    assert volume(drawn, grid) == pytest.approx(np.pi * 0.8**2 * length, rel=0.06)
+
+
+def test_a_hollow_tube_is_its_wall_alone(grid):
+    path = np.linspace((-6.0, 6.0, 0.0), (6.0, 6.0, 0.0), 9)[None]
+    drawn = tubes(grid, path, np.full((1, 9), 2.0), wall=0.5)
+    assert volume(drawn, grid) == pytest.approx(np.pi * (2.0**2 - 1.5**2) * 12, rel=0.08)
+
+
+def test_a_fine_grid_shows_a_hollow_tube_brighter_at_its_borders():
+    grid = Grid.of(200, 200, field=20.0, centre=(0.0, 0.0), tilt=0.0)
+    path = np.linspace((-6.0, 0.0, 0.0), (6.0, 0.0, 0.0), 9)[None]
+    profile = tubes(grid, path, np.full((1, 9), 2.0), wall=0.3)[:, 100]
+    middle = profile[97:103].mean()
+    assert middle == pytest.approx(0.6, rel=0.1)
+    assert profile[80:90].max() > 2 * middle
+
+
+def test_pixels_and_coordinates_are_inverse(grid):
+    column, row = grid.pixel(grid.x, grid.y)
+    rows, columns = np.indices(grid.shape)
+    assert np.allclose(column, columns, atol=1e-3)
+    assert np.allclose(row, rows, atol=1e-3)
+
+
+def test_a_window_holds_every_pixel_within_reach(grid):
+    centre, reach = (3.0, 9.0), 4.0
+    near = np.hypot(grid.x - centre[0], grid.y - centre[1]) <= reach
+    inside = np.zeros(grid.shape, bool)
+    inside[grid.window(centre, reach)] = True
+    assert near.any()
+    assert not (near & ~inside).any()
