@@ -30,7 +30,7 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(help="A collection, as `lungsight data list` has it.", metavar="NAME")]
 
 
-@app.command("list")
+@app.command("list", epilog="Example: [bold]lungsight data list[/bold]")
 def list_collections(
     markdown: Annotated[bool, typer.Option("--markdown", help="All that is known of them, as a page.")] = False,
 ) -> None:
@@ -49,7 +49,7 @@ def list_collections(
     console.print("`lungsight data describe NAME` says more: the licence, known traps, how to get it.", markup=False)
 
 
-@app.command()
+@app.command(epilog="Example: [bold]lungsight data describe ieee8023[/bold]")
 def describe(name: Name) -> None:
     """Tell where a collection comes from, what its labels rest on, and what has misled others."""
     collection = collection_named(name)

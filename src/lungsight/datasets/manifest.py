@@ -85,7 +85,7 @@ class Manifest:
             table[column] = [_absolute(value, root) for value in table[column]]
         table["source"] = table["source"].replace("", name)
         unknown = table["patient"] == ""
-        table.loc[unknown, "patient"] = "image:" + table.loc[unknown, "path"].map(lambda p: Path(p).name)
+        table.loc[unknown, "patient"] = "image:" + table.loc[unknown, "path"].map(lambda p: _relative(p, root))
         return cls(table.reset_index(drop=True), name)
 
     @classmethod

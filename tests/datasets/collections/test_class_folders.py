@@ -40,7 +40,15 @@ def test_folders_name_the_classes_and_the_split(folder: Path) -> None:
 
 def test_without_a_pattern_each_image_is_its_own_patient(folder: Path) -> None:
     table = CLASS_FOLDERS.build(folder).manifest.table
-    assert sorted(table["patient"]) == ["image:P1_a.png", "image:P2_a.png", "image:P2_b.png", "image:P3_a.png"]
+    assert list(table["patient"]) == [f"image:{Path(path).relative_to(folder)}" for path in table["path"]]
+    assert table["patient"].nunique() == 4
+
+
+def test_images_of_one_name_in_two_folders_are_two_patients(tmp_path: Path) -> None:
+    for name in ("COVID/1.png", "Normal/1.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    assert CLASS_FOLDERS.build(tmp_path).manifest.table["patient"].nunique() == 2
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def _read(folder: Path, options: BuildOptions) -> Build:
                 "patient": patient,
                 "site": "Guangzhou",
                 "finding": finding or path.parent.name.lower(),
-                "reference_standard": "radiologist",
+                "reference_standard": "physicians",
                 "view": View.AP,
                 "modality": "X-ray",
             }

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lungsight.datasets.manifest import COLUMNS, Manifest
+from lungsight.faults import InvalidManifest
+
+
+def rows(**columns: list[object]) -> pd.DataFrame:
+    return pd.DataFrame({"path": ["a.png", "b/c.png"], "label": ["covid19", "no_pneumonia"]} | columns)
+
+
+def test_a_manifest_has_every_column_whatever_the_table_had(tmp_path: Path) -> None:
+    manifest = Manifest.of(rows(extra=[1, 2]), "mine", tmp_path)
+    assert list(manifest.table.columns) == list(COLUMNS)
+    assert list(manifest.table["path"]) == [str(tmp_path / "a.png"), str(tmp_path / "b/c.png")]
+    assert list(manifest.table["source"]) == ["mine", "mine"]
+    assert list(manifest.table["patient"]) == ["image:a.png", "image:b/c.png"]
+    assert list(manifest.patient_key) == ["mine/image:a.png", "mine/image:b/c.png"]
+    assert manifest.table["age"].isna().all()
+    assert set(manifest.table["view"]) == {""}
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"view": ["PA", "sideways"]}, r"row 3: view must be one of PA, AP.*\(found 'sideways'\)"),
+        ({"sex": ["F", "female"]}, r"row 3: sex must be one of M, F, O \(found 'female'\)"),
+        ({"split": ["val", "train"]}, r"row 2: split must be one of train, validation, test \(found 'val'\)"),
+        ({"age": ["40", "old"]}, r"row 3: age is not a number \(found 'old'\)"),
+        ({"age": ["-1", "130"]}, "row 2, 3: age must lie between 0 and 120"),
+        ({"label": ["", "covid19"]}, "row 2: label is empty"),
+        ({"path": ["a.png", None]}, "row 3: path is empty"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_row(columns: dict[str, list[object]], sentence: str) -> None:
+    with pytest.raises(InvalidManifest, match=sentence):
+        Manifest.of(rows(**columns), "mine")
+
+
+def test_many_wrong_rows_are_counted_not_listed() -> None:
+    table = pd.DataFrame({"path": ["a.png"] * 9, "label": ["covid19"] * 9, "age": ["x"] * 9})
+    with pytest.raises(InvalidManifest, match="row 2, 3, 4, 5, 6 and 4 more: age is not a number"):
+        Manifest.of(table, "mine")
+
+
+def test_missing_columns_and_empty_tables_are_told() -> None:
+    with pytest.raises(InvalidManifest, match="lacks the column label; `lungsight data describe table`"):
+        Manifest.of(pd.DataFrame({"path": ["a.png"]}), "mine")
+    with pytest.raises(InvalidManifest, match="holds no images"):
+        Manifest.of(pd.DataFrame({"path": [], "label": []}), "mine")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"path,label,age\na.png,covid19,40\n",
+        b"\xef\xbb\xbfpath,label,age\r\na.png,covid19,40\r\n",  # as Excel saves CSV UTF-8
+        b"path;label;age\na.png;covid19;40\n",  # as Excel saves CSV where the comma is the decimal mark
+        b"path\tlabel\tage\na.png\tcovid19\t40\n",
+        b'"path","label","age"\n" a.png ","covid19","40"\n',
+    ],
+)
+def test_what_spreadsheets_save_is_read(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mine.csv").write_bytes(content)
+    row = Manifest.read(tmp_path / "mine.csv").table.iloc[0]
+    assert (row["path"], row["label"], row["age"]) == (str(tmp_path / "a.png"), "covid19", 40.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("x.csv", b"path,label\n\xff\xfe,covid19\n", "isn't UTF-8"),
+        ("x.parquet", b"not parquet", "not a readable table"),
+        ("x.csv", b"", "not a readable table"),
+    ],
+)
+def test_a_broken_file_is_one_sentence(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidManifest, match=sentence) as caught:
+        Manifest.read(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InvalidManifest, match="there is no such file"):
+        Manifest.read(tmp_path / "x.csv")
+
+
+_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp", "Zs", "Cs")), min_size=1)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@settings(max_examples=40, deadline=None)
+@given(label=_TEXT, finding=_TEXT, age=st.floats(0, 120) | st.none())
+def test_what_is_written_reads_back(
+    tmp_path_factory: pytest.TempPathFactory, ending: str, label: str, finding: str, age: float | None
+) -> None:
+    folder = tmp_path_factory.mktemp("written")
+    written = Manifest.of(rows(label=[label, "covid19"], finding=["", finding], age=[age, None]), "mine", folder)
+    written.write(folder / f"mine.{ending}")
+    pd.testing.assert_frame_equal(Manifest.read(folder / f"mine.{ending}").table, written.table)
+    assert sorted(p.name for p in folder.iterdir()) == [f"mine.{ending}"]
+
+
+def test_a_manifest_moves_together_with_its_images(tmp_path: Path) -> None:
+    Manifest.of(rows(), "mine", tmp_path / "here").write(tmp_path / "here/mine.csv")
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert Manifest.read(tmp_path / "there/mine.csv").table["path"][0] == str(tmp_path / "there/a.png")
+
+
+def test_choosing_joining_and_changing(tmp_path: Path) -> None:
+    first, second = Manifest.of(rows(), "one", tmp_path), Manifest.of(rows(), "two", tmp_path)
+    joined = Manifest.joined([first, second], "both")
+    assert (len(joined), joined.name) == (4, "both")
+    covid = joined.where(joined.table["label"] == "covid19")
+    assert list(covid.table.index) == [0, 1]
+    assert list(covid.table["source"]) == ["one", "two"]
+    assert list(covid.with_columns(split="train").table["split"]) == ["train", "train"]
+    assert set(covid.table["split"]) == {""}
