@@ -104,7 +104,7 @@ def write_films(folder: Path, films: Sequence[Film]) -> pd.DataFrame:
     rows = []
     for i, film in enumerate(films):
         contrast = np.random.default_rng(i).uniform(-0.1, 0.1, (80, 96))  # none at all would be refused as blank
-        path = folder / f"{film.source}_{i:03}.png"
+        path = folder / f"film_{i:03}.png"
         Image.fromarray(np.round(np.clip(film.brightness + contrast, 0, 1) * 255).astype(np.uint8)).save(path)
         rows.append({"path": str(path), **{k: v for k, v in vars(film).items() if k != "brightness"}})
     return pd.DataFrame(rows)

@@ -46,9 +46,8 @@ def test_a_file_that_cannot_be_read_or_is_no_radiograph_says_why_and_the_others_
 ) -> None:
     (tmp_path / "broken.png").write_bytes(b"no image")
     Image.new("L", (80, 80), 128).save(tmp_path / "blank.png")
-    added = pd.DataFrame(
-        {"path": [str(tmp_path / n) for n in ("broken.png", "absent.png", "blank.png")], "label": "x"}
-    )
+    names = ("broken.png", "absent.png", "blank.png")
+    added = pd.DataFrame({"path": [str(tmp_path / name) for name in names], "label": "x"})
     table = predict_manifest(detector, Manifest.of(pd.concat([added, manifest.table]), "mixed"))
     assert table["fault"].str.contains("|".join(names)).tolist() == [True] * 3 + [False] * 4
     assert table["prediction"].tolist() == ["", "", "", "other", "other", "covid19", "covid19"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lungsight.evaluation.independent_test import IndependentTest
 
 _SHOWN = ("auroc", "sensitivity", "specificity")
+_FAULTS_SHOWN = 5
 
 
 def command(
@@ -74,8 +76,10 @@ def _print_flow(console: Console, result: IndependentTest) -> None:
     for step in result.eligible.flow:
         if step.left_out:
             console.print(f"  {step.left_out:,} left out: {step.reason}", highlight=False, markup=False)
-    for fault in result.unreadable:
+    for fault in result.unreadable[:_FAULTS_SHOWN]:
         console.print(f"  left out: {fault}", highlight=False, markup=False)
+    if (more := len(result.unreadable) - _FAULTS_SHOWN) > 0:
+        console.print(f"  {more:,} more left out that can't be read; the page names them", highlight=False)
     judged = len(result.predictions) - len(result.unreadable)
     console.print(f"{judged:,} images judged by {result.model}\n", highlight=False, markup=False)
 
@@ -84,16 +88,17 @@ def _print_scores(console: Console, result: IndependentTest) -> None:
     from lungsight.evaluation.metrics import TITLES
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "source"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("source", overflow="fold")
     for heading in ("images", result.target):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for name in _SHOWN:
         table.add_column(TITLES[name], no_wrap=True)
-    for score in result.scores:
-        estimates = [score.get(result.target, name) for name in _SHOWN]
-        counts = f"{len(score.outcomes):,}", f"{estimates[0].positives:,}"
-        table.add_row(score.group, escape(score.source), *counts, *(_short(e) for e in estimates))
+    for group, scores in groupby(result.scores, key=lambda score: score.group):
+        table.add_row(f"[bold]{group}[/bold]")
+        for score in scores:
+            estimates = [score.get(result.target, name) for name in _SHOWN]
+            counts = f"{len(score.outcomes):,}", f"{estimates[0].positives:,}"
+            table.add_row(escape(score.source), *counts, *(_short(e) for e in estimates))
     console.print(table)
     console.print(f"{result.target} against the rest; 95% intervals by resampling patients.", highlight=False)
     for score in result.scores:
@@ -107,4 +112,4 @@ def _short(estimate: Estimate) -> str:
     if estimate.value is None:
         return "withheld"
     interval = "no interval" if estimate.low is None else f"{estimate.low:.2f}–{estimate.high:.2f}"
-    return f"{estimate.value:.3f} ({interval})"
+    return f"{estimate.value:.3f} {interval}"

@@ -36,6 +36,7 @@ class IndependentTest:
     Attributes:
         model: the package's id.
         target: the class set against the rest.
+        resampling: how the intervals were found.
         eligible: the images tested on, and those left out.
         predictions: the eligible images with what the model said of each.
         scores: internal sources first; within a kind, all sources together first where there are several.
@@ -45,6 +46,7 @@ class IndependentTest:
     model: str
     classes: tuple[str, ...]
     target: str
+    resampling: Resampling
     eligible: Eligible
     predictions: pd.DataFrame
     scores: tuple[Scores, ...]
@@ -63,7 +65,7 @@ def evaluate_package(
     *,
     target: str | None = None,
     trained_patients: bool = False,
-    resampling: Resampling | None = None,
+    resampling: Resampling = Resampling(),
 ) -> IndependentTest:
     """Judge every eligible image of ``manifests``, score each source, and write all into the folder ``out``.
 
@@ -72,9 +74,10 @@ def evaluate_package(
     or where ``target`` is no class of the model; InvalidPackage.
     """
     description = package.description
-    if target is not None and target not in description.classes:
+    chosen = target or description.target
+    if chosen not in description.classes:
         cure = f"give one of {', '.join(description.classes)}"
-        raise InvalidManifest(f"--target {target}", "is no class of this model", cure)
+        raise InvalidManifest(f"--target {chosen}", "is no class of this model", cure)
     eligible = eligible_images(Manifest.joined(list(manifests)), package, trained_patients=trained_patients)
     if not len(eligible.manifest):
         raise InvalidManifest(" + ".join(m.name for m in manifests), "holds no image to test on", _why_none(eligible))
@@ -82,20 +85,26 @@ def evaluate_package(
     with progress_bar() as progress:
         cache = out / "predictions.jsonl"
         predictions = predict_manifest(Detector.load(package), eligible.manifest, progress=progress, cache=cache)
-    known = {source.name for source in description.sources}
-    predictions["kind"] = [INTERNAL if source in known else EXTERNAL for source in predictions["source"]]
-    scores = [s for kind in (INTERNAL, EXTERNAL) for s in _scores(predictions, description.classes, kind, resampling)]
-    chosen = target or description.target
+        known = {source.name for source in description.sources}
+        predictions["kind"] = [INTERNAL if source in known else EXTERNAL for source in predictions["source"]]
+        progress.add_task("Resampling patients", total=None)
+        kinds = (INTERNAL, EXTERNAL)
+        scores = [s for kind in kinds for s in _scores(predictions, description.classes, kind, resampling)]
     result = IndependentTest(
-        package.id, description.classes, chosen, eligible, predictions, tuple(scores), tuple(_alarms(scores, chosen))
+        model=package.id,
+        classes=description.classes,
+        target=chosen,
+        resampling=resampling,
+        eligible=eligible,
+        predictions=predictions,
+        scores=tuple(scores),
+        alarms=tuple(_alarms(scores, chosen)),
     )
     _write(result, package, out)
     return result
 
 
-def _scores(
-    predictions: pd.DataFrame, classes: tuple[str, ...], kind: str, resampling: Resampling | None
-) -> list[Scores]:
+def _scores(predictions: pd.DataFrame, classes: tuple[str, ...], kind: str, resampling: Resampling) -> list[Scores]:
     part = predictions[predictions["kind"] == kind]
     return score_by_source(part, classes, kind, resampling) if len(part) else []
 
@@ -139,6 +148,7 @@ def _write_json(result: IndependentTest, path: Path) -> None:
         "model": result.model,
         "target": result.target,
         "classes": list(result.classes),
+        "replicates": result.resampling.replicates,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "lungsight": __version__,
         "notice": RESEARCH_ONLY,

@@ -38,9 +38,8 @@ _SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
 Figures = dict[tuple[str, str], Floats]
 
 
-def estimate_all(outcomes: Outcomes, resampling: Resampling | None = None) -> list[Estimate]:
+def estimate_all(outcomes: Outcomes, resampling: Resampling = Resampling()) -> list[Estimate]:
     """Every metric for every scope: all classes, and each class against the rest, in the order of ``TITLES``."""
-    resampling = resampling or Resampling()
     if not len(outcomes):
         return [_withheld(outcomes, scope, name, "no images") for scope, name in _wanted(outcomes)]
     statistics = _Statistics(outcomes)

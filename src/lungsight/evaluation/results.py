@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lungsight.datasets.manifest import Manifest
+from lungsight.evaluation.bootstrap import Resampling
 from lungsight.evaluation.classes import class_of_labels
 from lungsight.evaluation.figures import (
     confusion_figure,
@@ -92,6 +93,7 @@ def _write_results(run: _Run, detector: Detector) -> None:
         mistakes=mistakes,
         unreadable=run.predictions[run.predictions[FAULT] != ""][["path", FAULT]].to_dict("records"),
         recipe=(run.folder / "recipe.toml").read_text("utf-8"),
+        resampling=Resampling(),
         images=_images(run.folder / "images.json"),
         environment=json.loads((run.folder / "environment.json").read_text("utf-8")),
         history=pd.read_csv(run.folder / "history.csv").to_dict("records"),

@@ -38,7 +38,7 @@ class Scores:
 
 
 def score_by_source(
-    table: pd.DataFrame, classes: tuple[str, ...], group: str, resampling: Resampling | None = None
+    table: pd.DataFrame, classes: tuple[str, ...], group: str, resampling: Resampling = Resampling()
 ) -> list[Scores]:
     """Score the predictions in ``table``: its sources together where it has several, then each alone."""
     return [

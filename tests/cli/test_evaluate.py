@@ -1,0 +1,99 @@
+"""``lungsight evaluate``, the real command on a real, small package."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from lungsight import RESEARCH_ONLY
+from lungsight.cli import app
+
+_STUDIO = Path(__file__).parents[1] / "evaluation" / "conftest.py"
+
+
+def _studio() -> ModuleType:
+    """The maker of films and of the package that judges their brightness."""
+    spec = importlib.util.spec_from_file_location("films", _STUDIO)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["films"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Holds ``package`` and ``films.csv``: four films of the source trained on, four of another."""
+    studio = _studio()
+    kinds = (("covid19", 0.8), ("covid19", 0.4), ("no_pneumonia", 0.3), ("no_pneumonia", 0.2))
+    wanted = [studio.Film("covid19", 0.9, "t", split="train")]
+    wanted += [studio.Film(label, b, f"p{b}", source) for source in ("north", "east") for label, b in kinds]
+    rows = studio.write_films(tmp_path / "images", wanted)
+    rows.to_csv(tmp_path / "films.csv", index=False)
+    studio.write_brightness_package(tmp_path / "package", rows.head(1))
+    return tmp_path
+
+
+def test_the_command_prints_the_figures_and_writes_the_page(folder: Path) -> None:
+    command = [sys.executable, "-m", "lungsight", "evaluate", "package", "--data", "films.csv", "--replicates", "100"]
+    done = subprocess.run([*command, "--out", "tested"], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 left out: of a patient the model was trained or tuned on" in done.stdout
+    for line in ("internal", "north", "external", "east", RESEARCH_ONLY):
+        assert line in done.stdout
+    assert "0.500" in done.stdout  # one of two positives found, at either source
+    stated = json.loads((folder / "tested" / "evaluation.json").read_text())
+    assert [(s["kind"], s["images"]) for s in stated["scores"]] == [("internal", 4), ("external", 4)]
+    assert (folder / "tested" / "index.html").is_file()
+
+
+def test_without_out_the_folder_is_named_after_the_package_and_the_day(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(app, ["evaluate", "package", "--data", "films.csv", "--replicates", "100"])
+    assert done.exit_code == 0, done.output
+    assert len(list(folder.glob("evaluation-brightness-2*/index.html"))) == 1
+
+
+def test_an_unreadable_image_is_named_and_the_others_are_judged(folder: Path) -> None:
+    rows = pd.read_csv(folder / "films.csv", dtype=str)
+    Path(rows["path"].iloc[-1]).write_bytes(b"not an image")
+    arguments = ["evaluate", str(folder / "package"), "--data", str(folder / "films.csv"), "--replicates", "100"]
+    done = CliRunner().invoke(app, [*arguments, "--out", str(folder / "tested")])
+    assert done.exit_code == 1
+    assert "7 images judged" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("package", "--data", "films.csv", "--target", "flu"),
+            "is no class of this model; give one of covid19, other",
+        ),
+        (("package", "--data", "none.csv"), "there is no such file"),
+        (("images", "--data", "films.csv"), "holds no package.json"),
+    ],
+)
+def test_bad_input_gets_one_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], sentence: str
+) -> None:
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(app, ["evaluate", *arguments])
+    assert done.exit_code == 3
+    assert sentence in done.output
+    assert "Traceback" not in done.output
+
+
+def test_help_shows_an_example() -> None:
+    assert "lungsight evaluate runs/baseline/package" in CliRunner().invoke(app, ["evaluate", "--help"]).output

@@ -1,0 +1,95 @@
+"""Which images a model is tested on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from lungsight.datasets.manifest import Manifest
+from lungsight.evaluation.eligibility import Eligible, eligible_images
+from lungsight.faults import InvalidPackage
+from lungsight.package import ModelPackage
+
+Films = Callable[[Sequence[Any]], pd.DataFrame]
+
+
+@pytest.fixture
+def rows(films: Films, film: type) -> pd.DataFrame:
+    return films(
+        [
+            film("covid19", 0.8, "trained", split="train"),
+            film("covid19", 0.7, "trained"),
+            film("covid19", 0.6, "new"),
+            film("no_pneumonia", 0.1, "trained", source="south"),  # the same key, another source: another patient
+            film("tuberculosis", 0.2, "t", view=""),
+            film("covid19", 0.3, "c", view="lateral"),
+            film("covid19", 0.4, "d", modality="CT"),
+            film("unlabelled", 0.5, "e"),
+            film("indeterminate", 0.5, "f"),
+        ]
+    )
+
+
+@pytest.fixture
+def package(make_package: Callable[[pd.DataFrame], Path], rows: pd.DataFrame) -> ModelPackage:
+    return ModelPackage.open(make_package(rows[rows["split"] == "train"]))
+
+
+def left_out(eligible: Eligible) -> dict[str, int]:
+    return {step.reason: step.left_out for step in eligible.flow if step.left_out}
+
+
+def test_only_frontal_radiographs_of_new_patients_and_known_classes_count(
+    package: ModelPackage, rows: pd.DataFrame
+) -> None:
+    eligible = eligible_images(Manifest.of(rows, "m"), package)
+    assert left_out(eligible) == {
+        "label is of no class of this model": 2,
+        "no X-ray": 1,
+        "not a frontal view": 1,
+        "of a patient the model was trained or tuned on": 2,
+    }
+    assert eligible.labels_left_out == {"unlabelled": 1, "indeterminate": 1}
+    assert eligible.manifest.table[["patient", "truth"]].to_numpy().tolist() == [
+        ["new", "covid19"],
+        ["trained", "other"],
+        ["t", "other"],
+    ]
+    assert eligible.came_in == 9
+    assert eligible.flow[-1].remain == 3
+
+
+def test_a_file_trained_on_is_known_under_any_name_and_patient(
+    package: ModelPackage, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    copy = tmp_path / "renamed.png"
+    shutil.copy(rows["path"][0], copy)
+    again = pd.DataFrame(
+        {"path": [str(copy), rows["path"][2], rows["path"][2]], "label": "covid19", "source": "elsewhere"}
+    )
+    eligible = eligible_images(Manifest.of(again, "m"), package)
+    assert left_out(eligible) == {"the very file was trained or tuned on": 1, "the same file again": 1}
+
+
+def test_other_images_of_trained_patients_stay_when_asked_for(package: ModelPackage, rows: pd.DataFrame) -> None:
+    eligible = eligible_images(Manifest.of(rows, "m"), package, trained_patients=True)
+    assert left_out(eligible)["the very file was trained or tuned on"] == 1
+    assert len(eligible.manifest) == 4
+
+
+def test_a_missing_file_is_left_for_judging_to_explain(package: ModelPackage, tmp_path: Path) -> None:
+    absent = pd.DataFrame({"path": [str(tmp_path / n) for n in ("a.png", "b.png")], "label": "covid19"})
+    assert len(eligible_images(Manifest.of(absent, "m"), package).manifest) == 2
+
+
+def test_a_package_that_does_not_say_its_labels_is_a_fault(
+    make_package: Callable[..., Path], rows: pd.DataFrame, package: ModelPackage
+) -> None:
+    package.description = package.description.model_copy(update={"recipe": {}})
+    with pytest.raises(InvalidPackage, match="which labels its classes hold"):
+        eligible_images(Manifest.of(rows, "m"), package)
