@@ -217,6 +217,14 @@ def test_the_pauses_double(home: Home, tmp_path: Path, monkeypatch: pytest.Monke
     assert pauses == [0.5, 1.0, 2.0]
 
 
+def test_a_server_that_always_starts_over_and_breaks_off_is_given_up(home: Home, tmp_path: Path) -> None:
+    home.etag = None
+    home.breaks_after = [100_000, 50_000] * 50
+    with pytest.raises(DownloadFailed, match="3 attempts brought no more"):
+        download(home.remote(), tmp_path, patience=QUICK)
+    assert len(home.asked) == 3
+
+
 def test_a_server_that_falls_silent_is_given_up(home: Home, tmp_path: Path) -> None:
     home.silent_for = 0.6
     with pytest.raises(DownloadFailed, match="attempts brought no more"):

@@ -120,14 +120,14 @@ def _check_kept(target: Path, remote: RemoteFile) -> None:
 def _fetch_patiently(
     client: httpx.Client, remote: RemoteFile, partial: _Partial, progress: Progress, patience: Patience
 ) -> None:
-    """Attempt until the file is whole. An attempt that brought bytes makes up for those that brought none."""
-    failed = 0
+    """Attempt until the file is whole. An attempt that came further than any before makes up for those that didn't."""
+    failed, furthest = 0, partial.size
     while True:
-        before = partial.size
         try:
             return _attempt(client, remote, partial, progress)
         except (httpx.TransportError, _Interrupted) as error:
-            failed = 1 if partial.size > before else failed + 1
+            failed = 1 if partial.size > furthest else failed + 1
+            furthest = max(furthest, partial.size)
             if failed >= patience.attempts:
                 raise DownloadFailed(
                     remote.url,
