@@ -120,7 +120,7 @@ def _check_kept(target: Path, remote: RemoteFile) -> None:
 def _fetch_patiently(
     client: httpx.Client, remote: RemoteFile, partial: _Partial, progress: Progress, patience: Patience
 ) -> None:
-    """Attempt until the file is whole. An attempt that came further than any before makes up for those that didn't."""
+    """Attempt until the file is whole. An attempt that came further than all before makes up for the failed ones."""
     failed, furthest = 0, partial.size
     while True:
         try:
