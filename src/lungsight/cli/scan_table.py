@@ -56,7 +56,8 @@ class ScanTable:
         for warning, count in self._warnings.most_common(MAX_WARNINGS):
             yield f"{count:,} {'file' if count == 1 else 'files'}: {warning}"
         if len(self._warnings) > MAX_WARNINGS:
-            yield f"… and {len(self._warnings) - MAX_WARNINGS:,} other warnings: --csv, --json and --html have them all."
+            more = len(self._warnings) - MAX_WARNINGS
+            yield f"… and {more:,} other warnings: --csv, --json and --html have them all."
 
     def _table(self, width: int) -> Table:
         target, classes = self._detector.description.target, self._detector.description.classes

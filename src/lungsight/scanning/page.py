@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from PIL import Image
 
 from lungsight import RESEARCH_ONLY, __version__
@@ -84,14 +84,7 @@ class FindingsPage:
         """Write the page, in whole."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".part")
-        template = Environment(
-            loader=PackageLoader("lungsight.scanning"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        ).get_template("findings.html.j2")
-        template.stream(self._content()).dump(str(partial), encoding="utf-8")
+        _template().stream(self._content()).dump(str(partial), encoding="utf-8")
         partial.replace(path)
 
     def _content(self) -> dict[str, object]:
@@ -139,6 +132,15 @@ def full_scale(cards: list[Card]) -> float:
     It is the 99th percentile of all evidence on it."""
     strengths = [np.abs(card.evidence).ravel() for card in cards if card.evidence is not None]
     return float(np.percentile(np.concatenate(strengths), 99)) if strengths else 0.0
+
+
+def _template() -> Template:
+    loader = PackageLoader("lungsight.scanning")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["signed"] = lambda value: f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return environment.get_template("findings.html.j2")
 
 
 def _known(finding: Finding) -> Iterator[str]:

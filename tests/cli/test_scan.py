@@ -1,0 +1,146 @@
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from lungsight import RESEARCH_ONLY
+from lungsight.cli import app
+from tiny_package import write_tiny
+
+KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "reasons", "warnings", "model", "seconds"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny(tmp_path_factory.mktemp("packages") / "tiny")
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        Image.fromarray(draw.integers(20, 200, (100, 80), dtype=np.uint8)).save(folder / f"{name}.png")
+    return folder
+
+
+def lungsight(*arguments: object) -> Result:
+    return CliRunner(env={"COLUMNS": "120"}).invoke(app, [str(argument) for argument in arguments])
+
+
+def test_every_output_tells_the_same(model: Path, films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder"
+    files = {"--json": out / "f.jsonl", "--csv": out / "f.csv", "--html": out / "f.html", "--heatmaps": out / "heat"}
+    result = lungsight("scan", films, "--model", model, *(part for pair in files.items() for part in pair))
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in files["--json"].read_text(encoding="utf-8").splitlines()]
+    assert all(list(line) == KEYS for line in lines)
+    assert [line["file"] for line in lines] == [str(films / f"{name}.png") for name in "abc"]
+    with files["--csv"].open(newline="") as table:
+        assert [row["file"] for row in csv.DictReader(table)] == [line["file"] for line in lines]
+    html = files["--html"].read_text(encoding="utf-8")
+    for line in lines:
+        assert Image.open(line["heatmap"]).size == (80, 100)
+        assert f"<h3>{line['file']}</h3>" in html
+        assert line["file"].rpartition("/")[2] in result.stdout.replace("\n", "")
+    assert RESEARCH_ONLY in result.stdout
+
+
+def test_json_on_stdout_leaves_it_to_json(model: Path, films: Path) -> None:
+    result = lungsight("scan", films, "--model", model, "--json", "-")
+    assert [Path(json.loads(line)["file"]).name for line in result.stdout.splitlines()] == ["a.png", "b.png", "c.png"]
+    assert RESEARCH_ONLY in result.stderr
+
+
+def test_one_bad_file_gives_exit_status_1_and_the_rest_is_done(model: Path, films: Path, tmp_path: Path) -> None:
+    (films / "b.png").write_bytes(b"")
+    result = lungsight("scan", films, "--model", model, "--json", tmp_path / "f.jsonl")
+    assert result.exit_code == 1
+    statuses = [json.loads(line)["status"] for line in (tmp_path / "f.jsonl").read_text().splitlines()]
+    assert statuses == ["read", "error", "read"]
+    assert "the file is empty" in result.stdout
+
+
+def test_a_refused_image_is_no_error(model: Path, tmp_path: Path) -> None:
+    Image.new("L", (200, 200), 90).save(tmp_path / "blank.png")
+    result = lungsight("scan", tmp_path / "blank.png", "--model", model)
+    assert result.exit_code == 0
+    assert "1 refused" in result.stdout
+
+
+def test_an_empty_folder_is_said_to_be_empty(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    result = lungsight("scan", tmp_path / "nothing", "--model", model)
+    assert result.exit_code == 1
+    assert "there is no image in it" in result.stdout
+
+
+@pytest.mark.parametrize("what", ["path", "model", "altered"])
+def test_bad_input_is_one_sentence_and_exit_status_3(model: Path, films: Path, tmp_path: Path, what: str) -> None:
+    path, package = films, model
+    if what == "path":
+        path = tmp_path / "no-such-folder"
+    elif what == "model":
+        package = tmp_path / "no-such-model"
+    else:
+        package = write_tiny(tmp_path / "altered")
+        (package / "network.onnx").write_bytes(b"other")
+    result = lungsight("scan", path, "--model", package, "--json", tmp_path / "f.jsonl")
+    assert result.exit_code == 3
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert re.search(r"no such|was altered", result.stderr)
+    assert not (tmp_path / "f.jsonl").exists()
+
+
+def test_one_missing_path_among_others_is_an_error_of_its_own(model: Path, films: Path) -> None:
+    result = lungsight("scan", films / "a.png", films / "missing.png", "--model", model)
+    assert result.exit_code == 1
+    assert "there is no such file" in result.stdout
+
+
+def test_the_table_is_cut_where_nobody_would_read_on(model: Path, films: Path) -> None:
+    for number in range(120):
+        (films / f"copy-{number:03}.png").write_bytes((films / "a.png").read_bytes())
+    result = lungsight("scan", films, "--model", model)
+    assert "… and 23 more" in result.stdout
+    assert "123 files:" in result.stdout
+    assert "123 files: The file doesn't say its view" in " ".join(result.stdout.split())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a POSIX signal")
+def test_ctrl_c_keeps_what_was_found(model: Path, films: Path, tmp_path: Path) -> None:
+    image = (films / "a.png").read_bytes()
+    for number in range(3000):
+        (films / f"copy-{number:04}.png").write_bytes(image)
+    lines, page = tmp_path / "f.jsonl", tmp_path / "f.html"
+    program = "from lungsight.cli import main; main()"
+    arguments = ["scan", films, "--model", model, "--json", lines, "--html", page, "--heatmaps", tmp_path / "heat"]
+    scanning = subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (lines.exists() and lines.stat().st_size > 2000) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    scanning.send_signal(signal.SIGINT)
+    _, said = scanning.communicate(timeout=60)
+    assert scanning.returncode == 130
+    assert "Traceback" not in said
+    found = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
+    assert 0 < len(found) < 3003
+    assert page.read_text(encoding="utf-8").rstrip().endswith("</html>")
+    assert abs(page.read_text(encoding="utf-8").count("<h3>") - len(found)) <= 1
+    assert not list(tmp_path.rglob("*.part"))

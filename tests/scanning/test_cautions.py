@@ -1,0 +1,61 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from lungsight.package import Calibration, TrainingSource
+from lungsight.radiograph import Radiograph
+from lungsight.scanning.cautions import cautions_of_image, cautions_of_model
+from tiny_package import describe
+
+Make = Callable[..., Radiograph]
+
+
+def source(name: str, **labels: int) -> TrainingSource:
+    return TrainingSource(name=name, images=sum(labels.values()), patients=10, labels=labels)
+
+
+MANY = {"covid19": 200, "other_pneumonia": 200, "no_pneumonia": 200}
+
+
+@pytest.mark.parametrize(
+    ("known", "caution"),
+    [
+        ({"view": None}, "doesn't say its view"),
+        ({"age": 4.0}, "a child (4 years)"),
+        ({"burned_in_annotation": True}, "writing in the image"),
+        ({"modality": "SC"}, "secondary capture (SC)"),
+        ({"pixels": np.ones((100, 400), np.float32)}, "400 x 100 pixels, less than half"),
+    ],
+)
+def test_what_weakens_a_finding_is_said(make_radiograph: Make, known: dict[str, object], caution: str) -> None:
+    plain = {"pixels": np.ones((300, 300), np.float32)}
+    (said,) = cautions_of_image(make_radiograph(**(plain | known)), 256)
+    assert caution in said
+
+
+def test_an_adults_large_frontal_image_has_no_caution(make_radiograph: Make) -> None:
+    radiograph = make_radiograph(age=16.0, burned_in_annotation=False, modality="DX")
+    assert cautions_of_image(radiograph, 128) == ()
+
+
+@pytest.mark.parametrize(
+    ("sources", "caution"),
+    [
+        ((source("a", covid19=20, other_pneumonia=200), source("b", no_pneumonia=200)), "few images: 20 of covid19"),
+        ((source("a", **MANY),), "one source only (a)"),
+        ((source("a", covid19=200), source("b", other_pneumonia=200, no_pneumonia=200)), "tell sources apart"),
+    ],
+)
+def test_what_a_model_has_not_seen_is_said(sources: tuple[TrainingSource, ...], caution: str) -> None:
+    (said,) = cautions_of_model(describe(sources=sources))
+    assert caution in said
+
+
+def test_a_model_of_many_mixed_sources_has_no_caution() -> None:
+    assert cautions_of_model(describe(sources=(source("a", **MANY), source("b", **MANY)))) == ()
+
+
+def test_a_model_that_was_not_calibrated_says_so() -> None:
+    stated = describe(sources=(source("a", **MANY), source("b", **MANY)), calibration=Calibration())
+    assert cautions_of_model(stated) == ("The model's probabilities were not calibrated.",)

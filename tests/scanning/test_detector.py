@@ -1,0 +1,119 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from lungsight.package import Calibration, Decision, Preprocessing
+from lungsight.radiograph import Radiograph
+from lungsight.scanning import INCONCLUSIVE, Detector, Status
+from lungsight.scanning.detector import softmax
+from tiny_package import CLASSES
+
+Make = Callable[..., Radiograph]
+MakeDetector = Callable[..., Detector]
+
+
+@pytest.mark.parametrize("target", CLASSES)
+def test_the_evidence_adds_up_to_the_logit_margin(
+    make_detector: MakeDetector, make_radiograph: Make, target: str
+) -> None:
+    detector = make_detector(target=target)
+    radiographs = [make_radiograph(seed) for seed in range(3)]
+    logits = detector.predict(np.stack([detector.prepare(r) for r in radiographs])).logits
+    which = CLASSES.index(target)
+    for finding, row in zip(detector.judge(radiographs), logits, strict=True):
+        assert finding.evidence is not None
+        margin = row[which] - np.delete(row, which).mean()
+        assert finding.evidence.mean() + finding.evidence_bias == pytest.approx(margin, abs=1e-5)
+        assert abs(margin) > 0.01
+
+
+def test_the_bias_is_the_networks_and_the_same_for_every_image(detector: Detector, make_radiograph: Make) -> None:
+    biases = np.linspace(-0.4, 0.3, 3)
+    for finding in detector.judge([make_radiograph(seed) for seed in range(3)]):
+        assert finding.evidence_bias == pytest.approx(biases[0] - biases[1:].mean(), abs=1e-5)
+
+
+def test_probabilities_are_calibrated_by_the_temperature(detector: Detector, make_radiograph: Make) -> None:
+    radiograph = make_radiograph()
+    logits = detector.predict(detector.prepare(radiograph)[None]).logits[0].astype(float)
+    expected = np.exp(logits / 1.5) / np.exp(logits / 1.5).sum()
+    (finding,) = detector.judge([radiograph])
+    assert list(finding.probabilities) == list(CLASSES)
+    assert list(finding.probabilities.values()) == pytest.approx(expected.tolist())
+    assert sum(finding.probabilities.values()) == pytest.approx(1, abs=1e-12)
+
+
+def test_softmax_of_enormous_logits_is_still_a_probability() -> None:
+    assert softmax(np.array([[1e4, -1e4, 0]], np.float32)).tolist() == [[1, 0, 0]]
+
+
+def test_a_batch_says_the_same_as_one_image_after_the_other(detector: Detector, make_radiograph: Make) -> None:
+    radiographs = [make_radiograph(seed, pixels=make_radiograph(seed).pixels[: 70 + seed]) for seed in range(4)]
+    together = detector.judge(radiographs)
+    alone = [detector.judge([radiograph])[0] for radiograph in radiographs]
+    for one, other in zip(together, alone, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
+    assert len({tuple(finding.probabilities.values()) for finding in together}) == 4
+
+
+def test_no_radiograph_is_no_finding(detector: Detector) -> None:
+    assert detector.judge([]) == []
+
+
+def test_the_verdict_is_the_most_probable_class(detector: Detector, make_radiograph: Make) -> None:
+    for finding in detector.judge([make_radiograph(seed) for seed in range(5)]):
+        assert finding.probabilities[finding.verdict or ""] == max(finding.probabilities.values()) >= 0.5
+
+
+def test_a_doubtful_image_is_inconclusive_with_the_reason(make_detector: MakeDetector, make_radiograph: Make) -> None:
+    detector = make_detector(decision=Decision(inconclusive_below=0.99))
+    (finding,) = detector.judge([make_radiograph()])
+    assert finding.verdict == INCONCLUSIVE
+    assert finding.status is Status.READ
+    assert finding.reasons[0].startswith("The most probable class, other_pneumonia, has probability 0.")
+    assert "needs 0.99" in finding.reasons[0]
+
+
+def test_pixels_that_are_no_numbers_give_an_error_not_a_verdict(detector: Detector, make_radiograph: Make) -> None:
+    pixels = make_radiograph().pixels.copy()
+    pixels[10:60, 10:60] = np.nan
+    (finding,) = detector.judge([make_radiograph(pixels=pixels)])
+    assert finding.status is Status.ERROR
+    assert finding.verdict is None
+    assert finding.probabilities == {}
+
+
+@pytest.mark.parametrize("geometry", ["squash", "pad", "crop"])
+def test_evidence_lies_on_the_radiographs_own_grid(
+    make_detector: MakeDetector, make_radiograph: Make, geometry: str
+) -> None:
+    detector = make_detector(preprocessing=Preprocessing(image_size=32, geometry=geometry))  # type: ignore[arg-type]
+    (finding,) = detector.judge([make_radiograph()])
+    evidence = detector.evidence_on(finding, 90, 120)
+    assert evidence.shape == (90, 120)
+    unseen = evidence[:, :15]
+    assert bool((unseen == 0).all()) == (geometry == "crop")
+
+
+def test_a_bright_spot_is_found_where_it_lies(make_detector: MakeDetector, make_radiograph: Make) -> None:
+    detector = make_detector(preprocessing=Preprocessing(image_size=128))
+    plain = np.full((200, 300), 0.4, np.float32)
+    spot = plain.copy()
+    spot[30:70, 210:260] = 1.0
+    maps = [
+        detector.evidence_on(f, 200, 300) for f in detector.judge([make_radiograph(pixels=p) for p in (plain, spot)])
+    ]
+    change = np.abs(maps[1] - maps[0])
+    assert change[30:70, 210:260].mean() > 20 * change[100:, :150].mean()
+
+
+def test_the_model_is_named_with_its_cautions(make_detector: MakeDetector, make_radiograph: Make) -> None:
+    detector = make_detector(calibration=Calibration())
+    (finding,) = detector.judge([make_radiograph(warnings=("The header was odd.",))])
+    assert finding.model == detector.package.id
+    assert finding.warnings == (
+        "The header was odd.",
+        "The model learned from few images: 30 of covid19, 50 of other_pneumonia, 30 of no_pneumonia.",
+        "The model's probabilities were not calibrated.",
+    )

@@ -1,0 +1,77 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lungsight import RESEARCH_ONLY
+from lungsight.radiograph import Radiograph
+from lungsight.scanning import Detector, Finding
+from lungsight.scanning.heatmap import HeatmapFolder, write_heatmap
+
+Make = Callable[..., Radiograph]
+
+
+@pytest.fixture
+def finding(detector: Detector, make_radiograph: Make) -> Finding:
+    return detector.judge([make_radiograph()])[0]
+
+
+def read(path: Path) -> tuple[np.ndarray, dict[str, str]]:
+    with Image.open(path) as image:
+        image.load()
+        return np.asarray(image), dict(image.text)  # type: ignore[attr-defined]
+
+
+def test_a_heatmap_is_the_positive_evidence_on_the_images_own_grid(
+    detector: Detector, finding: Finding, tmp_path: Path
+) -> None:
+    write_heatmap(tmp_path / "heat.png", finding, detector)
+    grey, text = read(tmp_path / "heat.png")
+    evidence = np.maximum(detector.evidence_on(finding, 90, 120), 0)
+    assert grey.dtype == np.uint16
+    assert grey.max() == 65535
+    assert grey * (float(text["Logits per 65535"]) / 65535) == pytest.approx(evidence, abs=1e-4)
+    assert text["Class"] == "covid19"
+    assert text["Model"] == detector.model
+    assert text["Disclaimer"] == RESEARCH_ONLY
+
+
+def test_what_speaks_against_the_target_leaves_the_heatmap_black(
+    detector: Detector, finding: Finding, tmp_path: Path
+) -> None:
+    assert finding.evidence is not None
+    against = replace(finding, evidence=-np.abs(finding.evidence))
+    write_heatmap(tmp_path / "heat.png", against, detector)
+    grey, text = read(tmp_path / "heat.png")
+    assert grey.shape == (90, 120)
+    assert not grey.any()
+    assert text["Logits per 65535"] == "0"
+
+
+def test_names_are_unique_safe_and_the_same_next_time(detector: Detector, finding: Finding, tmp_path: Path) -> None:
+    files = [
+        "a/film.png",
+        "b/film.png",
+        "study.zip!/../../film.png",
+        "a/film.dcm",
+        "\ufffd.png",
+        "\ufffd.png",  # another file, whose name isn't UTF-8 either
+        "wards/Ärztin ../x;rm -rf *.png",
+        "CON.png",
+        "x" * 400 + ".png",
+    ]
+    folders = [HeatmapFolder(tmp_path / name, detector) for name in ("one", "two")]
+    first, second = ([folder.add(replace(finding, file=file)) for file in files] for folder in folders)
+    names = [path.name for path in first if path]
+    assert len({name.lower() for name in names}) == len(files)
+    assert names == [path.name for path in second if path]
+    assert all(name.isascii() and len(name) < 80 and not set(name) & set(' /\\:;*"<>|') for name in names)
+    assert {path.name for path in (tmp_path / "one").iterdir()} == set(names)
+
+
+def test_what_was_not_judged_has_no_heatmap(detector: Detector, finding: Finding, tmp_path: Path) -> None:
+    assert HeatmapFolder(tmp_path, detector).add(replace(finding, evidence=None)) is None
+    assert list(tmp_path.iterdir()) == []
