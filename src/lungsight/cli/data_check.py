@@ -1,0 +1,101 @@
+"""``lungsight data check``: what manifests hold, and what in them would spoil a result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.columns import Columns
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from lungsight.datasets.check import Check, check_manifest
+from lungsight.datasets.manifest import Manifest
+
+#: Unreadable files and leaks beyond this many are only counted; --json has them all.
+_SHOWN = 20
+
+
+def check(
+    manifests: Annotated[list[Path], typer.Argument(help="Tables made by `lungsight data build`, or your own.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all that was found to this file.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="Write the pairs of copies to this CSV file.")] = None,
+) -> None:
+    """Count the images; find unreadable files, copies within and between collections, and leaks of a split.
+
+    Copies are found though they were re-encoded, resized, mirrored or cropped. Ends with status 4 when a patient, a
+    study or an image stands on several sides of the split, else with 1 when files can't be read.
+    """
+    manifest = Manifest.joined([Manifest.read(path) for path in manifests])
+    found = _checked(manifest)
+    _show(found)
+    if json_file is not None:
+        _write(json_file, json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
+    if pairs is not None:
+        _write(pairs, found.pairs_table().to_csv(index=False))
+    raise typer.Exit(found.exit_status)
+
+
+def _checked(manifest: Manifest) -> Check:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        reading = bars.add_task("reading", total=len(manifest))
+        comparing = bars.add_task("comparing", total=None)
+        return check_manifest(
+            manifest,
+            reading=lambda done, total: bars.update(reading, completed=done, total=total),
+            comparing=lambda done, total: bars.update(comparing, completed=done, total=total),
+        )
+
+
+def _show(found: Check) -> None:
+    console = Console()
+    patients = found.manifest.patient_key.nunique()
+    console.print(f"{len(found.manifest):,} images of {patients:,} patients", highlight=False)
+    console.print(Columns([_counts(name, values) for name, values in found.counts.items()], padding=(1, 4)))
+    _list(console, "files can't be read", found.unreadable)
+    console.print(f"\n{len(found.pairs):,} pairs of images are the same", highlight=False)
+    if found.pairs:
+        console.print(_copies(found))
+    _list(console, "patients, studies or images stand on several sides of the split", found.leaks)
+
+
+def _counts(name: str, values: Mapping[str, int]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(name)
+    table.add_column("images", justify="right")
+    for value, count in values.items():
+        table.add_row(value.replace("[", r"\["), f"{count:,}")
+    return table
+
+
+def _copies(found: Check) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("within or between", "how"):
+        table.add_column(heading)
+    table.add_column("pairs", justify="right")
+    for (one, other), kinds in found.pairs_by_place().items():
+        place = one if one == other else f"{one} and {other}"
+        for kind, count in kinds.most_common():
+            table.add_row(place.replace("[", r"\["), str(kind), f"{count:,}")
+    return table
+
+
+def _list(console: Console, heading: str, sentences: Sequence[object]) -> None:
+    lines = [str(sentence) for sentence in sentences]
+    console.print(f"\n{len(lines):,} {heading}", highlight=False)
+    for line in lines[:_SHOWN]:
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+    if len(lines) > _SHOWN:
+        console.print(f"  … and {len(lines) - _SHOWN:,} more; --json FILE has them all", highlight=False)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

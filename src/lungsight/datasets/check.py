@@ -1,0 +1,125 @@
+"""What a manifest holds and what is wrong with it: counts, unreadable files, copies, and leaks of its split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lungsight.datasets.duplicates import DuplicatePair, find_duplicates
+from lungsight.datasets.fingerprints import Progress, fingerprint_manifest, silent
+from lungsight.datasets.leaks import Leak, find_leaks
+from lungsight.datasets.manifest import Manifest
+from lungsight.faults import LeakingSplit, UnreadableImage
+
+#: The youngest age of each group after the first, in years, and the groups' names.
+_AGE_LIMITS = (6, 18, 40, 65)
+AGE_GROUPS = ("0–5", "6–17", "18–39", "40–64", "65+")
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """What was found in ``manifest``.
+
+    Attributes:
+        counts: images by label, source, view and age group: property to value to number.
+        unreadable: files that can't be read, in the manifest's order.
+        pairs: images that are the same; rows of the manifest.
+        leaks: what stands on several sides of the split.
+    """
+
+    manifest: Manifest
+    counts: Mapping[str, Mapping[str, int]]
+    unreadable: Sequence[UnreadableImage]
+    pairs: Sequence[DuplicatePair]
+    leaks: Sequence[Leak]
+
+    @property
+    def exit_status(self) -> int:
+        """4 when the split leaks, 1 when files can't be read, else 0."""
+        if self.leaks:
+            return LeakingSplit.exit_status
+        return UnreadableImage.exit_status if self.unreadable else 0
+
+    def pairs_by_place(self) -> dict[tuple[str, str], Counter[str]]:
+        """How many pairs of each kind, within each source and between two."""
+        sources = self.manifest.table["source"]
+        found: dict[tuple[str, str], Counter[str]] = {}
+        for pair in self.pairs:
+            one, other = sorted((str(sources[pair.first]), str(sources[pair.second])))
+            found.setdefault((one, other), Counter())[pair.kind] += 1
+        return dict(sorted(found.items()))
+
+    def pairs_table(self) -> pd.DataFrame:
+        """One row per pair: both files with their source, patient, label and split, the kind and the similarity."""
+        columns = ["path", "source", "patient", "label", "split"]
+        sides = [
+            self.manifest.table.loc[rows, columns].reset_index(drop=True).add_prefix(f"{name}_")
+            for name, rows in (
+                ("first", [pair.first for pair in self.pairs]),
+                ("second", [pair.second for pair in self.pairs]),
+            )
+        ]
+        how = pd.DataFrame(
+            {"kind": [str(p.kind) for p in self.pairs], "similarity": [p.similarity for p in self.pairs]}
+        )
+        return pd.concat([how, *sides], axis=1)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for machines."""
+        paths = self.manifest.table["path"]
+        return {
+            "images": len(self.manifest),
+            "patients": int(self.manifest.patient_key.nunique()),
+            "counts": {name: dict(values) for name, values in self.counts.items()},
+            "unreadable": [{"file": f.subject, "fault": f.fault, "cure": f.cure} for f in self.unreadable],
+            "duplicates": [
+                {
+                    "first": paths[pair.first],
+                    "second": paths[pair.second],
+                    "kind": str(pair.kind),
+                    "similarity": pair.similarity,
+                }
+                for pair in self.pairs
+            ],
+            "leaks": [
+                {"what": leak.what, "sides": list(leak.sides), "files": list(leak.files), "sentence": str(leak)}
+                for leak in self.leaks
+            ],
+        }
+
+
+def check_manifest(
+    manifest: Manifest, *, cache: Path | None = None, reading: Progress = silent, comparing: Progress = silent
+) -> Check:
+    """Read every image of ``manifest``, compare each with all, and look for leaks. ``reading`` and ``comparing``
+    are told of the progress; fingerprints are kept in ``cache`` (if not given, the user's cache folder)."""
+    fingerprints = fingerprint_manifest(manifest, cache=cache, progress=reading)
+    pairs = find_duplicates(fingerprints, progress=comparing)
+    unreadable = list(fingerprints.faults.values())
+    return Check(manifest, counts_of(manifest), unreadable, pairs, find_leaks(manifest, pairs))
+
+
+def counts_of(manifest: Manifest) -> dict[str, dict[str, int]]:
+    """Images by label, source, view and age group; the most frequent first, age groups from young to old."""
+    table = manifest.table
+    counts = {
+        column: {str(value) or UNKNOWN: int(n) for value, n in table[column].value_counts().items()}
+        for column in ("label", "source", "view")
+    }
+    groups = age_groups(table["age"])
+    ages = {group: int((groups == group).sum()) for group in (*AGE_GROUPS, UNKNOWN)}
+    return {**counts, "age group": {group: n for group, n in ages.items() if n}}
+
+
+def age_groups(ages: pd.Series) -> pd.Series:
+    """The group of each age in years."""
+    names = np.array([*AGE_GROUPS, UNKNOWN], dtype=object)
+    places = np.where(ages.isna(), len(AGE_GROUPS), np.searchsorted(_AGE_LIMITS, ages.fillna(0.0), side="right"))
+    return pd.Series(names[places], index=ages.index)
