@@ -106,8 +106,9 @@ class _Sinks:
 @contextmanager
 def _page(path: Path, detector: Detector) -> Iterator[FindingsPage]:
     """A page that is written at the end, also when the end is Ctrl-C."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name(path.name + ".part").touch()  # a place that can't be written to is known before the scan
     page = FindingsPage(detector)
-    page.write(path)
     try:
         yield page
     finally:

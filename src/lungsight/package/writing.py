@@ -57,9 +57,6 @@ def write_package(
         InvalidPackage: the network isn't one that scanning could run, or ``folder`` holds something else.
     """
     _refuse_other_content(folder)
-    partial = folder.with_name(folder.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     onnx_file = network.read_bytes()
     contents = {
         NETWORK: onnx_file,
@@ -67,6 +64,9 @@ def write_package(
         REFERENCE: _reference(network, onnx_file, description, reference_inputs),
         TRAINED_ON: to_csv(trained_on),
     }
+    partial = folder.with_name(folder.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     for name, content in contents.items():
         (partial / name).write_bytes(content)
     _write_weights(weights, partial / WEIGHTS)

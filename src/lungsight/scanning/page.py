@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from PIL import Image
 
 from lungsight import RESEARCH_ONLY, __version__
+from lungsight.package import Preprocessing
 from lungsight.scanning.detector import Detector, Floats
 from lungsight.scanning.finding import INCONCLUSIVE, Finding, Status
 from lungsight.scanning.pictures import AGAINST, FOR, data_uri, jpeg, overlay_size, thumbnail, with_evidence
@@ -26,8 +27,7 @@ class Card:
     """What the page keeps of one finding: tens of kilobytes, whatever the size of the radiograph.
 
     Attributes:
-        evidence: on a coarse grid of the radiograph's shape, None unless it was judged.
-        mean_evidence: its mean over the network's grid; with ``bias`` the target's logit margin.
+        evidence: as in the finding; its mean plus ``bias`` is the target's logit margin.
         known: what the file says of the image, in a few words.
     """
 
@@ -38,10 +38,8 @@ class Card:
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
     known: str
-    seconds: float
     jpeg: bytes | None = None
     evidence: Floats | None = None
-    mean_evidence: float = 0.0
     bias: float = 0.0
 
     @property
@@ -55,6 +53,10 @@ class Card:
         return max(self.probabilities.values(), default=0.0)
 
     @property
+    def mean_evidence(self) -> float:
+        return 0.0 if self.evidence is None else float(self.evidence.mean(dtype=np.float64))
+
+    @property
     def margin(self) -> float:
         return self.mean_evidence + self.bias
 
@@ -62,11 +64,14 @@ class Card:
     def picture(self) -> str:
         return data_uri(self.jpeg) if self.jpeg else ""
 
-    def overlay(self, full: float) -> str:
+    def overlay(self, full: float, preprocessing: Preprocessing) -> str:
         """The picture under its evidence, ``full`` logits in the strongest colour."""
         if self.jpeg is None or self.evidence is None:
             return ""
-        return data_uri(jpeg(with_evidence(Image.open(BytesIO(self.jpeg)).convert("L"), self.evidence, full)))
+        grey = Image.open(BytesIO(self.jpeg)).convert("L")
+        width, height = overlay_size(*grey.size)
+        evidence = preprocessing.restore(self.evidence, height, width)
+        return data_uri(jpeg(with_evidence(grey, evidence, full)))
 
 
 class FindingsPage:
@@ -78,7 +83,7 @@ class FindingsPage:
 
     def add(self, finding: Finding) -> None:
         """Keep what the page will show of ``finding``."""
-        self._cards.append(card_of(finding, self._detector))
+        self._cards.append(card_of(finding, self._detector.cautions))
 
     def write(self, path: Path) -> None:
         """Write the page, in whole."""
@@ -104,25 +109,18 @@ class FindingsPage:
         }
 
 
-def card_of(finding: Finding, detector: Detector) -> Card:
-    radiograph = finding.radiograph
-    picture = thumbnail(radiograph) if radiograph is not None else None
-    evidence = None
-    if picture is not None and finding.evidence is not None:
-        width, height = overlay_size(*picture.size)
-        evidence = detector.evidence_on(finding, height, width)
+def card_of(finding: Finding, cautions_of_model: tuple[str, ...]) -> Card:
+    """The card of ``finding``; what holds for every image is said once, at the top of the page."""
     return Card(
         file=finding.file,
         status=str(finding.status),
         verdict=finding.verdict,
         probabilities=dict(finding.probabilities),
         reasons=finding.reasons,
-        warnings=tuple(w for w in finding.warnings if w not in detector.cautions),
+        warnings=tuple(warning for warning in finding.warnings if warning not in cautions_of_model),
         known=" · ".join(_known(finding)),
-        seconds=finding.seconds,
-        jpeg=jpeg(picture) if picture is not None else None,
-        evidence=evidence,
-        mean_evidence=float(finding.evidence.mean(dtype=np.float64)) if finding.evidence is not None else 0.0,
+        jpeg=jpeg(thumbnail(finding.radiograph)) if finding.radiograph is not None else None,
+        evidence=finding.evidence,
         bias=finding.evidence_bias,
     )
 
