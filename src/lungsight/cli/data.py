@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
+from lungsight.cli import data_check
 from lungsight.datasets import download, unpack
 from lungsight.datasets.catalogue import catalogue
 from lungsight.datasets.collection import Build, BuildOptions, Collection
@@ -112,6 +113,7 @@ def get(
             print(f"Its home publishes no checksum; that of what came is in {archive}.sha256.")
         with _bar(f"unpacking {remote.name}") as progress:
             unpack.unpack(archive, unpacked, progress)
+        print(f"Unpacked into {unpacked}; {archive} may be deleted.")
     print(f"Now: lungsight data build {name} {folder} --out {name}.csv")
 
 
@@ -164,6 +166,9 @@ def build(
         print(f"Labels of your own: {', '.join(own)}. --label FOLDER=LABEL gives them others ({', '.join(LABELS)}).")
     print(f"{len(manifest):,} images of {manifest.patient_key.nunique():,} patients in {out}.")
     print(f"Now: lungsight data check {out}")
+
+
+app.command(epilog="Example: [bold]lungsight data check all.csv --pairs copies.csv[/bold]")(data_check.check)
 
 
 def _refuse_repeats(manifest: Manifest) -> None:

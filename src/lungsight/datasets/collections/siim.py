@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import pydicom
-from pydicom.errors import InvalidDicomError
 
 from lungsight.datasets.collection import (
     Build,
@@ -32,7 +31,7 @@ _LABELS = {
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 _MARKS = rf"(?:(?:opacity|none)(?: {_NUMBER}){{5}} ?)+"
 _AGAIN = "get the file again"
-_HEADER = ("Rows", "Columns", "PatientID", "StudyInstanceUID", "Modality", "ViewPosition", "PatientSex")
+_HEADER = ("Rows", "Columns", "PatientID", "Modality", "ViewPosition", "PatientSex")
 
 
 @dataclass(frozen=True)
@@ -105,11 +104,12 @@ def _known(root: Path) -> dict[str, _Image]:
 
 def _from_header(path: Path) -> _Image | None:
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER))
-    except (InvalidDicomError, OSError):
+        return _image_of(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER)), path)
+    except Exception:  # for a torn header pydicom raises a dozen kinds of error, some only when a value is asked for
         return None
-    if not header.get("Rows") or not header.get("Columns"):
-        return None
+
+
+def _image_of(header: pydicom.Dataset, path: Path) -> _Image:
     view = str(header.get("ViewPosition", ""))
     sex = str(header.get("PatientSex", ""))
     return _Image(
