@@ -125,7 +125,7 @@ def test_a_perfect_share_gets_the_exact_interval_not_one_of_no_width() -> None:
     assert estimates["sensitivity"].low == pytest.approx(0.025 ** (1 / 10))  # closed form for 10 of 10
     assert estimates["auroc"].value == 1.0
     assert estimates["auroc"].low is None
-    assert estimates["auroc"].withheld
+    assert estimates["auroc"].withheld == "no interval: every resample gives the same figure"
 
 
 def test_one_patient_gives_a_value_but_no_interval() -> None:
@@ -133,6 +133,17 @@ def test_one_patient_gives_a_value_but_no_interval() -> None:
     accuracy = estimate_all(outcomes, FEW)[0]
     assert accuracy.value == 0.75
     assert accuracy.low is None
+    assert accuracy.withheld == "no interval: one patient only"
+
+
+def test_a_figure_that_many_resamples_lack_gets_no_interval() -> None:
+    truth = np.array([1, 1] + [0] * 30)  # of resampled patients, one set in eight has neither positive
+    score = np.linspace(0.6, 0.2, 32)
+    outcomes = Outcomes(("a", "b"), truth, np.stack([1 - score, score], axis=1), np.arange(32))
+    auroc = by_name(estimate_all(outcomes, FEW), "b")["auroc"]
+    assert auroc.value == 1
+    assert auroc.low is None
+    assert auroc.withheld == "no interval: too few images, many resamples can't give the figure"
 
 
 def test_an_estimate_reads_as_in_a_paper() -> None:
@@ -173,6 +184,7 @@ def test_intervals_cover_the_truth(name: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     ("name", "patients"),
     [

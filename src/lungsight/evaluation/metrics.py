@@ -132,11 +132,19 @@ def _estimate(outcomes: Outcomes, scope: str, name: str, value: float, replicate
     if bounds is None and name in _SHARES and value in (0.0, 1.0):
         bounds, method = exact_interval(value, patients, level), "exact"
     if bounds is None:
-        method, note = "", "no interval: too few patients, or every resample gives the same figure"
+        method, note = "", _why_no_interval(patients, replicates)
     low, high = bounds or (None, None)
     return Estimate(
         name, scope, value, low, high, int(given.sum()), *_counts(outcomes, scope), patients, method, note
     )
+
+
+def _why_no_interval(patients: int, replicates: Floats) -> str:
+    if patients < 2:
+        return "no interval: one patient only"
+    if np.isfinite(replicates).all():
+        return "no interval: every resample gives the same figure"
+    return "no interval: too few images, many resamples can't give the figure"
 
 
 def _withheld(outcomes: Outcomes, scope: str, name: str, reason: str) -> Estimate:
