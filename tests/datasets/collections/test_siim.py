@@ -82,6 +82,21 @@ def test_the_original_takes_sizes_and_patients_from_its_headers(root: Path) -> N
     assert build.left_out == {"neither in train_meta.csv nor a DICOM file with a readable header": 1}
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_torn_header_is_left_out_never_an_error(root: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    write_dicom(root / "train/s2/series/whole.dcm", Rows=100, Columns=200, PatientID="p8")
+    content = np.fromfile(root / "train/s2/series/whole.dcm", np.uint8)
+    (root / "train/s1/series").mkdir(parents=True)
+    for number in range(20):
+        torn = content.copy()
+        torn[rng.integers(128, len(torn), size=4)] = rng.integers(0, 256, size=4)
+        torn[: rng.integers(130, len(torn))].tofile(root / f"train/s1/series/{number}.dcm")
+    build = SIIM.build(root)
+    assert len(build.manifest) + sum(build.left_out.values()) == 21
+    assert build.left_out
+
+
 def test_boxes_beyond_the_edge_end_at_it() -> None:
     assert boxes_of("opacity 1 -5 10 220 110", height=100, width=200) == [[0.0, 0.1, 1.0, 1.0]]
     assert boxes_of("none 1 0 0 1 1", height=100, width=200) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,9 @@ def _known(root: Path) -> dict[str, _Image]:
 
 def _from_header(path: Path) -> _Image | None:
     try:
-        return _image_of(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER)), path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's, about values that aren't asked for
+            return _image_of(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER)), path)
     except Exception:  # for a torn header pydicom raises a dozen kinds of error, some only when a value is asked for
         return None
 
