@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import nullcontext
 from io import BytesIO
 
@@ -15,6 +16,9 @@ from lungsight.reading.formats import Format
 from lungsight.reading.grey import Grey, grey_of, stretched
 from lungsight.reading.limits import check_size
 from lungsight.reading.silence import silent_stderr
+
+# Pillow logs some damage besides raising it; unless a program sets up logging, that would go to the terminal.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _WHITE_IS_ZERO = 0
 _DETECTOR_DEPTHS = (8, 10, 12, 14)

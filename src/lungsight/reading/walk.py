@@ -35,6 +35,7 @@ class _Walk:
 
     files: set[str] = field(default_factory=set)
     folders: set[_Identity] = field(default_factory=set)
+    met_again: bool = False
 
     def start(self, path: Path) -> Iterator[Found]:
         try:
@@ -43,9 +44,9 @@ class _Walk:
             yield fault
             return
         if stat.S_ISDIR(mode):
-            yield from _or_nothing_found(path, self.folder(path))
+            yield from self.or_nothing_found(path, self.folder(path))
         elif stat.S_ISREG(mode) and _is_archive(path):
-            yield from _or_nothing_found(path, self.archive(path))
+            yield from self.or_nothing_found(path, self.archive(path))
         elif self._is_new(path):
             yield ImageFile.at(path)
 
@@ -63,24 +64,27 @@ class _Walk:
                 if identity in parents:
                     raise UnreadableImage(path, "this link leads back to a folder around it", "remove the link")
                 if identity in self.folders:
+                    self.met_again = True
                     continue
                 self.folders.add(identity)
                 stack.extend((child, (*parents, identity)) for child in reversed(_children(path)))
             except UnreadableImage as fault:
-                if path.exists() or has_image_ending(path.name):  # else a broken link to who knows what
+                leads_nowhere = isinstance(fault.__cause__, FileNotFoundError)
+                if has_image_ending(path.name) or not leads_nowhere:  # a broken link to who knows what is passed over
                     yield fault
 
     def file(self, path: Path, mode: int) -> Iterator[Found]:
         """A file met in a folder."""
-        if not stat.S_ISREG(mode) or _is_left_by_a_system(path) or not self._is_new(path):
+        if not stat.S_ISREG(mode) or _is_left_by_a_system(path):
             return
         if path.suffix.lower() == ".zip":
             yield from self.archive(path)
-        else:
+        elif self._is_new(path):
             yield from _if_image(ImageFile.at(path))
 
     def archive(self, path: Path) -> Iterator[Found]:
-        self._is_new(path)
+        if not self._is_new(path):
+            return
         try:
             for name, place in archives.members(path):
                 if not _is_left_by_a_system(PurePath(name)):
@@ -88,9 +92,19 @@ class _Walk:
         except UnreadableImage as fault:
             yield fault
 
+    def or_nothing_found(self, path: Path, walk: Iterator[Found]) -> Iterator[Found]:
+        self.met_again = False
+        empty = True
+        for found in walk:
+            empty = False
+            yield found
+        if empty and not self.met_again:
+            yield UnreadableImage(path, "there is no image in it", "give a folder or zip that holds X-ray images")
+
     def _is_new(self, path: Path) -> bool:
         real = os.path.realpath(path)
         if real in self.files:
+            self.met_again = True
             return False
         self.files.add(real)
         return True
@@ -126,12 +140,3 @@ def _children(folder: Path) -> list[Path]:
 def _is_left_by_a_system(path: PurePath) -> bool:
     """macOS leaves ``._name.png`` beside ``name.png``, and a whole ``__MACOSX`` in its zips: no images."""
     return path.name.startswith("._") or "__MACOSX" in path.parts
-
-
-def _or_nothing_found(path: Path, walk: Iterator[Found]) -> Iterator[Found]:
-    empty = True
-    for found in walk:
-        empty = False
-        yield found
-    if empty:
-        yield UnreadableImage(path, "there is no image in it", "give a folder or zip that holds X-ray images")

@@ -1,0 +1,154 @@
+"""What a header knows besides the pixels; a defective value is a warning, never a failure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+
+from lungsight.radiograph import Radiograph, View
+from lungsight.reading import read_radiograph
+
+DicomWriter = Callable[..., Path]
+
+
+@pytest.fixture
+def read(write_dicom: DicomWriter) -> Callable[..., Radiograph]:
+    stored = np.arange(2000, dtype=np.uint16).reshape(40, 50)
+    return lambda **elements: read_radiograph(write_dicom(stored, **elements))
+
+
+def coded(value: str, **elements: Any) -> list[Dataset]:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SCT", "as the code says"
+    for keyword, content in elements.items():
+        setattr(item, keyword, content)
+    return [item]
+
+
+def with_raw(dataset_path: Path, tag: bytes, vr: bytes, value: bytes) -> None:
+    """Puts an element that no library would write in front of the image module (group 0028)."""
+    data = dataset_path.read_bytes()
+    place = data.find(b"\x28\x00\x02\x00US")
+    element = tag + vr + len(value).to_bytes(2, "little") + value
+    dataset_path.write_bytes(data[:place] + element + data[place:])
+
+
+def test_what_a_full_header_says(read: Callable[..., Radiograph]) -> None:
+    known = read(
+        Modality="cr",
+        BodyPartExamined="Chest",
+        ViewPosition="PA",
+        ImageLaterality="U",
+        PatientAge="045Y",
+        PatientSex="F",
+        PatientID="4711",
+        PatientName="Doe^Jane",
+        ImagerPixelSpacing=[0.2, 0.1],
+        BurnedInAnnotation="NO",
+    )
+    assert (known.modality, known.body_part, known.view, known.laterality) == ("CR", "CHEST", View.PA, "U")
+    assert (known.age, known.sex, known.pixel_spacing) == (45.0, "F", (0.2, 0.1))
+    assert known.burned_in_annotation is False
+    assert known.patient == hashlib.sha256(b"4711").hexdigest()[:16]
+    assert known.warnings == ()
+    assert "Doe" not in repr(known)
+    assert "4711" not in repr(known)
+
+
+def test_what_an_empty_header_says(read: Callable[..., Radiograph]) -> None:
+    known = read(Modality="", PatientID="", PatientAge="", ViewPosition=None, PixelSpacing=None)
+    fields = ("modality", "body_part", "view", "laterality", "age", "sex", "patient", "pixel_spacing")
+    assert {getattr(known, field) for field in fields} == {None}
+    assert known.burned_in_annotation is None
+    assert known.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "view"),
+    [
+        ("PA", View.PA),
+        ("pa", View.PA),
+        ("AP", View.AP),
+        ("AP SUPINE", View.AP_SUPINE),
+        ("POSTERO_ANTERIOR", View.PA),
+        ("LL", View.LATERAL),
+        ("LATERAL", View.LATERAL),
+        ("LLD", View.OTHER),
+        ("LLO", View.OTHER),
+    ],
+)
+def test_view_position(read: Callable[..., Radiograph], text: str, view: View) -> None:
+    assert read(ViewPosition=text).view is view
+
+
+@pytest.mark.parametrize(
+    ("code", "view"),
+    [
+        ("272479007", View.PA),
+        ("R-10214", View.PA),
+        ("399348003", View.AP),
+        ("R-10206", View.AP),
+        ("399173006", View.LATERAL),
+        ("R-10232", View.LATERAL),
+        ("399033003", View.FRONTAL),
+        ("1234", View.OTHER),
+    ],
+)
+def test_view_code(read: Callable[..., Radiograph], code: str, view: View) -> None:
+    assert read(ViewCodeSequence=coded(code)).view is view
+
+
+def test_a_supine_patient(read: Callable[..., Radiograph]) -> None:
+    recumbent = coded("102538003", PatientOrientationModifierCodeSequence=coded("40199007"))
+    assert read(ViewPosition="AP", PatientOrientationCodeSequence=recumbent).view is View.AP_SUPINE
+
+
+@pytest.mark.parametrize(
+    ("text", "years"), [("045Y", 45), ("006M", 0.5), ("012W", 84 / 365.25), ("030D", 30 / 365.25), ("000D", 0)]
+)
+def test_age(read: Callable[..., Radiograph], text: str, years: float) -> None:
+    assert read(PatientAge=text).age == pytest.approx(years)
+
+
+def test_age_by_dates(read: Callable[..., Radiograph]) -> None:
+    assert read(PatientBirthDate="19600301", StudyDate="20200301").age == pytest.approx(60, abs=0.01)
+    assert read(PatientBirthDate="19600301").age is None
+
+
+@pytest.mark.parametrize(
+    ("elements", "field", "value", "warning"),
+    [
+        ({"PatientAge": "81"}, "age", 81.0, "years are assumed"),
+        ({"PatientAge": "999Y"}, "age", None, "'999Y' is not an age"),
+        ({"PatientAge": "old"}, "age", None, "'old' is not an age"),
+        ({"PatientBirthDate": "20210101", "StudyDate": "20200101"}, "age", None, "does not go with StudyDate"),
+        ({"PatientBirthDate": "notadate", "StudyDate": "20200101"}, "age", None, "is not a date"),
+        ({"PatientSex": "X"}, "sex", None, "'X' is none of M, F, O"),
+        ({"Laterality": "Q"}, "laterality", None, "'Q' is none of L, R, U, B"),
+        ({"PixelSpacing": [0.1, 0]}, "pixel_spacing", None, "is not two positive numbers"),
+        ({"PixelSpacing": [0.1]}, "pixel_spacing", None, "is not two positive numbers"),
+        ({"BurnedInAnnotation": "MAYBE"}, "burned_in_annotation", None, "is neither YES nor NO"),
+        ({"ViewCodeSequence": []}, "view", None, ""),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_defective_values(
+    read: Callable[..., Radiograph], elements: dict[str, Any], field: str, value: object, warning: str
+) -> None:
+    known = read(**elements)
+    assert getattr(known, field) == value
+    assert warning in " ".join(known.warnings)
+
+
+def test_a_number_that_is_no_number(write_dicom: DicomWriter) -> None:
+    path = write_dicom(np.arange(2000, dtype=np.uint16).reshape(40, 50))
+    with_raw(path, b"\x18\x00\x64\x11", b"DS", b"abc\\def ")  # ImagerPixelSpacing
+    known = read_radiograph(path)
+    assert known.pixel_spacing is None
+    assert "ImagerPixelSpacing" in known.warnings[0]
