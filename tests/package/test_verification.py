@@ -2,16 +2,20 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from onnx import helper
 from safetensors.numpy import load_file, save_file
 
 from lungsight.faults import InvalidPackage
 from lungsight.package import Calibration, ModelPackage
+from tiny_package import write_tiny
 
 Make = Callable[..., Path]
 
@@ -111,3 +115,43 @@ def test_a_zip_of_the_package_verifies_and_is_the_same_model(package: Path, tmp_
     zipped = ModelPackage.open(tmp_path / "tiny.zip")
     zipped.verify()
     assert zipped.id == ModelPackage.open(package).id
+
+
+@pytest.fixture(scope="module")
+def zipped(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = write_tiny(tmp_path_factory.mktemp("fuzz") / "tiny")
+    content = BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
+    return content.getvalue()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_zip_is_whole_or_refused_in_one_sentence(
+    zipped: bytes, tmp_path: Path, data: st.DataObject
+) -> None:
+    content = bytearray(zipped)
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    length = data.draw(st.just(len(content)) | st.integers(len(content) // 2, len(content)))
+    (tmp_path / "tiny.zip").write_bytes(content[:length])
+    sentence = ""
+    try:
+        ModelPackage.open(tmp_path / "tiny.zip").verify()
+    except InvalidPackage as fault:
+        sentence = str(fault)
+    assert "\n" not in sentence
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
+def test_any_json_is_a_description_or_refused(package: Path, content: object) -> None:
+    (package / "package.json").write_text(json.dumps(content))
+    with pytest.raises(InvalidPackage):
+        ModelPackage.open(package)
