@@ -103,6 +103,8 @@ def test_pages_are_whole_in_themselves_and_say_what_they_are_not(run: Path) -> N
 def test_the_gallery_shows_the_surest_mistake_first(run: Path) -> None:
     page = (run / "mistakes.html").read_text()
     assert page.count('class="case"') == 2
+    pictures = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)"', page)
+    assert len(pictures) == len(set(pictures)) == 4  # each image, and it again under its evidence
     first, second = page.index("r0.9"), page.index("q0.4")
     assert first < second
     assert re.search(r"other, called COVID-19</strong> with probability 0\.99", page)

@@ -49,6 +49,7 @@ def write_gallery(path: Path, detector: Detector, predictions: pd.DataFrame) -> 
         total=len(misjudged(predictions)),
         judged=len(_judged(predictions)),
         target=detector.description.target,
+        preprocessing=detector.description.preprocessing,
         full=full_scale([mistake.card for mistake in mistakes]),
         colour_for=FOR,
         colour_against=AGAINST,
@@ -61,4 +62,4 @@ def _judged(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def _card(row: pd.Series, detector: Detector) -> Card:
-    return card_of(detector.judge([read_radiograph(Path(row["path"]))])[0], detector)
+    return card_of(detector.judge([read_radiograph(Path(row["path"]))])[0], detector.cautions)
