@@ -133,10 +133,10 @@ def test_what_is_written_is_read(write_dicom: DicomWriter, ramp: NDArray[np.uint
     for element in dcmread(write_dicom(ramp, bits=12)):
         dataset.add(element)
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax if syntax.is_native else ExplicitVRLittleEndian
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if syntax.is_encapsulated else syntax
     if syntax == ExplicitVRBigEndian:
         dataset.PixelData = ramp.astype(">u2").tobytes()
-    elif not syntax.is_native:
+    elif syntax.is_encapsulated:
         dataset.compress(syntax, generate_instance_uid=False)
     read = read_radiograph(write_dicom(dataset))
     assert read.bit_depth == 12

@@ -16,6 +16,8 @@ from lungsight.reading import read_radiograph
 
 DicomWriter = Callable[..., Path]
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning:pydicom")  # defective on purpose
+
 
 @pytest.fixture
 def read(write_dicom: DicomWriter) -> Callable[..., Radiograph]:
@@ -137,7 +139,6 @@ def test_age_by_dates(read: Callable[..., Radiograph]) -> None:
         ({"ViewCodeSequence": []}, "view", None, ""),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.*:UserWarning")
 def test_defective_values(
     read: Callable[..., Radiograph], elements: dict[str, Any], field: str, value: object, warning: str
 ) -> None:
