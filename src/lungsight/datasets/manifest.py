@@ -122,6 +122,16 @@ class Manifest:
         """A key that tells patients apart across sources."""
         return self.table["source"] + "/" + self.table["patient"]
 
+    @property
+    def is_projection(self) -> pd.Series:
+        """Which images are no CT, MR, PET or ultrasound, as far as the table says."""
+        return ~self.table["modality"].isin(("CT", "MR", "NM", "PT", "US"))
+
+    @property
+    def is_frontal(self) -> pd.Series:
+        """Which images are PA, AP or of an unknown view."""
+        return self.table["view"].isin(("", *(view for view in View if view.is_frontal)))
+
     @staticmethod
     def joined(manifests: list[Manifest], name: str = "manifest") -> Manifest:
         return Manifest(pd.concat([m.table for m in manifests], ignore_index=True), name)

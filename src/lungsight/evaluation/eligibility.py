@@ -14,13 +14,8 @@ from lungsight.evaluation.classes import class_of_labels
 from lungsight.evaluation.outcomes import SHA256, TRUTH
 from lungsight.package import ModelPackage
 from lungsight.package.trained_on import patient_digest
-from lungsight.radiograph import View
 
-#: DICOM modalities of images that are no projection radiograph.
-CROSS_SECTIONS = ("CT", "MR", "NM", "PT", "US")
-_FRONTAL = ("", *(view for view in View if view.is_frontal))
-
-Rule = Callable[[pd.DataFrame], pd.Series]
+Rule = Callable[[Manifest], pd.Series]
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,7 @@ def eligible_images(manifest: Manifest, package: ModelPackage, *, trained_patien
 def _apply(rules: Iterator[tuple[str, Rule]], images: Manifest) -> tuple[Manifest, list[Step]]:
     flow = []
     for reason, keeps in rules:
-        kept = keeps(images.table)
+        kept = keeps(images)
         flow.append(Step(reason, int((~kept).sum()), int(kept.sum())))
         images = images.where(kept)
     return images, flow
@@ -74,18 +69,18 @@ def _apply(rules: Iterator[tuple[str, Rule]], images: Manifest) -> tuple[Manifes
 
 def _rules_for_rows(package: ModelPackage, trained_patients: bool) -> Iterator[tuple[str, Rule]]:
     """Each reason to leave images out, with what tells the images to keep."""
-    yield "label is of no class of this model", lambda table: table[TRUTH] != ""
-    yield "no X-ray", lambda table: ~table["modality"].isin(CROSS_SECTIONS)
-    yield "not a frontal view", lambda table: table["view"].isin(_FRONTAL)
+    yield "label is of no class of this model", lambda images: images.table[TRUTH] != ""
+    yield "no X-ray", lambda images: images.is_projection
+    yield "not a frontal view", lambda images: images.is_frontal
     if not trained_patients:
         patients = {image.patient for image in package.trained_on}
-        yield "of a patient the model was trained or tuned on", lambda table: ~_digests(table).isin(patients)
+        yield "of a patient the model was trained or tuned on", lambda images: ~_digests(images.table).isin(patients)
 
 
 def _rules_for_files(package: ModelPackage) -> Iterator[tuple[str, Rule]]:
     files = {image.sha256 for image in package.trained_on}
-    yield "the very file was trained or tuned on", lambda table: ~table[SHA256].isin(files)
-    yield "the same file again", lambda table: ~table[SHA256].duplicated() | (table[SHA256] == "")
+    yield "the very file was trained or tuned on", lambda images: ~images.table[SHA256].isin(files)
+    yield "the same file again", lambda images: ~images.table[SHA256].duplicated() | (images.table[SHA256] == "")
 
 
 def _digests(table: pd.DataFrame) -> pd.Series:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fastcore.foundation import L
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -74,11 +75,11 @@ def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _plain(value: Any) -> Any:
-    """fastai keeps NumPy scalars among its hyper-parameters; a file of tensors and plain numbers needs no trust."""
+    """fastai keeps its own lists and NumPy scalars; a file of plain lists, numbers and tensors needs no trust."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, dict):
         return {key: _plain(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | L):
         return [_plain(v) for v in value]
     return value.item() if hasattr(value, "item") else value

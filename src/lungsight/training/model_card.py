@@ -48,7 +48,7 @@ def model_card(package: PackageDescription) -> str:
         "",
         "## Not shown here",
         "",
-        "Nothing on this card says how the model does on another hospital's images: `lungsight evaluate` measures that.",
+        "How the model does on another hospital's images: `lungsight evaluate` measures that.",
         "",
     ]
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -229,21 +229,3 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_none(v) for v in value]
     return value
-
-
-def labels_of(classes: dict[str, tuple[str, ...]], present: Iterable[str]) -> dict[str, str]:
-    """Which class each label present in a manifest belongs to. ``*`` takes every label no other class names, but
-    never those that are no diagnosis. Labels of no class are missing from the answer."""
-    named = {label: name for name, labels in classes.items() for label in labels if label != "*"}
-    rest = next((name for name, labels in classes.items() if "*" in labels), None)
-    answer = {}
-    for label in present:
-        if label in named:
-            answer[label] = named[label]
-        elif rest is not None and label not in NO_DIAGNOSIS:
-            answer[label] = rest
-    return answer
-
-
-#: Labels that ``*`` never takes: nobody said what these images show.
-NO_DIAGNOSIS = ("unlabelled", "indeterminate", "atypical")

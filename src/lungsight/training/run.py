@@ -108,19 +108,23 @@ def _prepare(
 ) -> TrainingSet:  # fmt: skip
     chosen, left_out = training_set.choose(recipe, manifest, folders)
     with progress_bars(console) as bars:
-        task = bars.add_task("reading images", total=len(chosen))
+        reading = bars.add_task("reading images", total=len(chosen))
         images = ImageCache.at(recipe.preprocessing, cache)
-        faults = images.prepare(list(chosen.table["path"]), advance=lambda n: bars.advance(task, n))
+        faults = images.prepare(list(chosen.table["path"]), advance=lambda n: bars.advance(reading, n))
     for fault in faults.values():
         say(str(fault))
     if faults:
         chosen = chosen.where(~chosen.table["path"].isin(list(faults)))
         left_out = {**left_out, "can't be read": len(faults)}
-    divided = training_set.divide(recipe, chosen, left_out, progress=say)
+    with progress_bars(console) as bars:
+        searching = bars.add_task("looking for the same image twice", total=None)
+        divided = training_set.divide(
+            recipe, chosen, left_out, progress=lambda done, total: bars.update(searching, completed=done, total=total)
+        )
     counts = (divided.manifest.table["split"] + " " + divided.class_names).value_counts(sort=False)
     say("images: " + ", ".join(f"{side_and_class} {n}" for side_and_class, n in sorted(counts.items())))
     for reason, n in divided.left_out.items():
         say(f"left out: {n}, {reason}")
     if divided.leaks:
-        say(f"the split leaks, as the recipe allows: {len(divided.leaks)} leaks, the first: {divided.leaks[0]}")
+        say(f"the split leaks, as the recipe allows: {len(divided.leaks)} leaks, for example: {divided.leaks[0]}")
     return divided

@@ -62,6 +62,8 @@ class Stages:
         if self.checkpoint is None:
             return
         self.learner.model.load_state_dict(self.checkpoint.weights)
+        if self.progress.stage_epochs == self.recipe.stages[self.progress.stage].epochs:
+            self.progress = replace(self.progress, stage=self.progress.stage + 1, stage_epochs=0)
         history = pd.read_csv(self.folder / "history.csv")
         self.losses = [EpochLosses(t, v) for t, v in zip(history["train_loss"], history["valid_loss"], strict=True)]
         self.say(f"going on after epoch {self.progress.epochs - 1}")

@@ -10,16 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lungsight.datasets.duplicates import DuplicatePair, Leak, find_duplicates, find_leaks, leak_groups
+from lungsight.datasets.classes import labels_of
+from lungsight.datasets.duplicates import DuplicatePair, find_duplicates
 from lungsight.datasets.fingerprints import fingerprint_manifest
+from lungsight.datasets.leaks import Leak, find_leaks, leak_groups
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import TEST, TRAIN, VALIDATION, split_by_group, split_by_image
 from lungsight.faults import InvalidManifest, InvalidRecipe, LeakingSplit
-from lungsight.radiograph import View
-from lungsight.training.recipe import Recipe, Selection, labels_of
-
-_FRONTAL = ("", *(view for view in View if view.is_frontal))
-_CROSS_SECTIONS = ("CT", "MR", "PT", "US", "NM")
+from lungsight.training.recipe import Recipe, Selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +44,11 @@ def choose(recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...] = ()) -
     """The images that a recipe speaks of, and how many were left out for which reason.
 
     ``folders`` are searched for the lists of files that the recipe names. Raises InvalidRecipe, InvalidManifest."""
-    classes = labels_of(dict(recipe.classes), manifest.table["label"].unique())
+    classes = labels_of(recipe.classes, manifest.table["label"].unique())
     keep = manifest.table["label"].isin(list(classes))
     left_out = {"label is of no class of the recipe": int((~keep).sum())}
     if recipe.frontal_only:
-        frontal = manifest.table["view"].isin(_FRONTAL) & ~manifest.table["modality"].isin(_CROSS_SECTIONS)
+        frontal = manifest.is_frontal & manifest.is_projection
         left_out["not a frontal radiograph"] = int((keep & ~frontal).sum())
         keep &= frontal
     chosen = _picked(recipe.select, manifest, keep, recipe.seed, folders) if recipe.select else keep
@@ -71,33 +69,29 @@ def divide(
     left_out: dict[str, int],
     *,
     fingerprint_cache: Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> TrainingSet:
-    """Split what was chosen. Raises LeakingSplit where images, patients or studies stand on both sides and the
-    recipe doesn't allow it."""
+    """Split what was chosen; ``progress`` counts the steps of the search for duplicates. Raises LeakingSplit where
+    images, patients or studies stand on both sides and the recipe doesn't allow it."""
     pairs: list[DuplicatePair] = []
     if recipe.split.find_duplicates:
-        progress("looking for the same image twice")
-        pairs = find_duplicates(fingerprint_manifest(chosen, cache=fingerprint_cache))
+        fingerprints = fingerprint_manifest(chosen, cache=fingerprint_cache, progress=progress)
+        pairs = find_duplicates(fingerprints, progress=progress)
     groups = leak_groups(chosen, pairs)
     sides = _sides(recipe, chosen, groups)
-    extra = (chosen.table["split"] == TEST).to_numpy() & (recipe.split.unit != "given")
-    seen = np.isin(groups, groups[np.isin(sides, (TRAIN, VALIDATION)) & ~extra])
-    known = extra & seen
+    named_for_test = (chosen.table["split"] == TEST).to_numpy() & (recipe.split.unit != "given")
+    fitted = np.isin(sides, (TRAIN, VALIDATION)) & ~named_for_test
+    known = named_for_test & np.isin(groups, groups[fitted])
     if known.any():
         left_out = {**left_out, "test image of a patient trained on": int(known.sum())}
-    manifest = chosen.with_columns(split=sides).where(pd.Series(~known))
-    renumbered = np.cumsum(~known) - 1
-    kept = [
-        p.moved(int(renumbered[p.first]), int(renumbered[p.second]))
-        for p in pairs
-        if not known[[p.first, p.second]].any()
-    ]
-    leaks = tuple(find_leaks(manifest, kept))
+    sides[known] = ""
+    manifest = chosen.with_columns(split=sides)
+    leaks = tuple(find_leaks(manifest, pairs))
     if leaks and not recipe.split.allow_leaks:
+        first = str(leaks[0]).rstrip(".")
         cure = "split by patient, or say --set split.allow_leaks=true and report it"
-        raise LeakingSplit(chosen.name, f"{len(leaks)} leaks across the split, the first: {leaks[0]}", cure)
-    return _with_targets(recipe, manifest, left_out, leaks)
+        raise LeakingSplit(chosen.name, f"{len(leaks)} leaks across the split, the first: {first}", cure)
+    return _with_targets(recipe, manifest.where(manifest.table["split"] != ""), left_out, leaks)
 
 
 def _sides(recipe: Recipe, chosen: Manifest, groups: NDArray[np.int_]) -> NDArray[np.object_]:
@@ -123,7 +117,7 @@ def _with_targets(
     recipe: Recipe, manifest: Manifest, left_out: dict[str, int], leaks: tuple[Leak, ...]
 ) -> TrainingSet:
     classes = tuple(recipe.classes)
-    mapping = labels_of(dict(recipe.classes), manifest.table["label"].unique())
+    mapping = labels_of(recipe.classes, manifest.table["label"].unique())
     targets = np.array([classes.index(mapping[label]) for label in manifest.table["label"]], dtype=np.int64)
     training = targets[(manifest.table["split"] == TRAIN).to_numpy()]
     for i, name in enumerate(classes):

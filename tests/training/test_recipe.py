@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import contextlib
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lungsight.faults import InvalidRecipe
+from lungsight.training.recipe import as_toml, built_in_recipes, load_recipe
+
+
+@pytest.mark.parametrize("name", ["article", "baseline", "demo"])
+def test_built_in_recipes_validate_and_survive_being_written(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    assert name in built_in_recipes()
+    path = tmp_path / "recipe.toml"
+    path.write_text(as_toml(recipe), "utf-8")
+    assert load_recipe(str(path)) == recipe
+
+
+def test_the_article_is_as_published() -> None:
+    recipe = load_recipe("article")
+    assert (recipe.backbone, recipe.image_size, recipe.batch_size) == ("resnet50", 512, 8)
+    assert [(s.epochs, s.frozen, s.lr) for s in recipe.stages] == [
+        (1, True, None),
+        (2, True, None),
+        (10, False, (9e-7, 1e-6)),
+        (30, False, (6e-7, 7e-6)),
+        (40, False, (8e-6, 1e-5)),
+        (5, False, (2e-6, 2e-6)),
+    ]
+    assert (recipe.split.unit, recipe.split.validation, recipe.learning_rate_search.before_stages) == (
+        "image",
+        0.25,
+        True,
+    )
+
+
+def test_any_key_can_be_set() -> None:
+    settings = [
+        "backbone=resnet34",
+        "image_size=1024",
+        "stages.1.epochs=7",
+        "split.unit=patient",
+        "stages.2.lr=[1e-5,1e-4]",
+    ]
+    recipe = load_recipe("article", settings)
+    assert (recipe.backbone, recipe.image_size, recipe.split.unit) == ("resnet34", 1024, "patient")
+    assert recipe.stages[1].epochs == 7
+    assert recipe.stages[2].lr == (1e-5, 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("imagesize=3", "imagesize: Extra inputs"),
+        ("image_size=big", "image_size: Input should be a valid integer"),
+        ("image_size", "is not key=value"),
+        ("stages.9.epochs=1", "no entry '9'"),
+        ("name.x=1", "holds a value, not keys"),
+        ("split.validation=1.0", "split.validation: Input should be less than 1"),
+        ("target=flu", "target 'flu' is not among the classes"),
+        ('classes.flu=["covid19"]', "label 'covid19' stands in two classes"),
+    ],
+)
+def test_a_wrong_setting_is_named(setting: str, said: str) -> None:
+    with pytest.raises(InvalidRecipe) as caught:
+        load_recipe("article", [setting])
+    assert said in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_no_setting_ends_in_anything_but_a_recipe_or_a_sentence(key: str, value: str) -> None:
+    with contextlib.suppress(InvalidRecipe):
+        load_recipe("article", [f"{key}={value}"])
+
+
+def test_an_unknown_recipe_lists_the_known() -> None:
+    with pytest.raises(InvalidRecipe, match="give article, baseline, demo"):
+        load_recipe("articel")
+
+
+def test_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("name = \n", "utf-8")
+    with pytest.raises(InvalidRecipe, match=r"mine\.toml: is not TOML .*line 1"):
+        load_recipe(str(path))
+    with pytest.raises(tomllib.TOMLDecodeError):
+        tomllib.loads(path.read_text())

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lungsight.datasets.manifest import Manifest
+from lungsight.faults import InvalidManifest, InvalidRecipe, LeakingSplit
+from lungsight.training.recipe import Recipe, load_recipe
+from lungsight.training.training_set import choose, divide
+
+
+def _manifest(**columns: list[str]) -> Manifest:
+    rows = len(next(iter(columns.values())))
+    table = {"path": [f"{i}.png" for i in range(rows)], "label": ["covid19", "no_pneumonia"] * (rows // 2)} | columns
+    return Manifest.of(pd.DataFrame(table), "mine")
+
+
+def _recipe(*settings: str) -> Recipe:
+    two = 'classes={covid19=["covid19"], other=["*"]}'
+    return load_recipe("demo", [two, "split.find_duplicates=false", *settings])
+
+
+def test_what_is_left_out_is_counted_by_reason() -> None:
+    manifest = _manifest(
+        label=["covid19", "no_pneumonia", "indeterminate", "covid19", "covid19", "tuberculosis"],
+        view=["PA", "", "PA", "lateral", "AP", "AP supine"],
+        modality=["DX", "", "", "DX", "CT", "CR"],
+    )
+    chosen, left_out = choose(_recipe(), manifest)
+    assert list(chosen.table["label"]) == ["covid19", "no_pneumonia", "tuberculosis"]
+    assert left_out == {"label is of no class of the recipe": 1, "not a frontal radiograph": 2}
+
+
+def test_selection_rules_pick_and_draw() -> None:
+    manifest = _manifest(source=["a"] * 20 + ["b"] * 20)
+    rules = 'select=[{source="a", labels=["covid19"]}, {source="b", labels=["no_pneumonia"], at_most=4}]'
+    chosen, left_out = choose(_recipe(rules), manifest)
+    assert chosen.table.groupby(["source", "label"]).size().to_dict() == {
+        ("a", "covid19"): 10,
+        ("b", "no_pneumonia"): 4,
+    }
+    assert left_out == {"not selected by the recipe": 26}
+    again, _ = choose(_recipe(rules), manifest)
+    assert list(again.table["path"]) == list(chosen.table["path"])
+
+
+def test_a_list_of_files_is_found_beside_the_manifest(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("filename\n0.png\n3.png\n")
+    rules = 'select=[{files="list.csv"}]'
+    chosen, _ = choose(_recipe(rules), _manifest(patient=list("abcdef")), (tmp_path,))
+    assert [Path(path).name for path in chosen.table["path"]] == ["0.png", "3.png"]
+    with pytest.raises(InvalidRecipe, match=r"list\.csv: not found \(looked in"):
+        choose(_recipe(rules), _manifest(patient=list("abcdef")))
+
+
+def test_nothing_to_train_on_is_said() -> None:
+    with pytest.raises(InvalidManifest, match="holds no image that the recipe asks for"):
+        choose(_recipe('select=[{source="elsewhere"}]'), _manifest(patient=list("abcd")))
+
+
+def test_by_patient_no_patient_stands_on_two_sides() -> None:
+    manifest = _manifest(patient=[f"p{i // 4}" for i in range(80)])
+    divided = divide(_recipe(), *choose(_recipe(), manifest))
+    assert divided.leaks == ()
+    assert (divided.manifest.table.groupby("patient")["split"].nunique() == 1).all()
+    assert {*divided.manifest.table["split"]} == {"train", "validation", "test"}
+
+
+def test_by_image_a_leaking_split_is_refused_unless_allowed() -> None:
+    manifest = _manifest(patient=[f"p{i // 4}" for i in range(80)])
+    by_image = _recipe("split.unit=image")
+    with pytest.raises(LeakingSplit, match=r"leaks across the split, the first: .*p\d+"):
+        divide(by_image, *choose(by_image, manifest))
+    allowed = _recipe("split.unit=image", "split.allow_leaks=true")
+    divided = divide(allowed, *choose(allowed, manifest))
+    assert len(divided.leaks) > 0
+
+
+def test_extra_test_images_are_of_other_patients() -> None:
+    manifest = _manifest(patient=[f"p{i // 4}" for i in range(40)], source=["a", "a", "b", "b"] * 10)
+    manifest = manifest.with_columns(source=["a" if i % 4 < 2 or i >= 32 else "a-late" for i in range(40)])
+    manifest = manifest.with_columns(patient=[f"p{i // 4}" for i in range(40)], source="a")
+    rules = ["select=[{labels=['covid19'], at_most=12}]", "test=[{}]", "split.unit=image", "split.test=0.0"]
+    rules += ["split.allow_leaks=true", "classes={covid19=['covid19'], other=['no_pneumonia']}"]
+    recipe = _recipe(*rules, "select.0.labels=['covid19','no_pneumonia']")
+    divided = divide(recipe, *choose(recipe, manifest))
+    table = divided.manifest.table
+    seen = set(table.loc[table["split"] != "test", "patient"])
+    tested = set(table.loc[table["split"] == "test", "patient"])
+    assert not seen & tested
+    assert divided.left_out["test image of a patient trained on"] > 0
+
+
+def test_a_given_split_is_kept_and_must_be_whole() -> None:
+    sides = ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
+    manifest = _manifest(patient=list("abcdefghij"), split=sides)
+    recipe = _recipe("split.unit=given")
+    assert list(divide(recipe, *choose(recipe, manifest)).manifest.table["split"]) == sides
+    holes = manifest.with_columns(split=["", *sides[1:]])
+    with pytest.raises(InvalidManifest, match="1 images have no split"):
+        divide(recipe, *choose(recipe, holes))
+
+
+def test_a_class_without_training_images_is_named() -> None:
+    manifest = _manifest(label=["covid19"] * 10, patient=list("abcdefghij"))
+    with pytest.raises(InvalidManifest, match="no training image is of class other"):
+        divide(_recipe(), *choose(_recipe(), manifest))
+
+
+def test_the_same_image_under_two_names_stays_on_one_side(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    paths = []
+    for i in range(24):
+        # Every second picture repeats the one before, as another patient's.
+        pixels = rng.integers(0, 255, (128, 128), dtype=np.uint8) if i % 2 == 0 else pixels  # noqa: F821
+        Image.fromarray(pixels).resize((256, 256)).save(tmp_path / f"{i}.png")
+        paths.append(str(tmp_path / f"{i}.png"))
+    manifest = _manifest(path=paths, label=["covid19"] * 12 + ["no_pneumonia"] * 12)
+    recipe = _recipe("split.find_duplicates=true")
+    divided = divide(recipe, *choose(recipe, manifest), fingerprint_cache=tmp_path / "cache")
+    sides = divided.manifest.table["split"]
+    assert list(sides[::2]) == list(sides[1::2])
+    assert divided.leaks == ()
