@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import center_of_mass, label
@@ -108,23 +110,14 @@ def test_hospitals_differ_in_shape_and_sharpness():
     assert south.pixels.shape == (128, 115)
 
 
-def test_fewer_photons_make_a_noisier_image():
-    patient = PhantomPatient.from_seed(1)
-    few, many = (
-        draw(patient, Label.NO_PNEUMONIA, size=128, hospital=_hospital(photons)).pixels for photons in (300, 300000)
-    )
-    assert _grain(few) > 2 * _grain(many)
+def test_noise_falls_with_the_square_root_of_the_exposure():
+    def taken(photons: float) -> np.ndarray:
+        hospital = replace(HOSPITALS[0], photons=photons, collimation=0.0)
+        return draw(1, Label.NO_PNEUMONIA, size=128, hospital=hospital).pixels[40:100, 40:90]
 
-
-def _hospital(photons: float):
-    from dataclasses import replace
-
-    return replace(HOSPITALS[0], photons=photons)
-
-
-def _grain(pixels: np.ndarray) -> float:
-    belly = pixels[-30:-8, 30:100]
-    return float(np.diff(belly, axis=1).std())
+    noiseless = taken(1e12)
+    low, high = (float((taken(photons) - noiseless).std()) for photons in (2e3, 2e5))
+    assert low / high == pytest.approx(10, rel=0.1)
 
 
 def test_what_is_taken_never_depends_on_the_disease():

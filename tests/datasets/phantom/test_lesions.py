@@ -12,7 +12,8 @@ def _with(phantoms: list[Phantom], label: Label) -> list[Phantom]:
 
 def _sides(phantom: Phantom) -> tuple[float, float]:
     """Share of the right and of the left lung that is diseased."""
-    middle = int(np.median(np.nonzero(phantom.lung_mask)[1]))
+    columns = np.nonzero(phantom.lung_mask)[1]
+    middle = (columns.min() + columns.max()) // 2
     halves = (slice(None), slice(0, middle)), (slice(None), slice(middle, None))
     right, left = (phantom.lesion_mask[half].sum() / phantom.lung_mask[half].sum() for half in halves)
     return float(right), float(left)
@@ -29,7 +30,7 @@ def test_no_pneumonia_has_no_lesion(phantoms):
 
 def test_every_pneumonia_can_be_seen(phantoms):
     shares = [p.lesion_mask.sum() / p.lung_mask.sum() for p in phantoms if p.label is not Label.NO_PNEUMONIA]
-    assert min(shares) > 0.004
+    assert min(shares) > 0.015
     assert 0.08 < np.median(shares) < 0.35
     assert max(shares) < 0.7
 
@@ -47,7 +48,6 @@ def test_covid19_lies_at_the_chest_wall_and_consolidation_need_not(phantoms):
         """Mean distance of diseased pixels from the nearest outer border, relative to that of all lung pixels."""
         ratios = []
         for phantom in _with(phantoms, label):
-            columns = np.nonzero(phantom.lung_mask)[1]
             outside = np.zeros_like(phantom.lung_mask)
             for row, lung in enumerate(phantom.lung_mask):
                 across = np.flatnonzero(lung)
@@ -55,7 +55,6 @@ def test_covid19_lies_at_the_chest_wall_and_consolidation_need_not(phantoms):
                     outside[row, : across[0]] = outside[row, across[-1] + 1 :] = True
             from_wall = distance_transform_edt(~outside)
             ratios.append(from_wall[phantom.lesion_mask].mean() / from_wall[phantom.lung_mask].mean())
-            assert columns.size
         return float(np.mean(ratios))
 
     assert distance_from_wall(Label.COVID19) < 0.75

@@ -14,7 +14,7 @@ def _header_like(pixels: np.ndarray) -> list[float]:
     corners = [pixels[:tall, :wide], pixels[:tall, -wide:], pixels[-tall:, :wide], pixels[-tall:, -wide:]]
     border = np.concatenate([pixels[:2].ravel(), pixels[-2:].ravel(), pixels[:, :2].ravel(), pixels[:, -2:].ravel()])
     numbers = [pixels.mean(), pixels.std(), border.mean(), border.std(), pixels.shape[1] / pixels.shape[0]]
-    return [float(n) for n in numbers + [f for corner in corners for f in (corner.mean(), corner.max())]]
+    return [float(n) for n in numbers + [f for corner in corners for f in (corner.mean(), corner.std())]]
 
 
 def _auroc_of_side_channels(shortcut: Shortcut | None, strength: float, images: int) -> float:

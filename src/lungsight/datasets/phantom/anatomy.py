@@ -28,7 +28,7 @@ class Thorax:
         gas: through air in trachea, bronchi, stomach and bowel.
         lung_mask: the visible lung fields.
         inward: from the chest wall (0) to the mediastinum (1) within each lung.
-        below_dome: how far below the diaphragm's outline a pixel lies, in cm.
+        stretch: height of the lungs in this breath relative to the reference.
     """
 
     body: Plane
@@ -36,7 +36,7 @@ class Thorax:
     gas: Plane
     lung_mask: np.ndarray
     inward: Plane
-    below_dome: Plane
+    stretch: float
 
 
 def lateral_border(y: ArrayLike) -> Plane:
@@ -53,14 +53,15 @@ def thorax(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Thorax:
     """Project the soft tissue of ``patient`` as taken in ``shot``."""
     swing = 4.0 * np.sin(shot.rotation)  # what lies in front moves against the spine
     cavity, inward = _cavity(grid)
-    below = _below_dome(grid, patient.inspiration + shot.breath)
+    lowered = patient.inspiration + shot.breath
+    below = _below_dome(grid, lowered)
     mediastinum = _mediastinum(grid, patient, shot, swing)
     abdomen = 15.5 * np.sqrt(np.clip(below / 1.6, 0, 1))
     lung = np.maximum(cavity - mediastinum - abdomen, 0)
     visible = (cavity > 1.2) & (mediastinum < 1.5) & (below < 0) & (np.abs(grid.x) > 1.5)
     rng = np.random.default_rng(patient.seed)
     gas = _trachea(grid, swing) + _bowel_gas(grid, patient, shot, rng)
-    return Thorax(_body(grid, patient, shot), lung, gas, visible, inward, below)
+    return Thorax(_body(grid, patient, shot), lung, gas, visible, inward, 1 + lowered / DOME[RIGHT])
 
 
 def _cavity(grid: Grid) -> tuple[Plane, Plane]:

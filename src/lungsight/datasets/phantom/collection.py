@@ -147,7 +147,7 @@ def _drawn(folder: Path, plan: list[_Image], workers: int | None) -> Iterator[st
     for hospital in {image.hospital.name for image in plan}:
         for kind in ("images", "lungs", "lesions"):
             (folder / kind / hospital).mkdir(exist_ok=True)
-    workers = min(workers or len(os.sched_getaffinity(0)), len(plan))
+    workers = min(workers or os.cpu_count() or 1, len(plan))
     missing = sum(not image.file(folder, "images").exists() for image in plan)
     if workers <= 1 or missing < 16:
         yield from (_draw_to(folder, image) for image in plan)

@@ -7,7 +7,7 @@ cut off by its fissure, with air-filled bronchi left dark inside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from lungsight.datasets.phantom.texture import mottle
 
 #: A pixel belongs to the lesion where its extent, 0…1, exceeds this.
 _EDGE = 0.4
+#: Share of the lungs that must be seen to be diseased.
+_LEAST = 0.02
+_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +56,27 @@ _LOBES = (
 
 
 def lesion(grid: Grid, patient: PhantomPatient, disease: Label, thorax: Thorax) -> Lesion:
-    """The disease of ``patient``; the same places in every image of the same patient."""
+    """The disease of ``patient``, at the same places of the lungs in every image of the same patient.
+
+    Disease that would hide behind heart and diaphragm is drawn anew, so that a label is never untrue of its image.
+    """
+    if disease is Label.NO_PNEUMONIA:
+        nothing = np.zeros(grid.shape, np.float32)
+        return Lesion(nothing, nothing > 1)
     rng = Stream.DISEASE.generator(patient.seed)
-    if disease is Label.COVID19:
-        return _ground_glass(grid, rng, thorax)
-    if disease is Label.OTHER_PNEUMONIA:
-        return _consolidation(grid, rng, thorax)
-    nothing = np.zeros(grid.shape, np.float32)
-    return Lesion(nothing, nothing > 1)
+    breathing = replace(grid, y=grid.y / np.float32(thorax.stretch))  # disease moves with the lung it is in
+    paint, sides = (_ground_glass, (RIGHT, LEFT)) if disease is Label.COVID19 else (_consolidation, (0,))
+    for _ in range(_ATTEMPTS):
+        drawn = paint(breathing, rng, thorax)
+        if all(_visible(drawn, thorax, grid, side) > _LEAST for side in sides):
+            break
+    return drawn
+
+
+def _visible(drawn: Lesion, thorax: Thorax, grid: Grid, side: int) -> float:
+    """Share of the lung on ``side`` (0: of both lungs) that is seen to be diseased."""
+    here = thorax.lung_mask & (grid.x * side >= 0)
+    return float((drawn.mask & here).sum() / max(here.sum(), 1))
 
 
 def _ground_glass(grid: Grid, rng: np.random.Generator, thorax: Thorax) -> Lesion:
@@ -96,7 +112,7 @@ def _consolidation(grid: Grid, rng: np.random.Generator, thorax: Thorax) -> Lesi
     density = 0.28 + 0.52 * severity
     filled = np.clip(extent * density * np.clip(1 + 0.14 * mottle(grid, rng, 1.8), 0.3, 1.6), 0, 0.95)
     if rng.random() < 0.7:
-        filled *= 1 - np.minimum(_bronchogram(grid, rng, lobe), 0.35)
+        filled *= 1 - np.minimum(_bronchogram(grid, rng, lobe, thorax.stretch), 0.35)
     return Lesion(filled, (extent > _EDGE) & thorax.lung_mask)
 
 
@@ -115,7 +131,7 @@ def _lobe_extent(grid: Grid, rng: np.random.Generator, lobe: Lobe, severity: flo
     return taken * (np.float32(lobe.side) * grid.x > 0)
 
 
-def _bronchogram(grid: Grid, rng: np.random.Generator, lobe: Lobe) -> Plane:
+def _bronchogram(grid: Grid, rng: np.random.Generator, lobe: Lobe, stretch: float) -> Plane:
     """Air-filled bronchi that run from the hilum into the lobe."""
     t = np.linspace(0, 1, 10)
     target = np.array([lobe.side * 10.0, (lobe.upper + lobe.lower) / 2])
@@ -123,6 +139,6 @@ def _bronchogram(grid: Grid, rng: np.random.Generator, lobe: Lobe) -> Plane:
     for _ in range(rng.integers(3, 6)):
         end = target + rng.normal(0, 1.8, 2)
         x, y = lobe.side * 3.4 + (end[0] - lobe.side * 3.4) * t, 10.4 + (end[1] - 10.4) * t
-        lines.append(np.stack([x, y + 0.5 * np.sin(np.pi * t) * rng.normal(), 0 * t], axis=1))
+        lines.append(np.stack([x, stretch * (y + 0.5 * np.sin(np.pi * t) * rng.normal()), 0 * t], axis=1))
     radius = np.tile(0.22 - 0.13 * t, (len(lines), 1))
     return tubes(grid, np.stack(lines), radius)

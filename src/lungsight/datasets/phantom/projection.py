@@ -55,7 +55,7 @@ class Grid:
 
     def window(self, centre: tuple[float, float], reach: float) -> tuple[slice, slice]:
         """The rows and columns that hold every pixel within ``reach`` cm of ``centre``."""
-        column, row = self.pixel(np.float64(centre[0]), np.float64(centre[1]))
+        column, row = self.pixel(np.asarray(centre[0]), np.asarray(centre[1]))
         pixels = reach / self.pitch + 1
         rows = slice(max(0, int(row - pixels)), max(0, int(row + pixels) + 2))
         return rows, slice(max(0, int(column - pixels)), max(0, int(column + pixels) + 2))
@@ -94,14 +94,22 @@ def tubes(grid: Grid, path: NDArray, radius: NDArray, wall: float | None = None,
     # Where a tube runs straight along the beam its mass would fall on one pixel: there its own roundness bounds it.
     length = np.minimum(np.linalg.norm(step, axis=2), 1.6 * along)
     normal_x, normal_y = -step[..., 1] / along, step[..., 0] / along
+    length[:, [0, -1]] /= 2
     across = max(3, int(np.ceil(2.3 * radii.max() / grid.pitch)))
-    v = ((np.arange(across) + 0.5) / across * 2 - 1)[:, None, None]
-    chord = 2 * radii * np.sqrt(1 - v**2)
+    cuts = np.linspace(-1, 1, across + 1)[:, None, None] * radii
+    section = np.diff(_disc(cuts, radii), axis=0)
     if wall is not None:
-        chord = chord - 2 * np.sqrt(np.maximum(np.maximum(radii - wall, 0) ** 2 - (radii * v) ** 2, 0))
-    mass = chord * flat * (2 * radii / across) * length / grid.pitch**2
+        section -= np.diff(_disc(cuts, np.maximum(radii - wall, 1e-6)), axis=0)
+    mass = section * flat * length / grid.pitch**2
+    v = ((np.arange(across) + 0.5) / across * 2 - 1)[:, None, None]
     column, row = grid.pixel(points[..., 0] + normal_x * radii * v, points[..., 1] + normal_y * radii * v)
     return _splat(grid.shape, column.ravel(), row.ravel(), mass.ravel())
+
+
+def _disc(x: NDArray, radius: NDArray) -> NDArray:
+    """Area of a disc to the left of ``x``, up to a constant."""
+    v = np.clip(x / radius, -1, 1)
+    return radius**2 * (v * np.sqrt(1 - v**2) + np.arcsin(v))
 
 
 def _resampled(grid: Grid, path: NDArray, radius: NDArray) -> tuple[NDArray, NDArray]:

@@ -51,7 +51,9 @@ def after_exposure(pixels: Plane, shortcut: Shortcut | None) -> Plane:
     height, width = pixels.shape
     if shortcut is Shortcut.CORNER_LETTER:
         side = min(height, width)
-        _write(pixels, "P", (0.04 * width, height - 0.04 * side), 0.075 * side, 1.0)
+        tall = 0.075 * side
+        pixels[height - round(1.6 * tall) :, : round(1.6 * tall)] = 0.04
+        _write(pixels, "P", (0.4 * tall, height - 0.3 * tall), tall, 1.0)
     if shortcut is Shortcut.BORDER:
         thick = max(1, round(0.022 * min(height, width)))
         pixels[:thick] = pixels[-thick:] = 0.95
