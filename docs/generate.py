@@ -1,0 +1,277 @@
+"""The pages of docs/reference that the code itself writes. Run it after a change: `python docs/generate.py`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from lungsight import RESEARCH_ONLY
+from lungsight.cli import app
+from lungsight.cli.root import COMMANDS
+from lungsight.datasets.catalogue import catalogue
+from lungsight.datasets.manifest import COLUMNS, LABELS
+from lungsight.package.description import PackageDescription
+from lungsight.package.preprocessing import Preprocessing
+from lungsight.training.augmentation import Augmentation
+from lungsight.training.recipe import Recipe, built_in_recipes
+
+REFERENCE = Path(__file__).parent / "reference"
+_MADE_BY = "This page is made by `python docs/generate.py`."
+
+Schema = Mapping[str, Any]
+Lines = Iterator[str]
+
+#: What a key means, where neither the schema nor the class's list of attributes says it.
+MEANINGS = {
+    "Recipe.name": "of the recipe, and of the package it makes",
+    "Recipe.description": "one sentence; it goes into the package and its model card",
+    "Recipe.backbone": "timm's name of a network whose head is average pooling and one linear layer",
+    "Recipe.frontal_only": "leave out lateral views, CT and all that is no frontal radiograph",
+    "Recipe.target": "the class set against the others; its evidence is what the heatmap shows",
+    "Recipe.seed": "of the split, the order of images, the augmentation and the new layers",
+    "Recipe.batch_size": "images in one step, on each GPU",
+    "Recipe.precision": "`bfloat16` halves the memory of the forward pass where the processor or GPU has it",
+    "Recipe.dropout": "share of the last features left out in training",
+    "Recipe.label_smoothing": "share of each label that is spread over all classes",
+    "Recipe.weight_decay": "of fastai's optimizer",
+    "Recipe.checkpoint_seconds": "shortest time between two checkpoints; 0 writes one after every epoch",
+    "Recipe.select": "rules for the images to split; none: every image whose label has a class",
+    "Recipe.test": "rules for further test images, of patients who are in neither training nor validation",
+    "Recipe.split": "see below",
+    "Recipe.sampling": "see below",
+    "Recipe.augmentation": "see below",
+    "Recipe.learning_rate_search": "see below",
+    "Recipe.decision": "see below",
+    "Recipe.stages": "one after the other; see below",
+    "Selection.source": "the manifest's `source`",
+    "Selection.labels": "any of these labels",
+    "Selection.views": "any of these views",
+    "Split.unit": "what is dealt out whole",
+    "Split.validation": "share of the images",
+    "Split.test": "share of the images",
+    "Split.allow_leaks": "train though a patient, a study or an image stands on several sides, and say so in the run",
+    "Split.find_duplicates": "look for copies of images and keep them on one side",
+    "Sampling.balance": "columns whose groups get the same share",
+    "Sampling.images_per_epoch": "how many images make an epoch",
+    "LearningRateSearch.before_stages": "search before every stage (on one device only)",
+    "LearningRateSearch.iterations": "steps of the search",
+    "LearningRateSearch.use": "train with the rate it suggests instead of the stage's own",
+    "Stage.epochs": "passes over the training images",
+    "Stage.frozen": "train the last layer only",
+    "Stage.lr": "one rate, or the rates of the first and of the last layers",
+    "Decision.inconclusive_below": "calibrated probability that a verdict needs",
+    "PackageDescription.schema_version": "of this format",
+    "PackageDescription.name": "of the recipe it was trained by",
+    "PackageDescription.created": "date and time, UTC",
+    "PackageDescription.lungsight_version": "that made the package",
+    "PackageDescription.intended_use": "one sentence",
+    "PackageDescription.classes": "in the order of the network's logits",
+    "PackageDescription.preprocessing": "see below",
+    "PackageDescription.calibration": "see below",
+    "PackageDescription.decision": "see below",
+    "PackageDescription.sources": "a list; see below",
+    "PackageDescription.split_unit": "what the training dealt out whole",
+    "PackageDescription.recipe": "the whole recipe of the training",
+    "TrainingSource.name": "as the manifest's `source`",
+    "TrainingSource.images": "trained or tuned on",
+    "TrainingSource.patients": "trained or tuned on",
+    "TrainingSource.licence": "of the images",
+    "TrainingSource.reference_standard": "what the labels rest on",
+    "Calibration.temperature": "the logits are divided by it",
+}
+
+
+def recipes() -> Lines:
+    yield from _opening("Recipes", "A recipe is a TOML file that says everything about a training run.")
+    yield "| recipe | what it is |\n| --- | --- |"
+    yield from (f"| `{name}` | {text} |" for name, text in built_in_recipes().items())
+    yield "\nAny key can be overridden: `--set image_size=512`, `--set stages.0.epochs=2`, `--set decision."
+    yield "inconclusive_below=0.7`. An unknown key, or a value out of range, is refused by name before anything is read."
+    yield "The run's folder keeps the recipe with every default written out (`recipe.toml`)."
+    schema = Recipe.model_json_schema()
+    yield from _section("Top level", schema, "Recipe", _attributes(Preprocessing))
+    parts = ("split", "select", "sampling", "augmentation", "learning_rate_search", "decision", "stages")
+    for part in parts:
+        name = _reference(schema["properties"][part])
+        heading = f"`[[{part}]]`, and `[[test]]`" if part == "select" else f"`[{part}]`"
+        heading = "`[[stages]]`" if part == "stages" else heading
+        attributes = _attributes(Augmentation) if name == "Augmentation" else {}
+        yield from _section(heading, schema["$defs"][name], name, attributes)
+
+
+def package_description() -> Lines:
+    yield from _opening("package.json", "The keys of a model package's `package.json`; [the package](package.md).")
+    schema = PackageDescription.model_json_schema()
+    yield from _section("Top level", schema, "PackageDescription", {})
+    for part in ("preprocessing", "calibration", "decision", "sources"):
+        name = _reference(schema["properties"][part])
+        attributes = _attributes(Preprocessing) if name == "Preprocessing" else {}
+        yield from _section(f"`{part}`", schema["$defs"][name], name, attributes)
+
+
+def manifest() -> Lines:
+    yield from _opening("The manifest", "A table with one row per image: what every collection becomes, and all that")
+    yield "training and evaluation read. CSV (UTF-8) or Parquet. Only `path` and `label` must be there."
+    yield "\n| column | meaning | values |\n| --- | --- | --- |"
+    for column in COLUMNS.values():
+        values = "a number" if column.numeric else ", ".join(column.allowed or ("any text",))
+        yield f"| `{column.name}` | {'**required**: ' if column.required else ''}{column.meaning} | {values} |"
+    yield "\nA recipe says which labels make up a class. The labels of lungsight's own readers are "
+    yield f"{', '.join(f'`{label}`' for label in LABELS)}. `indeterminate`, `atypical` and `unlabelled` are never taken"
+    yield "for a class by `*`."
+    yield "\nRows are checked before anything is read. A fault names the rows as a spreadsheet counts them."
+
+
+def commands() -> Lines:
+    yield from _opening("Commands", "Exit statuses are [a page of their own](exit-statuses.md).")
+    group: Any = typer.main.get_command(app)
+    context = group.make_context("lungsight", ["scan"], resilient_parsing=True)
+    for name in COMMANDS:
+        _, command, _ = group.resolve_command(context, [name])
+        if hasattr(command, "commands"):
+            for inner in command.commands.values():
+                yield from _command(f"lungsight {name} {inner.name}", inner)
+        else:
+            yield from _command(f"lungsight {name}", command)
+
+
+def _command(title: str, command: Any) -> Lines:
+    yield f"\n## `{title}`\n"
+    yield from _help(command.help or "")
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
+    yield "\n| argument or option | meaning | default |\n| --- | --- | --- |"
+    for parameter in arguments:
+        yield f"| `{_cell(parameter.metavar or parameter.name.upper())}` | {_cell(_plain(parameter.help))} | required |"
+    for option in options:
+        names = " / ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+        yield f"| {names}{_values(option)} | {_cell(_plain(option.help))} | {_default(option)} |"
+    yield from _help(command.epilog or "")
+
+
+def _values(option: Any) -> str:
+    kind = option.type_descriptor.annotation
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return f" {', '.join(f'`{choice.value}`' for choice in kind)}"
+    return ", repeatable" if option.multiple else ""
+
+
+def _default(option: Any) -> str:
+    if option.required:
+        return "required"
+    if isinstance(option.show_default, str):
+        return option.show_default
+    if option.secondary_opts:
+        return f"`{(option.opts if option.default else option.secondary_opts)[0]}`"
+    return "" if option.default is None or option.is_flag else f"`{option.default}`"
+
+
+def _help(text: str) -> Lines:
+    """Help as Markdown: each example in a line of code."""
+    for paragraph in text.split("\n\n"):
+        line = _plain(" ".join(paragraph.split()))
+        example = re.fullmatch(r"(?:Examples?: ?)?(lungsight .+)", line)
+        if example:
+            yield f"\n    {example[1]}"
+        elif not re.fullmatch(r"Examples?:", line):
+            yield f"\n{line}"
+
+
+def _section(title: str, schema: Schema, name: str, attributes: Mapping[str, str]) -> Lines:
+    yield f"\n## {title}\n"
+    described = "" if name in ("Recipe", "PackageDescription") else schema.get("description", "")
+    yield described.partition("\n\nAttributes:")[0].replace("``", "`") + "\n" if described else ""
+    yield "| key | meaning | values | default |\n| --- | --- | --- | --- |"
+    required = schema.get("required", ())
+    for key, value in schema["properties"].items():
+        meaning = value.get("description") or attributes.get(key) or MEANINGS[f"{name}.{key}"]
+        default = "required" if key in required else _written(value.get("default"))
+        yield f"| `{key}` | {_cell(meaning)} | {_cell(_kind(value))} | {default} |"
+
+
+def _attributes(model: type) -> dict[str, str]:
+    """The meanings in a docstring's list of attributes."""
+    _, _, text = (model.__doc__ or "").partition("Attributes:\n")
+    entries = re.findall(r"^ +(\w+): (.+?)(?=^ +\w+: |\Z)", text, re.MULTILINE | re.DOTALL)
+    return {name: " ".join(meaning.split()).rstrip(".").replace("``", "`") for name, meaning in entries}
+
+
+def _reference(value: Schema) -> str:
+    pointer: str = value.get("$ref") or value.get("items", {}).get("$ref") or value["allOf"][0]["$ref"]
+    return pointer.rpartition("/")[2]
+
+
+def _kind(value: Schema) -> str:
+    if "enum" in value:
+        return ", ".join(f"`{choice}`" for choice in value["enum"])
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "anyOf" in value:
+        return " or ".join(_kind(v) for v in value["anyOf"] if v.get("type") != "null")
+    if "prefixItems" in value:
+        return "a number, or two"
+    if value.get("type") == "array":
+        return "list" if "$ref" in value["items"] else f"list of {_plural(_kind(value['items']))}"
+    if value.get("type") == "object" or "$ref" in value:
+        return "table"
+    name = {"string": "text", "boolean": "true or false", "integer": "whole number"}.get(value["type"], value["type"])
+    return f"{name}{_range(value)}"
+
+
+def _plural(kind: str) -> str:
+    return "texts" if kind == "text" else kind
+
+
+def _range(value: Schema) -> str:
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {value[key]:g}" for key, sign in signs.items() if key in value]
+    return f", {', '.join(bounds)}" if bounds else ""
+
+
+def _written(default: object) -> str:
+    if default in (None, "", [], ()):
+        return ""
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return "" if isinstance(default, dict) else f"`{default}`"
+
+
+def _opening(title: str, sentence: str) -> Lines:
+    yield f"# {title}\n\n{_MADE_BY} {RESEARCH_ONLY}\n\n{sentence}"
+
+
+def _plain(text: str) -> str:
+    """Without rich's marks."""
+    return re.sub(r"\[/?(?:bold|italic)\]", "", text).replace("\\[", "[")
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _page(lines: Sequence[str]) -> str:
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "collections.md": catalogue,
+    "commands.md": lambda: _page([*commands()]),
+    "manifest.md": lambda: _page([*manifest()]),
+    "package-json.md": lambda: _page([*package_description()]),
+    "recipes.md": lambda: _page([*recipes()]),
+}
+
+
+def main() -> None:
+    for name, make in PAGES.items():
+        (REFERENCE / name).write_text(make(), encoding="utf-8")
+        print(f"docs/reference/{name}")
+
+
+if __name__ == "__main__":
+    main()
