@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,14 @@ from lungsight.reading import ImageFile, walk_images
 from lungsight.scanning.scan import BATCH_SIZE, cores
 from measuring import Contender, measure
 from speed_table import markdown, rows, write_csv
+
+
+class Group(StrEnum):
+    """Contenders that are compared with one another; the ratios are to the first of the group."""
+
+    SCANNING = "scanning"
+    TRAINING = "training"
+
 
 STEPS = 2
 TRAINING_BATCH = 8
@@ -38,14 +47,14 @@ def main(
     package: Annotated[Path, typer.Option(help="The model package that lungsight scans with.")],
     resnet_package: Annotated[
         Path | None,
-        typer.Option(help="A package of a ResNet-50 at 512 px: the network that plain PyTorch runs here."),
+        typer.Option(help="A package of a ResNet-50 at 512 px, the network of plain PyTorch."),
     ] = None,
     images: Annotated[Path | None, typer.Option(help="A folder of X-rays; without it, phantoms are drawn.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Images to use.")] = 12,
     size: Annotated[int, typer.Option(min=64, help="Height of the phantoms, in pixels.")] = 1024,
     rounds: Annotated[int, typer.Option(min=1)] = 3,
     at_least: Annotated[float, typer.Option(help="Seconds that a round lasts at the least.")] = 1.5,
-    training: Annotated[bool, typer.Option(help="Time training steps, too.")] = True,
+    group: Annotated[list[Group] | None, typer.Option(help="What to time; all, unless stated.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the figures as CSV.")] = None,
 ) -> None:
     """Time lungsight against plain PyTorch with grad-cam and against torchxrayvision."""
@@ -57,15 +66,14 @@ def main(
             "files": f"{len(files)} images" if images else f"{len(files)} phantoms, 8-bit PNG, {size} px high",
             **machine.describe(cores()),
         }
-        groups = {"scanning": scanning(package, resnet_package)}
-        if training:
-            groups["training"] = training_steps()
-        table = []
-        for group, contenders in groups.items():
+        console.print(f"measuring on {facts['files']}")
+        table: list[dict[str, object]] = []
+        for name in group or list(Group):
+            contenders = scanning(package, resnet_package) if name is Group.SCANNING else training_steps()
             found = measure(contenders, files, rounds=rounds, at_least=at_least, cores=cores(), say=console.print)
-            table += [row | facts for row in rows(group, found)]
-    if out:
-        write_csv(out, table)
+            table += [row | facts for row in rows(name, found)]
+            if out:  # after each group, so that a run that is broken off keeps what it has
+                write_csv(out, table)
     print(markdown(table))
     for key, value in facts.items():
         print(f"\n{key}: {value}", end="")
