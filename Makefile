@@ -20,8 +20,19 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@
 
-demo: $(VENV)/ready  ## draw phantoms, train a small detector, test it, scan with it
-	$(BIN)/python demo.py --out $(DEMO)
+demo: $(VENV)/ready  ## draw phantoms, train a small detector, test it, scan with it: under five minutes, offline
+	$(BIN)/lungsight phantom --out $(DEMO)/phantoms --patients 240 --size 256 --seed 1
+	$(BIN)/lungsight data check $(DEMO)/phantoms/manifest.csv
+	$(BIN)/lungsight train demo --data $(DEMO)/phantoms/manifest.csv --out $(DEMO)/run
+	$(BIN)/lungsight phantom --out $(DEMO)/held-out --patients 60 --size 256 --seed 2
+	$(BIN)/lungsight evaluate $(DEMO)/run/package --data $(DEMO)/held-out/manifest.csv --out $(DEMO)/evaluation
+	$(BIN)/lungsight scan $(DEMO)/held-out/images --model $(DEMO)/run/package \
+	  --html $(DEMO)/scan/findings.html --csv $(DEMO)/scan/findings.csv --heatmaps $(DEMO)/scan/heatmaps
+	@echo
+	@echo "Open these pages in a browser:"
+	@echo "  $(CURDIR)/$(DEMO)/run/index.html         the training run and its results"
+	@echo "  $(CURDIR)/$(DEMO)/evaluation/index.html  the test on phantoms it never saw"
+	@echo "  $(CURDIR)/$(DEMO)/scan/findings.html     each phantom beside its heatmap"
 
 test: $(VENV)/ready  ## the whole test suite but its long part
 	$(BIN)/python -m pytest --numprocesses 2 -m "not long"

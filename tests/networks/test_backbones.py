@@ -23,7 +23,7 @@ def test_the_head_starts_small_and_unbiased() -> None:
 
 
 def test_a_misspelt_backbone_is_named_with_its_likely_meaning() -> None:
-    with pytest.raises(InvalidRecipe, match="resnet50x: timm knows no such network; did you mean .*resnet50"):
+    with pytest.raises(InvalidRecipe, match=r"resnet50x: timm knows no such network; did you mean .*resnet50"):
         build_network("resnet50x", 2)
 
 

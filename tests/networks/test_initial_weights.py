@@ -79,5 +79,5 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_without_a_network_the_ways_that_remain_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(initial_weights, "_hub_answers", lambda: False)
-    with pytest.raises(InvalidRecipe, match="three ways remain: .* weights=FILE.*tf_efficientnet_lite0"):
+    with pytest.raises(InvalidRecipe, match=r"three ways remain: .* weights=FILE.*tf_efficientnet_lite0"):
         build_network("resnet50", 2, weights="pretrained")

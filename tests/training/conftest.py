@@ -32,6 +32,6 @@ def image_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("image-cache")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def quick_recipe() -> Recipe:
     return load_recipe("demo", QUICK)

@@ -49,11 +49,13 @@ def test_exploding_validation_loss_is_divergence(loss: float) -> None:
 
 def test_batches_tell_divergence_at_once() -> None:
     assert not is_diverging([], 2)
-    assert not is_diverging([0.9, 0.8, 1.2, 0.7], 2)
+    assert not is_diverging([0.9, 0.8, 1.2, 0.7, 0.6, 0.5, 0.5], 2)
     assert is_diverging([0.7, 0.6, math.nan], 2)
-    assert is_diverging([0.7, 0.6, 0.6, 0.8, 0.9, 4.0], 2)
-    assert not is_diverging([3.0, 2.5, 2.0, 1.5, 1.3], 2)  # a high start is no explosion
+    assert is_diverging([0.7] * 5 + [4.0] * 5, 2)
+    assert not is_diverging([0.7] * 9 + [4.0], 2)  # one bad batch
+    assert not is_diverging([3.0, 2.5, 2.0, 1.5, 1.3, 1.2, 1.2], 2)  # a high start is no explosion
 
 
-def test_a_start_far_above_guessing_is_judged_by_its_own_level() -> None:
-    assert is_diverging([0.1] * 5 + [3.0], 2)
+def test_a_start_below_guessing_is_judged_by_its_own_level() -> None:
+    assert is_diverging([0.1] * 5 + [1.6] * 5, 2)
+    assert not is_diverging([0.1] * 5 + [1.2] * 5, 2)

@@ -85,14 +85,15 @@ class Watch(Callback):
             return
         epoch = self.progress.epochs
         step = epoch * len(self.dls.train) + len(self.batches)
-        self.batches.append((step, epoch, self.stage, float(self.smooth_loss), float(self.opt.hypers[-1]["lr"])))
-        if is_diverging([row[3] for row in self.batches], self.classes) and len(self.batches) > 5:
+        self.batches.append((step, epoch, self.stage, float(self.loss.detach()), float(self.opt.hypers[-1]["lr"])))
+        if is_diverging([row[3] for row in self.batches], self.classes):
             self._stop(Diagnosis(Trouble.DIVERGENCE, f"training loss {self.batches[-1][3]:.3g} in epoch {epoch}"))
 
     def after_epoch(self) -> None:
         if not self.batches:  # an epoch skipped on resuming
             return
-        train, validation, accuracy = (float(value) for value in self.recorder.log[1:4])
+        validation, accuracy = (float(value) for value in self.recorder.log[2:4])
+        train = float(np.mean([row[3] for row in self.batches]))
         self.epoch_losses.append(EpochLosses(train, validation))
         done = replace(self.progress, epochs=self.progress.epochs + 1, stage_epochs=self.epoch + 1)
         if validation < done.best_loss:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import fmean
 
 
 class Trouble(StrEnum):
@@ -44,15 +45,21 @@ APART = 1.25
 
 
 def is_diverging(batch_losses: Sequence[float], classes: int) -> bool:
-    """Whether the smoothed losses of a run's batches have exploded: not a number, or many times the loss at the
-    start and the loss of guessing (ln classes)."""
+    """Whether the losses of an epoch's batches have exploded: not a number, or, over the last few, many times the
+    loss at the start and the loss of guessing (ln classes)."""
     if not batch_losses:
         return False
-    latest = batch_losses[-1]
-    if not math.isfinite(latest):
+    if not math.isfinite(batch_losses[-1]):
         return True
-    start = sum(batch_losses[:5]) / len(batch_losses[:5])
-    return latest > EXPLOSION * max(min(start, math.log(classes)), 0.5 * math.log(classes))
+    if len(batch_losses) <= _FEW:
+        return False
+    start, latest = fmean(batch_losses[:_FEW]), fmean(batch_losses[-_FEW:])
+    guessing = math.log(classes)
+    return latest > EXPLOSION * max(min(start, guessing), 0.5 * guessing)
+
+
+#: Batches whose mean loss stands for the loss just then: single ones scatter.
+_FEW = 5
 
 
 def diagnose(epochs: Sequence[EpochLosses], classes: int) -> Diagnosis | None:

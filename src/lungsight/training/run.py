@@ -80,14 +80,21 @@ def train(
 
 
 def find_learning_rate(
-    recipe: Recipe, manifest: Manifest, out: Path, *, list_folders: tuple[Path, ...] = (), console: Console
+    recipe: Recipe,
+    manifest: Manifest,
+    out: Path,
+    *,
+    list_folders: tuple[Path, ...] = (),
+    cache: Path | None = None,
+    console: Console,
 ) -> lr_search.LearningRateCurve:
     """Draw the learning-rate curve of a recipe's first stage into the folder ``out``."""
     say = console.print
-    images = _prepare(recipe, manifest, list_folders, default_cache_folder(), console, say)
-    cache = ImageCache.at(recipe.preprocessing)
+    cache_root = cache or default_cache_folder()
+    images = _prepare(recipe, manifest, list_folders, cache_root, console, say)
+    image_cache = ImageCache.at(recipe.preprocessing, cache_root)
     device = PartialState().device
-    loaders = build_loaders(recipe, images, cache, share=Share(), device=device)
+    loaders = build_loaders(recipe, images, image_cache, share=Share(), device=device)
     torch.manual_seed(recipe.seed)
     network, _ = build_network(recipe.backbone, len(recipe.classes), weights=recipe.weights, dropout=recipe.dropout)
     out.mkdir(parents=True, exist_ok=True)

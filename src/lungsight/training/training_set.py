@@ -84,8 +84,7 @@ def divide(
     known = named_for_test & np.isin(groups, groups[fitted])
     if known.any():
         left_out = {**left_out, "test image of a patient trained on": int(known.sum())}
-    sides[known] = ""
-    manifest = chosen.with_columns(split=sides)
+    manifest = chosen.with_columns(split=np.where(known, "", sides))
     leaks = tuple(find_leaks(manifest, pairs))
     if leaks and not recipe.split.allow_leaks:
         first = str(leaks[0]).rstrip(".")

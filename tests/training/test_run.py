@@ -1,0 +1,205 @@
+"""Real trainings on phantoms, in seconds: what a run leaves, resuming, repeating, divergence, several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from safetensors.numpy import load_file
+
+from lungsight.datasets.manifest import Manifest
+from lungsight.faults import InvalidRecipe
+from lungsight.package import ModelPackage
+from lungsight.training.recipe import Recipe, as_toml, load_recipe
+from lungsight.training.run import find_learning_rate, train
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def finished(
+    phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """One whole run, shared by the tests that only look at it."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    assert train(quick_recipe, phantoms, folder, cache=image_cache_folder, console=QUIET).finished
+    return folder
+
+
+def _same_weights(one: Path, other: Path) -> bool:
+    a, b = (load_file(run / "package" / "weights.safetensors") for run in (one, other))
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def _losses(run: Path) -> pd.DataFrame:
+    return pd.read_csv(run / "history.csv").drop(columns="seconds")
+
+
+def test_a_run_leaves_a_package_that_verifies_itself(finished: Path) -> None:
+    package = ModelPackage.open(finished / "package")
+    package.verify()
+    stated = package.description
+    assert stated.classes == ("covid19", "other_pneumonia", "no_pneumonia")
+    assert stated.split_unit == "patient"
+    assert stated.calibration.fitted_on > 0
+    manifest = Manifest.read(finished / "manifest.csv")
+    fitted = manifest.table["split"].isin(["train", "validation"])
+    assert len(package.trained_on) == fitted.sum() == sum(source.images for source in stated.sources)
+    assert "not a medical device" in (finished / "package" / "MODEL_CARD.md").read_text("utf-8")
+
+
+def test_a_run_says_what_it_was_made_from(finished: Path, quick_recipe: Recipe) -> None:
+    assert load_recipe(str(finished / "recipe.toml")) == quick_recipe
+    environment = json.loads((finished / "environment.json").read_text("utf-8"))
+    assert environment["seed"] == quick_recipe.seed
+    assert environment["versions"]["torch"]
+    assert environment["started"] <= environment["finished"]
+    history = pd.read_csv(finished / "history.csv")
+    assert list(history["epoch"]) == [0, 1, 2]
+    assert list(history["stage"]) == [0, 1, 1]
+    assert history["train_loss"].notna().all()
+    batches = pd.read_csv(finished / "batches.csv")
+    assert list(batches["step"]) == list(range(len(batches)))
+    one_cycle = batches.loc[batches["stage"] == 1, "lr"]
+    assert one_cycle.idxmax() not in (one_cycle.index[0], one_cycle.index[-1])
+    assert not (finished / "scratch").exists()
+
+
+def test_no_patient_stands_on_two_sides(finished: Path) -> None:
+    table = Manifest.read(finished / "manifest.csv").table
+    assert (table.groupby(["source", "patient"])["split"].nunique() == 1).all()
+
+
+def test_a_finished_run_is_left_alone(
+    finished: Path, phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path
+) -> None:
+    before = (finished / "package" / "package.json").stat().st_mtime_ns
+    train(quick_recipe, phantoms, finished, cache=image_cache_folder, console=QUIET)
+    assert (finished / "package" / "package.json").stat().st_mtime_ns == before
+
+
+def test_another_recipe_does_not_overwrite_a_run(finished: Path, phantoms: Manifest, quick_recipe: Recipe) -> None:
+    other = quick_recipe.model_copy(update={"seed": 1})
+    with pytest.raises(InvalidRecipe, match="holds a run of another recipe; choose another --out"):
+        train(other, phantoms, finished, console=QUIET)
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(
+    finished: Path, phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path
+) -> None:
+    """Killed for good (SIGKILL) after the second epoch, in the middle of a one-cycle stage."""
+    manifest, recipe, run = tmp_path / "phantoms.csv", tmp_path / "quick.toml", tmp_path / "run"
+    phantoms.write(manifest)
+    recipe.write_text(as_toml(quick_recipe), "utf-8")
+    command = [sys.executable, "-m", "lungsight", "train", str(recipe), "--data", str(manifest), "--out", str(run)]
+    command += ["--cache", str(image_cache_folder), "--no-results"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    _wait_for(run / "checkpoint" / "progress.json", lambda text: json.loads(text)["epochs"] == 2, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (run / "package").exists()
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    assert "going on after epoch 1" in (run / "log.txt").read_text("utf-8")
+    pd.testing.assert_frame_equal(_losses(run), _losses(finished))
+    assert _same_weights(run, finished)
+
+
+def _wait_for(path: Path, holds: object, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before it could be killed"
+        try:
+            if holds(path.read_text("utf-8")):  # type: ignore[operator]
+                return
+        except (OSError, ValueError):
+            pass
+        time.sleep(0.02)
+    pytest.fail("the run didn't get far enough to be killed")
+
+
+def test_another_seed_gives_another_run(
+    finished: Path, phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path
+) -> None:
+    other = quick_recipe.model_copy(update={"seed": 1})
+    train(other, phantoms, tmp_path / "run", cache=image_cache_folder, console=QUIET)
+    assert not _same_weights(tmp_path / "run", finished)
+
+
+def test_a_diverging_run_is_named_and_stops(
+    phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path
+) -> None:
+    wild = load_recipe(_written(quick_recipe, tmp_path), ["stages=[{epochs=1, lr=1e-3}, {epochs=30, lr=1e3}]"])
+    outcome = train(wild, phantoms, tmp_path / "run", cache=image_cache_folder, console=QUIET)
+    assert outcome.diagnosis is not None
+    assert outcome.diagnosis.trouble == "divergence"
+    assert len(_losses(tmp_path / "run")) < 31
+    log = (tmp_path / "run" / "log.txt").read_text("utf-8")
+    assert "divergence: " in log
+    assert "the run stops" in log
+    ModelPackage.open(tmp_path / "run" / "package").verify()  # the last sound weights are kept
+
+
+def _written(recipe: Recipe, folder: Path) -> str:
+    path = folder / "recipe.toml"
+    path.write_text(as_toml(recipe), "utf-8")
+    return str(path)
+
+
+def test_the_learning_rate_search_draws_and_names_a_rate(
+    phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path
+) -> None:
+    search = {"learning_rate_search": quick_recipe.learning_rate_search.model_copy(update={"iterations": 25})}
+    recipe = quick_recipe.model_copy(update=search)
+    curve = find_learning_rate(recipe, phantoms, tmp_path, cache=image_cache_folder, console=QUIET)
+    assert 1e-7 <= curve.suggestion <= 10
+    drawn = pd.read_csv(tmp_path / "learning_rate.csv")
+    assert drawn["lr"].is_monotonic_increasing
+    assert len(drawn) == len(curve.losses) >= 10
+    assert (tmp_path / "learning_rate.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_bfloat16_trains(phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path) -> None:
+    recipe = quick_recipe.model_copy(update={"precision": "bfloat16", "stages": quick_recipe.stages[:1]})
+    train(recipe, phantoms, tmp_path / "run", cache=image_cache_folder, console=QUIET)
+    assert np.isfinite(_losses(tmp_path / "run")["train_loss"]).all()
+
+
+def test_several_processes_share_one_run(
+    phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path
+) -> None:
+    """Started by torch's own launcher, which is what `accelerate launch` calls; on CPUs accelerate would want MPI."""
+    manifest, run = tmp_path / "phantoms.csv", tmp_path / "run"
+    phantoms.write(manifest)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    command = [
+        "-m",
+        "lungsight",
+        "train",
+        _written(quick_recipe, tmp_path),
+        "--data",
+        str(manifest),
+        "--out",
+        str(run),
+    ]
+    ended = subprocess.run(
+        [*launch, *command, "--cache", str(image_cache_folder), "--no-results"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    ModelPackage.open(run / "package").verify()
+    training_images = (Manifest.read(run / "manifest.csv").table["split"] == "train").sum()
+    per_process = training_images // 2 // quick_recipe.batch_size
+    assert len(pd.read_csv(run / "batches.csv")) == 3 * per_process
+    assert list(pd.read_csv(run / "history.csv")["epoch"]) == [0, 1, 2]  # one process writes
