@@ -14,6 +14,7 @@ from lungsight import RESEARCH_ONLY
 from lungsight.cli import app
 from lungsight.cli.root import COMMANDS
 from lungsight.datasets.catalogue import catalogue
+from lungsight.datasets.classes import NO_DIAGNOSIS
 from lungsight.datasets.manifest import COLUMNS, LABELS
 from lungsight.package.description import PackageDescription
 from lungsight.package.preprocessing import Preprocessing
@@ -87,11 +88,12 @@ MEANINGS = {
 
 
 def recipes() -> Lines:
-    yield from _opening("Recipes", "A recipe is a TOML file that says everything about a training run.")
+    yield from _opening("Recipes", "A recipe is a TOML file that says everything about a training run.\n")
     yield "| recipe | what it is |\n| --- | --- |"
     yield from (f"| `{name}` | {text} |" for name, text in built_in_recipes().items())
-    yield "\nAny key can be overridden: `--set image_size=512`, `--set stages.0.epochs=2`, `--set decision."
-    yield "inconclusive_below=0.7`. An unknown key, or a value out of range, is refused by name before anything is read."
+    yield "\nAny key can be overridden: `--set image_size=512`, `--set stages.0.epochs=2`,"
+    yield "`--set decision.inconclusive_below=0.7`. An unknown key, or a value out of range, is refused by name before"
+    yield "anything is read."
     yield "The run's folder keeps the recipe with every default written out (`recipe.toml`)."
     schema = Recipe.model_json_schema()
     yield from _section("Top level", schema, "Recipe", _attributes(Preprocessing))
@@ -121,9 +123,9 @@ def manifest() -> Lines:
     for column in COLUMNS.values():
         values = "a number" if column.numeric else ", ".join(column.allowed or ("any text",))
         yield f"| `{column.name}` | {'**required**: ' if column.required else ''}{column.meaning} | {values} |"
-    yield "\nA recipe says which labels make up a class. The labels of lungsight's own readers are "
-    yield f"{', '.join(f'`{label}`' for label in LABELS)}. `indeterminate`, `atypical` and `unlabelled` are never taken"
-    yield "for a class by `*`."
+    yield "\nA recipe says which labels make up a class. The labels of lungsight's own readers are"
+    yield f"{', '.join(f'`{label}`' for label in LABELS)}."
+    yield f"{', '.join(f'`{label}`' for label in NO_DIAGNOSIS)} are never taken for a class by `*`."
     yield "\nRows are checked before anything is read. A fault names the rows as a spreadsheet counts them."
 
 
@@ -147,7 +149,8 @@ def _command(title: str, command: Any) -> Lines:
     options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
     yield "\n| argument or option | meaning | default |\n| --- | --- | --- |"
     for parameter in arguments:
-        yield f"| `{_cell(parameter.metavar or parameter.name.upper())}` | {_cell(_plain(parameter.help))} | required |"
+        name = parameter.metavar or parameter.name.upper()
+        yield f"| `{_cell(name)}` | {_cell(_plain(parameter.help))} | required |"
     for option in options:
         names = " / ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
         yield f"| {names}{_values(option)} | {_cell(_plain(option.help))} | {_default(option)} |"
