@@ -92,8 +92,8 @@ def recipes() -> Lines:
     yield "| recipe | what it is |\n| --- | --- |"
     yield from (f"| `{name}` | {text} |" for name, text in built_in_recipes().items())
     yield "\nAny key can be overridden: `--set image_size=512`, `--set stages.0.epochs=2`,"
-    yield "`--set decision.inconclusive_below=0.7`. An unknown key, or a value out of range, is refused by name before"
-    yield "anything is read."
+    yield "`--set decision.inconclusive_below=0.7`. An unknown key, or a value out of range, is refused by name"
+    yield "before anything is read."
     yield "The run's folder keeps the recipe with every default written out (`recipe.toml`)."
     schema = Recipe.model_json_schema()
     yield from _section("Top level", schema, "Recipe", _attributes(Preprocessing))
