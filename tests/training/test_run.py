@@ -179,7 +179,7 @@ def test_several_processes_share_one_run(
     """Started by torch's own launcher, which is what `accelerate launch` calls; on CPUs accelerate would want MPI."""
     manifest, run = tmp_path / "phantoms.csv", tmp_path / "run"
     phantoms.write(manifest)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command = [
         "-m",
         "lungsight",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 from rich.console import Console
 
 from lungsight.datasets.manifest import Manifest
@@ -49,7 +50,7 @@ def train(
 
     Raises InvalidRecipe where ``folder`` holds a run of another recipe, InvalidManifest and LeakingSplit where the
     images won't do."""
-    state = PartialState()
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     console = console or Console(stderr=True, quiet=state.process_index > 0)
     share = Share(state.process_index, state.num_processes)
     recorded = RunFolder(recipe, folder, writes=state.is_main_process)

@@ -126,7 +126,7 @@ def _plan(
         label, hospital = labels[place % len(labels)], sources[place // len(labels) % len(sources)]
         for shot in range(rng.integers(images_per_patient[0], images_per_patient[1] + 1)):
             planted = shortcut is not None and is_planted(label, strength, seed, index, shot)
-            yield _Image(patient, f"P{index:05d}", label, hospital, shot, shortcut if planted else None, size)
+            yield _Image(patient, f"P{seed}-{index:05d}", label, hospital, shot, shortcut if planted else None, size)
 
 
 def _claim(folder: Path, settings: dict[str, object]) -> None:
