@@ -27,65 +27,6 @@ _MADE_BY = "This page is made by `python docs/generate.py`."
 Schema = Mapping[str, Any]
 Lines = Iterator[str]
 
-#: What a key means, where neither the schema nor the class's list of attributes says it.
-MEANINGS = {
-    "Recipe.name": "of the recipe, and of the package it makes",
-    "Recipe.description": "one sentence; it goes into the package and its model card",
-    "Recipe.backbone": "timm's name of a network whose head is average pooling and one linear layer",
-    "Recipe.frontal_only": "leave out lateral views, CT and all that is no frontal radiograph",
-    "Recipe.target": "the class set against the others; its evidence is what the heatmap shows",
-    "Recipe.seed": "of the split, the order of images, the augmentation and the new layers",
-    "Recipe.batch_size": "images in one step, on each GPU",
-    "Recipe.precision": "`bfloat16` halves the memory of the forward pass where the processor or GPU has it",
-    "Recipe.dropout": "share of the last features left out in training",
-    "Recipe.label_smoothing": "share of each label that is spread over all classes",
-    "Recipe.weight_decay": "of fastai's optimizer",
-    "Recipe.checkpoint_seconds": "shortest time between two checkpoints; 0 writes one after every epoch",
-    "Recipe.select": "rules for the images to split; none: every image whose label has a class",
-    "Recipe.test": "rules for further test images, of patients who are in neither training nor validation",
-    "Recipe.split": "see below",
-    "Recipe.sampling": "see below",
-    "Recipe.augmentation": "see below",
-    "Recipe.learning_rate_search": "see below",
-    "Recipe.decision": "see below",
-    "Recipe.stages": "one after the other; see below",
-    "Selection.source": "the manifest's `source`",
-    "Selection.labels": "any of these labels",
-    "Selection.views": "any of these views",
-    "Split.unit": "what is dealt out whole",
-    "Split.validation": "share of the images",
-    "Split.test": "share of the images",
-    "Split.allow_leaks": "train though a patient, a study or an image stands on several sides, and say so in the run",
-    "Split.find_duplicates": "look for copies of images and keep them on one side",
-    "Sampling.balance": "columns whose groups get the same share",
-    "Sampling.images_per_epoch": "how many images make an epoch",
-    "LearningRateSearch.before_stages": "search before every stage (on one device only)",
-    "LearningRateSearch.iterations": "steps of the search",
-    "LearningRateSearch.use": "train with the rate it suggests instead of the stage's own",
-    "Stage.epochs": "passes over the training images",
-    "Stage.frozen": "train the last layer only",
-    "Stage.lr": "one rate, or the rates of the first and of the last layers",
-    "Decision.inconclusive_below": "calibrated probability that a verdict needs",
-    "PackageDescription.schema_version": "of this format",
-    "PackageDescription.name": "of the recipe it was trained by",
-    "PackageDescription.created": "date and time, UTC",
-    "PackageDescription.lungsight_version": "that made the package",
-    "PackageDescription.intended_use": "one sentence",
-    "PackageDescription.classes": "in the order of the network's logits",
-    "PackageDescription.preprocessing": "see below",
-    "PackageDescription.calibration": "see below",
-    "PackageDescription.decision": "see below",
-    "PackageDescription.sources": "a list; see below",
-    "PackageDescription.split_unit": "what the training dealt out whole",
-    "PackageDescription.recipe": "the whole recipe of the training",
-    "TrainingSource.name": "as the manifest's `source`",
-    "TrainingSource.images": "trained or tuned on",
-    "TrainingSource.patients": "trained or tuned on",
-    "TrainingSource.licence": "of the images",
-    "TrainingSource.reference_standard": "what the labels rest on",
-    "Calibration.temperature": "the logits are divided by it",
-}
-
 
 def recipes() -> Lines:
     yield from _opening("Recipes", "A recipe is a TOML file that says everything about a training run.\n")
@@ -192,9 +133,22 @@ def _section(title: str, schema: Schema, name: str, attributes: Mapping[str, str
     yield "| key | meaning | values | default |\n| --- | --- | --- | --- |"
     required = schema.get("required", ())
     for key, value in schema["properties"].items():
-        meaning = value.get("description") or attributes.get(key) or MEANINGS[f"{name}.{key}"]
+        meaning = value.get("description") or attributes.get(key) or _of_a_part(value, f"{name}.{key}")
         default = "required" if key in required else _written(value.get("default"))
-        yield f"| `{key}` | {_cell(meaning)} | {_cell(_kind(value))} | {default} |"
+        yield f"| `{key}` | {_cell(_as_phrase(meaning))} | {_cell(_kind(value))} | {default} |"
+
+
+def _as_phrase(meaning: str) -> str:
+    """A field's docstring is a sentence; in a table it stands as a phrase."""
+    phrase = meaning.rstrip(".").replace("``", "`")
+    return phrase[0].lower() + phrase[1:] if phrase[1:2].islower() else phrase
+
+
+def _of_a_part(value: Schema, key: str) -> str:
+    """A key that holds a table, or a list of them, has a section of its own; any other needs a meaning."""
+    if not any(word in value for word in ("$ref", "allOf")) and "$ref" not in value.get("items", {}):
+        raise ValueError(f"{key} has no meaning: give the field a docstring")
+    return "see below"
 
 
 def _attributes(model: type) -> dict[str, str]:

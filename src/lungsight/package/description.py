@@ -13,24 +13,30 @@ SCHEMA_VERSION: Literal[1] = 1
 
 
 class _Stated(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class TrainingSource(_Stated):
     """One source the model was trained on."""
 
     name: str
+    """As the manifest's `source`."""
     images: int = Field(ge=0)
+    """Trained or tuned on."""
     patients: int = Field(ge=0)
+    """Trained or tuned on."""
     labels: dict[str, int] = Field(description="images per class")
     licence: str = "not stated"
+    """Of the images."""
     reference_standard: str = "not stated"
+    """What the labels rest on."""
 
 
 class Calibration(_Stated):
     """Logits are divided by ``temperature`` before the softmax (Guo et al. 2017), fitted on validation images."""
 
     temperature: float = Field(default=1.0, gt=0)
+    """The logits are divided by it."""
     fitted_on: int = Field(default=0, ge=0, description="number of images")
 
 
@@ -38,17 +44,24 @@ class Decision(_Stated):
     """When the most probable class stays below ``inconclusive_below``, the verdict is *inconclusive*."""
 
     inconclusive_below: float = Field(default=0.5, ge=0, le=1)
+    """Calibrated probability that a verdict needs."""
 
 
 class PackageDescription(_Stated):
     """The content of ``package.json``."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
+    """Of this format."""
     name: str
+    """Of the recipe it was trained by."""
     created: datetime
+    """Date and time, UTC."""
     lungsight_version: str
+    """That made the package."""
     intended_use: str
+    """One sentence."""
     classes: tuple[str, ...] = Field(min_length=2)
+    """In the order of the network's logits."""
     target: str = Field(description="the class whose evidence the heatmap shows")
     backbone: str = Field(description="timm's name of the network")
     initial_weights: str = Field(description="what the network started from")
@@ -57,7 +70,9 @@ class PackageDescription(_Stated):
     decision: Decision = Decision()
     sources: tuple[TrainingSource, ...]
     split_unit: Literal["patient", "image", "given"]
+    """What the training dealt out whole."""
     recipe: dict[str, object]
+    """The whole recipe of the training."""
     files: dict[str, str] = Field(default_factory=dict, description="sha256 of every other file of the package")
 
     @model_validator(mode="after")

@@ -19,15 +19,18 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Selection(_Part):
     """A rule that picks images out of a manifest: all that is stated must hold. What is left out matches anything."""
 
     source: str | None = None
+    """The manifest's `source`."""
     labels: tuple[str, ...] | None = None
+    """Any of these labels."""
     views: tuple[View, ...] | None = None
+    """Any of these views."""
     files: str | None = Field(default=None, description="a CSV whose column `filename` names the images")
     at_most: int | None = Field(default=None, ge=1, description="draw this many at random, by the recipe's seed")
 
@@ -42,10 +45,15 @@ class Split(_Part):
     """
 
     unit: Literal["patient", "image", "given"] = "patient"
+    """What is dealt out whole."""
     validation: Fraction = 0.15
+    """Share of the images."""
     test: Fraction = 0.15
+    """Share of the images."""
     allow_leaks: bool = False
+    """Train though a patient, a study or an image stands on several sides, and say so in the run."""
     find_duplicates: bool = True
+    """Look for copies of images and keep them on one side."""
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:
@@ -59,15 +67,20 @@ class Sampling(_Part):
     which upsamples the rare ones; ``images_per_epoch`` 0 means as many as there are."""
 
     balance: tuple[Literal["class", "source"], ...] = ()
+    """Columns whose groups get the same share."""
     images_per_epoch: int = Field(default=0, ge=0)
+    """How many images make an epoch."""
 
 
 class LearningRateSearch(_Part):
     """Before each stage fastai's learning-rate finder draws its curve; the stage's own rate stands unless ``use``."""
 
     before_stages: bool = False
+    """Search before every stage (on one device only)."""
     iterations: int = Field(default=100, ge=10)
+    """Steps of the search."""
     use: bool = False
+    """Train with the rate it suggests instead of the stage's own."""
 
 
 def _rate_range(value: Any) -> Any:
@@ -79,39 +92,57 @@ class Stage(_Part):
     (discriminative rates between); None is fastai's default."""
 
     epochs: int = Field(ge=1)
+    """Passes over the training images."""
     frozen: bool = False
+    """Train the last layer only."""
     lr: Annotated[tuple[float, float] | None, BeforeValidator(_rate_range)] = None
+    """One rate, or the rates of the first and of the last layers."""
 
 
 class Decision(_Part):
     """A verdict whose calibrated probability stays below this is *inconclusive*."""
 
     inconclusive_below: float = Field(default=0.5, ge=0, le=1)
+    """Calibrated probability that a verdict needs."""
 
 
 class Recipe(_Part):
     """What a training run does. Every key can be overridden with ``--set key=value``."""
 
     name: str
+    """Of the recipe, and of the package it makes."""
     description: str = ""
+    """One sentence; it goes into the package and its model card."""
     backbone: str = "tf_efficientnet_lite0"
+    """Timm's name of a network whose head is average pooling and one linear layer."""
     weights: str = Field(default="pretrained", description="`pretrained`, `random`, or a weights file")
     image_size: int = Field(default=256, ge=32, le=4096)
     geometry: Literal["squash", "pad", "crop"] = "squash"
     intensity: Literal["as_is", "percentile"] = "as_is"
     frontal_only: bool = True
+    """Leave out lateral views, CT and all that is no frontal radiograph."""
     classes: dict[str, tuple[str, ...]] = Field(min_length=2, description='labels of each class; "*" is all others')
     target: str = "covid19"
+    """The class set against the others; its evidence is what the heatmap shows."""
     seed: int = Field(default=0, ge=0)
+    """Of the split, the order of images, the augmentation and the new layers."""
     batch_size: int = Field(default=8, ge=2)
+    """Images in one step, on each GPU."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16` halves the memory of the forward pass where the processor or GPU has it."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Share of the last features left out in training."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    """Share of each label that is spread over all classes."""
     weight_decay: float = Field(default=0.01, ge=0)
+    """Of fastai's optimizer."""
     keep: Literal["last", "best"] = Field(default="last", description="`best`: the epoch of lowest validation loss")
     checkpoint_seconds: float = Field(default=30.0, ge=0)
+    """Shortest time between two checkpoints; 0 writes one after every epoch."""
     select: tuple[Selection, ...] = ()
+    """Rules for the images to split; none: every image whose label has a class."""
     test: tuple[Selection, ...] = ()
+    """Rules for further test images, of patients who are in neither training nor validation."""
     split: Split = Split()
     sampling: Sampling = Sampling()
     augmentation: Augmentation = Augmentation()

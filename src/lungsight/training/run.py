@@ -68,7 +68,7 @@ def train(
     network, origin = build_network(
         recipe.backbone, len(recipe.classes), weights=recipe.weights, dropout=recipe.dropout
     )
-    say(f"{recipe.backbone}, initial weights: {origin}; {len(loaders.train_ds)} training images on {state.device}")
+    say(f"{recipe.backbone}, initial weights: {origin}; {len(loaders.train_ds)} images an epoch on {state.device}")
     learner = build_learner(recipe, network, loaders, folder=folder, rank=share.rank)
     diagnosis = Stages(recipe, folder, learner, share, say, console).run()
     if state.is_main_process:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -81,7 +82,7 @@ def _environment(recipe: Recipe) -> dict[str, object]:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "started": _now(),
-        "command": " ".join(sys.argv),
+        "command": _command(),
         "seed": recipe.seed,
         "host": platform.node(),
         "platform": platform.platform(),
@@ -90,6 +91,10 @@ def _environment(recipe: Recipe) -> dict[str, object]:
         "gpus": gpus,
         "versions": {library: installed(library) for library in _LIBRARIES},
     }
+
+
+def _command() -> str:
+    return shlex.join(["lungsight", *sys.argv[1:]])
 
 
 def _now() -> str:
@@ -119,5 +124,5 @@ def log_to(path: Path, console: Console, *, writes: bool) -> Callable[[str], Non
 
     if writes:
         with path.open("a", encoding="utf-8") as log:
-            log.write(f"{started} {' '.join(sys.argv)}\n")
+            log.write(f"{started} {_command()}\n")
     return say
