@@ -22,7 +22,6 @@ $(VENV)/ready: requirements.lock pyproject.toml
 
 demo: $(VENV)/ready  ## draw phantoms, train a small detector, test it, scan with it: under five minutes, offline
 	$(BIN)/lungsight phantom --out $(DEMO)/phantoms --patients 240 --size 256 --seed 1
-	$(BIN)/lungsight data check $(DEMO)/phantoms/manifest.csv
 	$(BIN)/lungsight train demo --data $(DEMO)/phantoms/manifest.csv --out $(DEMO)/run
 	$(BIN)/lungsight phantom --out $(DEMO)/held-out --patients 60 --size 256 --seed 2
 	$(BIN)/lungsight evaluate $(DEMO)/run/package --data $(DEMO)/held-out/manifest.csv --out $(DEMO)/evaluation
