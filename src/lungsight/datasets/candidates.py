@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lungsight.datasets.fingerprint import Thumbnail
 from lungsight.datasets.fingerprints import Progress, silent
@@ -77,20 +76,19 @@ def _placed(
     pairs: list[tuple[int, int]], images: Floats, hasher: WindowHasher, hashes: Floats, mirrored: Floats
 ) -> list[Candidate]:
     """Each pair with the window and the orientation in which it is most alike."""
-    by_whole: dict[int, list[int]] = {}
-    for part, whole in pairs:
-        by_whole.setdefault(whole, []).append(part)
-    candidates = []
-    for whole, parts in by_whole.items():
-        windows = _windows_of(images[:, [whole]], hasher)
-        for part in parts:
-            likeness = np.stack([windows @ hashes[part], windows @ mirrored[part]])
-            flipped, window = np.unravel_index(int(likeness.argmax()), likeness.shape)
-            rows, columns = SPANS[int(window) // len(SPANS)], SPANS[int(window) % len(SPANS)]
-            candidates.append(Candidate(part, whole, bool(flipped), rows, columns, float(likeness.max())))
-    return candidates
-
-
-def _windows_of(image: Floats, hasher: WindowHasher) -> NDArray[np.float32]:
-    spectra = [across(halves, columns) for rows in SPANS for halves in [down(image, rows)] for columns in SPANS]
-    return hasher.hashes(np.concatenate(spectra))
+    part, whole = np.array(pairs, dtype=int).reshape(-1, 2).T
+    likeness = np.full(len(part), -1.0, dtype=np.float32)
+    place = np.zeros((len(part), 3), dtype=int)
+    for row, rows in enumerate(SPANS):
+        halves = down(images, rows)
+        for column, columns in enumerate(SPANS):
+            windows = hasher.hashes(across(halves, columns))[whole]
+            for flipped, parts in enumerate((hashes, mirrored)):
+                here = np.einsum("ij,ij->i", parts[part], windows)
+                closer = here > likeness
+                likeness[closer] = here[closer]
+                place[closer] = row, column, flipped
+    return [
+        Candidate(*pair, bool(flipped), SPANS[row], SPANS[column], float(alike))
+        for pair, (row, column, flipped), alike in zip(pairs, place, likeness, strict=True)
+    ]

@@ -38,8 +38,8 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DuplicatePair:
-    """Rows ``first`` < ``second`` of a manifest hold one image. ``similarity`` is the median correlation of fine
-    detail, 1 for identical files and pixels."""
+    """Rows ``first`` < ``second`` of a manifest hold one image. ``similarity`` is how well fine detail
+    correlates over three quarters of the image, 1 for identical files and pixels."""
 
     first: int
     second: int

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lungsight.datasets.candidates import Candidate
 from lungsight.datasets.fingerprint import THUMBNAIL_SIDE, Thumbnail
-from lungsight.datasets.windows import Floats
+from lungsight.datasets.windows import FULL, Floats, Span
 
 #: Side of the grid on which two images are laid over each other, and what it sees around the part, in pixels.
 _SIDE, _MARGIN = 96, 10
@@ -25,11 +25,15 @@ _COARSE = 3.5
 _NOISE = 3.0
 #: Pieces are compared one by one: side in pixels, the share that must be seen, how many must be.
 _PIECE, _SEEN, _PIECES = 24, 0.5, 6
+#: Variance of a piece's detail below which there is none: contrast of 2/3 of _NOISE.
+_DETAILED = 0.3
+#: The share of pieces that letters, arrows and labels may have spoilt.
+_DISAGREEING = 0.25
 #: Detail is smoothed by this much before it is registered, so that it finds together from farther away.
 _SMOOTHING = 5
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-4)
-#: An affine map that shears or scales beyond this isn't a crop or a resize.
-_MOST_SHEAR = 0.15
+#: A correction of the window that shears or scales beyond this didn't find the part in the whole.
+_MOST_SHEAR, _MOST_SCALE = 0.1, 0.3
 
 Affine = NDArray[np.float32]
 
@@ -39,7 +43,7 @@ class Registration:
     """How the part lies in the whole.
 
     Attributes:
-        similarity: median over the pieces of the correlation of fine detail, -1…1.
+        similarity: correlation of fine detail, -1…1, that three quarters of the pieces reach.
         left_out: the largest share of the whole's height or width that lies beyond one edge of the part.
     """
 
@@ -51,26 +55,27 @@ def register(candidate: Candidate, part: Thumbnail, whole: Thumbnail) -> Registr
     """Lay the candidate's ``part`` over its ``whole``. None where no such place can be found."""
     if candidate.mirrored:
         part = np.ascontiguousarray(part[:, ::-1])
-    grid = _start(candidate)
+    grid = _start(candidate.rows, candidate.columns)
     scale = float(np.sqrt(abs(np.linalg.det(grid[:, :2]))))
-    seen = _detail(_blurred_like(cv2.resize(part, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), scale))
+    seen = _detail(_blurred_like(_sampled(part, _start(FULL, FULL), 0), scale))
     around = _detail(_sampled(whole, grid, _MARGIN))
     correction = np.array([[1, 0, _MARGIN], [0, 1, _MARGIN]], dtype=np.float32)
     try:
-        _, correction = cv2.findTransformECC(seen, around, correction, cv2.MOTION_AFFINE, _STOP, None, _SMOOTHING)
+        everywhere = np.full_like(around, 255, dtype=np.uint8)
+        _, found = cv2.findTransformECC(seen, around, correction, cv2.MOTION_AFFINE, _STOP, everywhere, _SMOOTHING)
     except cv2.error:  # it raises where the images have nothing in common
         return None
+    correction = np.asarray(found, dtype=np.float32)
     correction[:, 2] -= _MARGIN
-    if np.abs(correction[:, :2] - np.eye(2)).max() > _MOST_SHEAR:
+    if not _is_crop(correction):
         return None
     grid = _composed(grid, correction)
     visible = _sampled(np.ones_like(whole), grid, 0) > 0
     return Registration(_similarity(seen, _detail(_sampled(whole, grid, 0)), visible), _left_out(grid))
 
 
-def _start(candidate: Candidate) -> Affine:
-    """From the grid's pixels to those of the whole's thumbnail, as the candidate's window has it."""
-    rows, columns = candidate.rows, candidate.columns
+def _start(rows: Span, columns: Span) -> Affine:
+    """From the grid's pixels to those of a window of a thumbnail."""
     scales = [THUMBNAIL_SIDE / _SIDE * (span.stop - span.start) for span in (columns, rows)]
     # pixel centres lie at a half
     offsets = [THUMBNAIL_SIDE * s.start + 0.5 * x - 0.5 for s, x in zip((columns, rows), scales, strict=True)]
@@ -89,14 +94,21 @@ def _sampled(image: Thumbnail, grid: Affine, margin: int) -> Thumbnail:
     smooth = cv2.GaussianBlur(image, (0, 0), 0.4 * scale) if scale > 1 else image
     side = _SIDE + 2 * margin
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    warped: Thumbnail = cv2.warpAffine(smooth, _composed(grid, shift), (side, side), flags=flags)
-    return warped
+    warped = cv2.warpAffine(smooth, _composed(grid, shift), (side, side), flags=flags)
+    return np.asarray(warped, dtype=np.uint8)
 
 
 def _blurred_like(part: Thumbnail, scale: float) -> Thumbnail:
-    """The part is a crop with more pixels than its place in the whole's thumbnail has: lose what that lost."""
-    blurred: Thumbnail = cv2.GaussianBlur(part, (0, 0), 0.5 / min(scale, 1.5))
-    return blurred
+    """The part of a crop has more pixels than its place in the whole's thumbnail: lose what that has lost."""
+    lost = 1 / scale**2 - (_SIDE / THUMBNAIL_SIDE) ** 2
+    if lost < 0.01:
+        return part
+    return np.asarray(cv2.GaussianBlur(part, (0, 0), 0.5 * float(np.sqrt(lost))), dtype=np.uint8)
+
+
+def _is_crop(correction: Affine) -> bool:
+    deviation = np.abs(correction[:, :2] - np.eye(2))
+    return bool(deviation.diagonal().max() < _MOST_SCALE and max(deviation[0, 1], deviation[1, 0]) < _MOST_SHEAR)
 
 
 def _detail(image: Thumbnail) -> Floats:
@@ -104,8 +116,7 @@ def _detail(image: Thumbnail) -> Floats:
     grey = image.astype(np.float32)
     detail = grey - cv2.GaussianBlur(grey, (0, 0), _COARSE)
     contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), _COARSE) + _NOISE**2)
-    even: Floats = detail / contrast
-    return even
+    return np.asarray(detail / contrast, dtype=np.float32)
 
 
 def _similarity(one: Floats, other: Floats, visible: NDArray[np.bool_]) -> float:
@@ -113,20 +124,21 @@ def _similarity(one: Floats, other: Floats, visible: NDArray[np.bool_]) -> float
     share = _by_piece(weight)
 
     def mean(values: Floats) -> Floats:
-        return _by_piece(values * weight) / np.maximum(share, 1e-3)
+        return np.asarray(_by_piece(values * weight) / np.maximum(share, 1e-3), dtype=np.float32)
 
     covariance = mean(one * other) - mean(one) * mean(other)
-    variance = (mean(one * one) - mean(one) ** 2) * (mean(other * other) - mean(other) ** 2)
-    compared = share > _SEEN
+    variances = np.stack([mean(one * one) - mean(one) ** 2, mean(other * other) - mean(other) ** 2])
+    # in a piece that shows nothing but air, noise would be compared with noise
+    compared = (share > _SEEN) & (variances.max(axis=0) > _DETAILED)
     if compared.sum() < _PIECES:
         return 0.0
-    return float(np.median((covariance / np.sqrt(np.maximum(variance, 1e-4)))[compared]))
+    correlation = covariance / np.sqrt(np.maximum(variances.prod(axis=0), 1e-4))
+    return float(np.quantile(correlation[compared], _DISAGREEING))
 
 
 def _by_piece(values: Floats) -> Floats:
     pieces = _SIDE // _PIECE
-    averages: Floats = cv2.resize(values, (pieces, pieces), interpolation=cv2.INTER_AREA)
-    return averages
+    return np.asarray(cv2.resize(values, (pieces, pieces), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
 def _left_out(grid: Affine) -> float:

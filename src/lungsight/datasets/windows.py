@@ -62,7 +62,7 @@ def reduced(thumbnails: Thumbnail) -> Floats:
 
 
 def spectrum(images: Floats, rows: Span = FULL, columns: Span = FULL) -> Floats:
-    """The lowest cosine frequencies of a window of each image, [n, _FREQUENCIES, _FREQUENCIES]; ``images`` reduced."""
+    """The lowest cosine frequencies of a window of each reduced image: [n, _FREQUENCIES, _FREQUENCIES]."""
     return across(down(images, rows), columns)
 
 
@@ -124,7 +124,7 @@ class WindowHasher:
 
     def hashes(self, spectra: Floats) -> Floats:
         """float32 [n, HASH_LENGTH] from spectra [n, _FREQUENCIES, _FREQUENCIES]."""
-        return _unit((self._weighted(spectra) - self.mean) @ self.discriminant)
+        return _unit(np.asarray((self._weighted(spectra) - self.mean) @ self.discriminant, dtype=np.float32))
 
     @classmethod
     def _weighted(cls, spectra: Floats) -> Floats:
@@ -133,4 +133,5 @@ class WindowHasher:
 
 
 def _unit(vectors: Floats) -> Floats:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-6), dtype=np.float32)
