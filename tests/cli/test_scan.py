@@ -103,6 +103,40 @@ def test_bad_input_is_one_sentence_and_exit_status_3(model: Path, films: Path, t
     assert not (tmp_path / "f.jsonl").exists()
 
 
+@pytest.mark.parametrize("option", ["--json", "--csv", "--html"])
+@pytest.mark.parametrize("by_name", [True, False])
+def test_no_output_takes_the_place_of_an_image(model: Path, films: Path, option: str, by_name: bool) -> None:
+    image = films / "a.png"
+    before = image.read_bytes()
+    result = lungsight(
+        "scan", image if by_name else films, "--model", model, option, films / ".." / "films" / "a.png"
+    )
+    assert result.exit_code == 3
+    assert "would be overwritten" in result.stderr
+    assert image.read_bytes() == before
+
+
+@pytest.mark.parametrize("outputs", [("--json", "-", "--csv", "-"), ("--json", "f", "--csv", "./f"), ("--html", "-")])
+def test_outputs_that_would_spoil_each_other_are_wrong_usage(
+    model: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outputs: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert lungsight("scan", films, "--model", model, *outputs).exit_code == 2
+    assert not list(tmp_path.glob("-*")) + list(tmp_path.glob("f"))
+
+
+def test_a_page_that_is_a_folder_is_known_before_the_scan(model: Path, films: Path, tmp_path: Path) -> None:
+    (tmp_path / "page").mkdir()
+    result = lungsight("scan", films, "--model", model, "--html", tmp_path / "page")
+    assert result.exit_code == 3
+    assert "page: is a folder; give --html the path of a file." in result.stderr
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_more_threads_than_cores_are_no_more_than_cores(model: Path, films: Path) -> None:
+    assert lungsight("scan", films, "--model", model, "--threads", 100_000).exit_code == 0
+
+
 def test_one_missing_path_among_others_is_an_error_of_its_own(model: Path, films: Path) -> None:
     result = lungsight("scan", films / "a.png", films / "missing.png", "--model", model)
     assert result.exit_code == 1

@@ -36,6 +36,7 @@ def test_a_manifest_has_every_column_whatever_the_table_had(tmp_path: Path) -> N
         ({"age": ["-1", "130"]}, "row 2, 3: age must lie between 0 and 120"),
         ({"label": ["", "covid19"]}, "row 2: label is empty"),
         ({"path": ["a.png", None]}, "row 3: path is empty"),
+        ({"path": ["a.png", "b\0.png"]}, "row 3: path holds a zero byte"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_row(columns: dict[str, list[object]], sentence: str) -> None:
@@ -77,7 +78,7 @@ def test_what_spreadsheets_save_is_read(tmp_path: Path, content: bytes) -> None:
     [
         ("x.csv", b"path,label\n\xff\xfe,covid19\n", "isn't UTF-8"),
         ("x.parquet", b"not parquet", "not a readable table"),
-        ("x.csv", b"", "not a readable table"),
+        ("x.csv", b"", "the file is empty"),
     ],
 )
 def test_a_broken_file_is_one_sentence(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
@@ -123,3 +124,16 @@ def test_choosing_joining_and_changing(tmp_path: Path) -> None:
     assert list(covid.table["source"]) == ["one", "two"]
     assert list(covid.with_columns(split="train").table["split"]) == ["train", "train"]
     assert set(covid.table["split"]) == {""}
+
+
+def test_a_fault_names_the_file_a_person_gave(tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("path,label,age\na.png,covid19,old\n")
+    with pytest.raises(InvalidManifest, match=f"^{table}: row 2: age is not a number"):
+        Manifest.read(table)
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").touch()
+    with pytest.raises(InvalidManifest, match="the file is empty"):
+        Manifest.read(tmp_path / "mine.csv")

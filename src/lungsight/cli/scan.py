@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lungsight.cli.scan_table import ScanTable
 from lungsight.faults import Fault
-from lungsight.reading import walk_images
+from lungsight.reading import ImageFile, walk_images
 from lungsight.scanning import Detector, Finding, Status
 from lungsight.scanning.heatmap import HeatmapFolder
 from lungsight.scanning.page import FindingsPage
@@ -54,9 +54,12 @@ def command(
     Example: [bold]lungsight scan wards/ --model detector.zip --html findings.html --json findings.jsonl[/bold]
     """
     _refuse_missing(paths)
-    threads = threads or cores()
+    outputs = [path for path in (json, csv, html) if path is not None]
+    _refuse_clashing(outputs, html)
+    threads = min(threads or cores(), cores())
     detector = Detector.load(model, threads)
     found = list(walk_images(paths))
+    _refuse_overwriting(outputs, found, model)
     table = ScanTable(detector)
     with ExitStack() as stack:
         sinks = _Sinks(stack, detector, heatmaps)
@@ -107,6 +110,8 @@ class _Sinks:
 def _page(path: Path, detector: Detector) -> Iterator[FindingsPage]:
     """A page that is written at the end, also when the end is Ctrl-C."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise Fault(path, "is a folder", "give --html the path of a file")
     path.with_name(path.name + ".part").touch()  # a place that can't be written to is known before the scan
     page = FindingsPage(detector)
     try:
@@ -120,6 +125,21 @@ def _with_progress(findings: Iterator[Finding], found: list[Found]) -> Iterator[
     columns = (TextColumn("Scanning"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield from progress.track(findings, total=len(found), description="")
+
+
+def _refuse_clashing(outputs: list[Path], html: Path | None) -> None:
+    if html == STDOUT:
+        raise typer.BadParameter("'-' is for --json and --csv; give --html the path of a file.")
+    if len({path if path == STDOUT else path.resolve() for path in outputs}) < len(outputs):
+        raise typer.BadParameter("--json, --csv and --html each need a place of their own.")
+
+
+def _refuse_overwriting(outputs: list[Path], found: list[Found], model: Path) -> None:
+    """A slip of the shell's completion mustn't cost an X-ray: no output may take the place of what is read."""
+    read = {file.path.resolve() for file in found if isinstance(file, ImageFile)} | {model.resolve()}
+    for path in outputs:
+        if path != STDOUT and path.resolve() in read:
+            raise Fault(path, "is read by this scan and would be overwritten", "name another file for the output")
 
 
 def _refuse_missing(paths: list[Path]) -> None:

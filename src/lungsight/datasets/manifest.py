@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lungsight.faults import InvalidManifest
+from lungsight.faults import InvalidManifest, printable
 from lungsight.radiograph import View
 
 #: Labels that lungsight's own readers give. A user's table may hold others; a recipe maps labels to classes.
@@ -92,7 +92,11 @@ class Manifest:
     def read(cls, path: Path | str) -> Manifest:
         """Read a manifest from CSV or Parquet. Raises InvalidManifest."""
         path = Path(path)
-        return cls.of(_read_table(path), path.stem, path.resolve().parent)
+        rows = _read_table(path)
+        try:
+            return cls.of(rows, path.stem, path.resolve().parent)
+        except InvalidManifest as fault:  # a person needs the file, not the source's name
+            raise InvalidManifest(path, fault.fault, fault.cure) from fault
 
     def write(self, path: Path | str) -> None:
         """Write as CSV or Parquet, by the ending. Images under the file's folder are written relative to it."""
@@ -140,6 +144,8 @@ class Manifest:
 def _read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InvalidManifest(path, "there is no such file", "give the path of a CSV or Parquet table")
+    if not path.stat().st_size:
+        raise InvalidManifest(path, "the file is empty", "give one row per image under a header")
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
@@ -187,6 +193,9 @@ def _check_values(table: pd.DataFrame, name: str) -> None:
         if column.allowed is not None:
             wrong = ~table[column.name].isin(["", *column.allowed])
             _refuse(wrong, table[column.name], name, f"{column.name} must be one of {', '.join(column.allowed)}")
+    for name_of_file in _FILES:
+        paths = table[name_of_file]
+        _refuse(paths.str.contains("\0", regex=False), paths, name, f"{name_of_file} holds a zero byte")
     ages = table["age"]
     _refuse((ages < 0) | (ages > 120), ages.astype(str), name, "age must lie between 0 and 120 years")
 
@@ -197,7 +206,7 @@ def _refuse(wrong: pd.Series, values: pd.Series, name: str, rule: str) -> None:
     rows = [i + 2 for i, bad in enumerate(wrong) if bad]
     shown = ", ".join(str(row) for row in rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
     example = values[wrong].iloc[0]
-    found = f" (found '{example}')" if example else ""
+    found = f" (found '{printable(example)}')" if example else ""
     raise InvalidManifest(name, f"row {shown}: {rule}{found}", "correct the table and run the command again")
 
 
