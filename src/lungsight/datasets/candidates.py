@@ -15,7 +15,7 @@ NEAREST = 12
 #: Hashes less alike than this aren't of the same image (the lowest 1% of quarter crops lie at 0.88).
 _ALIKE = 0.75
 #: Images compared with all at a time; their similarities fill 4 bytes * _BLOCK * n.
-_BLOCK = 4096
+_BLOCK = 2048
 
 
 @dataclass(frozen=True, slots=True)

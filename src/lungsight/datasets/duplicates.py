@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from pathlib import Path
 
 import cv2
+import numpy as np
 
 from lungsight.datasets.candidates import Candidate, find_candidates
 from lungsight.datasets.fingerprint import Thumbnail
@@ -105,42 +109,32 @@ def _registered(
 ) -> Iterator[tuple[Candidate, Registration | None]]:
     batches = [candidates[start : start + _BATCH] for start in range(0, len(candidates), _BATCH)]
     done = 0
-    for batch, results in zip(batches, _batches_registered(batches, thumbnails, workers), strict=True):
-        done += len(batch)
-        progress(done, len(candidates))
-        yield from zip(batch, results, strict=True)
+    with tempfile.TemporaryDirectory() as folder:
+        # a file that all processes look into: sent to each of them, the thumbnails would fill the memory
+        shared = Path(folder) / "thumbnails.npy"
+        np.save(shared, thumbnails)
+        for batch, results in zip(batches, _batches_registered(batches, shared, workers), strict=True):
+            done += len(batch)
+            progress(done, len(candidates))
+            yield from zip(batch, results, strict=True)
 
 
 def _batches_registered(
-    batches: Sequence[Sequence[Candidate]], thumbnails: Thumbnail, workers: int
+    batches: Sequence[Sequence[Candidate]], shared: Path, workers: int
 ) -> Iterator[list[Registration | None]]:
-    jobs = (_job(batch, thumbnails) for batch in batches)
+    register_batch = partial(_register_batch, shared)
     if workers == 1 or len(batches) < 2 * workers:
-        yield from map(_register_batch, jobs)
+        yield from map(register_batch, batches)
         return
     # spawn: the caller may have threads (of torch, of BLAS), and a forked process would inherit their locks
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_register_batch, jobs)
+        yield from pool.map(register_batch, batches)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Job:
-    """Candidates with the only thumbnails they need."""
-
-    candidates: list[Candidate]
-    rows: list[int]
-    thumbnails: Thumbnail
-
-
-def _job(batch: Sequence[Candidate], thumbnails: Thumbnail) -> _Job:
-    rows = sorted({row for candidate in batch for row in (candidate.part, candidate.whole)})
-    return _Job(list(batch), rows, thumbnails[rows])
-
-
-def _register_batch(job: _Job) -> list[Registration | None]:
+def _register_batch(shared: Path, batch: Sequence[Candidate]) -> list[Registration | None]:
     cv2.setNumThreads(1)  # the processes share the processors already
-    images = dict(zip(job.rows, job.thumbnails, strict=True))
-    return [register(candidate, images[candidate.part], images[candidate.whole]) for candidate in job.candidates]
+    thumbnails = np.load(shared, mmap_mode="r")
+    return [register(each, np.array(thumbnails[each.part]), np.array(thumbnails[each.whole])) for each in batch]
 
 
 def _kind(candidate: Candidate, found: Registration) -> Kind:
