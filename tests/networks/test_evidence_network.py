@@ -48,13 +48,18 @@ def test_the_positive_part_of_the_map_is_grad_cam(network: EvidenceNetwork) -> N
     torch.manual_seed(11)
     pixels = torch.rand(1, 1, 160, 160)
     maps = network(pixels).maps.detach()[0].clamp(min=0).numpy()
+    compared = 0
     with GradCAM(model=_LogitsOnly(network), target_layers=[network.backbone]) as cam:
         for target in range(3):
             theirs = cam(input_tensor=pixels, targets=[ClassifierOutputTarget(target)])[0]
             small = torch.nn.functional.interpolate(
                 torch.from_numpy(maps[target])[None, None], size=theirs.shape, mode="bilinear"
             )[0, 0].numpy()
-            assert theirs.std() > 0
+            if not maps[target].any():  # all evidence speaks against: both are black
+                assert not theirs.any()
+                continue
+            compared += 1
             # The library upsamples with OpenCV: compare on its grid, away from the differently treated rim.
             inside = (slice(24, -24),) * 2
             assert np.corrcoef(small[inside].ravel(), theirs[inside].ravel())[0, 1] > 0.999
+    assert compared

@@ -3,9 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from fastcore.foundation import L
 
+from lungsight.faults import Fault
 from lungsight.training.checkpoint import Checkpoint, Progress
 
 
@@ -39,3 +41,13 @@ def test_a_kill_while_writing_leaves_the_one_before(tmp_path: Path) -> None:
     found = Checkpoint.read(folder)
     assert found is not None
     assert found.progress.epochs == 3
+
+
+@pytest.mark.parametrize("name", ["progress.json", "weights.safetensors", "best.safetensors", "optimizer.pt"])
+@pytest.mark.parametrize("content", [b"", b"\x80garbage", b"[1]"])
+def test_a_damaged_checkpoint_is_one_sentence(tmp_path: Path, name: str, content: bytes) -> None:
+    folder = tmp_path / "checkpoint"
+    _checkpoint(3).write(folder)
+    (folder / name).write_bytes(content)
+    with pytest.raises(Fault, match="holds a checkpoint that is damaged; remove that folder"):
+        Checkpoint.read(folder)

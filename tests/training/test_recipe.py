@@ -91,3 +91,18 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:
         load_recipe(str(path))
     with pytest.raises(tomllib.TOMLDecodeError):
         tomllib.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=99999999999999999999999",
+        "weight_decay=inf",
+        "stages=[{epochs=1, lr=nan}]",
+        "stages=[{epochs=1, lr=-1}]",
+        "stages.²=1",
+    ],
+)
+def test_a_number_that_no_training_can_use_is_refused_at_once(override: str) -> None:
+    with pytest.raises(InvalidRecipe):
+        load_recipe("baseline", [override])

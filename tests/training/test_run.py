@@ -17,10 +17,11 @@ from rich.console import Console
 from safetensors.numpy import load_file
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.faults import InvalidRecipe
+from lungsight.faults import Fault, InvalidManifest, InvalidRecipe
 from lungsight.package import ModelPackage
 from lungsight.training.recipe import Recipe, as_toml, load_recipe
 from lungsight.training.run import find_learning_rate, train
+from lungsight.training.run_folder import RunFolder
 
 QUIET = Console(quiet=True)
 
@@ -146,6 +147,51 @@ def test_a_diverging_run_is_named_and_stops(
     assert "divergence: " in log
     assert "the run stops" in log
     ModelPackage.open(tmp_path / "run" / "package").verify()  # the last sound weights are kept
+
+
+def test_divergence_before_any_sound_weights_makes_no_package(
+    phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path
+) -> None:
+    wild = load_recipe(_written(quick_recipe, tmp_path), ["stages=[{epochs=30, lr=1e9}]", "keep=best"])
+    with pytest.raises(Fault, match="diverged before any weights were worth keeping"):
+        train(wild, phantoms, tmp_path / "run", cache=image_cache_folder, console=QUIET)
+    assert not (tmp_path / "run" / "package").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (["batch_size=1000"], "don't fill a batch"),
+        (["backbone=no_such_network"], "timm knows no such network"),
+        (["backbone=inception_v3", "image_size=33"], "images of 33 px are too small for it; raise image_size"),
+    ],
+)
+def test_a_slip_in_the_recipe_can_be_put_right_in_the_same_folder(
+    phantoms: Manifest,
+    quick_recipe: Recipe,
+    image_cache_folder: Path,
+    tmp_path: Path,
+    wrong: list[str],
+    sentence: str,
+) -> None:
+    slip = load_recipe(_written(quick_recipe, tmp_path), wrong)
+    with pytest.raises(Fault, match=sentence):
+        train(slip, phantoms, tmp_path / "run", cache=image_cache_folder, console=QUIET)
+    RunFolder(quick_recipe, tmp_path / "run", writes=True)  # doesn't hold a run of another recipe
+
+
+def test_images_none_of_which_can_be_read_are_said_to_be_so(
+    phantoms: Manifest, quick_recipe: Recipe, tmp_path: Path
+) -> None:
+    gone = phantoms.with_columns(path=str(tmp_path / "gone.png"))
+    with pytest.raises(InvalidManifest, match="none of its images can be read"):
+        train(quick_recipe, gone, tmp_path / "run", cache=tmp_path, console=QUIET)
+
+
+def test_a_damaged_state_of_the_run_is_one_sentence(quick_recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "environment.json").touch()
+    with pytest.raises(Fault, match=r"environment.json: isn't the JSON .*; remove it"):
+        _ = RunFolder(quick_recipe, tmp_path, writes=True).is_finished
 
 
 def _written(recipe: Recipe, folder: Path) -> str:

@@ -62,8 +62,11 @@ def write_heatmap(path: Path, finding: Finding, detector: Detector) -> None:
     for keyword, value in _text(finding, detector, strongest).items():
         text.add_itxt(keyword, value)
     partial = path.with_name(path.name + ".part")
-    Image.fromarray(grey.astype(np.uint16)).save(partial, format="PNG", pnginfo=text, compress_level=1)
-    partial.replace(path)
+    try:
+        Image.fromarray(grey.astype(np.uint16)).save(partial, format="PNG", pnginfo=text, compress_level=1)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _text(finding: Finding, detector: Detector, strongest: float) -> dict[str, str]:

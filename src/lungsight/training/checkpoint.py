@@ -13,6 +13,8 @@ from fastcore.foundation import L
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lungsight.faults import Fault
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -53,10 +55,14 @@ class Checkpoint:
 
     @classmethod
     def read(cls, folder: Path) -> Checkpoint | None:
-        """The last whole checkpoint, None where there is none."""
+        """The last whole checkpoint, None where there is none. Raises Fault where its files were damaged since."""
         for place in (folder, folder.with_name(folder.name + ".old")):
             if (place / "progress.json").is_file():
-                return cls._from(place)
+                try:
+                    return cls._from(place)
+                except Exception as error:  # JSON, safetensors and torch raise a dozen kinds for a damaged file
+                    cure = "remove that folder to train from the start, or choose another --out"
+                    raise Fault(place, "holds a checkpoint that is damaged", cure) from error
         return None
 
     @classmethod

@@ -16,10 +16,11 @@ from lungsight.radiograph import View
 from lungsight.training.augmentation import Augmentation
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Selection(_Part):
@@ -95,7 +96,7 @@ class Stage(_Part):
     """Passes over the training images."""
     frozen: bool = False
     """Train the last layer only."""
-    lr: Annotated[tuple[float, float] | None, BeforeValidator(_rate_range)] = None
+    lr: Annotated[tuple[Rate, Rate] | None, BeforeValidator(_rate_range)] = None
     """One rate, or the rates of the first and of the last layers."""
 
 
@@ -124,7 +125,7 @@ class Recipe(_Part):
     classes: dict[str, tuple[str, ...]] = Field(min_length=2, description='labels of each class; "*" is all others')
     target: str = "covid19"
     """The class set against the others; its evidence is what the heatmap shows."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the split, the order of images, the augmentation and the new layers."""
     batch_size: int = Field(default=8, ge=2)
     """Images in one step, on each GPU."""
@@ -228,7 +229,7 @@ def _override(content: dict[str, Any], override: str) -> None:
 def _step(place: Any, part: str, override: str) -> Any:
     if isinstance(place, dict):
         return place.setdefault(part, {})
-    if isinstance(place, list) and part.isdigit() and int(part) < len(place):
+    if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
         return place[int(part)]
     raise InvalidRecipe(f"--set {override}", f"there is no entry '{part}'", "entries of a list count from 0")
 

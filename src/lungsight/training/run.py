@@ -13,7 +13,9 @@ from accelerate.utils import parse_flag_from_env
 from rich.console import Console
 
 from lungsight.datasets.manifest import Manifest
+from lungsight.faults import InvalidManifest, InvalidRecipe
 from lungsight.networks.backbones import build_network
+from lungsight.networks.evidence_network import EvidenceNetwork
 from lungsight.training import lr_search, training_set
 from lungsight.training.bars import TrainingBars, progress_bars
 from lungsight.training.batches import Share, build_loaders
@@ -59,15 +61,12 @@ def train(
         return RunOutcome(folder, finished=True)
     say = log_to(folder / "log.txt", console, writes=state.is_main_process)
     cache_root = cache or default_cache_folder()
+    network, origin = _build_network(recipe)
     images = _prepare(recipe, manifest, list_folders, cache_root, console, say)
-    if state.is_main_process:
-        recorded.begin(images)
     image_cache = ImageCache.at(recipe.preprocessing, cache_root)
     loaders = build_loaders(recipe, images, image_cache, share=share, device=state.device, workers=workers)
-    torch.manual_seed(recipe.seed)
-    network, origin = build_network(
-        recipe.backbone, len(recipe.classes), weights=recipe.weights, dropout=recipe.dropout
-    )
+    if state.is_main_process:
+        recorded.begin(images)
     say(f"{recipe.backbone}, initial weights: {origin}; {len(loaders.train_ds)} images an epoch on {state.device}")
     learner = build_learner(recipe, network, loaders, folder=folder, rank=share.rank)
     diagnosis = Stages(recipe, folder, learner, share, say, console).run()
@@ -92,12 +91,12 @@ def find_learning_rate(
     """Draw the learning-rate curve of a recipe's first stage into the folder ``out``."""
     say = console.print
     cache_root = cache or default_cache_folder()
+    network, _ = _build_network(recipe)
     images = _prepare(recipe, manifest, list_folders, cache_root, console, say)
     image_cache = ImageCache.at(recipe.preprocessing, cache_root)
     device = PartialState().device
     loaders = build_loaders(recipe, images, image_cache, share=Share(), device=device)
     torch.manual_seed(recipe.seed)
-    network, _ = build_network(recipe.backbone, len(recipe.classes), weights=recipe.weights, dropout=recipe.dropout)
     out.mkdir(parents=True, exist_ok=True)
     learner = build_learner(recipe, network, loaders, folder=out)
     if recipe.stages[0].frozen:
@@ -108,6 +107,21 @@ def find_learning_rate(
     shutil.rmtree(out / "scratch", ignore_errors=True)
     curve.write(out / "learning_rate.csv")
     return curve
+
+
+def _build_network(recipe: Recipe) -> tuple[EvidenceNetwork, str]:
+    """The network and its origin, tried on one image of the recipe's size: before hours of reading, not after."""
+    torch.manual_seed(recipe.seed)
+    network, origin = build_network(
+        recipe.backbone, len(recipe.classes), weights=recipe.weights, dropout=recipe.dropout
+    )
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 1, recipe.image_size, recipe.image_size))
+    except RuntimeError as error:
+        fault = f"images of {recipe.image_size} px are too small for it"
+        raise InvalidRecipe(f"backbone {recipe.backbone}", fault, "raise image_size") from error
+    return network.train(), origin
 
 
 def _prepare(
@@ -123,6 +137,8 @@ def _prepare(
         say(str(fault))
     if faults:
         chosen = chosen.where(~chosen.table["path"].isin(list(faults)))
+        if not len(chosen):
+            raise InvalidManifest(manifest.name, "none of its images can be read", "check the column path")
         left_out = {**left_out, "can't be read": len(faults)}
     with progress_bars(console) as bars:
         searching = bars.add_task("looking for the same image twice", total=None)

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from rich.console import Console
 
-from lungsight.faults import InvalidManifest, InvalidRecipe
+from lungsight.faults import Fault, InvalidManifest, InvalidRecipe
 from lungsight.training.diagnosis import Diagnosis
 from lungsight.training.recipe import Recipe, as_toml, load_recipe
 from lungsight.training.training_set import TrainingSet
@@ -39,31 +39,48 @@ class RunFolder:
             )
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
-            stated.write_text(as_toml(recipe), "utf-8")
 
     @property
     def is_finished(self) -> bool:
         place = self.folder / "environment.json"
-        return place.is_file() and "finished" in json.loads(place.read_text("utf-8"))
+        return place.is_file() and "finished" in _read_json(place)
 
     def begin(self, images: TrainingSet) -> None:
+        """Write down what is about to be trained, once all of it has proved fit: a slip in the recipe that is
+        found earlier can be put right in the same folder."""
         stated = self.folder / "manifest.csv"
         before = _sides(stated)
         images.manifest.write(stated)
         if len(before) and not before.equals(_sides(stated)):
             raise InvalidManifest(stated, "isn't the images this run began with", "choose another --out")
+        write_whole(self.folder / "recipe.toml", as_toml(self.recipe))
         leaks = [str(leak) for leak in images.leaks]
         content = {"left_out": images.left_out, "leaks": leaks}
-        (self.folder / "images.json").write_text(json.dumps(content, indent=1), "utf-8")
+        write_whole(self.folder / "images.json", json.dumps(content, indent=1))
         if not (self.folder / "environment.json").exists():
             self._write(_environment(self.recipe))
 
     def end(self, diagnosis: Diagnosis | None) -> None:
-        known = json.loads((self.folder / "environment.json").read_text("utf-8"))
+        known = _read_json(self.folder / "environment.json")
         self._write(known | {"finished": _now(), "diagnosis": str(diagnosis) if diagnosis else None})
 
     def _write(self, content: dict[str, object]) -> None:
-        (self.folder / "environment.json").write_text(json.dumps(content, indent=1), "utf-8")
+        write_whole(self.folder / "environment.json", json.dumps(content, indent=1))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write all of ``text`` or, when interrupted, nothing."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(text, "utf-8")
+    partial.replace(path)
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise Fault(path, "isn't the JSON that was written there", "remove it and run the command again") from error
+    return dict(content)
 
 
 def _sides(path: Path) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 from fastai.learner import Learner
 from rich.console import Console
 
+from lungsight.faults import Fault
 from lungsight.training import lr_search
 from lungsight.training.bars import TrainingBars, progress_bars
 from lungsight.training.batches import Share
@@ -40,7 +41,8 @@ class Stages:
         self.losses: list[EpochLosses] = []
 
     def run(self) -> Diagnosis | None:
-        """Train what is left; the learner's model ends as the recipe's ``keep`` says."""
+        """Train what is left; the learner's model ends as the recipe's ``keep`` says. Raises Fault where training
+        diverged so early that there are no weights to keep."""
         self._take_up()
         diagnosis: Diagnosis | None = None
         with progress_bars(self.console) as bars:
@@ -51,6 +53,9 @@ class Stages:
                 self.progress = replace(watch.progress, stage=number + 1, stage_epochs=0)
                 if _is_grave(diagnosis):
                     break
+        if _is_grave(diagnosis) and not self.best:
+            fault = f"training diverged before any weights were worth keeping ({diagnosis})".rstrip(".")
+            raise Fault(self.folder, fault, "lower the learning rate (`lungsight find-lr`) and choose another --out")
         if (self.recipe.keep == "best" or _is_grave(diagnosis)) and self.best:
             self.learner.model.load_state_dict(self.best)
             self.say(f"kept the weights of epoch {self.progress.best_epoch}, the lowest validation loss")

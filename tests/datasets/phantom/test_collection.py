@@ -105,7 +105,7 @@ def test_the_folder_holds_what_draw_draws(manifest):
     from lungsight.datasets.phantom.patient import PhantomPatient, Stream
 
     row = manifest.table.iloc[0]
-    index, shot = int(row["patient"][1:]), int(row["study"].split("-")[1])
+    index, shot = int(row["patient"].split("-")[1]), int(row["study"].split("-")[-1])
     patient = PhantomPatient.from_seed(int(Stream.COLLECTION.generator(SETTINGS["seed"], index).integers(2**53)))
     hospital = next(h for h in HOSPITALS if h.name == row["source"])
     shortcut = Shortcut(row["shortcut"]) if row["shortcut"] else None
