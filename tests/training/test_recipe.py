@@ -57,6 +57,7 @@ def test_any_key_can_be_set() -> None:
     ("setting", "said"),
     [
         ("imagesize=3", "imagesize: Extra inputs"),
+        ("name=../evil", "name: String should match pattern"),
         ("image_size=big", "image_size: Input should be a valid integer"),
         ("image_size", "is not key=value"),
         ("stages.9.epochs=1", "no entry '9'"),

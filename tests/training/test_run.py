@@ -249,3 +249,13 @@ def test_several_processes_share_one_run(
     per_process = training_images // 2 // quick_recipe.batch_size
     assert len(pd.read_csv(run / "batches.csv")) == 3 * per_process
     assert list(pd.read_csv(run / "history.csv")["epoch"]) == [0, 1, 2]  # one process writes
+
+
+def test_a_split_that_is_not_used_is_said(
+    phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path
+) -> None:
+    """Whoever marked test images must not have them trained on without a word."""
+    recipe = quick_recipe.model_copy(update={"stages": quick_recipe.stages[:1]})
+    marked = phantoms.with_columns(split=["test"] + [""] * (len(phantoms) - 1))
+    train(recipe, marked, tmp_path / "run", cache=image_cache_folder, console=QUIET)
+    assert "--set split.unit=given keeps it" in (tmp_path / "run" / "log.txt").read_text("utf-8")

@@ -110,7 +110,7 @@ class Decision(_Part):
 class Recipe(_Part):
     """What a training run does. Every key can be overridden with ``--set key=value``."""
 
-    name: str
+    name: str = Field(pattern=r"^\w[\w .-]*$")
     """Of the recipe, and of the package it makes."""
     description: str = ""
     """One sentence; it goes into the package and its model card."""

@@ -129,6 +129,8 @@ def _prepare(
     say: Callable[[str], None],
 ) -> TrainingSet:  # fmt: skip
     chosen, left_out = training_set.choose(recipe, manifest, folders)
+    if recipe.split.unit != "given" and (manifest.table["split"] != "").any():
+        say("the manifest has a split of its own, which this recipe doesn't use; --set split.unit=given keeps it")
     with progress_bars(console) as bars:
         reading = bars.add_task("reading images", total=len(chosen))
         images = ImageCache.at(recipe.preprocessing, cache)
