@@ -12,10 +12,10 @@ import pytest
 
 from lungsight import RESEARCH_ONLY
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.bootstrap import Resampling
 from lungsight.evaluation.independent_test import IndependentTest, evaluate_package
 from lungsight.faults import InvalidManifest
 from lungsight.package import ModelPackage
+from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=100)
 

@@ -25,7 +25,7 @@ def manifest(films: Callable[[Sequence[Any]], pd.DataFrame], film: type) -> Mani
 
 @pytest.fixture
 def detector(make_package: Callable[[pd.DataFrame], Path], manifest: Manifest) -> Detector:
-    return Detector.load(make_package(manifest.table.head(1).assign(split="train")))
+    return Detector.load(make_package(manifest.table.head(1).assign(split="train")), features=True)
 
 
 def test_each_image_gets_the_probability_that_its_brightness_earns(detector: Detector, manifest: Manifest) -> None:

@@ -16,8 +16,8 @@ from lungsight import RESEARCH_ONLY
 from lungsight.faults import UnreadableImage
 
 if TYPE_CHECKING:
-    from lungsight.evaluation.estimate import Estimate
     from lungsight.evaluation.independent_test import IndependentTest
+    from lungsight.statistics.estimate import Estimate
 
 _SHOWN = ("auroc", "sensitivity", "specificity")
 _FAULTS_SHOWN = 5
@@ -46,9 +46,9 @@ def command(
     Example: lungsight evaluate runs/baseline/package --data siim.csv --data shenzhen.csv --out tested
     """
     from lungsight.datasets.manifest import Manifest
-    from lungsight.evaluation.bootstrap import Resampling
     from lungsight.evaluation.independent_test import evaluate_package
     from lungsight.package import ModelPackage
+    from lungsight.statistics.bootstrap import Resampling
 
     model = ModelPackage.open(package)
     folder = out or Path(f"evaluation-{model.description.name}-{date.today().isoformat()}")
@@ -85,7 +85,7 @@ def _print_flow(console: Console, result: IndependentTest) -> None:
 
 
 def _print_scores(console: Console, result: IndependentTest) -> None:
-    from lungsight.evaluation.metrics import TITLES
+    from lungsight.statistics.metrics import TITLES
 
     table = Table(box=None, pad_edge=False)
     table.add_column("source", overflow="fold")

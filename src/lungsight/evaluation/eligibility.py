@@ -11,9 +11,9 @@ import pandas as pd
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.classes import class_of_labels
-from lungsight.evaluation.outcomes import SHA256, TRUTH
 from lungsight.package import ModelPackage
 from lungsight.package.trained_on import patient_digest
+from lungsight.statistics.outcomes import SHA256, TRUTH
 
 Rule = Callable[[Manifest], pd.Series]
 

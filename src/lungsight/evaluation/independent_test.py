@@ -13,16 +13,16 @@ import pandas as pd
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.bootstrap import Resampling
 from lungsight.evaluation.eligibility import Eligible, eligible_images
-from lungsight.evaluation.figures import confusion_figure, confusion_table, save_picture
-from lungsight.evaluation.outcomes import FAULT
-from lungsight.evaluation.page import write_page
 from lungsight.evaluation.predictions import predict_manifest, progress_bar
+from lungsight.evaluation.report.figures import confusion_figure, confusion_table, save_picture
+from lungsight.evaluation.report.page import write_page
 from lungsight.evaluation.tables import ALL_SOURCES, Scores, metric_table, score_by_source, write_table
 from lungsight.faults import InvalidManifest
 from lungsight.package import ModelPackage
 from lungsight.scanning import Detector
+from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.outcomes import FAULT
 
 INTERNAL, EXTERNAL = "internal", "external"
 #: An AUROC above this at a hospital the model never saw is rarer than a leak.
@@ -84,7 +84,9 @@ def evaluate_package(
     out.mkdir(parents=True, exist_ok=True)
     with progress_bar() as progress:
         cache = out / "predictions.jsonl"
-        predictions = predict_manifest(Detector.load(package), eligible.manifest, progress=progress, cache=cache)
+        predictions = predict_manifest(
+            Detector.load(package, features=True), eligible.manifest, progress=progress, cache=cache
+        )
         known = {source.name for source in description.sources}
         predictions["kind"] = [INTERNAL if source in known else EXTERNAL for source in predictions["source"]]
         progress.add_task("Resampling patients", total=None)

@@ -2,49 +2,93 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.outcomes import FAULT, PREDICTION, SHA256, Floats32, logit_column, probability_column
+from lungsight.evaluation.header import Header
+from lungsight.evaluation.judged import Judged
 from lungsight.faults import UnreadableImage
 from lungsight.reading import read_radiograph
 from lungsight.scanning import Detector, refusals
+from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, Floats32, logit_column, probability_column
 
 _AT_ONCE = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Judgement:
-    """What the model says of one file; ``fault`` is the sentence why it couldn't be read or isn't judged."""
+    """What the model says of one file.
+
+    Attributes:
+        probabilities, logits: by class.
+        header: the image's :class:`Header`, empty where it couldn't be read.
+        features: float16 [c], what the network's last layer weighs, averaged over the image.
+        maps: float16 [k, h, w], the logits region by region.
+        fault: the sentence why it couldn't be read or isn't judged.
+    """
 
     sha256: str = ""
-    probabilities: dict[str, float] = field(default_factory=dict)
-    logits: dict[str, float] = field(default_factory=dict)
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    logits: Mapping[str, float] = field(default_factory=dict)
+    header: tuple[float, ...] = ()
+    features: NDArray[np.float16] | None = None
+    maps: NDArray[np.float16] | None = None
     fault: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        stated = {"sha256": self.sha256, "probabilities": dict(self.probabilities), "logits": dict(self.logits)}
+        arrays = {"features": _packed(self.features), "maps": _packed(self.maps)}
+        return stated | {"header": [round(v, 6) for v in self.header], "fault": self.fault} | arrays
+
+    @classmethod
+    def from_json(cls, stated: Mapping[str, Any]) -> Judgement:
+        arrays = {name: _unpacked(stated[name]) for name in ("features", "maps")}
+        return cls(**{**stated, "header": tuple(stated["header"]), **arrays})
+
+
+def _packed(array: NDArray[np.float16] | None) -> list[Any] | None:
+    return None if array is None else [list(array.shape), base64.b64encode(array.tobytes()).decode("ascii")]
+
+
+def _unpacked(packed: list[Any] | None) -> NDArray[np.float16] | None:
+    if packed is None:
+        return None
+    shape, content = packed
+    return np.frombuffer(base64.b64decode(content), dtype=np.float16).reshape(shape)
 
 
 def predict_manifest(
     detector: Detector, manifest: Manifest, *, progress: Progress | None = None, cache: Path | None = None
 ) -> pd.DataFrame:
-    """The manifest's table with, for each image, ``sha256``, a calibrated probability and a logit per class,
-    ``prediction`` (the most probable class) and ``fault`` (why a file couldn't be read, or why scanning refuses it;
-    then the rest is empty).
+    """The table of :func:`judge_manifest`."""
+    return judge_manifest(detector, manifest, progress=progress, cache=cache).table
+
+
+def judge_manifest(
+    detector: Detector, manifest: Manifest, *, progress: Progress | None = None, cache: Path | None = None
+) -> Judged:
+    """Judge every image of ``manifest``. The answer's table is the manifest's with, for each image, ``sha256``, a
+    calibrated probability and a logit per class, ``prediction`` (the most probable class) and ``fault`` (why a file
+    couldn't be read, or why scanning refuses it; then the rest is empty).
 
     With ``cache``, a file that grows as images are judged, an interrupted call is taken up where it stopped, and
-    images aren't judged again as long as neither file nor model has changed.
+    images aren't judged again as long as neither file nor model has changed. ``detector`` must have been loaded with
+    its features.
     """
     keys = [_key(path) for path in manifest.table["path"]]
     kept = _kept(cache, detector.model) if cache else {}
@@ -58,13 +102,23 @@ def predict_manifest(
             out.flush()
             if progress and task is not None:
                 progress.advance(task, len(batch))
-    return _as_table(manifest.table, [kept[key] for key in keys], detector.description.classes)
+    judgements = [kept[key] for key in keys]
+    description = detector.description
+    return Judged(
+        table=_as_table(manifest.table, judgements, description.classes),
+        classes=description.classes,
+        target=description.target,
+        headers=header_table([j.header for j in judgements]),
+        features=_stacked([j.features for j in judgements]),
+        maps=_stacked([j.maps for j in judgements]),
+    )
 
 
 class _Ready(NamedTuple):
-    """A file that was read: its sha256 and what the network will see of it."""
+    """A file that was read: its sha256, its header, and what the network will see of it."""
 
     sha256: str
+    header: Header
     prepared: Floats32
 
 
@@ -84,21 +138,24 @@ def _read(detector: Detector, path: Path) -> _Ready | Judgement:
         return Judgement(fault=str(fault))
     if reasons := refusals(radiograph):
         return Judgement(radiograph.sha256, fault=f"{path}: refused. {' '.join(reasons)}")
-    return _Ready(radiograph.sha256, detector.prepare(radiograph))
+    return _Ready(radiograph.sha256, Header.of(radiograph), detector.prepare(radiograph))
 
 
 def _predicted(detector: Detector, ready: Sequence[_Ready]) -> list[Judgement]:
     if not ready:
         return []
-    prediction = detector.predict(np.stack([one.prepared for one in ready]))
+    prediction, features = detector.predict_with_features(np.stack([one.prepared for one in ready]))
     classes = detector.description.classes
     return [
         Judgement(
             one.sha256,
-            dict(zip(classes, probabilities.tolist(), strict=True)),
-            dict(zip(classes, logits.tolist(), strict=True)),
+            dict(zip(classes, prediction.probabilities[i].tolist(), strict=True)),
+            dict(zip(classes, prediction.logits[i].tolist(), strict=True)),
+            tuple(float(value) for value in one.header),
+            features[i].astype(np.float16),
+            prediction.maps[i].astype(np.float16),
         )
-        for one, probabilities, logits in zip(ready, prediction.probabilities, prediction.logits, strict=True)
+        for i, one in enumerate(ready)
     ]
 
 
@@ -108,6 +165,24 @@ def progress_bar() -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield progress
+
+
+def header_table(headers: Sequence[tuple[float, ...]]) -> pd.DataFrame:
+    """One row per image, one column per field of :class:`Header`; NaN where an image couldn't be read."""
+    missing = (np.nan,) * len(Header._fields)
+    return pd.DataFrame([header or missing for header in headers], columns=list(Header._fields), dtype=np.float64)
+
+
+def _stacked(arrays: Sequence[NDArray[np.float16] | None]) -> Floats32 | None:
+    """float32 [n, …], NaN where an image has none; None where none has any."""
+    known = next((array for array in arrays if array is not None), None)
+    if known is None:
+        return None
+    stacked = np.full((len(arrays), *known.shape), np.nan, dtype=np.float32)
+    for row, array in enumerate(arrays):
+        if array is not None:
+            stacked[row] = array
+    return stacked
 
 
 def _as_table(images: pd.DataFrame, judged: list[Judgement], classes: tuple[str, ...]) -> pd.DataFrame:
@@ -142,9 +217,14 @@ def _kept(cache: Path, model: str) -> dict[_Key, Judgement]:
             lines.append(json.loads(text))
         except json.JSONDecodeError:
             break
-    if not lines or lines[0] != {"model": model}:
+    if not lines or lines[0] != _opening(model):
         return {}
-    return {tuple(key): Judgement(**judgement) for key, judgement in lines[1:]}
+    return {tuple(key): Judgement.from_json(stated) for key, stated in lines[1:]}
+
+
+def _opening(model: str) -> dict[str, Any]:
+    """A cache's first line: another model, or other features of an image, need another cache."""
+    return {"model": model, "header": list(Header._fields)}
 
 
 @contextmanager
@@ -154,7 +234,7 @@ def _rewritten(cache: Path | None, model: str, kept: Mapping[_Key, Judgement]) -
         yield io.StringIO()
         return
     partial = cache.with_name(cache.name + ".part")
-    lines = [json.dumps({"model": model}) + "\n", *(_line(key, judgement) for key, judgement in kept.items())]
+    lines = [json.dumps(_opening(model)) + "\n", *(_line(key, judgement) for key, judgement in kept.items())]
     partial.write_text("".join(lines), "utf-8")
     partial.replace(cache)
     with cache.open("a", encoding="utf-8") as out:
@@ -162,4 +242,4 @@ def _rewritten(cache: Path | None, model: str, kept: Mapping[_Key, Judgement]) -
 
 
 def _line(key: _Key, judgement: Judgement) -> str:
-    return json.dumps([key, asdict(judgement)]) + "\n"
+    return json.dumps([key, judgement.as_json()]) + "\n"

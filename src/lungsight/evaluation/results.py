@@ -16,22 +16,22 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.bootstrap import Resampling
 from lungsight.evaluation.classes import class_of_labels
-from lungsight.evaluation.figures import (
+from lungsight.evaluation.predictions import predict_manifest, progress_bar
+from lungsight.evaluation.report.figures import (
     confusion_figure,
     confusion_table,
     learning_rate_figure,
     loss_figure,
     save_picture,
 )
-from lungsight.evaluation.gallery import write_gallery
-from lungsight.evaluation.outcomes import FAULT, SHA256, TRUTH
-from lungsight.evaluation.page import write_page
-from lungsight.evaluation.predictions import predict_manifest, progress_bar
+from lungsight.evaluation.report.gallery import write_gallery
+from lungsight.evaluation.report.page import write_page
 from lungsight.evaluation.tables import ALL_SOURCES, Scores, metric_table, score_by_source, write_table
 from lungsight.package import ModelPackage
 from lungsight.scanning import Detector
+from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH
 
 JUDGED_SPLITS = ("validation", "test")
 ALSO_TRAINED_ON, NOT_TRAINED_ON = "patient or file also in training", "patient not in training"
@@ -64,7 +64,7 @@ def write_run_results(run: Path) -> None:
     package = ModelPackage.open(run / "package")
     manifest = Manifest.read(run / "manifest.csv")
     judged = manifest.where(manifest.table["split"].isin(JUDGED_SPLITS))
-    detector = Detector.load(package)
+    detector = Detector.load(package, features=True)
     with progress_bar() as progress:
         predictions = predict_manifest(detector, judged, progress=progress, cache=run / "predictions.jsonl")
     classes = class_of_labels(package, predictions["label"].unique())

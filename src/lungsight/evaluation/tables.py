@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from lungsight.evaluation.bootstrap import Resampling
-from lungsight.evaluation.estimate import Estimate
-from lungsight.evaluation.metrics import estimate_all
-from lungsight.evaluation.outcomes import Outcomes
+from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.estimate import Estimate
+from lungsight.statistics.metrics import estimate_all
+from lungsight.statistics.outcomes import Outcomes
 
 #: The ``source`` of rows that put the sources of a group together.
 ALL_SOURCES = "all"

@@ -41,13 +41,17 @@ class Network:
     Args:
         onnx_file: the bytes of ``network.onnx``.
         threads: cores to use for one batch; 0 leaves it to onnxruntime (all of them).
+        features: also hand out what the last layer weighs (:meth:`run_with_features`).
 
     Raises:
         UnusableNetwork: not ONNX, not self-contained, with operators that aren't ONNX's own, or off the contract.
     """
 
-    def __init__(self, onnx_file: bytes, threads: int = 0) -> None:
+    def __init__(self, onnx_file: bytes, threads: int = 0, *, features: bool = False) -> None:
         _refuse_foreign(onnx_file)
+        self._features = ""
+        if features:
+            onnx_file, self._features = _with_features(onnx_file)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle cores decode the next image
@@ -63,6 +67,11 @@ class Network:
         logits, maps = self._session.run(list(OUTPUTS), {INPUT: pixels})
         return Outputs(logits, maps)
 
+    def run_with_features(self, pixels: Floats) -> tuple[Outputs, Floats]:
+        """:meth:`run`, and float32 [N, c]: what the last layer weighs, averaged over each image."""
+        logits, maps, features = self._session.run([*OUTPUTS, self._features], {INPUT: pixels})
+        return Outputs(logits, maps), features.mean(axis=(2, 3))
+
     def _check_contract(self) -> None:
         inputs = [(node.name, node.type, len(node.shape)) for node in self._session.get_inputs()]
         if inputs != [(INPUT, "tensor(float)", 4)]:
@@ -75,6 +84,15 @@ class Network:
 def bias_of(outputs: Outputs) -> Floats:
     """The bias [N, K]: what remains of each logit when the mean of its map is taken away."""
     return outputs.logits - outputs.maps.mean(axis=(2, 3))
+
+
+def _with_features(onnx_file: bytes) -> tuple[bytes, str]:
+    """The network with one more output, what goes into the layer that makes the maps, and that output's name."""
+    model = onnx.load_model_from_string(onnx_file)
+    last = next(node for node in model.graph.node if "maps" in node.output)
+    name = str(last.input[0])
+    model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    return model.SerializeToString(), name
 
 
 def _refuse_foreign(onnx_file: bytes) -> None:

@@ -53,10 +53,11 @@ class ModelPackage:
             raise InvalidPackage(self.path, f"{name} was altered since the package was made", _COPY_AGAIN)
         return content
 
-    def network(self, threads: int = 0) -> Network:
-        """The network, ready to run on ``threads`` cores (0: all). Raises InvalidPackage."""
+    def network(self, threads: int = 0, *, features: bool = False) -> Network:
+        """The network, ready to run on ``threads`` cores (0: all); with ``features``, for
+        :meth:`Network.run_with_features`. Raises InvalidPackage."""
         try:
-            return Network(self.read(NETWORK), threads)
+            return Network(self.read(NETWORK), threads, features=features)
         except UnusableNetwork as error:
             raise InvalidPackage(self.path, f"{NETWORK} can't be used: {error}", _MAKE_AGAIN) from error
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight.package import ModelPackage, Network
+from lungsight.package.network import Outputs
 from lungsight.radiograph import Radiograph
 from lungsight.scanning.cautions import cautions_of_image, cautions_of_model
 from lungsight.scanning.finding import INCONCLUSIVE, Finding, Status
@@ -46,11 +47,11 @@ class Detector:
         self._target = self.description.classes.index(self.description.target)
 
     @classmethod
-    def load(cls, package: ModelPackage | Path | str, threads: int = 0) -> Detector:
-        """Load a package, or the one in a folder or zip; ``threads`` cores are used (0: all).
-        Raises InvalidPackage."""
+    def load(cls, package: ModelPackage | Path | str, threads: int = 0, *, features: bool = False) -> Detector:
+        """Load a package, or the one in a folder or zip; ``threads`` cores are used (0: all); ``features`` is needed
+        for :meth:`predict_with_features`. Raises InvalidPackage."""
         opened = package if isinstance(package, ModelPackage) else ModelPackage.open(package)
-        return cls(opened, opened.network(threads))
+        return cls(opened, opened.network(threads, features=features))
 
     def prepare(self, radiograph: Radiograph) -> Floats:
         """The radiograph as the network sees it, float32 [1, side, side]."""
@@ -58,8 +59,12 @@ class Detector:
 
     def predict(self, pixels: Floats) -> Prediction:
         """What the network says of prepared images, float32 [N, 1, side, side] in 0…1."""
-        logits, maps = self._network.run(pixels)
-        return Prediction(softmax(logits, self.description.calibration.temperature), logits, maps)
+        return self._calibrated(self._network.run(pixels))
+
+    def predict_with_features(self, pixels: Floats) -> tuple[Prediction, Floats]:
+        """:meth:`predict`, and float32 [N, c]: what the network's last layer weighs, averaged over each image."""
+        outputs, features = self._network.run_with_features(pixels)
+        return self._calibrated(outputs), features
 
     def judge(self, radiographs: Sequence[Radiograph], prepared: Sequence[Floats] | None = None) -> list[Finding]:
         """A finding for each radiograph, all in one batch; whether they should be judged is not asked here.
@@ -85,6 +90,10 @@ class Detector:
         if finding.evidence is None:
             raise ValueError(f"{finding.file} was not judged")
         return self.description.preprocessing.restore(finding.evidence, height, width)
+
+    def _calibrated(self, outputs: Outputs) -> Prediction:
+        temperature = self.description.calibration.temperature
+        return Prediction(softmax(outputs.logits, temperature), outputs.logits, outputs.maps)
 
     def _conclude(self, radiograph: Radiograph, one: Prediction, seconds: float) -> Finding:
         """``one`` is what the network says of this radiograph: a prediction without its first axis."""

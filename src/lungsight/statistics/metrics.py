@@ -12,10 +12,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lungsight.evaluation.bootstrap import Resampling, exact_interval, patient_weights, percentile_interval
-from lungsight.evaluation.estimate import ALL_CLASSES, Estimate, IntervalMethod
-from lungsight.evaluation.outcomes import Floats, Mask, Outcomes
-from lungsight.evaluation.ranking import Ranking
+from lungsight.statistics.bootstrap import Resampling, exact_interval, patient_weights, percentile_interval
+from lungsight.statistics.estimate import ALL_CLASSES, Estimate, IntervalMethod
+from lungsight.statistics.outcomes import Floats, Mask, Outcomes
+from lungsight.statistics.ranking import Ranking
 
 #: Metrics over all classes, then those of one class against the rest, with the titles that pages show.
 TITLES: Mapping[str, str] = {

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lungsight import RESEARCH_ONLY
-from lungsight.evaluation.figures import (
+from lungsight.evaluation.report.figures import (
     confusion_figure,
     confusion_table,
     learning_rate_figure,

@@ -11,8 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from matplotlib.figure import Figure
 
 from lungsight import RESEARCH_ONLY, __version__
-from lungsight.evaluation.figures import as_words
-from lungsight.evaluation.metrics import TITLES
+from lungsight.evaluation.report.figures import as_words
+from lungsight.statistics.metrics import TITLES
 
 _DPI = 110
 
@@ -20,7 +20,7 @@ _DPI = 110
 def write_page(path: Path, template: str, **content: Any) -> None:
     """Fill ``templates/<template>`` and write it, whole or not at all."""
     environment = Environment(
-        loader=PackageLoader("lungsight.evaluation"),
+        loader=PackageLoader("lungsight.evaluation.report"),
         autoescape=select_autoescape(["html", "j2"], default=True),
         undefined=StrictUndefined,
         trim_blocks=True,

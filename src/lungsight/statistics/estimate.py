@@ -16,7 +16,7 @@ class Estimate:
     """One figure.
 
     Attributes:
-        name: of the metric, as in :data:`lungsight.evaluation.metrics.TITLES`.
+        name: of the metric, as in :data:`lungsight.statistics.metrics.TITLES`.
         scope: :data:`ALL_CLASSES`, or the class set against the rest.
         value: None where the figure is withheld.
         low, high: 95% interval; None where it is withheld.

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 
-from lungsight.evaluation.bootstrap import Resampling, patient_weights
-from lungsight.evaluation.estimate import ALL_CLASSES, Estimate
-from lungsight.evaluation.metrics import ONE_AGAINST_REST, OVER_ALL_CLASSES, estimate_all
-from lungsight.evaluation.outcomes import Outcomes
-from lungsight.evaluation.ranking import Ranking
+from lungsight.statistics.bootstrap import Resampling, patient_weights
+from lungsight.statistics.estimate import ALL_CLASSES, Estimate
+from lungsight.statistics.metrics import ONE_AGAINST_REST, OVER_ALL_CLASSES, estimate_all
+from lungsight.statistics.outcomes import Outcomes
+from lungsight.statistics.ranking import Ranking
 
 FEW = Resampling(replicates=200)
 

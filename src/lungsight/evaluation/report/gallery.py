@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from lungsight.evaluation.outcomes import PREDICTION, TRUTH, probability_column
-from lungsight.evaluation.page import write_page
+from lungsight.evaluation.report.page import write_page
 from lungsight.reading import read_radiograph
 from lungsight.scanning import Detector
 from lungsight.scanning.page import Card, card_of, full_scale
 from lungsight.scanning.pictures import AGAINST, FOR
+from lungsight.statistics.outcomes import PREDICTION, TRUTH, probability_column
 
 AT_MOST = 24
 

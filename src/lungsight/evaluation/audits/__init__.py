@@ -1,0 +1,1 @@
+"""Audits: did the model learn the disease, or the source of the images?"""

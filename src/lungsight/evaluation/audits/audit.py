@@ -1,0 +1,56 @@
+"""An audit: one question put to the model or to the test's images, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import pandas as pd
+
+from lungsight.statistics.estimate import Estimate
+
+
+class Call(StrEnum):
+    """What an audit says. ``SHORTCUT``: the model's score can be had without the lungs. ``CLEAR``: it was looked for
+    and not found. ``REPORTED``: figures without a rule of their own. ``NOT_DONE``: it couldn't be asked here."""
+
+    SHORTCUT = "shortcut"
+    CLEAR = "clear"
+    REPORTED = "reported"
+    NOT_DONE = "not done"
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """One audit's answer.
+
+    Attributes:
+        name: as documented: ``lungs hidden``, ``header only`` …
+        question: what it asks, in plain words, one sentence.
+        call: what it says.
+        meaning: what that means here, in plain words with the figures, one to three sentences; for ``NOT_DONE``
+            why it couldn't be asked.
+        effect: the figure that the call rests on, with its interval; None where there is none.
+        table: every figure; becomes ``audit_<name>.csv``.
+        images: how many images it looked at.
+        rule: when it calls a shortcut, in one sentence with its thresholds; empty for an audit without a rule.
+    """
+
+    name: str
+    question: str
+    call: Call
+    meaning: str
+    effect: Estimate | None = None
+    table: pd.DataFrame = field(default_factory=pd.DataFrame)
+    images: int = 0
+    rule: str = ""
+
+    @property
+    def stem(self) -> str:
+        """Of its CSV file."""
+        return "audit_" + self.name.replace(" ", "_").replace("'", "")
+
+
+def not_done(name: str, question: str, reason: str, rule: str = "") -> Audit:
+    """An audit that couldn't be asked, with one sentence why."""
+    return Audit(name, question, Call.NOT_DONE, reason, rule=rule)

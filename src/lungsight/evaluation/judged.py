@@ -1,0 +1,89 @@
+"""A test's images: what is known of each, and what the model said of it. What every part of the report reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from lungsight.statistics.outcomes import FAULT, TRUTH, Floats, Floats32, Mask, Outcomes, probability_column
+
+#: The column that says how the model stands to an image's source.
+KIND = "kind"
+#: The model was trained on other patients of the source; it never saw the source; nobody said which.
+INTERNAL, EXTERNAL, UNSTATED = "internal", "external", "unstated"
+KINDS = (INTERNAL, EXTERNAL, UNSTATED)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Images with a truth and a judgement, row by row the same in all four.
+
+    Attributes:
+        table: a manifest's columns with ``truth``, ``sha256``, ``probability_<class>``, ``prediction``, ``fault``
+            and ``kind``; index 0…n-1. ``logit_<class>`` where there is a model.
+        classes: of the model, in its order.
+        target: the class set against the rest.
+        headers: a column for each field of :class:`~lungsight.evaluation.header.Header`; NaN where unreadable.
+        features: float32 [n, c], what the network's last layer weighs; None without a model.
+        maps: float32 [n, k, h, w], the logits region by region; None without a model.
+    """
+
+    table: pd.DataFrame
+    classes: tuple[str, ...]
+    target: str
+    headers: pd.DataFrame
+    features: Floats32 | None = None
+    maps: Floats32 | None = None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def where(self, mask: Mask) -> Judged:
+        """The images under ``mask``, bool [n]."""
+        return replace(
+            self,
+            table=self.table[mask].reset_index(drop=True),
+            headers=self.headers[mask].reset_index(drop=True),
+            features=None if self.features is None else self.features[mask],
+            maps=None if self.maps is None else self.maps[mask],
+        )
+
+    def with_columns(self, **columns: object) -> Judged:
+        return replace(self, table=self.table.assign(**columns))  # type: ignore[arg-type]
+
+    @property
+    def scored(self) -> Judged:
+        """Without the images that couldn't be read or have no truth."""
+        table = self.table
+        return self.where((table[TRUTH].isin(self.classes) & (table[FAULT] == "")).to_numpy())
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """Of the images that were judged."""
+        return Outcomes.of(self.table, self.classes)
+
+    @property
+    def positive(self) -> Mask:
+        """bool [n]: truly of the target class."""
+        return (self.table[TRUTH] == self.target).to_numpy(dtype=bool)
+
+    @property
+    def score(self) -> Floats:
+        """float [n]: probability of the target class."""
+        return self.table[probability_column(self.target)].to_numpy(dtype=np.float64)
+
+    @property
+    def patient(self) -> np.ndarray:
+        """int [n]: a number for each patient, told apart within the source."""
+        keys = self.table["source"].astype(str) + "/" + self.table["patient"].astype(str)
+        return pd.factorize(keys)[0].astype(np.int64)
+
+    def by_source(self) -> Iterator[tuple[str, str, Judged]]:
+        """(kind, source, its images) for every source, internal ones first."""
+        for kind in KINDS:
+            of_kind = (self.table[KIND] == kind).to_numpy()
+            for source in sorted(set(self.table["source"][of_kind])):
+                yield kind, source, self.where(of_kind & (self.table["source"] == source).to_numpy())
