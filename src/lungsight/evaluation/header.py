@@ -54,19 +54,18 @@ class Header(NamedTuple):
         pixels = radiograph.pixels
         height, width = pixels.shape
         small = _reduced(pixels, _WORKING_SIDE)
-        greys = np.percentile(small, (5, 25, 50, 75, 95))
         edge = _edge(small)
         corners = _corners(small)
         inside = without_borders(small)
-        return cls(
-            width, height, width / height, radiograph.bit_depth,
-            float(small.mean()), float(small.std()), *greys.tolist(),
-            float((small < 0.02).mean()), float((small > 0.98).mean()),
-            float(edge.mean()), float(edge.std()), float(edge.max()),
-            1 - inside.size / small.size,
-            float(corners.mean(axis=1).min()), float(corners.max(axis=1).max()), float(corners.std(axis=1).max()),
-            _sharpness(small), _sharpness(_reduced(small, _COARSE_SIDE)),
-        )  # fmt: skip
+        greys = [float(grey) for grey in np.percentile(small, (5, 25, 50, 75, 95))]
+        size = (float(width), float(height), width / height, float(radiograph.bit_depth))
+        whole = (float(small.mean()), float(small.std()), *greys)
+        ends = (float((small < 0.02).mean()), float((small > 0.98).mean()))
+        outside = (float(edge.mean()), float(edge.std()), float(edge.max()), 1 - inside.size / small.size)
+        darkest, brightest = float(corners.mean(axis=1).min()), float(corners.max(axis=1).max())
+        focus = (_sharpness(small), _sharpness(_reduced(small, _COARSE_SIDE)))
+        values = (*size, *whole, *ends, *outside, darkest, brightest, float(corners.std(axis=1).max()), *focus)
+        return cls._make(values)
 
 
 def _reduced(pixels: Floats32, side: int) -> Floats32:

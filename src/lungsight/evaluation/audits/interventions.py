@@ -1,0 +1,177 @@
+"""The same images, altered: what does the model say now? Asked once of each image and alteration, and kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from lungsight.evaluation.judged import Judged
+from lungsight.faults import UnreadableImage
+from lungsight.radiograph import Radiograph
+from lungsight.reading import read_radiograph
+from lungsight.scanning import Detector
+from lungsight.scanning.detector import softmax
+from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH, Floats, Floats32, Integers, Mask
+
+_AT_ONCE = 8
+_IN_A_MASK = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exam:
+    """One image to alter.
+
+    Attributes:
+        pixels: float32 [height, width] in 0…1, at most twice as large as what the network sees.
+        lungs: bool [height, width], the lung fields; None where the manifest names no mask.
+        seed: the image's own, so that what is random is the same at every call.
+    """
+
+    pixels: Floats32
+    lungs: Mask | None
+    seed: int
+
+
+#: From an exam to other pixels, float32 [height, width] in 0…1, or None where this image can't be altered so.
+Alteration = Callable[[Exam], Floats32 | None]
+
+
+def audited_rows(judged: Judged, at_most: int, *, seed: int = 0, among: Mask | None = None) -> Integers:
+    """Rows of the images to alter: all that were judged, or a random ``at_most`` of them (under ``among``), as evenly
+    spread over source and truth as their numbers allow."""
+    table = judged.table
+    usable = (table[FAULT] == "").to_numpy() & table[TRUTH].isin(judged.classes).to_numpy()
+    rows = np.flatnonzero(usable if among is None else usable & among)
+    rng = np.random.default_rng(seed)
+    shuffled = pd.Series(rng.permutation(rows))
+    groups = (table["source"] + "|" + table[TRUTH]).to_numpy(dtype=str)[shuffled.to_numpy()]
+    turn = shuffled.groupby(groups).cumcount()
+    chosen = shuffled.to_numpy()[np.argsort(turn.to_numpy(), kind="stable")][:at_most]
+    return np.sort(chosen).astype(np.int64)
+
+
+def judge_altered(
+    detector: Detector,
+    judged: Judged,
+    rows: Sequence[int] | Integers,
+    alterations: Mapping[str, Alteration],
+    *,
+    cache: Path | None = None,
+    advance: Callable[[int], None] = lambda done: None,
+) -> dict[str, Floats]:
+    """Probabilities, float64 [rows, k], of the altered images by the name of the alteration; NaN where an image can't
+    be altered so. ``cache`` keeps the network's answers by model, file and alteration: a call that was cut off goes
+    on. ``advance`` is told how many images were done."""
+    kept = _Answers.read(cache, detector.model)
+    digests = judged.table[SHA256].to_numpy(dtype=str)[np.asarray(rows)]
+    done = [all((digest, name) in kept.logits for name in alterations) for digest in digests]
+    advance(sum(done))
+    waiting = [row for row, is_done in zip(rows, done, strict=True) if not is_done]
+    with kept:
+        for batch in (waiting[i : i + _AT_ONCE] for i in range(0, len(waiting), _AT_ONCE)):
+            _judge_batch(detector, judged.table.iloc[list(batch)], alterations, kept)
+            advance(len(batch))
+    nothing = [np.nan] * len(judged.classes)
+    temperature = detector.description.calibration.temperature
+    answers = {
+        name: np.array([kept.logits[digest, name] or nothing for digest in digests], dtype=np.float32)
+        for name in alterations
+    }
+    return {name: softmax(logits, temperature) for name, logits in answers.items()}
+
+
+def _judge_batch(
+    detector: Detector, images: pd.DataFrame, alterations: Mapping[str, Alteration], kept: _Answers
+) -> None:
+    side = 2 * detector.description.preprocessing.image_size
+    with ThreadPoolExecutor(2) as readers:
+        prepared = list(
+            readers.map(lambda row: _altered(detector, row, alterations, side), images.to_dict("records"))
+        )
+    known = [(digest, name, pixels) for one in prepared for digest, name, pixels in one]
+    seen = [pixels for _, _, pixels in known if pixels is not None]
+    logits = iter(detector.predict(np.stack(seen)).logits.tolist() if seen else ())
+    for digest, name, pixels in known:
+        kept.add(digest, name, None if pixels is None else next(logits))
+
+
+def _altered(
+    detector: Detector, row: Mapping[Hashable, str], alterations: Mapping[str, Alteration], side: int
+) -> list[tuple[str, str, Floats32 | None]]:
+    digest = row[SHA256]
+    try:
+        radiograph = read_radiograph(row["path"])
+    except UnreadableImage:  # it was readable a moment ago
+        return [(digest, name, None) for name in alterations]
+    exam = exam_of(radiograph, row.get("lung_mask", ""), side)
+    preprocessing = detector.description.preprocessing
+    changed = {name: alter(exam) for name, alter in alterations.items()}
+    return [
+        (digest, name, None if pixels is None else preprocessing.apply(pixels)[None])
+        for name, pixels in changed.items()
+    ]
+
+
+def exam_of(radiograph: Radiograph, lung_mask: str, side: int) -> Exam:
+    """The radiograph with its lung fields, its longer side reduced to at most ``side``. A mask that can't be read
+    counts as none."""
+    height, width = radiograph.pixels.shape
+    scale = min(1.0, side / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    pixels = radiograph.pixels if scale == 1 else cv2.resize(radiograph.pixels, size, interpolation=cv2.INTER_AREA)
+    lungs = _mask(lung_mask, size) if lung_mask else None
+    return Exam(np.asarray(pixels, dtype=np.float32), lungs, int(radiograph.sha256[:8], 16))
+
+
+def _mask(file: str, size: tuple[int, int]) -> Mask | None:
+    try:
+        mask = read_radiograph(file).pixels
+    except UnreadableImage:
+        return None
+    lungs = cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > _IN_A_MASK
+    return np.asarray(lungs, dtype=bool) if lungs.any() else None
+
+
+class _Answers:
+    """The network's answers so far, by file and alteration: logits [k], or None where the image can't be altered."""
+
+    def __init__(self, cache: Path | None, model: str) -> None:
+        self._cache, self._model = cache, model
+        self.logits: dict[tuple[str, str], list[float] | None] = {}
+        self._file: IO[str] | None = None
+
+    @classmethod
+    def read(cls, cache: Path | None, model: str) -> _Answers:
+        kept = cls(cache, model)
+        for line in cache.read_text("utf-8").splitlines() if cache and cache.is_file() else ():
+            try:
+                of_model, digest, name, logits = json.loads(line)
+            except ValueError:  # cut short by a kill
+                continue
+            if of_model == model:
+                kept.logits[digest, name] = logits
+        return kept
+
+    def __enter__(self) -> _Answers:
+        if self._cache:
+            self._cache.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._cache.open("a", encoding="utf-8")
+            self._file.write("\n")  # after a line that was cut short
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()
+
+    def add(self, digest: str, name: str, logits: list[float] | None) -> None:
+        self.logits[digest, name] = logits
+        if self._file:
+            self._file.write(json.dumps([self._model, digest, name, logits]) + "\n")
