@@ -15,14 +15,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from lungsight import RESEARCH_ONLY
+from lungsight.evaluation.wording import as_words
 
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#6b7280"
 _DPI = 130
-
-
-def as_words(class_name: str) -> str:
-    """A class's name as a page shows it: ``no_pneumonia`` becomes ``no pneumonia``, ``covid19`` COVID-19."""
-    return "COVID-19" if class_name == "covid19" else class_name.replace("_", " ")
 
 
 def confusion_figure(confusion: NDArray[np.int64], classes: tuple[str, ...], title: str) -> Figure:

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from matplotlib.figure import Figure
 
 from lungsight import RESEARCH_ONLY, __version__
-from lungsight.evaluation.report.figures import as_words
+from lungsight.evaluation.wording import as_words
 from lungsight.statistics.metrics import TITLES
 
 _DPI = 110
