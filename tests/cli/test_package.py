@@ -20,7 +20,7 @@ def package(*arguments: object) -> Result:
 def test_verify_says_that_all_is_well(model: Path) -> None:
     result = package("verify", model)
     assert result.exit_code == 0
-    assert "all 6 files are as they were written" in result.stdout
+    assert "all 7 files are as they were written" in result.stdout
 
 
 def test_verify_names_the_altered_file(model: Path) -> None:

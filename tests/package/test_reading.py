@@ -1,14 +1,19 @@
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from lungsight.faults import InvalidPackage
-from lungsight.package import ModelPackage
+from lungsight.package import Calibration, Decision, ModelPackage, Preprocessing
 from lungsight.package.trained_on import TrainedImage, from_csv, patient_digest, to_csv
+from tiny_package import tiny_network
 
 Make = Callable[..., Path]
 
@@ -18,6 +23,13 @@ def change(package: Path, **fields: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | fields))
 
 
+def _other_network() -> onnx.ModelProto:
+    network = tiny_network()
+    bias = next(tensor for tensor in network.graph.initializer if tensor.name == "bias")
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.01), "bias"))
+    return network
+
+
 def zipped(package: Path, target: Path, prefix: str = "") -> Path:
     with zipfile.ZipFile(target, "w") as archive:
         for file in sorted(package.iterdir()):
@@ -25,9 +37,40 @@ def zipped(package: Path, target: Path, prefix: str = "") -> Path:
     return target
 
 
-def test_the_id_is_the_name_and_the_start_of_the_sha256(package: Path) -> None:
-    digest = hashlib.sha256((package / "package.json").read_bytes()).hexdigest()
-    assert ModelPackage.open(package).id == f"tiny {digest[:12]}"
+def test_the_id_is_the_name_and_twelve_digits(package: Path) -> None:
+    assert re.fullmatch(r"tiny [0-9a-f]{12}", ModelPackage.open(package).id)
+
+
+@pytest.mark.parametrize(
+    "acts",
+    [
+        {"calibration": Calibration(temperature=1.6, fitted_on=30)},
+        {"decision": Decision(inconclusive_below=0.6)},
+        {"preprocessing": Preprocessing(image_size=32, geometry="pad")},
+        {"classes": ("covid19", "no_pneumonia", "other_pneumonia")},
+        {"target": "no_pneumonia"},
+        {"model": _other_network()},
+    ],
+    ids=lambda acts: next(iter(acts)),
+)
+def test_what_answers_otherwise_has_another_id(make_package: Make, acts: dict[str, object]) -> None:
+    assert ModelPackage.open(make_package("other", **acts)).id != ModelPackage.open(make_package()).id
+
+
+@pytest.mark.parametrize("says", [{"intended_use": "other tests"}, {"software": {"torch": "2.9"}}, {"sources": ()}])
+def test_what_is_only_written_about_a_model_leaves_its_id(make_package: Make, says: dict[str, object]) -> None:
+    assert ModelPackage.open(make_package("other", **says)).id == ModelPackage.open(make_package()).id
+
+
+def test_a_package_without_optional_parts_is_read(package: Path) -> None:
+    before = ModelPackage.open(package).id
+    (package / "metadata.json").unlink()
+    files = json.loads((package / "package.json").read_text())["files"]
+    del files["metadata.json"]
+    change(package, files=files)
+    opened = ModelPackage.open(package)
+    opened.verify()
+    assert opened.id == before
 
 
 def test_patients_are_told_apart_but_not_named(package: Path) -> None:

@@ -8,8 +8,11 @@ A package is a folder, or a zip of that folder, and holds nothing executable::
     MODEL_CARD.md           the same for a careful reader
     reference.safetensors   inputs with the outputs they must give, for the self-check
     trained_on.csv          which images and patients the model was trained and tuned on
+    metadata.json           the same as MONAI's bundles say it; older packages lack it
+    evidence.json           what a test found out, once there was one
 """
 
+from lungsight.package.completing import add_evidence
 from lungsight.package.description import (
     Calibration,
     Decision,
@@ -31,5 +34,6 @@ __all__ = [
     "Preprocessing",
     "TrainedImage",
     "TrainingSource",
+    "add_evidence",
     "write_package",
 ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lungsight.package.preprocessing import Preprocessing
+from lungsight.package.storage import NETWORK
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -73,7 +76,19 @@ class PackageDescription(_Stated):
     """What the training dealt out whole."""
     recipe: dict[str, object]
     """The whole recipe of the training."""
+    software: dict[str, str] = Field(default_factory=dict)
+    """Versions of the libraries it was trained with, by name."""
     files: dict[str, str] = Field(default_factory=dict, description="sha256 of every other file of the package")
+
+    @property
+    def model_id(self) -> str:
+        """The name, and twelve digits that rest on what the model says of an image and on nothing else: network,
+        preprocessing, classes, target, calibration, decision. Its papers may change; evidence stays tied to it."""
+        acts = {"classes", "target", "preprocessing", "calibration", "decision"}
+        # without defaults, so that a key that a later lungsight adds leaves the ids of older packages as they are
+        stated = self.model_dump(mode="json", include=acts, exclude_defaults=True)
+        rests_on = json.dumps(stated | {"network": self.files.get(NETWORK, "")}, sort_keys=True)
+        return f"{self.name} {hashlib.sha256(rests_on.encode()).hexdigest()[:12]}"
 
     @model_validator(mode="after")
     def _target_is_a_class(self) -> Self:

@@ -13,7 +13,16 @@ from lungsight.faults import InvalidPackage
 from lungsight.package import trained_on
 from lungsight.package.description import SCHEMA_VERSION, PackageDescription
 from lungsight.package.network import Network, UnusableNetwork
-from lungsight.package.storage import DESCRIPTION, MODEL_CARD, NETWORK, PARTS, TRAINED_ON, Storage, storage_at
+from lungsight.package.storage import (
+    DESCRIPTION,
+    MODEL_CARD,
+    NETWORK,
+    OPTIONAL_PARTS,
+    PARTS,
+    TRAINED_ON,
+    Storage,
+    storage_at,
+)
 from lungsight.package.trained_on import TrainedImage
 from lungsight.package.verification import verify_contents
 
@@ -27,8 +36,8 @@ class ModelPackage:
     Attributes:
         path: the folder or zip.
         description: the content of ``package.json``.
-        id: the model's name and the first twelve digits of the sha256 of ``package.json``, which in turn holds the
-            sha256 of every other file: two packages with the same id are the same package.
+        id: the model's name and twelve digits (:attr:`PackageDescription.model_id`): two packages with the same id
+            say the same of every image, whatever is written about them.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -38,8 +47,8 @@ class ModelPackage:
             raise InvalidPackage(self.path, f"holds no {DESCRIPTION}", "give the path of a model package")
         content = storage.read(DESCRIPTION)
         self.description = _description(self.path, content)
-        self.id = f"{self.description.name} {hashlib.sha256(content).hexdigest()[:12]}"
         self._check_names()
+        self.id = self.description.model_id
 
     @classmethod
     def open(cls, path: Path | str) -> ModelPackage:
@@ -79,7 +88,8 @@ class ModelPackage:
         Raises:
             InvalidPackage: one sentence with the first thing that is wrong.
         """
-        verify_contents(self.path, self.description, {name: self.read(name) for name in PARTS}, self.network(1))
+        contents = {name: self.read(name) for name in self.description.files}
+        verify_contents(self.path, self.description, contents, self.network(1))
         _ = self.trained_on
 
     def _check_names(self) -> None:
@@ -92,7 +102,7 @@ class ModelPackage:
             raise InvalidPackage(
                 self.path, f"also holds {', '.join(extra)}, which {DESCRIPTION} doesn't name", "take it out"
             )
-        if foreign := sorted(set(self.description.files) - set(PARTS)):
+        if foreign := sorted(set(self.description.files) - set(PARTS) - set(OPTIONAL_PARTS)):
             raise InvalidPackage(self.path, f"names {', '.join(foreign)}, no part of a package", _MAKE_AGAIN)
         if unsigned := sorted(set(PARTS) - set(self.description.files)):
             raise InvalidPackage(self.path, f"gives no sha256 for {', '.join(unsigned)}", _MAKE_AGAIN)

@@ -15,9 +15,15 @@ WEIGHTS = "weights.safetensors"
 MODEL_CARD = "MODEL_CARD.md"
 REFERENCE = "reference.safetensors"
 TRAINED_ON = "trained_on.csv"
+METADATA = "metadata.json"
+EVIDENCE = "evidence.json"
 
-#: Every file of a package but ``package.json``, which names them with their sha256.
+#: What every package holds beside ``package.json``, which names each file with its sha256.
 PARTS = (NETWORK, WEIGHTS, MODEL_CARD, REFERENCE, TRAINED_ON)
+#: What it may hold besides.
+OPTIONAL_PARTS = (METADATA, EVIDENCE)
+#: What is written about a model and may be replaced without making it another one.
+PAPERS = (MODEL_CARD, METADATA, EVIDENCE)
 
 #: No chest X-ray network is near this; what is larger is a mistake or an attack on the memory.
 MAX_BYTES = 4 * 1024**3

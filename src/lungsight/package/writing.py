@@ -13,9 +13,11 @@ from safetensors.numpy import save as save_safetensors
 
 from lungsight.faults import InvalidPackage
 from lungsight.package.description import PackageDescription
+from lungsight.package.metadata import bundle_metadata
 from lungsight.package.network import Network, UnusableNetwork
 from lungsight.package.storage import (
     DESCRIPTION,
+    METADATA,
     MODEL_CARD,
     NETWORK,
     PARTS,
@@ -70,10 +72,19 @@ def write_package(
     for name, content in contents.items():
         (partial / name).write_bytes(content)
     _write_weights(weights, partial / WEIGHTS)
-    whole = description.model_copy(update={"files": {name: _sha256(partial / name) for name in PARTS}})
-    (partial / DESCRIPTION).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    _put_in_place(partial, folder)
+    signed = description.model_copy(update={"files": {name: _sha256(partial / name) for name in PARTS}})
+    (partial / METADATA).write_text(bundle_metadata(signed), encoding="utf-8")
+    whole = sign(partial, signed, METADATA)
+    put_in_place(partial, folder)
     return whole
+
+
+def sign(folder: Path, description: PackageDescription, *names: str) -> PackageDescription:
+    """Write ``package.json`` into ``folder`` with the sha256 of the files ``names`` beside those it has already."""
+    digests = {name: _sha256(folder / name) for name in names}
+    signed = description.model_copy(update={"files": description.files | digests})
+    (folder / DESCRIPTION).write_text(signed.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return signed
 
 
 def _refuse_other_content(folder: Path) -> None:
@@ -102,7 +113,8 @@ def _write_weights(weights: Weights, target: Path) -> None:
     shutil.copyfile(weights, target)
 
 
-def _put_in_place(partial: Path, folder: Path) -> None:
+def put_in_place(partial: Path, folder: Path) -> None:
+    """Let the finished folder ``partial`` stand where ``folder`` stood."""
     previous = folder.with_name(folder.name + ".previous")
     shutil.rmtree(previous, ignore_errors=True)
     if folder.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from datetime import UTC, datetime
@@ -17,15 +16,18 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from lungsight import RESEARCH_ONLY, __version__
+from lungsight.datasets.fingerprints import fingerprint_manifest
+from lungsight.datasets.perceptual_hash import perceptual_hash
 from lungsight.datasets.phantom import Label, draw
 from lungsight.datasets.registry import COLLECTIONS
 from lungsight.datasets.splits import TEST
 from lungsight.networks.evidence_network import EvidenceNetwork
 from lungsight.package import TrainedImage, write_package
 from lungsight.package.description import Calibration, Decision, PackageDescription, TrainingSource
+from lungsight.package.model_card import model_card
 from lungsight.package.preprocessing import Preprocessing
-from lungsight.training.model_card import model_card
 from lungsight.training.recipe import Recipe
+from lungsight.training.software import installed_versions
 from lungsight.training.training_set import TrainingSet
 
 
@@ -49,6 +51,7 @@ def package_network(
         sources=_sources(images),
         split_unit=recipe.split.unit,
         recipe=recipe.model_dump(mode="json", exclude_none=True),
+        software={library: version for library, version in installed_versions().items() if version},
     )
     with tempfile.TemporaryDirectory() as scratch:
         exported = Path(scratch) / "network.onnx"
@@ -125,14 +128,12 @@ def _sources(images: TrainingSet) -> tuple[TrainingSource, ...]:
 
 
 def _trained_on(images: TrainingSet) -> list[TrainedImage]:
-    table = images.manifest.table
-    fitted = table.loc[table["split"] != TEST, ["path", "source", "patient", "split"]]
+    fitted = images.manifest.where(images.manifest.table["split"] != TEST)
+    fingerprints = fingerprint_manifest(fitted)
+    rows = fitted.table[["source", "patient", "split"]].to_numpy(dtype=str)
     return [
-        TrainedImage.of(_sha256(path), source=source, patient=patient, split=split)
-        for path, source, patient, split in fitted.to_numpy(dtype=str)
+        TrainedImage.of(file, source=source, patient=patient, split=split, perceptual_hash=perceptual_hash(thumbnail))
+        for file, thumbnail, (source, patient, split) in zip(
+            fingerprints.files, fingerprints.thumbnails, rows, strict=True
+        )
     ]
-
-
-def _sha256(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

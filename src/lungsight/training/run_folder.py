@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pandas as pd
@@ -20,11 +19,8 @@ from rich.console import Console
 from lungsight.faults import Fault, InvalidManifest, InvalidRecipe
 from lungsight.training.diagnosis import Diagnosis
 from lungsight.training.recipe import Recipe, as_toml, load_recipe
+from lungsight.training.software import installed_versions
 from lungsight.training.training_set import TrainingSet
-
-_LIBRARIES = (
-    "lungsight", "torch", "torchvision", "fastai", "timm", "numpy", "pandas", "onnxruntime", "pydicom", "pillow",
-)  # fmt: skip
 
 
 class RunFolder:
@@ -90,12 +86,6 @@ def _sides(path: Path) -> pd.DataFrame:
 
 
 def _environment(recipe: Recipe) -> dict[str, object]:
-    def installed(library: str) -> str | None:
-        try:
-            return version(library)
-        except PackageNotFoundError:
-            return None
-
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "started": _now(),
@@ -106,7 +96,7 @@ def _environment(recipe: Recipe) -> dict[str, object]:
         "python": platform.python_version(),
         "processor_cores": os.cpu_count(),
         "gpus": gpus,
-        "versions": {library: installed(library) for library in _LIBRARIES},
+        "versions": installed_versions(),
     }
 
 

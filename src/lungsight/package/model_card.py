@@ -1,0 +1,103 @@
+"""The model card (Mitchell et al. 2019): what a package's description knows of its model.
+
+A test adds what it found: :mod:`lungsight.evaluation.papers.model_card` puts the same parts together with its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from lungsight import RESEARCH_ONLY
+from lungsight.package.description import PackageDescription
+from lungsight.package.markdown import cell, table
+
+#: For a hub's list: https://huggingface.co/docs/hub/model-cards.
+_FRONT_MATTER: Mapping[str, object] = {
+    "license": "unknown",
+    "library_name": "lungsight",
+    "pipeline_tag": "image-classification",
+    "tags": ["chest-x-ray", "covid-19", "onnx", "research-only"],
+}
+
+Lines = Iterable[str]
+
+
+def model_card(description: PackageDescription) -> str:
+    """Markdown for a freshly trained package: what it was made from, and what nobody has shown of it yet."""
+    nothing = (
+        "## Not shown here",
+        "",
+        "How the model does on images it never saw: `lungsight evaluate` measures that.",
+    )
+    parts = (front_matter(), opening(description.name), *described(description), nothing)
+    return as_text(parts)
+
+
+def described(description: PackageDescription) -> tuple[Lines, ...]:
+    """The parts that rest on the description alone, in their order."""
+    return (
+        _model(description),
+        ("## Intended use", "", cell(description.intended_use)),
+        _trained_on(description),
+        _calibration(description),
+    )
+
+
+def front_matter(**more: object) -> Lines:
+    """What a hub reads, as YAML; ``more`` adds keys. The licence is unknown: nobody told the training."""
+    stated = {**_FRONT_MATTER, **more}
+    values = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in stated.items())
+    return ("---", *values, "---")  # JSON is YAML
+
+
+def opening(name: str) -> Lines:
+    return (f"# {cell(name)}", "", f"**{RESEARCH_ONLY}**")
+
+
+def as_text(parts: Iterable[Lines]) -> str:
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _model(description: PackageDescription) -> Iterator[str]:
+    prepared = description.preprocessing
+    yield "## Model"
+    yield ""
+    if description.files:
+        yield f"- Id: {description.model_id}."
+    yield f"- Network: {description.backbone}, average pooling, one linear layer; the heatmap is part of its answer."
+    yield f"- Initial weights: {cell(description.initial_weights)}."
+    yield (
+        f"- Input: one grey image, {prepared.image_size} × {prepared.image_size} pixels "
+        f"(geometry {prepared.geometry}, intensity {prepared.intensity})."
+    )
+    yield f"- Classes: {', '.join(description.classes)}; heatmaps show {description.target}."
+    yield f"- Made {description.created:%Y-%m-%d} with lungsight {description.lungsight_version}."
+
+
+def _trained_on(description: PackageDescription) -> Iterator[str]:
+    yield "## Trained and tuned on"
+    yield ""
+    headings = ("source", "images", "patients", "per class", "labels rest on", "licence")
+    rows = (
+        (s.name, s.images, s.patients, _per_class(s.labels), s.reference_standard, s.licence)
+        for s in description.sources
+    )
+    yield from table(headings, rows)
+    yield ""
+    leaks = " Images of one patient may stand on both sides: figures measured inside flatter."
+    yield f"Split by {description.split_unit}." + (leaks if description.split_unit == "image" else "")
+
+
+def _per_class(labels: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n}" for name, n in sorted(labels.items()))
+
+
+def _calibration(description: PackageDescription) -> Iterator[str]:
+    calibration = description.calibration
+    yield "## Calibration and decision"
+    yield ""
+    yield (
+        f"Temperature {calibration.temperature:.3f}, fitted on {calibration.fitted_on} validation images. "
+        f"Below a probability of {description.decision.inconclusive_below:.2f} the verdict is *inconclusive*."
+    )
