@@ -1,0 +1,231 @@
+"""Tables as the page shows them: a figure, its interval drawn on a line, and its sample in one cell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from lungsight.evaluation.judged import KIND, KINDS
+from lungsight.evaluation.report.evidence_json import plain
+from lungsight.evaluation.wording import as_words
+from lungsight.statistics.metrics import TITLES
+
+#: What every table of estimates has; what else it has are labels.
+ESTIMATE_COLUMNS = (
+    "scope",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "n",
+    "positives",
+    "negatives",
+    "patients",
+    "interval",
+    "withheld",
+)
+#: Rows that a table on the page has at most; the CSV file has them all.
+AT_MOST = 40
+#: Marks that a reader should compare with: chance for an AUROC, none for a difference.
+_CHANCE = ("auroc",)
+_WIDTH = 100.0
+#: Columns that hold names of classes.
+_OF_CLASSES = ("scope", "truth", "predicted", "class", "label")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The line that intervals are drawn on, and the mark to compare them with."""
+
+    low: float
+    high: float
+    mark: float | None = None
+
+    def place(self, value: float) -> float:
+        """Of a value on the line, 0…100."""
+        share = (value - self.low) / (self.high - self.low)
+        return round(_WIDTH * min(max(share, 0.0), 1.0), 2)
+
+    @classmethod
+    def of(cls, metric: str, rows: Iterable[Mapping[str, Any]]) -> Scale:
+        """0 to 1 for shares; around zero where a figure of this metric can be negative."""
+        ends = [v for row in rows for v in (row["value"], row["low"], row["high"]) if v is not None]
+        low, high = min(ends, default=0.0), max(ends, default=1.0)
+        if low < 0:
+            reach = _rounded_up(max(abs(low), abs(high)))
+            return cls(-reach, reach, 0.0)
+        return cls(0.0, 1.0 if high <= 1 else _rounded_up(high), 0.5 if metric.startswith(_CHANCE) else None)
+
+
+def _rounded_up(reach: float) -> float:
+    """To 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(reach)) if reach > 0 else 1.0
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= reach * (1 - 1e-9))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in one place: a figure with its scale, or a text."""
+
+    row: Mapping[str, Any] | None = None
+    scale: Scale | None = None
+    text: str = ""
+    number: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row: what it is of, and what is known of it."""
+
+    heads: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table of the page: lines in groups that each have a heading (empty for none).
+
+    ``stem`` names the CSV file with every row; ``more`` says how many rows are only there.
+    """
+
+    caption: str
+    stem: str
+    heads: tuple[str, ...]
+    columns: tuple[str, ...]
+    groups: tuple[tuple[str, tuple[Line, ...]], ...]
+    more: int = 0
+
+    @property
+    def scales(self) -> tuple[Scale | None, ...]:
+        """Of each column, where all its lines share one."""
+        columns = zip(*(line.cells for _, lines in self.groups for line in lines), strict=True)
+        shared = [{cell.scale for cell in column if cell.row} for column in columns]
+        return tuple(next(iter(scales)) if len(scales) == 1 else None for scales in shared)
+
+
+KIND_HEADINGS = {
+    "internal": "Internal: other patients of sources it was trained on",
+    "external": "External: sources it never saw",
+    "unstated": "Nobody says whether it was trained on these sources",
+}
+
+
+def titled(name: str) -> str:
+    """A metric's or column's name as a heading."""
+    words = name.replace("_", " ")
+    return TITLES.get(name, words[:1].upper() + words[1:])
+
+
+def is_estimates(table: pd.DataFrame) -> bool:
+    return set(ESTIMATE_COLUMNS) <= set(table.columns)
+
+
+def by_metric(
+    table: pd.DataFrame | None, stem: str, caption: str, scope: str, metrics: Sequence[str], drawn: Sequence[str] = ()
+) -> Shown | None:
+    """A line for every set of labels (source …), a column for every metric; those in ``drawn`` with their interval on
+    a line. None where there is nothing to show."""
+    if table is None or not is_estimates(table):
+        return None
+    kept = table[(table["scope"] == scope) & table["metric"].isin(metrics)]
+    present = tuple(name for name in metrics if (kept["metric"] == name).any())
+    labels = _labels(kept)
+    if not present:
+        return None
+    scales = {name: _scale(kept, name) for name in present if name in drawn}
+    lines = []
+    for key, rows in kept.groupby(labels, sort=False, dropna=False) if labels else [((), kept)]:
+        of_metric = {str(row["metric"]): _plain_row(row) for row in rows.to_dict("records")}
+        cells = tuple(Cell(of_metric.get(name), scales.get(name)) for name in present)
+        lines.append((dict(zip(labels, key if isinstance(key, tuple) else (key,), strict=True)), cells))
+    return _shown(caption, stem, labels, tuple(titled(name) for name in present), lines)
+
+
+def by_row(
+    table: pd.DataFrame | None, stem: str, caption: str, *, first: str = "", at_most: int = AT_MOST
+) -> Shown | None:
+    """A line for every estimate, its interval drawn; where there are too many, those whose scope is ``first``."""
+    if table is None or not is_estimates(table) or not len(table):
+        return None
+    kept = table if len(table) <= at_most or first not in set(table["scope"]) else table[table["scope"] == first]
+    kept = kept.head(at_most)
+    labels = _labels(kept)
+    several = [name for name in ("scope", "metric") if kept[name].nunique() > 1]
+    scales = {name: _scale(kept, name) for name in kept["metric"].unique()}
+    lines = [
+        ({name: row[name] for name in (*labels, *several)}, (Cell(_plain_row(row), scales[row["metric"]]),))
+        for row in kept.to_dict("records")
+    ]
+    heading = "Figure" if "metric" in several else titled(str(kept["metric"].iloc[0]))
+    return _shown(caption, stem, [*labels, *several], (heading,), lines, len(table) - len(kept))
+
+
+def as_it_is(table: pd.DataFrame | None, stem: str, caption: str, *, at_most: int = AT_MOST) -> Shown | None:
+    """Every column as text, its numbers to three places."""
+    if table is None or not len(table) or not len(table.columns):
+        return None
+    first, *rest = (str(name) for name in table.columns if name != KIND)
+    lines = []
+    for row in table.head(at_most).to_dict("records"):
+        cells = tuple(Cell(text=_as_head(n, row[n]), number=isinstance(plain(row[n]), int | float)) for n in rest)
+        lines.append(({name: row[name] for name in (KIND, first) if name in row}, cells))
+    return _shown(caption, stem, [first], tuple(map(titled, rest)), lines, max(0, len(table) - at_most))
+
+
+def as_text(value: Any) -> str:
+    """A cell's value as the page shows it."""
+    value = plain(value)
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _as_head(column: str, value: Any) -> str:
+    """A label: names of classes and metrics are said in words, others as they stand."""
+    if column == "metric":
+        return titled(str(value))
+    return as_words(as_text(value)) if column in _OF_CLASSES else as_text(value)
+
+
+def _labels(table: pd.DataFrame) -> list[str]:
+    return [str(name) for name in table.columns if name not in ESTIMATE_COLUMNS]
+
+
+def _scale(table: pd.DataFrame, metric: str) -> Scale:
+    return Scale.of(metric, map(_plain_row, table[table["metric"] == metric].to_dict("records")))
+
+
+def _plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): plain(value) for name, value in row.items()}
+
+
+def _shown(
+    caption: str,
+    stem: str,
+    labels: Sequence[str],
+    columns: tuple[str, ...],
+    lines: Sequence[tuple[Mapping[str, Any], tuple[Cell, ...]]],
+    more: int = 0,
+) -> Shown:
+    heads = tuple(name for name in labels if name != KIND)
+    groups = tuple(
+        (heading, tuple(Line(tuple(_as_head(name, of[name]) for name in heads), cells) for of, cells in members))
+        for heading, members in _by_kind(lines)
+    )
+    return Shown(caption, stem, tuple(map(titled, heads)), columns, groups, more)
+
+
+def _by_kind(
+    lines: Sequence[tuple[Mapping[str, Any], Any]],
+) -> Iterator[tuple[str, list[tuple[Mapping[str, Any], Any]]]]:
+    kinds = list(dict.fromkeys(str(of.get(KIND, "")) for of, _ in lines))
+    for kind in sorted(kinds, key=lambda name: KINDS.index(name) if name in KINDS else len(KINDS)):
+        yield KIND_HEADINGS.get(kind, kind), [(of, cells) for of, cells in lines if str(of.get(KIND, "")) == kind]
