@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ from typer.testing import CliRunner, Result
 
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import app
+from lungsight.package import ModelPackage
 from tiny_package import write_tiny
 
 
@@ -37,3 +39,56 @@ def test_describe_tells_what_the_model_learned_from(model: Path) -> None:
     for text in ("tests", "covid19", "temperature 1.5, fitted on 30 images", "north", "1 images (1 train)"):
         assert text in result.stdout
     assert RESEARCH_ONLY in result.stdout
+
+
+def an_evaluation(folder: Path, model: str) -> Path:
+    folder.mkdir()
+    verdict = {"grade": "internal only"}
+    evidence = {"subject": {"model": model}, "verdict": verdict, "made": "2026-11-23T04:00:00+00:00"}
+    (folder / "evidence.json").write_text(json.dumps(evidence))
+    (folder / "metadata.json").write_text(json.dumps({"lungsight_model": model}))
+    (folder / "MODEL_CARD.md").write_text("# tested\n")
+    return folder
+
+
+def test_complete_puts_the_evidence_into_the_package(model: Path, tmp_path: Path) -> None:
+    before = ModelPackage.open(model).id
+    assert "none: the package holds no evidence" in package("describe", model).stdout
+    result = package("complete", model, an_evaluation(tmp_path / "tested", before))
+    assert result.exit_code == 0
+    assert before in result.stdout
+    opened = ModelPackage.open(model)
+    assert opened.id == before
+    assert opened.model_card == "# tested\n"
+    assert "internal only (tested 2026-11-23)" in package("describe", model).stdout
+    assert "all 8 files are as they were written" in package("verify", model).stdout
+
+
+def test_complete_refuses_evidence_of_another_model(model: Path, tmp_path: Path) -> None:
+    before = (model / "package.json").read_bytes()
+    result = package("complete", model, an_evaluation(tmp_path / "tested", "other 0123456789ab"))
+    assert result.exit_code == 3
+    assert "evidence of the model other 0123456789ab" in result.stderr
+    assert (model / "package.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("evidence.json", None, "gives no evidence.json"),
+        ("metadata.json", None, "gives no metadata.json"),
+        ("evidence.json", "{", "evidence.json doesn't say which model"),
+        ("metadata.json", "[]", "metadata.json doesn't say which model"),
+    ],
+)
+def test_complete_names_what_is_wrong_with_the_evaluation(
+    model: Path, tmp_path: Path, name: str, content: str | None, fault: str
+) -> None:
+    folder = an_evaluation(tmp_path / "tested", ModelPackage.open(model).id)
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(content)
+    result = package("complete", model, folder)
+    assert result.exit_code == 3
+    assert fault in result.stderr

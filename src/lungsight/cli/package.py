@@ -1,7 +1,8 @@
-"""``lungsight package``: verify and describe a model package."""
+"""``lungsight package``: verify, describe and complete a model package."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,13 @@ from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
 from lungsight.package import ModelPackage, PackageDescription
+from lungsight.package import complete as complete_package
+from lungsight.package.storage import EVIDENCE
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Verify and describe a model package.",
+    help="Verify and describe a model package, and put a test's evidence into it.",
     epilog="Example: [bold]lungsight package verify detector.zip[/bold]",
 )
 Package = Annotated[Path, typer.Argument(help="The model package: a folder or a zip.", metavar="PACKAGE")]
@@ -45,11 +48,34 @@ def describe(package: Package) -> None:
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
-    for heading, text in (("model", opened.id), *_facts(opened.description), ("trained on", _trained_on(opened))):
+    for heading, text in (
+        ("model", opened.id),
+        *_facts(opened.description),
+        ("trained on", _trained_on(opened)),
+        *_tested(opened),
+    ):
         facts.add_row(heading, escape(text))
     console.print(facts)
     console.print(_sources(opened.description))
     console.print(f"\n[bold]{RESEARCH_ONLY}[/]", highlight=False)
+
+
+@app.command()
+def complete(
+    package: Annotated[Path, typer.Argument(help="The model package: a folder.", metavar="PACKAGE")],
+    evaluation: Annotated[
+        Path, typer.Argument(help="The folder that `lungsight evaluate` wrote.", metavar="EVALUATION")
+    ],
+) -> None:
+    """Put what a test found out into the package: model card, metadata.json, evidence.json.
+
+    The model stays the same, and so does its id. Evidence of another model is refused.
+
+    Example: lungsight package complete runs/baseline/package tested
+    """
+    written = complete_package(package, evaluation)
+    print(f"{written.model_id}: holds the model card, metadata.json and evidence.json of {evaluation}.")
+    print(RESEARCH_ONLY)
 
 
 def _facts(stated: PackageDescription) -> Iterator[tuple[str, str]]:
@@ -72,6 +98,16 @@ def _trained_on(package: ModelPackage) -> str:
     patients = len({image.patient for image in images})
     counted = ", ".join(f"{count:,} {split}" for split, count in splits.items())
     return f"{len(images):,} images ({counted or 'none'}) of {patients:,} patients"
+
+
+def _verdict(package: ModelPackage) -> str:
+    if EVIDENCE not in package.description.files:
+        return "none: the package holds no evidence"
+    try:
+        evidence = json.loads(package.read(EVIDENCE))
+        return f"{evidence['verdict']['grade']} (tested {evidence['made'][:10]})"
+    except (ValueError, KeyError, TypeError):
+        return f"none: {EVIDENCE} holds no verdict"
 
 
 def _sources(stated: PackageDescription) -> Table:

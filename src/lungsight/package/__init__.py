@@ -12,7 +12,7 @@ A package is a folder, or a zip of that folder, and holds nothing executable::
     evidence.json           what a test found out, once there was one
 """
 
-from lungsight.package.completing import add_evidence
+from lungsight.package.completing import add_evidence, complete
 from lungsight.package.description import (
     Calibration,
     Decision,
@@ -35,5 +35,6 @@ __all__ = [
     "TrainedImage",
     "TrainingSource",
     "add_evidence",
+    "complete",
     "write_package",
 ]

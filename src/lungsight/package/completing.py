@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from lungsight.faults import InvalidPackage
 from lungsight.package.description import PackageDescription
+from lungsight.package.metadata import MODEL
 from lungsight.package.reading import ModelPackage
-from lungsight.package.storage import PAPERS
+from lungsight.package.storage import EVIDENCE, METADATA, PAPERS
 from lungsight.package.writing import put_in_place, sign
 
 
@@ -38,3 +40,36 @@ def add_evidence(folder: Path, files: Mapping[str, bytes]) -> PackageDescription
     signed = sign(partial, description, *files)
     put_in_place(partial, folder)
     return signed
+
+
+def complete(folder: Path, evaluation: Path) -> PackageDescription:
+    """Put the papers that a test left in the folder ``evaluation`` into the package at ``folder``.
+
+    Raises:
+        InvalidPackage: as :func:`add_evidence`, or the papers aren't all there, or are of another model.
+    """
+    model = ModelPackage.open(folder).id
+    files = {name: _paper(evaluation, name) for name in PAPERS}
+    tested = {_model_in(evaluation, EVIDENCE, files[EVIDENCE]), _model_in(evaluation, METADATA, files[METADATA])}
+    if others := sorted(tested - {model}):
+        cure = "give the folder of this model's own evaluation, or evaluate it again"
+        raise InvalidPackage(evaluation, f"holds evidence of the model {', '.join(others)}, not of {model}", cure)
+    return add_evidence(folder, files)
+
+
+def _paper(evaluation: Path, name: str) -> bytes:
+    try:
+        return (evaluation / name).read_bytes()
+    except OSError as error:
+        fault = f"gives no {name} ({error.strerror})"
+        raise InvalidPackage(evaluation, fault, "give a folder that `lungsight evaluate` wrote") from error
+
+
+def _model_in(evaluation: Path, name: str, content: bytes) -> str:
+    """Whose paper it is, by what stands in it."""
+    try:
+        stated = json.loads(content)
+        return str(stated["subject"]["model"] if name == EVIDENCE else stated[MODEL])
+    except (ValueError, KeyError, TypeError) as error:
+        fault = f"{name} doesn't say which model it is about"
+        raise InvalidPackage(evaluation, fault, "run `lungsight evaluate` again") from error
