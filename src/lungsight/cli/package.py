@@ -48,12 +48,8 @@ def describe(package: Package) -> None:
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
-    for heading, text in (
-        ("model", opened.id),
-        *_facts(opened.description),
-        ("trained on", _trained_on(opened)),
-        *_tested(opened),
-    ):
+    more = ("trained on", _trained_on(opened)), ("verdict", _verdict(opened))
+    for heading, text in (("model", opened.id), *_facts(opened.description), *more):
         facts.add_row(heading, escape(text))
     console.print(facts)
     console.print(_sources(opened.description))
