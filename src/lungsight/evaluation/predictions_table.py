@@ -119,9 +119,7 @@ def _found(stated: Stated, manifest: Manifest, table: Path) -> tuple[pd.Series, 
     paths = manifest.table["path"]
     notices = (
         _notice(table, len(unknown), "not in the manifest: left out", unknown),
-        _notice(
-            len(ambiguous), f"{table.name}: {{}} by a name that several of the manifest's have: left out", ambiguous
-        ),
+        _notice(table, len(ambiguous), "by a name that several of the manifest's have: left out", ambiguous),
         _notice(table, len(differing), "named twice with different values: left out", paths[differing]),
         _notice(table, again, "named again with the same values: counted once", ()),
     )
@@ -230,8 +228,8 @@ def _of_flow(eligible: Eligible, table: Path) -> Iterator[str]:
     left_out = Counter({step.reason: step.left_out for step in eligible.flow})
     if n := left_out["without a prediction in the table"]:
         yield (
-            f"{n:,} of the manifest's {eligible.came_in:,} images have no prediction in {printable(table.name)}: a model looks "
-            "better where the images it fails on are missing."
+            f"{n:,} of the manifest's {eligible.came_in:,} images have no prediction in {printable(table.name)}: a "
+            "model looks better where the images it fails on are missing."
         )
     if eligible.labels_left_out:
         shown = ", ".join(f"{printable(k) or 'no label'} {n:,}" for k, n in eligible.labels_left_out.items())
