@@ -1,0 +1,292 @@
+"""Are the probabilities true? Reliability bins, the Brier score and its parts, ECE, intercept and slope.
+
+A model is calibrated when, of the images it gives a probability of 0.3, three in ten have the disease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+
+from lungsight.statistics.binary import Binary, Share, ratio
+from lungsight.statistics.bootstrap import Resampling, percentile_interval
+from lungsight.statistics.estimate import ALL_CLASSES, Estimate
+from lungsight.statistics.outcomes import Floats, Integers, Outcomes
+
+#: The figures of :func:`calibration_estimates`, with the titles that pages show.
+TITLES: Mapping[str, str] = {
+    "brier_score": "Brier score",
+    "brier_reliability": "Brier score: reliability (0 is calibrated)",
+    "brier_resolution": "Brier score: resolution (more is better)",
+    "brier_uncertainty": "Brier score: uncertainty (of the sample, not the model)",
+    "brier_within_bins": "Brier score: within bins",
+    "ece": "Expected calibration error",
+    "ece_if_calibrated": "Expected calibration error a calibrated model would show by chance",
+    "calibration_intercept": "Calibration intercept (0 is calibrated)",
+    "calibration_slope": "Calibration slope (1 is calibrated)",
+}
+#: Those of the most probable class, whichever it is.
+TOP_LABEL = ("ece", "ece_if_calibrated")
+
+Binning = Literal["equal mass", "equal width"]
+BINNINGS: tuple[Binning, ...] = ("equal mass", "equal width")
+BINS = 10
+
+#: Fewer images can't fill the bins; fewer of either kind can't hold a regression.
+FEWEST_IMAGES, FEWEST_OF_EITHER = 50, 10
+
+#: A probability of 0 or 1 has no logit; it is taken for this much more or less.
+_SMALLEST = 1e-6
+_BIASED = ("brier_reliability", "brier_resolution", "ece")
+
+
+def top_label(outcomes: Outcomes) -> Binary:
+    """The most probable class against the truth: was it right, and how sure was it (Guo et al. 2017)?"""
+    right = outcomes.predicted == outcomes.truth
+    return Binary.from_arrays(ALL_CLASSES, right, outcomes.probabilities.max(axis=1), outcomes.patient)
+
+
+def bins_of(probability: Floats, bins: int = BINS, binning: Binning = "equal mass") -> Integers:
+    """int [n], 0…: the bin of each probability, bins closed above, as scikit-learn's ``calibration_curve`` has them.
+    Equal probabilities share a bin, so there may be fewer bins than asked for."""
+    inner = np.arange(1, bins) / bins
+    edges = inner if binning == "equal width" else np.quantile(probability, inner)
+    _, found = np.unique(np.searchsorted(edges, probability), return_inverse=True)
+    return found.reshape(-1).astype(np.int64)
+
+
+def calibration_estimates(sample: Binary, resampling: Resampling = Resampling(), bins: int = BINS) -> list[Estimate]:
+    """Every figure of :data:`TITLES`, or of :data:`TOP_LABEL` where the sample is of all classes.
+
+    ECE and the parts of the Brier score come from bins of equal mass. The Brier score is exactly its reliability
+    minus its resolution plus its uncertainty plus what is left within the bins (Murphy 1973; Stephenson, Coelho &
+    Jolliffe 2008, "Two extra components in the Brier score decomposition"). Chance alone raises ECE, reliability
+    and resolution above their true values, so their intervals take that off again, and ``ece_if_calibrated`` says
+    what a calibrated model would show; an ECE no higher than that has an interval from 0.
+    """
+    if not len(sample):
+        return [sample.withheld(name, "no images") for name in wanted(sample)]
+    binned = _binned_estimates(sample, resampling, bins)
+    by_chance = ece_if_calibrated(sample, resampling, bins)
+    ece = _reaching_zero(binned["ece"], by_chance)
+    found = (
+        binned
+        | {"ece": ece, by_chance.name: by_chance}
+        | ({} if sample.scope == ALL_CLASSES else _regressions(sample, resampling))
+    )
+    return [found[name] for name in wanted(sample)]
+
+
+def wanted(sample: Binary) -> tuple[str, ...]:
+    return TOP_LABEL if sample.scope == ALL_CLASSES else tuple(TITLES)
+
+
+def _binned_estimates(sample: Binary, resampling: Resampling, bins: int) -> dict[str, Estimate]:
+    figures = _Bins(sample, bins_of(sample.probability, bins))
+    point, replicates = sample.resampled(figures, resampling)
+    few = _too_few_to_bin(sample)
+    found = {
+        name: sample.withheld(name, few)
+        if few and name not in ("brier_score", "brier_uncertainty")
+        else sample.estimate(name, float(point[name]), replicates[name], resampling.level, biased=name in _BIASED)
+        for name in point
+        if name in TITLES
+    }
+    return found | {
+        "brier_uncertainty": _reaching_its_maximum(found["brier_uncertainty"], replicates["prevalence"], resampling)
+    }
+
+
+def _reaching_zero(ece: Estimate, by_chance: Estimate) -> Estimate:
+    """Resampling can't tell an ECE near 0 from 0; where a calibrated model shows as much by chance, 0 belongs to the
+    interval."""
+    if ece.value is None or ece.low is None or by_chance.high is None or ece.value > by_chance.high:
+        return ece
+    return replace(ece, low=0.0)
+
+
+def _reaching_its_maximum(uncertainty: Estimate, prevalence: Floats, resampling: Resampling) -> Estimate:
+    """Half and half is as uncertain as can be, 0.25: every resample lies below, so where the prevalence may be one
+    half, the interval must be told."""
+    bounds = percentile_interval(prevalence, resampling.level)
+    if bounds is None or not bounds[0] <= 0.5 <= bounds[1]:
+        return uncertainty
+    return replace(uncertainty, high=0.25)
+
+
+def _too_few_to_bin(sample: Binary) -> str | None:
+    if len(sample) < FEWEST_IMAGES:
+        return f"{len(sample)} images are too few to put into bins; it takes {FEWEST_IMAGES}"
+    return None
+
+
+class _Bins:
+    """The Brier score, its parts and ECE for any patient weights [r, patients]; the bins stay as they are."""
+
+    def __init__(self, sample: Binary, bin_of: Integers) -> None:
+        p, o = sample.probability, sample.positive.astype(np.float64)
+        inside = np.arange(bin_of.max() + 1)[:, None] == bin_of
+        self._sums = np.stack(
+            [sample.sums(*(column * inside)) for column in (np.ones_like(p), p, o, p * p, p * o)]
+        )  # [5, patients, bins]
+
+    def __call__(self, weights: Floats) -> dict[str, Floats]:
+        n, p, o, pp, po = weights @ self._sums  # [r, bins] each
+        total = n.sum(axis=1)
+        mean_p, mean_o = np.nan_to_num(ratio(p, n)), np.nan_to_num(ratio(o, n))
+        base = ratio(o.sum(axis=1), total)
+        variance = (pp - p * mean_p).sum(axis=1)
+        covariance = (po - o * mean_p).sum(axis=1)
+        return {
+            "prevalence": base,
+            "brier_score": ratio((pp - 2 * po + o).sum(axis=1), total),
+            "brier_reliability": ratio((n * (mean_p - mean_o) ** 2).sum(axis=1), total),
+            "brier_resolution": ratio((n * (mean_o - base[:, None]) ** 2).sum(axis=1), total),
+            "brier_uncertainty": base * (1 - base),
+            "brier_within_bins": ratio(variance - 2 * covariance, total),
+            "ece": ratio(np.abs(p - o).sum(axis=1), total),
+        }
+
+
+def ece_if_calibrated(sample: Binary, resampling: Resampling = Resampling(), bins: int = BINS) -> Estimate:
+    """The ECE that a perfectly calibrated model with these very probabilities would show by chance: its mean and
+    the range of 95 in 100 such samples (consistency resampling, Bröcker & Smith 2007). Truth is drawn once per
+    patient, since a patient's images show the same disease."""
+    if few := _too_few_to_bin(sample):
+        return sample.withheld("ece_if_calibrated", few)
+    n, expected, drawn = _if_calibrated(sample, bins_of(sample.probability, bins), resampling)
+    by_chance = np.abs(drawn - expected).sum(axis=1) / n.sum()
+    return sample.estimate("ece_if_calibrated", float(by_chance.mean()), by_chance, resampling.level)
+
+
+def _if_calibrated(sample: Binary, bin_of: Integers, resampling: Resampling) -> tuple[Floats, Floats, Floats]:
+    """Of each bin: its images [bins], the positives expected [bins], and those drawn [replicates, bins]."""
+    order = np.argsort(bin_of, kind="stable")
+    starts = np.flatnonzero(np.diff(bin_of[order], prepend=-1))
+    generator = np.random.default_rng(resampling.seed)
+    drawn = [
+        np.add.reduceat(
+            generator.random(sample.patients)[sample.patient[order]] < sample.probability[order],
+            starts,
+            dtype=np.float64,
+        )
+        for _ in range(resampling.replicates)
+    ]
+    images, expected = (
+        np.bincount(bin_of).astype(np.float64),
+        np.bincount(bin_of, sample.probability).astype(np.float64),
+    )
+    return images, expected, np.stack(drawn)
+
+
+def reliability_bins(
+    sample: Binary, resampling: Resampling = Resampling(), bins: int = BINS, binning: Binning = "equal mass"
+) -> pd.DataFrame:
+    """One row per bin: ``mean_probability``, and the ``observed`` share of positives with ``low`` and ``high``; the
+    range ``calibrated_low`` to ``calibrated_high`` where a calibrated model's share lies in 95 of 100 samples;
+    ``n``, ``positives``, ``patients`` of the bin, and ``withheld``. No rows where there are too few images."""
+    if _too_few_to_bin(sample):
+        return pd.DataFrame()
+    bin_of = bins_of(sample.probability, bins, binning)
+    shares = {str(b): Share(sample.positive, bin_of == b, "no images") for b in range(int(bin_of.max()) + 1)}
+    n, expected, drawn = _if_calibrated(sample, bin_of, resampling)
+    tails = [(1 - resampling.level) / 2, (1 + resampling.level) / 2]
+    calibrated_low, calibrated_high = np.quantile(drawn / n, tails, axis=0)
+    observed = sample.shares(shares, resampling)
+    return pd.DataFrame(
+        {
+            "binning": binning,
+            "bin": np.arange(1, len(n) + 1),
+            "lowest": [float(sample.probability[share.among].min()) for share in shares.values()],
+            "highest": [float(sample.probability[share.among].max()) for share in shares.values()],
+            "mean_probability": expected / n,
+            "observed": [e.value for e in observed],
+            "low": [e.low for e in observed],
+            "high": [e.high for e in observed],
+            "calibrated_low": calibrated_low,
+            "calibrated_high": calibrated_high,
+            "n": [e.n for e in observed],
+            "positives": [int(sample.positive[share.among].sum()) for share in shares.values()],
+            "patients": [e.patients for e in observed],
+            "interval": [e.interval for e in observed],
+            "withheld": [e.withheld or "" for e in observed],
+        }
+    )
+
+
+def _regressions(sample: Binary, resampling: Resampling) -> dict[str, Estimate]:
+    names = ("calibration_intercept", "calibration_slope")
+    if min(sample.positives, sample.negatives) < FEWEST_OF_EITHER:
+        counts = f"{sample.positives} images of {sample.scope} and {sample.negatives} others"
+        reason = f"{counts} are too few for a regression; it takes {FEWEST_OF_EITHER} of each"
+        return {name: sample.withheld(name, reason) for name in names}
+    x = logit(np.clip(sample.probability, _SMALLEST, 1 - _SMALLEST))
+    y = sample.positive.astype(np.float64)
+    intercept, slope = _maximum_likelihood(x, y, np.ones((1, len(y))), np.zeros((1, 2)))[0]
+    start = np.nan_to_num(np.array([intercept, slope]))
+
+    def figures(weights: Floats) -> dict[str, Floats]:
+        w = weights[:, sample.patient]
+        in_the_large = _maximum_likelihood(x, y, w, np.tile([0.0, 1.0], (len(w), 1)), fixed_slope=True)
+        free = _maximum_likelihood(x, y, w, np.tile(start, (len(w), 1)))
+        return dict(zip(names, (in_the_large[:, 0], free[:, 1]), strict=True))
+
+    point, replicates = sample.resampled(figures, resampling)
+    found = {name: sample.estimate(name, float(point[name]), replicates[name], resampling.level) for name in names}
+    if not np.isfinite(slope):
+        reason = f"no slope: a probability separates {sample.scope} from the others, or all are equal"
+        found["calibration_slope"] = sample.withheld("calibration_slope", reason)
+    return found
+
+
+def intercept_and_slope(probability: Floats, positive: Floats) -> tuple[float, float]:
+    """The calibration intercept, or calibration in the large: how much must be added to every logit; and the slope:
+    by how much every logit must be multiplied (Cox 1958, "Two further applications of a model for binary
+    regression"; the intercept with the slope held at 1, Van Calster et al. 2019). NaN where it doesn't exist."""
+    x = logit(np.clip(probability, _SMALLEST, 1 - _SMALLEST))
+    y = np.asarray(positive, dtype=np.float64)
+    once = np.ones((1, len(y)))
+    in_the_large = _maximum_likelihood(x, y, once, np.array([[0.0, 1.0]]), fixed_slope=True)
+    return float(in_the_large[0, 0]), float(_maximum_likelihood(x, y, once, np.zeros((1, 2)))[0, 1])
+
+
+def _maximum_likelihood(x: Floats, y: Floats, weights: Floats, start: Floats, *, fixed_slope: bool = False) -> Floats:
+    """Logistic regressions of y [n] on x [n], one for each row of ``weights`` [r, n], from ``start`` [r, 2]: float
+    [r, 2], intercept and slope; NaN where the likelihood has no maximum. Newton's method, its steps kept short."""
+    found = start.copy()
+    running = np.arange(len(weights))
+    columns = np.stack([np.ones_like(x), x, x * x], axis=1)
+    longest = np.array([2.0, 2.0 / max(float(x.std()), 1e-3)])
+    for _ in range(_MOST_STEPS):
+        p = expit(found[running, :1] + found[running, 1:] * x)
+        w = weights[running]
+        gradient = (w * (y - p)) @ columns[:, :2]
+        curvature = (w * p * (1 - p)) @ columns
+        step = np.clip(_newton_step(gradient, curvature, fixed_slope), -longest, longest)
+        found[running] += step
+        # NaN and a maximum at infinity never come to rest
+        running = running[~(np.abs(step).max(axis=1) < _AT_REST)]
+        running = running[np.isfinite(found[running]).all(axis=1)]
+        if not len(running):
+            break
+    found[running] = np.nan
+    return found
+
+
+_MOST_STEPS, _AT_REST = 40, 1e-9
+
+
+def _newton_step(gradient: Floats, curvature: Floats, fixed_slope: bool) -> Floats:
+    g0, g1 = gradient.T
+    h00, h01, h11 = curvature.T
+    if fixed_slope:
+        step = ratio(g0, h00)
+        return np.stack([step, np.where(np.isfinite(step), 0.0, np.nan)], axis=1)
+    determinant = h00 * h11 - h01 * h01
+    determinant = np.where(determinant > 1e-12 * h00 * h11, determinant, np.nan)
+    return np.stack([(h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant], axis=1)

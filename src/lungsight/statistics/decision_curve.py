@@ -1,0 +1,66 @@
+"""Would acting on the model do more good than treating everyone, or no one?
+
+Net benefit counts true positives and takes off false positives at the rate of exchange that a threshold implies: who
+acts from a probability of 0.1 on holds one missed case for as bad as nine false alarms (Vickers & Elkin 2006,
+"Decision curve analysis: a novel method for evaluating prediction models").
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lungsight.statistics.binary import Binary, ratio
+from lungsight.statistics.bootstrap import Resampling, percentile_interval
+from lungsight.statistics.outcomes import Floats
+
+#: Probabilities from which on one would act.
+THRESHOLDS: Floats = np.arange(1, 100) / 100
+
+
+def net_benefit(sensitivity: Floats, specificity: Floats, prevalence: Floats | float, threshold: Floats) -> Floats:
+    """Per patient, in true positives. The prevalence may be another than the sample's (Pfeiffer & Gail 2020)."""
+    exchange = threshold / (1 - threshold)
+    return np.asarray(sensitivity * prevalence - (1 - specificity) * (1 - prevalence) * exchange)
+
+
+def decision_curve(
+    sample: Binary,
+    resampling: Resampling = Resampling(),
+    *,
+    prevalence: float | None = None,
+    thresholds: Floats = THRESHOLDS,
+) -> pd.DataFrame:
+    """One row per threshold: ``net_benefit`` of acting where the probability reaches it, ``treat_all``,
+    ``treat_none``, and ``gain``, what the model adds to the better of those two; each with ``_low`` and ``_high``
+    (empty where every resample gives the same). Resamples keep numbers as they fall, unless ``prevalence`` is given.
+
+    No rows where one of the two kinds of image is missing.
+    """
+    if not (sample.positives and sample.negatives):
+        return pd.DataFrame()
+    called = sample.probability[:, None] >= thresholds
+    hits = sample.sums(*(called & sample.positive[:, None]).T)
+    false_alarms = sample.sums(*(called & ~sample.positive[:, None]).T)
+    kinds = sample.sums(sample.positive, ~sample.positive)
+
+    def figures(weights: Floats) -> dict[str, Floats]:
+        positives, negatives = (weights @ kinds).T[:, :, None]  # [r, 1] each
+        sensitivity = ratio(weights @ hits, positives)
+        specificity = 1 - ratio(weights @ false_alarms, negatives)
+        share = positives / (positives + negatives) if prevalence is None else prevalence
+        model = net_benefit(sensitivity, specificity, share, thresholds)
+        treat_all = net_benefit(np.ones(1), np.zeros(1), share, thresholds) + 0 * model
+        return {"net_benefit": model, "treat_all": treat_all, "gain": model - np.maximum(treat_all, 0)}
+
+    point, replicates = sample.resampled(figures, resampling)
+    bounds = {name: [_bounds(column, resampling) for column in replicates[name].T] for name in point}
+    columns: dict[str, object] = {"threshold": thresholds}
+    for name in ("net_benefit", "treat_all", "gain"):
+        columns |= {name: point[name]}
+        columns |= {f"{name}_{side}": [b[i] for b in bounds[name]] for i, side in enumerate(("low", "high"))}
+    return pd.DataFrame(columns).assign(treat_none=0.0)
+
+
+def _bounds(replicates: Floats, resampling: Resampling) -> tuple[float, float]:
+    return percentile_interval(replicates, resampling.level) or (np.nan, np.nan)

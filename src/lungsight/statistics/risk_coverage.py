@@ -1,0 +1,98 @@
+"""If the model may keep silent about the images it is least sure of, how often is it wrong about the others?
+
+Coverage is the share of images it answers, risk the share of those it gets wrong (Geifman & El-Yaniv 2017, "Selective
+classification for deep neural networks"). A model whose sureness means something has a falling risk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.special import digamma
+
+from lungsight.statistics.binary import Binary
+from lungsight.statistics.bootstrap import Resampling, percentile_interval
+from lungsight.statistics.estimate import Estimate
+from lungsight.statistics.outcomes import Floats, Integers
+
+TITLES = {"aurc": "Area under the risk-coverage curve (less is better)"}
+COVERAGES: Floats = np.arange(5, 101) / 100
+
+
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """Images in falling order of sureness, those equally sure in one group; their place among them is a matter of
+    chance, so that risk within a group is its expected value."""
+
+    order: Integers
+    starts: Integers
+    wrong: Floats
+
+    @classmethod
+    def of(cls, answers: Binary) -> _Order:
+        order = np.argsort(-answers.probability, kind="stable")
+        falling = answers.probability[order]
+        starts = np.flatnonzero(np.r_[True, falling[1:] != falling[:-1]])
+        return cls(order, starts, (~answers.positive[order]).astype(np.float64))
+
+    def groups(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Of image weights [r, n]: how many images and how many errors each group holds, [r, groups]."""
+        ranked = weights[:, self.order]
+        images = np.add.reduceat(ranked, self.starts, axis=1)
+        return images, np.add.reduceat(ranked * self.wrong, self.starts, axis=1)
+
+
+def area(images: Floats, errors: Floats) -> Floats:
+    """The mean risk over coverages of 1, 2 … all images, for groups [r, groups] of equally sure images: float [r].
+
+    Within a group of m images with error rate e, after s images with E errors, the risk of k images is expected to
+    be (E + (k - s) e) / k; its sum over the group is e m + (E - e s) (H(s + m) - H(s)), H the harmonic numbers."""
+    after, errors_after = np.cumsum(images, axis=1), np.cumsum(errors, axis=1)
+    before, errors_before = after - images, errors_after - errors
+    rate = np.divide(errors, images, out=np.zeros_like(errors), where=images > 0)
+    harmonic = digamma(after + 1) - digamma(before + 1)
+    return np.asarray((errors + (errors_before - rate * before) * harmonic).sum(axis=1) / after[:, -1])
+
+
+def area_under_risk_coverage(answers: Binary, resampling: Resampling = Resampling()) -> Estimate:
+    """AURC of :func:`~lungsight.statistics.calibration.top_label`'s answers: positive where right."""
+    if not len(answers):
+        return answers.withheld("aurc", "no images")
+    ranked = _Order.of(answers)
+    point, replicates = answers.resampled(
+        lambda weights: {"aurc": area(*ranked.groups(weights[:, answers.patient]))}, resampling
+    )
+    return answers.estimate("aurc", float(point["aurc"]), replicates["aurc"], resampling.level)
+
+
+def risk_coverage_curve(
+    answers: Binary, resampling: Resampling = Resampling(), coverages: Floats = COVERAGES
+) -> pd.DataFrame:
+    """One row per coverage: ``confidence`` that an answer needs there, ``risk``, ``low``, ``high`` and ``n``, the
+    images answered."""
+    if not len(answers):
+        return pd.DataFrame()
+    ranked = _Order.of(answers)
+
+    def figures(weights: Floats) -> dict[str, Floats]:
+        images, errors = (np.cumsum(g, axis=1) for g in ranked.groups(weights[:, answers.patient]))
+        kept = coverages * images[:, -1:]
+        pairs = zip(kept, images, errors, strict=True)
+        wrong = [np.interp(k, np.r_[0.0, i], np.r_[0.0, e]) for k, i, e in pairs]
+        return {"risk": np.array(wrong) / kept}
+
+    point, replicates = answers.resampled(figures, resampling)
+    bounds = [percentile_interval(r, resampling.level) or (np.nan, np.nan) for r in replicates["risk"].T]
+    answered = np.maximum(1, np.round(coverages * len(answers))).astype(int)
+    return pd.DataFrame(
+        {
+            "coverage": coverages,
+            "confidence": answers.probability[ranked.order][answered - 1],
+            "risk": point["risk"],
+            "low": [low for low, _ in bounds],
+            "high": [high for _, high in bounds],
+            "n": answered,
+        }
+    )
