@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
+from lungsight.datasets.fingerprints import Progress, silent
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.classes import class_of_labels
+from lungsight.evaluation.overlap import Match, Overlap, TrainingImages, find_overlap
 from lungsight.package import ModelPackage
-from lungsight.package.trained_on import patient_digest
 from lungsight.statistics.outcomes import SHA256, TRUTH
 
+#: From the images to bool [n]: those to keep.
 Rule = Callable[[Manifest], pd.Series]
+
+#: Why an image that was met before is left out.
+SEEN_BEFORE: Mapping[Match, str] = {
+    Match.PATIENT: "of a patient the model was trained or tuned on",
+    Match.FILE: "the very file was trained or tuned on",
+    Match.LOOK_ALIKE: "looks like an image the model was trained or tuned on",
+}
 
 
 @dataclass(frozen=True)
@@ -36,62 +45,102 @@ class Eligible:
         came_in: how many images there were.
         flow: the rules in the order they were applied.
         labels_left_out: of the images without a class, how many had each label.
+        left_out: the images left out: path, source, patient, label, reason.
+        overlap: what the test shared with the training; None where nobody says what the model was trained on.
     """
 
     manifest: Manifest
     came_in: int
     flow: tuple[Step, ...]
     labels_left_out: Mapping[str, int]
+    left_out: pd.DataFrame = field(default_factory=pd.DataFrame)
+    overlap: Overlap | None = None
+
+    def after(self, reason: str, kept: pd.Series) -> Eligible:
+        """What remains when only the images under ``kept``, bool [n], are kept."""
+        images = self.manifest.table
+        gone = images.loc[~kept, ["path", "source", "patient", "label"]].assign(reason=reason)
+        return replace(
+            self,
+            manifest=self.manifest.where(kept),
+            flow=(*self.flow, Step(reason, int((~kept).sum()), int(kept.sum()))),
+            left_out=pd.concat([self.left_out, gone], ignore_index=True),
+        )
 
 
-def eligible_images(manifest: Manifest, package: ModelPackage, *, trained_patients: bool = False) -> Eligible:
+def eligible_images(
+    manifest: Manifest,
+    package: ModelPackage,
+    *,
+    trained_patients: bool = False,
+    look_alikes: bool = False,
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> Eligible:
     """Leave out what the model's classes don't cover, what is no frontal X-ray, and what the model has seen.
 
-    ``trained_patients`` keeps other images of patients trained or tuned on. Raises InvalidPackage."""
+    ``trained_patients`` keeps other images of patients trained or tuned on, ``look_alikes`` images that only look
+    like one trained on. ``cache`` and ``progress`` are those of :func:`find_overlap`. Raises InvalidPackage."""
     classes = class_of_labels(package, manifest.table["label"].unique())
     truth = manifest.table["label"].map(classes).fillna("")
-    labelled = manifest.with_columns(**{TRUTH: truth})
-    left, flow = _apply(_rules_for_rows(package, trained_patients), labelled)
-    hashed = left.with_columns(**{SHA256: [_sha256(Path(path)) for path in left.table["path"]]})
-    left, more = _apply(_rules_for_files(package), hashed)
     without_class = manifest.table["label"][truth == ""].value_counts()
-    return Eligible(left, len(manifest), (*flow, *more), {str(k): int(n) for k, n in without_class.items()})
+    eligible = Eligible(
+        manifest.with_columns(**{TRUTH: truth}), len(manifest), (), {str(k): int(n) for k, n in without_class.items()}
+    )
+    for reason, keeps in _RULES:
+        eligible = eligible.after(reason, keeps(eligible.manifest))
+    hashed = eligible.manifest.with_columns(**{SHA256: [_sha256(path) for path in eligible.manifest.table["path"]]})
+    unseen = without_overlap(
+        replace(eligible, manifest=hashed),
+        TrainingImages.of_package(package),
+        trained_patients=trained_patients,
+        look_alikes=look_alikes,
+        cache=cache,
+        progress=progress,
+    )
+    digests = unseen.manifest.table[SHA256]
+    return unseen.after("the same file again", ~digests.duplicated() | (digests == ""))
 
 
-def _apply(rules: Iterator[tuple[str, Rule]], images: Manifest) -> tuple[Manifest, list[Step]]:
-    flow = []
-    for reason, keeps in rules:
-        kept = keeps(images)
-        flow.append(Step(reason, int((~kept).sum()), int(kept.sum())))
-        images = images.where(kept)
-    return images, flow
+_RULES: tuple[tuple[str, Rule], ...] = (
+    ("label is of no class of this model", lambda images: images.table[TRUTH] != ""),
+    ("no X-ray", lambda images: images.is_projection),
+    ("not a frontal view", lambda images: images.is_frontal),
+)
 
 
-def _rules_for_rows(package: ModelPackage, trained_patients: bool) -> Iterator[tuple[str, Rule]]:
-    """Each reason to leave images out, with what tells the images to keep."""
-    yield "label is of no class of this model", lambda images: images.table[TRUTH] != ""
-    yield "no X-ray", lambda images: images.is_projection
-    yield "not a frontal view", lambda images: images.is_frontal
-    if not trained_patients:
-        patients = {image.patient for image in package.trained_on}
-        yield "of a patient the model was trained or tuned on", lambda images: ~_digests(images.table).isin(patients)
+def without_overlap(
+    eligible: Eligible,
+    trained: TrainingImages,
+    *,
+    trained_patients: bool = False,
+    look_alikes: bool = False,
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> Eligible:
+    """Leave out what the model was trained or tuned on. ``look_alikes`` keeps images that look like one trained on,
+    though they are listed; ``trained_patients`` as in :func:`eligible_images`."""
+    overlap = find_overlap(eligible.manifest, trained, patients=not trained_patients, cache=cache, progress=progress)
+    reasons = [match for match in Match if not (match == Match.PATIENT and trained_patients)]
+    if look_alikes or not trained.any_hash:
+        reasons.remove(Match.LOOK_ALIKE)
+    found = replace(eligible, overlap=overlap)
+    return _without(found, [(SEEN_BEFORE[match], pd.Series(overlap.masks[match])) for match in reasons])
 
 
-def _rules_for_files(package: ModelPackage) -> Iterator[tuple[str, Rule]]:
-    files = {image.sha256 for image in package.trained_on}
-    yield "the very file was trained or tuned on", lambda images: ~images.table[SHA256].isin(files)
-    yield "the same file again", lambda images: ~images.table[SHA256].duplicated() | (images.table[SHA256] == "")
+def _without(eligible: Eligible, steps: Iterable[tuple[str, pd.Series]]) -> Eligible:
+    """Leave out the images under each mask, all of them masks over the images as they are now."""
+    remain = pd.Series(True, index=eligible.manifest.table.index)
+    for reason, mask in steps:
+        eligible = eligible.after(reason, ~mask[remain].reset_index(drop=True))
+        remain &= ~mask
+    return eligible
 
 
-def _digests(table: pd.DataFrame) -> pd.Series:
-    pairs = zip(table["source"], table["patient"], strict=True)
-    return pd.Series([patient_digest(source, patient) for source, patient in pairs], index=table.index, dtype=object)
-
-
-def _sha256(path: Path) -> str:
+def _sha256(path: str) -> str:
     """Of the file's bytes, in hexadecimal; empty where it can't be read (judging it will say why)."""
     try:
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
