@@ -85,9 +85,8 @@ def read_predictions_file(
     if len(columns) == 1:
         (one,) = columns
         values = np.column_stack([values[:, 0] if name == one else 1 - values[:, 0] for name in names])
-        notices += (
-            f"{printable(path.name)} gives the probability of {one} alone; the rest of 1 is taken for the other class.",
-        )
+        alone = f"{printable(path.name)} gives the probability of {printable(one)} alone"
+        notices += (f"{alone}; what remains of 1 is taken for the other class.",)
     stated = Stated(
         images=tuple(images),
         classes=names,

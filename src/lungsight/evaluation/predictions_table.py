@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -12,16 +12,18 @@ import pandas as pd
 from rich.progress import Progress
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.eligibility import Eligible, Step
+from lungsight.evaluation.eligibility import Eligible, Rule, without_overlap
 from lungsight.evaluation.image_headers import ImageHeader, read_headers
 from lungsight.evaluation.judged import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
+from lungsight.evaluation.overlap import TrainingImages
 from lungsight.evaluation.predictions import header_table
 from lungsight.evaluation.predictions_file import InvalidPredictions, Stated, read_predictions_file
 from lungsight.faults import printable
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, TRUTH, probability_column
 
 _SAME = 1e-6
-_ROW = "row_of_predictions"
+_ROW, _PLACE = "row_of_predictions", "place_of_header"
+WITHOUT = "without a prediction in the table"
 #: In place of a row: the table doesn't name the image, or names it twice with different values.
 _ABSENT, _DIFFER = -1, -2
 
@@ -76,19 +78,20 @@ def match_predictions(
     classes: Mapping[str, Sequence[str]] | None = None,
     target: str | None = None,
     trained_sources: Sequence[str] | None = None,
+    trained: TrainingImages | None = None,
     progress: Progress | None = None,
     cache: Path | None = None,
 ) -> MatchedPredictions:
-    """As :func:`read_predictions`, with the flow of images."""
+    """As :func:`read_predictions`, with the flow of images; those of ``trained`` are left out."""
     present = sorted(set(manifest.table["label"]))
     stated = read_predictions_file(table, present, classes=classes, target=target)
     found, notices = _found(stated, manifest, table)
-    eligible, headers = _eligible(manifest, stated, found, progress, cache)
+    eligible, rows, headers = _eligible(manifest, stated, found, trained, progress, cache)
     if not len(eligible.manifest):
         reasons = "; ".join(f"{step.left_out} {step.reason}" for step in eligible.flow if step.left_out)
         cure = "say which labels each class holds, with --class CLASS=LABEL"
         raise InvalidPredictions(table, f"no image is left to test on: of {len(manifest)}, {reasons}", cure)
-    judged = _judged(eligible.manifest.table, stated, headers, trained_sources)
+    judged = _judged(eligible.manifest, stated, rows, headers, trained_sources)
     if (judged.table[FAULT] != "").all():
         fault = f"no image has a usable probability ({printable(judged.table[FAULT].iloc[0])})"
         raise InvalidPredictions(table, fault, "give the probability of every class for every image")
@@ -173,42 +176,52 @@ def _notice(table: Path, n: int, what: str, examples: Sequence[str] | pd.Series)
 
 
 def _eligible(
-    manifest: Manifest, stated: Stated, found: pd.Series, progress: Progress | None, cache: Path | None
-) -> tuple[Eligible, list[ImageHeader]]:
-    """Only images that the table judges, of a label that a class has, that are frontal X-rays, each file once; with
-    the headers of those that remain."""
+    manifest: Manifest,
+    stated: Stated,
+    found: pd.Series,
+    trained: TrainingImages | None,
+    progress: Progress | None,
+    cache: Path | None,
+) -> tuple[Eligible, list[int], list[ImageHeader]]:
+    """Only images that the table judges, of a label that a class has, that are frontal X-rays the model wasn't
+    trained on, each file once; the table's row and the header of each."""
     images = manifest.with_columns(**{TRUTH: stated.truth_of(manifest.table["label"]), _ROW: found})
     labels = images.table["label"][(images.table[TRUTH] == "") & (found != _ABSENT)].value_counts()
-    flow = []
-    for reason, keeps in (
-        ("without a prediction in the table", lambda m: m.table[_ROW] != _ABSENT),
-        ("named twice by the table, with different values", lambda m: m.table[_ROW] != _DIFFER),
-        ("label is of no class of this model", lambda m: m.table[TRUTH] != ""),
-        ("no X-ray", lambda m: m.is_projection),
-        ("not a frontal view", lambda m: m.is_frontal),
-    ):
-        images, step = _step(images, reason, keeps(images))
-        flow.append(step)
-    headers = read_headers(list(images.table["path"]), progress=progress, cache=cache)
-    images = images.with_columns(**{SHA256: [one.sha256 for one in headers]})
-    once = ~images.table[SHA256].duplicated() | (images.table[SHA256] == "")
-    kept, step = _step(images, "the same file again", once)
-    labels_left_out = {str(label): int(n) for label, n in labels.items()}
-    eligible = Eligible(kept, len(manifest), (*flow, step), labels_left_out)
-    return eligible, [one for one, keep in zip(headers, once, strict=True) if keep]
+    eligible = Eligible(images, len(manifest), (), {str(label): int(n) for label, n in labels.items()})
+    for reason, keeps in _RULES:
+        eligible = eligible.after(reason, keeps(eligible.manifest))
+    headers = read_headers(list(eligible.manifest.table["path"]), progress=progress, cache=cache)
+    read = {SHA256: [one.sha256 for one in headers], _PLACE: range(len(headers))}
+    eligible = replace(eligible, manifest=eligible.manifest.with_columns(**read))
+    if trained is not None:
+        eligible = without_overlap(eligible, trained)
+    digests = eligible.manifest.table[SHA256]
+    eligible = eligible.after("the same file again", ~digests.duplicated() | (digests == ""))
+    left = eligible.manifest.table
+    images = Manifest(left.drop(columns=[_ROW, _PLACE]), manifest.name)
+    rows = [int(row) for row in left[_ROW]]
+    return replace(eligible, manifest=images), rows, [headers[place] for place in left[_PLACE]]
 
 
-def _step(images: Manifest, reason: str, kept: pd.Series) -> tuple[Manifest, Step]:
-    return images.where(kept), Step(reason, int((~kept).sum()), int(kept.sum()))
+_RULES: tuple[tuple[str, Rule], ...] = (
+    (WITHOUT, lambda images: images.table[_ROW] != _ABSENT),
+    ("named twice by the table, with different values", lambda images: images.table[_ROW] != _DIFFER),
+    ("label is of no class of this model", lambda images: images.table[TRUTH] != ""),
+    ("no X-ray", lambda images: images.is_projection),
+    ("not a frontal view", lambda images: images.is_frontal),
+)
 
 
 def _judged(
-    images: pd.DataFrame, stated: Stated, headers: Sequence[ImageHeader], trained_sources: Sequence[str] | None
+    images: Manifest,
+    stated: Stated,
+    rows: Sequence[int],
+    headers: Sequence[ImageHeader],
+    trained_sources: Sequence[str] | None,
 ) -> Judged:
-    rows = images[_ROW].to_numpy(dtype=np.int64)
     values = stated.probabilities[rows]
     faults = [stated.faults[row] for row in rows]
-    table = images.drop(columns=_ROW)
+    table = images.table.copy()
     for i, name in enumerate(stated.classes):
         table[probability_column(name)] = values[:, i]
     best = np.nan_to_num(values, nan=-1.0).argmax(axis=1)
@@ -226,7 +239,7 @@ def _kind(source: str, trained_sources: Sequence[str] | None) -> str:
 
 def _of_flow(eligible: Eligible, table: Path) -> Iterator[str]:
     left_out = Counter({step.reason: step.left_out for step in eligible.flow})
-    if n := left_out["without a prediction in the table"]:
+    if n := left_out[WITHOUT]:
         yield (
             f"{n:,} of the manifest's {eligible.came_in:,} images have no prediction in {printable(table.name)}: a "
             "model looks better where the images it fails on are missing."
