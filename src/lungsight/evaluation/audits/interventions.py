@@ -22,6 +22,7 @@ from lungsight.scanning.detector import softmax
 from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH, Floats, Floats32, Integers, Mask
 
 _AT_ONCE = 8
+_PIXELS_AT_ONCE = 2**20
 _IN_A_MASK = 0.5
 
 
@@ -98,9 +99,21 @@ def _judge_batch(
         )
     known = [(digest, name, pixels) for one in prepared for digest, name, pixels in one]
     seen = [pixels for _, _, pixels in known if pixels is not None]
-    logits = iter(detector.predict(np.stack(seen)).logits.tolist() if seen else ())
+    logits = iter(_logits(detector, seen))
     for digest, name, pixels in known:
         kept.add(digest, name, None if pixels is None else next(logits))
+
+
+def _logits(detector: Detector, seen: Sequence[Floats32]) -> list[list[float]]:
+    """Of prepared pictures, float32 [1, side, side], a few at a time: many alterations of a large picture don't fit
+    in memory at once, and small batches aren't slower."""
+    side = detector.description.preprocessing.image_size
+    few = max(1, _PIXELS_AT_ONCE // side**2)
+    return [
+        logits
+        for i in range(0, len(seen), few)
+        for logits in detector.predict(np.stack(seen[i : i + few])).logits.tolist()
+    ]
 
 
 def _altered(

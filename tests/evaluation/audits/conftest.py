@@ -1,0 +1,47 @@
+"""A model that calls bright images COVID-19, and images whose brightness is chosen, judged by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lungsight.datasets.manifest import Manifest
+from lungsight.evaluation.judged import EXTERNAL, INTERNAL, KIND, Judged
+from lungsight.evaluation.predictions import judge_manifest
+from lungsight.package import ModelPackage
+from lungsight.scanning import Detector
+from lungsight.statistics.outcomes import TRUTH
+
+
+@dataclass(frozen=True)
+class JudgedModel:
+    """A model and the images it judged."""
+
+    detector: Detector
+    judged: Judged
+
+
+def judge(detector: Detector, rows: pd.DataFrame, internal: Sequence[str] = ()) -> Judged:
+    """The images of the manifest's ``rows``, judged; ``internal`` names the sources the model was trained on."""
+    manifest = Manifest.of(rows, "films")
+    classes = detector.description.classes
+    truth = [label if label in classes else classes[-1] for label in manifest.table["label"]]
+    judged = judge_manifest(detector, manifest.with_columns(**{TRUTH: truth}))
+    kinds = [INTERNAL if source in internal else EXTERNAL for source in judged.table["source"]]
+    return judged.with_columns(**{KIND: kinds})
+
+
+@pytest.fixture
+def tested(films: Callable, make_package: Callable[[pd.DataFrame], Path]) -> Callable[..., JudgedModel]:
+    """Draw films, and judge them by the brightness model."""
+
+    def make(wanted: Sequence[object], internal: Sequence[str] = ()) -> JudgedModel:
+        rows = films(wanted)
+        detector = Detector.load(ModelPackage.open(make_package(rows)), 1, features=True)
+        return JudgedModel(detector, judge(detector, rows, internal))
+
+    return make
