@@ -49,8 +49,9 @@ def percentile_interval(replicates: Floats, level: float) -> tuple[float, float]
 
 
 def exact_interval(share: float, patients: int, level: float) -> tuple[float, float]:
-    """Clopper and Pearson's interval (1934) of a share that is 0 or 1 among ``patients`` independent patients."""
-    alpha = 1 - level
-    if share >= 1:
-        return float(beta.ppf(alpha / 2, patients, 1)), 1.0
-    return 0.0, float(beta.ppf(1 - alpha / 2, 1, patients))
+    """Clopper and Pearson's interval (1934) of ``share`` among ``patients`` independent patients; where several
+    images of a patient were counted, as if each patient had been one image."""
+    alpha, found = 1 - level, share * patients
+    low = float(beta.ppf(alpha / 2, found, patients - found + 1)) if share > 0 else 0.0
+    high = float(beta.ppf(1 - alpha / 2, found + 1, patients - found)) if share < 1 else 1.0
+    return low, high

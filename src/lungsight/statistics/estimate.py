@@ -8,7 +8,7 @@ from typing import Literal
 #: The scope of figures that look at every class at once (accuracy, balanced accuracy, MCC).
 ALL_CLASSES = "all classes"
 
-IntervalMethod = Literal["bootstrap", "exact", ""]
+IntervalMethod = Literal["bootstrap", "delong", "exact", ""]
 
 
 @dataclass(frozen=True)

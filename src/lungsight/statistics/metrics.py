@@ -8,14 +8,15 @@ with the reason; none is ever NaN.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from lungsight.statistics.bootstrap import Resampling, exact_interval, patient_weights, percentile_interval
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate, IntervalMethod
 from lungsight.statistics.outcomes import Floats, Mask, Outcomes
-from lungsight.statistics.ranking import Ranking
+from lungsight.statistics.ranking import Ranking, Sweep
 
 #: Metrics over all classes, then those of one class against the rest, with the titles that pages show.
 TITLES: Mapping[str, str] = {
@@ -35,19 +36,45 @@ OVER_ALL_CLASSES = ("accuracy", "balanced_accuracy", "mcc")
 ONE_AGAINST_REST = tuple(name for name in TITLES if name not in OVER_ALL_CLASSES)
 _SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
 
+#: Scope and name to a figure for each set of weights: float [r], or [r, m] for a curve of m points.
 Figures = dict[tuple[str, str], Floats]
+#: What else is wanted of each class against the rest, by name.
+FromSweep = Callable[[Sweep], Mapping[str, Floats]]
+
+
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """Every figure of a sample (one row), and of each set of resampled patients (a row each)."""
+
+    point: Figures
+    replicates: Figures
 
 
 def estimate_all(outcomes: Outcomes, resampling: Resampling = Resampling()) -> list[Estimate]:
     """Every metric for every scope: all classes, and each class against the rest, in the order of ``TITLES``."""
+    return estimates_of(outcomes, resample(outcomes, resampling), resampling.level)
+
+
+def resample(
+    outcomes: Outcomes, resampling: Resampling = Resampling(), from_sweep: FromSweep | None = None
+) -> Resampled:
+    """Every metric, and what ``from_sweep`` adds to each class against the rest, in one pass over the replicates;
+    nothing at all without images."""
     if not len(outcomes):
-        return [_withheld(outcomes, scope, name, "no images") for scope, name in _wanted(outcomes)]
-    statistics = _Statistics(outcomes)
+        return Resampled({}, {})
+    statistics = Statistics(outcomes, from_sweep)
     point = statistics.figures(np.ones((1, outcomes.patients)))
     blocks = [statistics.figures(w) for w in patient_weights(outcomes.patients, len(outcomes), resampling)]
-    replicates = {key: np.concatenate([block[key] for block in blocks]) for key in point}
+    return Resampled(point, {key: np.concatenate([block[key] for block in blocks]) for key in point})
+
+
+def estimates_of(outcomes: Outcomes, resampled: Resampled, level: float) -> list[Estimate]:
+    """The metrics of :data:`TITLES` for every scope; withheld where there are no images."""
+    if not len(outcomes):
+        return [withheld(outcomes, scope, name, "no images") for scope, name in _wanted(outcomes)]
+    point, replicates = resampled.point, resampled.replicates
     return [
-        _estimate(outcomes, scope, name, float(point[scope, name][0]), replicates[scope, name], resampling.level)
+        estimate_of(outcomes, scope, name, float(point[scope, name][0]), replicates[scope, name], level)
         for scope, name in _wanted(outcomes)
     ]
 
@@ -57,11 +84,12 @@ def _wanted(outcomes: Outcomes) -> list[tuple[str, str]]:
     return every + [(scope, name) for scope in outcomes.classes for name in ONE_AGAINST_REST]
 
 
-class _Statistics:
+class Statistics:
     """All figures of one sample under any patient weights; what doesn't depend on the weights is done once."""
 
-    def __init__(self, outcomes: Outcomes) -> None:
+    def __init__(self, outcomes: Outcomes, from_sweep: FromSweep | None = None) -> None:
         self._outcomes = outcomes
+        self._from_sweep = from_sweep
         n, k, patients = len(outcomes), len(outcomes.classes), outcomes.patients
         cell = (outcomes.patient * k + outcomes.truth) * k + outcomes.predicted
         self._confusion = np.bincount(cell, minlength=patients * k * k).reshape(patients, k * k).astype(np.float64)
@@ -81,9 +109,10 @@ class _Statistics:
         image_weights = weights[:, self._outcomes.patient]
         figures: Figures = {(ALL_CLASSES, name): v for name, v in _over_all_classes(confusion).items()}
         for c, scope in enumerate(self._outcomes.classes):
-            auroc, average_precision = self._rankings[c].auroc_and_average_precision(image_weights)
+            sweep = self._rankings[c].sweep(image_weights)
             one = _one_against_rest(confusion, c)
-            one |= {"auroc": auroc, "average_precision": average_precision, "brier_score": squared[:, c]}
+            one |= {"auroc": sweep.auroc(), "average_precision": sweep.average_precision()}
+            one |= {"brier_score": squared[:, c]} | dict(self._from_sweep(sweep) if self._from_sweep else {})
             figures |= {(scope, name): values for name, values in one.items()}
         return figures
 
@@ -120,10 +149,13 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below > 0)
 
 
-def _estimate(outcomes: Outcomes, scope: str, name: str, value: float, replicates: Floats, level: float) -> Estimate:
-    reason = _why_withheld(outcomes, scope, name)
+def estimate_of(
+    outcomes: Outcomes, scope: str, name: str, value: float, replicates: Floats, level: float
+) -> Estimate:
+    """One figure with its interval from ``replicates`` [r], or withheld where the sample can't give it."""
+    reason = why_withheld(outcomes, scope, name)
     if reason or not np.isfinite(value):
-        return _withheld(outcomes, scope, name, reason or "not defined for this sample")
+        return withheld(outcomes, scope, name, reason or "not defined for this sample")
     given = _sample(outcomes, scope, name)
     patients = outcomes.patients_among(given)
     bounds = percentile_interval(replicates, level) if patients > 1 else None
@@ -147,7 +179,8 @@ def _why_no_interval(patients: int, replicates: Floats) -> str:
     return "no interval: too few images, many resamples can't give the figure"
 
 
-def _withheld(outcomes: Outcomes, scope: str, name: str, reason: str) -> Estimate:
+def withheld(outcomes: Outcomes, scope: str, name: str, reason: str) -> Estimate:
+    """One figure that isn't given, and why."""
     given = _sample(outcomes, scope, name)
     counts = _counts(outcomes, scope)
     patients = outcomes.patients_among(given)
@@ -172,10 +205,12 @@ def _sample(outcomes: Outcomes, scope: str, name: str) -> Mask:
         "ppv": outcomes.predicted == c,
         "npv": outcomes.predicted != c,
     }
-    return samples.get(name, np.ones(len(outcomes), dtype=bool))
+    of_name = name.partition("_at_s")[0]  # sensitivity_at_specificity_0.90 is a share of the positives, too
+    return samples.get(of_name, np.ones(len(outcomes), dtype=bool))
 
 
-def _why_withheld(outcomes: Outcomes, scope: str, name: str) -> str | None:
+def why_withheld(outcomes: Outcomes, scope: str, name: str) -> str | None:
+    """Why this sample can't give the figure; None where it can."""
     if scope == ALL_CLASSES:
         return _why_withheld_over_all(outcomes, name)
     positives, negatives = _counts(outcomes, scope)
@@ -185,6 +220,8 @@ def _why_withheld(outcomes: Outcomes, scope: str, name: str) -> str | None:
         return f"every image here is of {scope}"
     if name in ("ppv", "npv") and not _sample(outcomes, scope, name).any():
         return f"no image was called {scope}" if name == "ppv" else f"every image was called {scope}"
+    if min(positives, negatives) == 1 and name not in (*_SHARES, "brier_score"):
+        return f"only one image of {scope} here" if positives == 1 else f"all images here but one are of {scope}"
     return None
 
 

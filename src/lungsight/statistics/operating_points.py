@@ -1,0 +1,111 @@
+"""Sensitivity where the specificity is fixed, specificity where the sensitivity is, and PPV and NPV at a prevalence.
+
+The threshold of an operating point is found on the images it is then judged on, anew in each replicate. So these
+figures say what a score can do, not what a threshold chosen beforehand will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from lungsight.statistics.bootstrap import exact_interval
+from lungsight.statistics.estimate import Estimate
+from lungsight.statistics.metrics import Resampled, estimate_of, why_withheld, withheld
+from lungsight.statistics.outcomes import Floats, Outcomes
+from lungsight.statistics.ranking import Ranking, Sweep
+
+FIXED_SPECIFICITIES = (0.80, 0.90, 0.95)
+FIXED_SENSITIVITIES = (0.90, 0.95)
+PPV_AT_PREVALENCE, NPV_AT_PREVALENCE = "ppv_at_prevalence", "npv_at_prevalence"
+
+#: The figure, what is fixed and at how much, by the name of the estimate.
+OPERATING_POINTS: Mapping[str, tuple[str, str, float]] = {
+    f"{figure}_at_{fixed}_{at:.2f}": (figure, fixed, at)
+    for figure, fixed, values in (
+        ("sensitivity", "specificity", FIXED_SPECIFICITIES),
+        ("specificity", "sensitivity", FIXED_SENSITIVITIES),
+    )
+    for at in values
+}
+
+
+def operating_points(sweep: Sweep) -> Mapping[str, Floats]:
+    """Every operating point under each set of weights, float [r]: what :func:`~.metrics.resample` adds.
+
+    The highest sensitivity that any threshold reaches with at least the fixed specificity, and the reverse."""
+    at_specificity = sweep.place_of_specificity(np.array(FIXED_SPECIFICITIES))
+    at_sensitivity = sweep.place_of_sensitivity(np.array(FIXED_SENSITIVITIES))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sensitivity = np.take_along_axis(sweep.called_tp, at_specificity, axis=1) / sweep.positives[:, None]
+        specificity = 1 - np.take_along_axis(sweep.called_fp, at_sensitivity, axis=1) / sweep.negatives[:, None]
+    both_classes = (sweep.positives > 0) & (sweep.negatives > 0)
+    values = np.where(both_classes[:, None], np.concatenate([sensitivity, specificity], axis=1), np.nan)
+    return dict(zip(OPERATING_POINTS, values.T, strict=True))
+
+
+def threshold_of(outcomes: Outcomes, scope: str, name: str) -> float | None:
+    """The probability from which an image is called positive at the operating point; None where no image is."""
+    c = outcomes.classes.index(scope)
+    ranking = Ranking.of(outcomes.probabilities[:, c], outcomes.truth == c)
+    sweep = ranking.sweep(np.ones((1, len(outcomes))))
+    _, fixed, at = OPERATING_POINTS[name]
+    place_of = sweep.place_of_specificity if fixed == "specificity" else sweep.place_of_sensitivity
+    place = int(place_of(np.array([at]))[0, 0])
+    return float(ranking.scores[place - 1]) if place else None
+
+
+def predictive_values(sensitivity: Floats, specificity: Floats, prevalence: float) -> tuple[Floats, Floats]:
+    """PPV and NPV by Bayes' theorem; NaN where nothing, or everything, would be called positive.
+
+    ``prevalence`` is the share of patients with the disease, between 0 and 1."""
+    true_positive, false_positive = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
+    true_negative, false_negative = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return true_positive / (true_positive + false_positive), true_negative / (true_negative + false_negative)
+
+
+def at_prevalence(
+    outcomes: Outcomes, resampled: Resampled, scope: str, prevalence: float, level: float
+) -> tuple[Estimate, Estimate]:
+    """PPV and NPV of the model's verdicts among patients of whom the share ``prevalence`` has the disease.
+
+    From sensitivity and specificity, which are taken to be the same there. Where every replicate gives the same (no
+    false verdict of a kind in this sample), the interval comes from the exact ones of sensitivity and specificity at
+    half the error each (Bonferroni), and so covers at least as often as it says.
+    """
+    names = (PPV_AT_PREVALENCE, NPV_AT_PREVALENCE)
+    if reason := why_withheld(outcomes, scope, "auroc") if len(outcomes) else "no images":
+        one, two = (withheld(outcomes, scope, name, reason) for name in names)
+        return one, two
+    keys = ((scope, "sensitivity"), (scope, "specificity"))
+    points = predictive_values(*(resampled.point[key] for key in keys), prevalence)
+    replicates = predictive_values(*(resampled.replicates[key] for key in keys), prevalence)
+    one, two = (
+        estimate_of(outcomes, scope, name, float(point[0]), drawn, level)
+        for name, point, drawn in zip(names, points, replicates, strict=True)
+    )
+    cautious = _cautious_bounds(outcomes, scope, prevalence, level)
+    return _with_bounds(one, cautious[0]), _with_bounds(two, cautious[1])
+
+
+def _with_bounds(estimate: Estimate, bounds: tuple[float, float]) -> Estimate:
+    if estimate.value is None or estimate.low is not None:
+        return estimate
+    return replace(estimate, low=bounds[0], high=bounds[1], interval="exact", withheld=None)
+
+
+def _cautious_bounds(
+    outcomes: Outcomes, scope: str, prevalence: float, level: float
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Of PPV and NPV, which both rise with sensitivity and with specificity."""
+    c = outcomes.classes.index(scope)
+    shares = []
+    for truly in (True, False):
+        sample = (outcomes.truth == c) == truly
+        right = (outcomes.predicted[sample] == c) == truly
+        shares.append(exact_interval(float(right.mean()), outcomes.patients_among(sample), (1 + level) / 2))
+    low, high = (predictive_values(*(np.array([s[end]]) for s in shares), prevalence) for end in (0, 1))
+    return (float(low[0][0]), float(high[0][0])), (float(low[1][0]), float(high[1][0]))
