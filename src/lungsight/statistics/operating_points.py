@@ -80,9 +80,10 @@ def at_prevalence(
     if reason := why_withheld(outcomes, scope, "auroc") if len(outcomes) else "no images":
         one, two = (withheld(outcomes, scope, name, reason) for name in names)
         return one, two
-    keys = ((scope, "sensitivity"), (scope, "specificity"))
-    points = predictive_values(*(resampled.point[key] for key in keys), prevalence)
-    replicates = predictive_values(*(resampled.replicates[key] for key in keys), prevalence)
+    points, replicates = (
+        predictive_values(figures[scope, "sensitivity"], figures[scope, "specificity"], prevalence)
+        for figures in (resampled.point, resampled.replicates)
+    )
     one, two = (
         estimate_of(outcomes, scope, name, float(point[0]), drawn, level)
         for name, point, drawn in zip(names, points, replicates, strict=True)
@@ -102,10 +103,10 @@ def _cautious_bounds(
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Of PPV and NPV, which both rise with sensitivity and with specificity."""
     c = outcomes.classes.index(scope)
-    shares = []
-    for truly in (True, False):
-        sample = (outcomes.truth == c) == truly
-        right = (outcomes.predicted[sample] == c) == truly
-        shares.append(exact_interval(float(right.mean()), outcomes.patients_among(sample), (1 + level) / 2))
-    low, high = (predictive_values(*(np.array([s[end]]) for s in shares), prevalence) for end in (0, 1))
-    return (float(low[0][0]), float(high[0][0])), (float(low[1][0]), float(high[1][0]))
+    positive, right = outcomes.truth == c, (outcomes.predicted == c) == (outcomes.truth == c)
+    sensitivity, specificity = (
+        exact_interval(float(right[sample].mean()), outcomes.patients_among(sample), (1 + level) / 2)
+        for sample in (positive, ~positive)
+    )
+    ppv, npv = predictive_values(np.array(sensitivity), np.array(specificity), prevalence)
+    return (float(ppv[0]), float(ppv[1])), (float(npv[0]), float(npv[1]))

@@ -84,7 +84,7 @@ def _why_not_within(mixed: Sequence[str], every: Sequence[str], noun: str) -> st
     if len(every) == 1:
         return f"one {noun} only: nothing to tell apart"
     if not mixed:
-        return f"no {noun} holds both classes: the score may tell {noun}s apart, not the disease, and nothing here can say"
+        return f"no {noun} holds both classes, so the score may tell {noun}s apart and not the disease"
     return None
 
 
