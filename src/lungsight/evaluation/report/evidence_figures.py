@@ -20,10 +20,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lungsight import RESEARCH_ONLY
-from lungsight.evaluation.report.figures import BLUE, GREY, VERMILION, as_words
+from lungsight.evaluation.report.figures import BLUE, GREY, VERMILION
+from lungsight.evaluation.wording import as_words
 
 GREEN, PURPLE, ORANGE, BLACK = "#009E73", "#AA4499", "#B8860B", "#111827"
 #: Colour and stroke of the first, second … line of a panel.
@@ -98,6 +99,50 @@ def _curves(table: pd.DataFrame, classes: Sequence[str], x: str, y: str, backdro
     return small_multiples(groups_by_source(table), draw, x, y, limits=((0, 1), (0, 1.02)))
 
 
+def reliability_figure(table: pd.DataFrame) -> Figure:
+    """How often the target was true by the probability it was given; shaded, where a calibrated model would lie."""
+
+    def draw(axes: Axes, rows: pd.DataFrame) -> None:
+        axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=(0, (2, 3)), label="calibrated")
+        x = rows["mean_probability"].to_numpy(dtype=float)
+        if {"calibrated_low", "calibrated_high"} <= set(rows.columns):
+            by_chance = [rows[name].to_numpy(dtype=float) for name in ("calibrated_low", "calibrated_high")]
+            axes.fill_between(
+                x, by_chance[0], by_chance[1], color=GREY, alpha=0.2, lw=0, label="calibrated, 95 of 100 samples"
+            )
+        observed, low, high = (rows[name].to_numpy(dtype=float) for name in ("observed", "low", "high"))
+        axes.vlines(x, low, high, color=BLUE, lw=1.2)
+        axes.plot(x, observed, color=BLUE, lw=1.2, marker="o", ms=3.5, label="observed (95% interval)")
+
+    labels = ("Probability given (mean of the bin)", "Observed share")
+    return small_multiples(groups_by_source(table), draw, *labels, limits=((0, 1), (0, 1.02)))
+
+
+def risk_coverage_figure(table: pd.DataFrame) -> Figure:
+    """The share of wrong verdicts among the surest answers, by how many of the answers are taken."""
+
+    def draw(axes: Axes, rows: pd.DataFrame) -> None:
+        _line(axes, rows, "coverage", "risk", 0, "the model (95% band)")
+
+    top = float(np.nanmax(table[[c for c in ("risk", "high") if c in table]].to_numpy(dtype=float), initial=0.1))
+    labels = ("Coverage: share of the images that are answered, surest first", "Risk: share answered wrongly")
+    return small_multiples(groups_by_source(table), draw, *labels, limits=((0, 1), (0, top * 1.05)), percent="xy")
+
+
+def decision_curve_figure(table: pd.DataFrame) -> Figure:
+    """Net benefit by threshold of acting on the model, on everyone, on no one (Vickers & Elkin 2006)."""
+
+    def draw(axes: Axes, rows: pd.DataFrame) -> None:
+        bands = rows.rename(columns={"net_benefit_low": "low", "net_benefit_high": "high"})
+        _line(axes, bands, "threshold", "net_benefit", 0, "act on the model (95% band)")
+        _line(axes, rows, "threshold", "treat_all", 1, "act on everyone", band=False)
+        axes.axhline(0, color=BLACK, lw=1, ls=(0, (1, 2)), label="act on no one")
+
+    top = float(np.nanmax(table[["net_benefit", "treat_all"]].to_numpy(dtype=float), initial=0.05))
+    labels = ("Threshold: probability from which one acts", "Net benefit")
+    return small_multiples(groups_by_source(table), draw, *labels, limits=(None, (-0.35 * top, 1.1 * top)))
+
+
 def _chance_diagonal(axes: Axes, rows: pd.DataFrame) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=(0, (2, 3)), label="chance")
 
@@ -113,13 +158,13 @@ def small_multiples(
 ) -> Figure:
     """A panel for each group on shared axes, one legend for all. ``percent`` names the axes ("x", "y", "xy") that are
     shares shown in per cent."""
+    across = min(len(groups), _ACROSS)
+    down = math.ceil(len(groups) / across)
+    side = 2.2 if across > 3 else 2.6
+    width, height = max(side * across + 0.4, 4.4), side * down + 0.9
     with without_formulas():
-        across = min(len(groups), _ACROSS)
-        down = math.ceil(len(groups) / across)
-        figure = Figure(
-            figsize=(max(2.25 * across + 0.35, 4.2), 2.35 * down + 0.75),
-            layout=ConstrainedLayoutEngine(rect=(0, 0.03, 1, 0.97), w_pad=0.06, h_pad=0.06),
-        )
+        layout = ConstrainedLayoutEngine(rect=(0, 0, 1 - 0.16 / width, 1), w_pad=0.06, h_pad=0.06)
+        figure = Figure(figsize=(width, height), layout=layout)
         panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, (title, rows) in zip(panels, groups, strict=False):
             draw(axes, rows)
@@ -128,8 +173,9 @@ def small_multiples(
             axes.set_visible(False)
         figure.supxlabel(x, fontsize=9.5)
         figure.supylabel(y, fontsize=9.5)
-        _legend(figure, panels[: len(groups)])
-        figure.text(0.995, 0.006, RESEARCH_ONLY, ha="right", va="bottom", fontsize=6.5, color=GREY)
+        _legend(figure, list(panels[: len(groups)]))
+        place = {"ha": "right", "va": "bottom", "rotation": 90}
+        figure.text(1 - 0.03 / width, 0.08 / height, RESEARCH_ONLY, fontsize=6.5, color=GREY, **place)
     return figure
 
 
@@ -137,6 +183,7 @@ def _dress(axes: Axes, title: str, limits: tuple[Any, Any], percent: str) -> Non
     axes.set_title(title, fontsize=9, loc="left", linespacing=1.15)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2.5, 5, 10]))
     axes.grid(color="#e5e7eb", lw=0.6)
     axes.set_axisbelow(True)
     if limits[0]:
@@ -149,16 +196,17 @@ def _dress(axes: Axes, title: str, limits: tuple[Any, Any], percent: str) -> Non
 
 
 def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
-    known = {}
+    known: dict[str, Any] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             known.setdefault(label, handle)
     if known:
+        columns = 2 if len(panels) < 3 else 4
         figure.legend(
-            known.values(),
-            known.keys(),
+            list(known.values()),
+            list(known),
             loc="outside upper left",
-            ncols=min(len(known), 4),
+            ncols=columns,
             frameon=False,
             fontsize=8.5,
             handlelength=3.2,

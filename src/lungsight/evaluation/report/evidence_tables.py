@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 
+from lungsight.evaluation import decision
 from lungsight.evaluation.judged import KIND, KINDS
 from lungsight.evaluation.report.evidence_json import plain
 from lungsight.evaluation.wording import as_words
-from lungsight.statistics.metrics import TITLES
+from lungsight.statistics import calibration, metrics
 
+_TITLES: Mapping[str, str] = {**decision.TITLES, **calibration.TITLES, **metrics.TITLES}
 #: What every table of estimates has; what else it has are labels.
 ESTIMATE_COLUMNS = (
     "scope",
@@ -30,8 +32,10 @@ ESTIMATE_COLUMNS = (
 )
 #: Rows that a table on the page has at most; the CSV file has them all.
 AT_MOST = 40
-#: Marks that a reader should compare with: chance for an AUROC, none for a difference.
-_CHANCE = ("auroc",)
+#: What a reader should compare a figure with: chance for an AUROC, a calibrated model for its slope.
+_MARKS = {"auroc_gap": 0.0, "auroc": 0.5, "calibration_slope": 1.0, "calibration_intercept": 0.0, "gap": 0.0}
+#: Errors are far from 1; their line ends where they do.
+_SMALL = ("ece", "brier", "aurc")
 _WIDTH = 100.0
 #: Columns that hold names of classes.
 _OF_CLASSES = ("scope", "truth", "predicted", "class", "label")
@@ -52,13 +56,16 @@ class Scale:
 
     @classmethod
     def of(cls, metric: str, rows: Iterable[Mapping[str, Any]]) -> Scale:
-        """0 to 1 for shares; around zero where a figure of this metric can be negative."""
+        """0 to 1 for shares, around zero where a figure can be negative; the mark is always on it."""
+        mark = next((value for prefix, value in _MARKS.items() if metric.startswith(prefix)), None)
         ends = [v for row in rows for v in (row["value"], row["low"], row["high"]) if v is not None]
+        ends += [] if mark is None else [mark]
         low, high = min(ends, default=0.0), max(ends, default=1.0)
         if low < 0:
             reach = _rounded_up(max(abs(low), abs(high)))
-            return cls(-reach, reach, 0.0)
-        return cls(0.0, 1.0 if high <= 1 else _rounded_up(high), 0.5 if metric.startswith(_CHANCE) else None)
+            return cls(-reach, reach, 0.0 if mark is None else mark)
+        whole = high <= 1 and not metric.startswith(_SMALL)
+        return cls(0.0, 1.0 if whole else _rounded_up(high), mark)
 
 
 def _rounded_up(reach: float) -> float:
@@ -75,6 +82,10 @@ class Cell:
     scale: Scale | None = None
     text: str = ""
     number: bool = False
+
+
+#: The labels of a line, and its cells.
+_Drawn = tuple[Mapping[str, Any], tuple[Cell, ...]]
 
 
 @dataclass(frozen=True)
@@ -117,7 +128,7 @@ KIND_HEADINGS = {
 def titled(name: str) -> str:
     """A metric's or column's name as a heading."""
     words = name.replace("_", " ")
-    return TITLES.get(name, words[:1].upper() + words[1:])
+    return _TITLES.get(name, words[:1].upper() + words[1:])
 
 
 def is_estimates(table: pd.DataFrame) -> bool:
@@ -139,19 +150,22 @@ def by_metric(
     scales = {name: _scale(kept, name) for name in present if name in drawn}
     lines = []
     for key, rows in kept.groupby(labels, sort=False, dropna=False) if labels else [((), kept)]:
-        of_metric = {str(row["metric"]): _plain_row(row) for row in rows.to_dict("records")}
+        of_metric = {str(row["metric"]): _plain_row(row) for row in reversed(rows.to_dict("records"))}
         cells = tuple(Cell(of_metric.get(name), scales.get(name)) for name in present)
         lines.append((dict(zip(labels, key if isinstance(key, tuple) else (key,), strict=True)), cells))
     return _shown(caption, stem, labels, tuple(titled(name) for name in present), lines)
 
 
 def by_row(
-    table: pd.DataFrame | None, stem: str, caption: str, *, first: str = "", at_most: int = AT_MOST
+    table: pd.DataFrame | None, stem: str, caption: str, *, scope: str = "", metric: str = "", at_most: int = AT_MOST
 ) -> Shown | None:
-    """A line for every estimate, its interval drawn; where there are too many, those whose scope is ``first``."""
+    """A line for every estimate, its interval drawn; where there are too many, those of ``scope`` and ``metric``."""
     if table is None or not is_estimates(table) or not len(table):
         return None
-    kept = table if len(table) <= at_most or first not in set(table["scope"]) else table[table["scope"] == first]
+    kept = table
+    for column, wanted in (("scope", scope), ("metric", metric)):
+        if len(kept) > at_most and wanted in set(kept[column]):
+            kept = kept[kept[column] == wanted]
     kept = kept.head(at_most)
     labels = _labels(kept)
     several = [name for name in ("scope", "metric") if kept[name].nunique() > 1]
@@ -176,6 +190,12 @@ def as_it_is(table: pd.DataFrame | None, stem: str, caption: str, *, at_most: in
     return _shown(caption, stem, [first], tuple(map(titled, rest)), lines, max(0, len(table) - at_most))
 
 
+def fixed(value: float, places: int) -> str:
+    """A number with so many places, a minus for what is below zero, and no sign at zero."""
+    text = f"{value:,.{places}f}"
+    return text.lstrip("-") if not float(text.replace(",", "")) else text.replace("-", "−")
+
+
 def as_text(value: Any) -> str:
     """A cell's value as the page shows it."""
     value = plain(value)
@@ -185,7 +205,7 @@ def as_text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return fixed(value, 3) if isinstance(value, float) else str(value)
 
 
 def _as_head(column: str, value: Any) -> str:
@@ -212,7 +232,7 @@ def _shown(
     stem: str,
     labels: Sequence[str],
     columns: tuple[str, ...],
-    lines: Sequence[tuple[Mapping[str, Any], tuple[Cell, ...]]],
+    lines: Sequence[_Drawn],
     more: int = 0,
 ) -> Shown:
     heads = tuple(name for name in labels if name != KIND)
@@ -223,9 +243,7 @@ def _shown(
     return Shown(caption, stem, tuple(map(titled, heads)), columns, groups, more)
 
 
-def _by_kind(
-    lines: Sequence[tuple[Mapping[str, Any], Any]],
-) -> Iterator[tuple[str, list[tuple[Mapping[str, Any], Any]]]]:
+def _by_kind(lines: Sequence[_Drawn]) -> Iterator[tuple[str, list[_Drawn]]]:
     kinds = list(dict.fromkeys(str(of.get(KIND, "")) for of, _ in lines))
     for kind in sorted(kinds, key=lambda name: KINDS.index(name) if name in KINDS else len(KINDS)):
         yield KIND_HEADINGS.get(kind, kind), [(of, cells) for of, cells in lines if str(of.get(KIND, "")) == kind]

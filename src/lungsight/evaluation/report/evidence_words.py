@@ -2,42 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from lungsight.evaluation.audits.audit import Call
+from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.judged import EXTERNAL, INTERNAL
 from lungsight.evaluation.report.evidence_json import plain
 from lungsight.evaluation.report.evidence_tables import titled
 from lungsight.evaluation.verdict import Grade, Reason, Verdict
-from lungsight.evaluation.wording import as_words
 
 #: What a grade means for the one who reads a patient's image.
 FOR_A_PATIENT: Mapping[Grade, str] = {
     Grade.NO_EVIDENCE: "Don't act on its answer: nothing here shows that the answer has to do with {target}.",
     Grade.INTERNAL_ONLY: "Don't act on its answer for a patient of any place it didn't learn from: how it does "
     "there, nobody knows.",
-    Grade.CONFOUNDED: "Don't act on its answer, whether it says {target} or not: the same answer could come from where "
-    "or how the image was made.",
+    Grade.CONFOUNDED: "Don't act on its answer, whether it says {target} or not: the same answer could come from "
+    "where or how the image was made.",
     Grade.HOLDS_AT_ONE: "Its answer told something at one place it never saw. Whether it does where you work must be "
     "tested on images from there first.",
     Grade.HOLDS_AT_SEVERAL: "Its answer told something at several places it never saw. Test it on images from where "
     "you work first, and expect the errors below.",
 }
-#: How many reasons the first screen has room for.
-_REASONS = 5
+#: How many reasons the first screen shows, at least where there are so many and at most.
+_FEWEST_REASONS, _MOST_REASONS = 3, 5
 
 
 def deciding(verdict: Verdict) -> list[Reason]:
-    """The reasons that decided the grade, at most five: for a weak grade the rules about sources first, for the
-    others the rules that are met."""
+    """The three to five reasons that decided the grade: for a weak grade the rules about sources, for the others the
+    rules that are met; others fill up to three."""
     about_sources = verdict.grade in (Grade.NO_EVIDENCE, Grade.INTERNAL_ONLY)
 
     def matters_less(reason: Reason) -> bool:
         return not reason.rule.startswith(("holds", "internal")) if about_sources else not reason.met
 
-    return sorted(verdict.reasons, key=matters_less)[:_REASONS]
+    ranked = sorted(verdict.reasons, key=matters_less)
+    decided = sum(not matters_less(reason) for reason in ranked)
+    return ranked[: min(max(decided, _FEWEST_REASONS), _MOST_REASONS)]
+
+
+def states(evidence: Evidence) -> dict[Reason, str]:
+    """What came of every rule: ``met``, ``not met`` or, where its audit couldn't be made, ``not asked``."""
+    silent = {audit.name for audit in evidence.audits if audit.call is Call.NOT_DONE}
+    return {
+        reason: "met" if reason.met else "not asked" if reason.rule.split(":")[0] in silent else "not met"
+        for reason in evidence.verdict.reasons
+    }
 
 
 def extremes(metrics: pd.DataFrame | None, target: str) -> tuple[str, dict[str, tuple[float, float]]]:
@@ -79,10 +91,6 @@ def in_words(row: Mapping[Any, Any]) -> str:
     return f"{value:.2f}" + (f" ({low:.2f} to {high:.2f})" if low is not None and high is not None else "")
 
 
-def listed(sentences: Iterable[str]) -> str:
-    return " ".join(sentence for sentence in sentences if sentence)
-
-
 def _where(row: Mapping[Any, Any]) -> str:
     labels = [str(row[name]) for name in ("source", "kind") if row.get(name)]
     return labels[0] + (f" ({labels[1]})" if labels[1:] else "") if labels else ""
@@ -99,7 +107,3 @@ def picked_points(table: pd.DataFrame, x: str, y: str, at: Sequence[float], name
         said = ", ".join(f"{names[1]} {row[y]:.2f} at {names[0]} {row[x]:.2f}" for row in nearest)
         kind, *source = (str(part) for part in (key if isinstance(key, tuple) else (key,)))
         yield f"{source[0]} ({kind}): {said}." if source else f"{kind}: {said}."
-
-
-def target_words(target: str) -> str:
-    return as_words(target)
