@@ -1,0 +1,289 @@
+"""Whose image is it: can the source be read off what the network sees, and would knowing it be enough?
+
+A network that tells hospitals apart isn't wrong for that alone. But where the hospitals also differ in how many of
+their patients have the disease, it can score without looking at the disease (Zech et al. 2018). So the audit asks
+both: how well the features tell the source, within one class too, where the disease can't help; and how firmly this
+test ties the source to the truth.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from lungsight.evaluation.audits.audit import Audit, Call, not_done
+from lungsight.evaluation.judged import Judged
+from lungsight.evaluation.section import estimate_table
+from lungsight.evaluation.wording import as_figure, as_words
+from lungsight.statistics.binary import Binary, ratio
+from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.estimate import ALL_CLASSES, Estimate
+from lungsight.statistics.outcomes import TRUTH, Floats, Floats32, Integers, Mask
+from lungsight.statistics.ranking import Ranking
+
+NAME = "whose image is it"
+QUESTION = "Can the source of an image be read off what the network sees, and would knowing it tell the truth?"
+#: Sources with fewer patients (of a class, where one class is looked at) are left out.
+FEWEST_PATIENTS = 10
+#: The features tell the source, and the source the truth, where an AUROC's whole interval lies above these.
+TELLS, TIED = 0.7, 0.6
+EVERY_SOURCE = "every source"
+_FOLDS = 5
+_COMPONENTS = 64
+
+Texts = NDArray[np.str_]
+
+
+@dataclass(frozen=True, eq=False)
+class _Probe:
+    """What a classifier of the source says of images whose patients it wasn't fitted on.
+
+    Attributes:
+        among: the class of the images, or every class.
+        sources: names of the k sources.
+        source: int [n], index of each image's own.
+        probabilities: float [n, k].
+        patient: int [n].
+    """
+
+    among: str
+    sources: tuple[str, ...]
+    source: Integers
+    probabilities: Floats
+    patient: Integers
+
+
+def source_probe(judged: Judged, *, resampling: Resampling = Resampling(), seed: int = 0) -> Audit:
+    """A logistic regression on the network's features, tested on patients it wasn't fitted on: how well it tells the
+    source over all images, and among images of one class at a time; beside it how far the source tells the truth.
+
+    Sources of every kind are looked at together: the question is how they differ. Not done without features
+    (somebody's predictions) or with fewer than two sources of at least :data:`FEWEST_PATIENTS` patients."""
+    if judged.features is None:
+        return not_done(NAME, QUESTION, "The network's features aren't known: only a model package has them.")
+    seen = np.asarray(np.isfinite(judged.features).all(axis=1), dtype=bool)
+    known = judged.where(seen).scored
+    large = _large_enough(known)
+    if len(large) < 2:
+        return not_done(NAME, QUESTION, _why_not(known, large))
+    images = known.where(known.table["source"].isin(large).to_numpy())
+    probes = list(_probes(images, seed))
+    of_source = [(_labels(probe, name, e.name), e) for probe in probes for name, e in _told_by(probe, resampling)]
+    tie = _tie(images, resampling, seed)
+    labels = {"among": ALL_CLASSES, "source": EVERY_SOURCE, "sources": len(large)}
+    of_truth = [(labels | {"chance": chance}, e) for e, chance in zip(tie, (0.0, 0.5), strict=True)]
+    effect = _most_telling(probes, of_source)
+    return Audit(
+        NAME,
+        QUESTION,
+        Call.REPORTED,
+        _meaning(effect, of_source, tie, images.target, sorted(set(known.table["source"]) - set(large))),
+        effect[1],
+        estimate_table([*of_source, *of_truth]),
+        len(images),
+    )
+
+
+def _large_enough(images: Judged) -> list[str]:
+    patients = images.table.assign(patient=images.patient).groupby("source")["patient"].nunique()
+    return [str(name) for name in sorted(patients.index[patients >= FEWEST_PATIENTS])]
+
+
+def _why_not(known: Judged, large: list[str]) -> str:
+    sources = sorted(set(known.table["source"]))
+    if len(sources) < 2:
+        return (
+            f"The test has images of {sources[0] if sources else 'no source'} only: there is nothing to tell apart."
+        )
+    enough = f"only {large[0]} has" if large else "none has"
+    return f"Of the test's {len(sources)} sources {enough} {FEWEST_PATIENTS} patients or more."
+
+
+def _probes(images: Judged, seed: int) -> Iterator[_Probe]:
+    """Over all images, then within each class that at least two sources have enough patients of."""
+    yield _probe(images, ALL_CLASSES, seed)
+    for name in images.classes:
+        of_class = images.where((images.table[TRUTH] == name).to_numpy())
+        sources = _large_enough(of_class)
+        if len(sources) > 1:
+            yield _probe(of_class.where(of_class.table["source"].isin(sources).to_numpy()), name, seed)
+
+
+def _probe(images: Judged, among: str, seed: int) -> _Probe:
+    assert images.features is not None
+    sources, source = np.unique(images.table["source"].to_numpy(dtype=str), return_inverse=True)
+    probabilities = out_of_fold(images.features, source, images.patient, seed)
+    return _Probe(among, tuple(str(s) for s in sources), source.astype(np.int64), probabilities, images.patient)
+
+
+def out_of_fold(features: Floats32, source: Integers, patient: Integers, seed: int) -> Floats:
+    """float [n, k]: probability of each of k sources, by a classifier fitted on other patients' features [n, c]."""
+    probabilities = np.zeros((len(source), int(source.max()) + 1))
+    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
+    for fitted, tested in folds.split(features, source, patient):
+        classifier = _classifier(min(_COMPONENTS, features.shape[1], len(fitted) - 1), seed)
+        classifier.fit(features[fitted], source[fitted])
+        columns = classifier.classes_
+        probabilities[np.ix_(tested, columns)] = classifier.predict_proba(features[tested])
+    return probabilities
+
+
+def _classifier(components: int, seed: int) -> Pipeline:
+    regression = LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000)
+    return make_pipeline(StandardScaler(), PCA(components, random_state=seed), StandardScaler(), regression)
+
+
+def _told_by(probe: _Probe, resampling: Resampling) -> Iterator[tuple[str, Estimate]]:
+    """(source, figure): one-against-rest AUROC, the mean over all sources first, and the balanced accuracy."""
+    n, k = len(probe.source), len(probe.sources)
+    images = Binary.from_arrays(EVERY_SOURCE, np.ones(n, dtype=bool), np.zeros(n), probe.patient)
+    own = np.arange(k) == probe.source[:, None]
+    rankings = [Ranking.of(probe.probabilities[:, i], own[:, i]) for i in range(k)]
+    right = np.argmax(probe.probabilities, axis=1) == probe.source
+    above, below = (images.sums(*(column & mask for column in own.T)) for mask in (right, np.ones(n, dtype=bool)))
+
+    def figures(weights: Floats) -> dict[str, Floats]:
+        of_images = weights[:, images.patient]
+        each = np.stack([ranking.sweep(of_images).auroc() for ranking in rankings], axis=1)
+        recall = ratio(weights @ above, weights @ below)
+        return {"each": each, "auroc": each.mean(axis=1), "balanced_accuracy": recall.mean(axis=1)}
+
+    point, replicates = images.resampled(figures, resampling)
+    for name in ("auroc", "balanced_accuracy"):
+        estimate = images.estimate(f"source_{name}", float(point[name]), replicates[name], resampling.level)
+        yield EVERY_SOURCE, estimate
+    for i, source in enumerate(probe.sources if k > 2 else ()):
+        one = Binary.from_arrays(source, own[:, i], probe.probabilities[:, i], probe.patient)
+        of_one = replicates["each"][:, i]
+        yield source, one.estimate("source_auroc", float(point["each"][i]), of_one, resampling.level)
+
+
+def _labels(probe: _Probe, source: str, metric: str) -> dict[str, object]:
+    k = len(probe.sources)
+    chance = 1 / k if metric == "source_balanced_accuracy" else 0.5
+    return {"among": probe.among, "source": source, "sources": k, "chance": chance}
+
+
+def _tie(images: Judged, resampling: Resampling, seed: int) -> tuple[Estimate, Estimate]:
+    """Cramér's V between source and truth (the target against the rest), and the AUROC of a rule that knows nothing
+    but the source."""
+    sources, source = np.unique(images.table["source"].to_numpy(dtype=str), return_inverse=True)
+    binary = Binary.from_arrays(images.target, images.positive, np.zeros(len(images)), images.patient)
+    own = [source == i for i in range(len(sources))]
+    positives, totals = binary.sums(*(one & binary.positive for one in own)), binary.sums(*own)
+    if reason := _one_sided(binary):
+        return binary.withheld("cramers_v", reason), binary.withheld("auroc_of_knowing_the_source", reason)
+    knowing = _knowing_the_source(source.astype(np.int64), binary, seed)
+
+    def figures(weights: Floats) -> dict[str, Floats]:
+        return {
+            "cramers_v": cramers_v(weights @ positives, weights @ totals),
+            "auroc_of_knowing_the_source": knowing(weights[:, binary.patient]),
+        }
+
+    point, replicates = binary.resampled(figures, resampling)
+    v, auroc = (
+        binary.estimate(name, float(point[name]), replicates[name], resampling.level, biased=name == "cramers_v")
+        for name in point
+    )
+    return v, auroc
+
+
+def _one_sided(binary: Binary) -> str:
+    for side, mask in (("positive", binary.positive), ("negative", ~binary.positive)):
+        patients = binary.patients_among(mask)
+        if patients < FEWEST_PATIENTS:
+            return f"{patients} {side} patients, and {FEWEST_PATIENTS} are needed"
+    return ""
+
+
+def cramers_v(positives: Floats, totals: Floats) -> Floats:
+    """float [r], from each source's positives and images, float [r, k]: 0 where all sources hold the same share of
+    positives, 1 where each is all positive or all negative (Cramér 1946, for a table of k by 2)."""
+    n, overall = totals.sum(axis=1), ratio(positives.sum(axis=1), totals.sum(axis=1))
+    share = np.nan_to_num(ratio(positives, totals))
+    between = (totals * (share - overall[:, None]) ** 2).sum(axis=1)
+    return np.sqrt(ratio(between, n * overall * (1 - overall)))
+
+
+def _knowing_the_source(source: Integers, images: Binary, seed: int) -> Callable[[Floats], Floats]:
+    """From image weights [r, n] to the AUROC [r] of a score that is the target's share among other patients of the
+    image's source. Pairs are compared within a fold: between folds, leaving out a positive would lower its own
+    score."""
+    strata = source * 2 + images.positive
+    folds = []
+    split = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a source with fewer positives than folds is no fault here
+        parts = list(split.split(source, strata, images.patient))
+    for fitted, tested in parts:
+        score = _shares(source[fitted], images.positive[fitted], int(source.max()) + 1)[source[tested]]
+        folds.append((tested, Ranking.of(score, images.positive[tested])))
+
+    def auroc(weights: Floats) -> Floats:
+        sweeps = [ranking.sweep(weights[:, tested]) for tested, ranking in folds]
+        pairs = np.stack([sweep.positives * sweep.negatives for sweep in sweeps])
+        aurocs = np.stack([sweep.auroc() for sweep in sweeps])
+        return ratio((np.nan_to_num(aurocs) * pairs).sum(axis=0), pairs.sum(axis=0))
+
+    return auroc
+
+
+def _shares(source: Integers, positive: Mask, sources: int) -> Floats:
+    """The target's share in each source; of one without images, over all."""
+    totals = np.bincount(source, minlength=sources).astype(np.float64)
+    share = ratio(np.bincount(source, weights=positive, minlength=sources).astype(np.float64), totals)
+    return np.where(np.isnan(share), positive.mean(), share)
+
+
+def _most_telling(probes: list[_Probe], rows: list[tuple[dict[str, object], Estimate]]) -> tuple[str, Estimate]:
+    """The class with the most images and its figure; over all images where no class is shared by two sources."""
+    among = max(probes[1:] or probes, key=lambda probe: len(probe.source)).among
+    return among, next(e for labels, e in rows if labels["among"] == among)
+
+
+def _meaning(
+    effect: tuple[str, Estimate],
+    rows: list[tuple[dict[str, object], Estimate]],
+    tie: tuple[Estimate, Estimate],
+    target: str,
+    left_out: list[str],
+) -> str:
+    among, auroc = effect
+    figures = {e.name: (labels, e) for labels, e in rows if labels["among"] == among and e.scope == EVERY_SOURCE}
+    labels, accuracy = figures["source_balanced_accuracy"]
+    k = labels["sources"]
+    of_class = "" if among == ALL_CLASSES else f"Among images of {as_words(among)} alone, "
+    sentence = (
+        f"{of_class}{'t' if of_class else 'T'}he network's features tell {k} sources apart with an AUROC of "
+        f"{as_figure(auroc)}, and name the right one for {accuracy.value:.0%} (chance {1 / int(str(k)):.0%}). "
+    )
+    if among == ALL_CLASSES:
+        sentence += "No class is shared by two sources, so this may be the disease as well as the source. "
+    if left_out:
+        sentence += f"Left out for having fewer than {FEWEST_PATIENTS} patients: {', '.join(left_out)}. "
+    return sentence + _consequence(auroc, tie, as_words(target))
+
+
+def _consequence(auroc: Estimate, tie: tuple[Estimate, Estimate], target: str) -> str:
+    v, knowing = tie
+    if knowing.value is None:
+        return f"What knowing the source would be worth for {target} is withheld: {knowing.withheld}."
+    worth = (
+        f"Knowing nothing but the source would give an AUROC of {as_figure(knowing)} for {target} here (Cramér's V "
+        f"{v.value:.2f}), "
+    )
+    if knowing.low is None or knowing.low <= TIED:
+        return worth + "so telling sources apart is worth little in this test."
+    if auroc.low is None or auroc.low <= TELLS:
+        return worth + "but the features don't clearly tell the source."
+    return worth + "so its figures over all sources together can be had without looking at the disease."
