@@ -276,7 +276,7 @@ class _AtSource:
             between = _longest_run(curve["threshold"].to_numpy(), (curve["gain_low"] > 0).to_numpy())
             if between:
                 yield (
-                    f"{at} acting on the model does more good than treating everyone or no one, for whoever would act "
+                    f"{at} acting on the model does more good than treating everyone or no one, for whoever acts "
                     f"from a probability of {between[0]:.2f} to {between[1]:.2f} on."
                 )
             else:
