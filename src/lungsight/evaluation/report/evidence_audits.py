@@ -10,8 +10,7 @@ import pandas as pd
 
 from lungsight.evaluation.audits.audit import Audit
 from lungsight.evaluation.report.evidence_json import plain, records
-from lungsight.evaluation.report.evidence_parts import any_table
-from lungsight.evaluation.report.evidence_tables import Scale, Shown
+from lungsight.evaluation.report.evidence_tables import Scale, Shown, any_table
 
 #: The columns that make a table one of alterations and their strengths, and the figure that is shown of it.
 _OF_STRENGTHS = {"kind", "source", "stress", "strength", "metric", "value", "low", "high", "n"}

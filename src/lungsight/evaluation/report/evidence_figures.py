@@ -174,7 +174,7 @@ def small_multiples(
         figure.supxlabel(x, fontsize=9.5)
         figure.supylabel(y, fontsize=9.5)
         _legend(figure, list(panels[: len(groups)]))
-        place = {"ha": "right", "va": "bottom", "rotation": 90}
+        place: dict[str, Any] = {"ha": "right", "va": "bottom", "rotation": 90}
         figure.text(1 - 0.03 / width, 0.08 / height, RESEARCH_ONLY, fontsize=6.5, color=GREY, **place)
     return figure
 

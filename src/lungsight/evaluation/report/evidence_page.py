@@ -15,6 +15,7 @@ from lungsight.evaluation.report.evidence_parts import parts_of
 from lungsight.evaluation.report.evidence_tables import by_metric, fixed, titled
 from lungsight.evaluation.report.evidence_words import FOR_A_PATIENT, deciding, extremes, states
 from lungsight.evaluation.report.page import write_page
+from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.evaluation.verdict import Grade
 from lungsight.evaluation.wording import as_words
 
@@ -54,7 +55,7 @@ def write_evidence_page(evidence: Evidence, path: Path) -> None:
 
 
 def _single_sources(table: pd.DataFrame | None) -> pd.DataFrame | None:
-    return table if table is None or "source" not in table.columns else table[table["source"] != "all"]
+    return table if table is None or "source" not in table.columns else table[table["source"] != ALL_SOURCES]
 
 
 def _beside(path: Path) -> list[str]:

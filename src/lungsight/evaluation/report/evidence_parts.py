@@ -12,17 +12,20 @@ from matplotlib.figure import Figure
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.report import evidence_figures as figures
 from lungsight.evaluation.report.evidence_json import plain, records
-from lungsight.evaluation.report.evidence_tables import Shown, as_it_is, by_metric, by_row, titled
+from lungsight.evaluation.report.evidence_tables import Shown, any_table, by_metric, by_row, titled
 from lungsight.evaluation.report.evidence_words import figures_in_words, picked_points
 from lungsight.evaluation.report.page import embedded
 from lungsight.evaluation.section import Section
+from lungsight.evaluation.subgroups import WITHIN_SOURCES
+from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.evaluation.wording import as_words
 from lungsight.statistics.estimate import ALL_CLASSES
 
 Tables = Mapping[str, pd.DataFrame]
 
 _RANKING = ("auroc", "auroc_delong", "average_precision")
-_CALLING = ("sensitivity", "specificity", "ppv", "npv", "f1")
+_CALLING = ("sensitivity", "specificity", "ppv", "npv", "ppv_at_prevalence", "npv_at_prevalence", "f1")
+_OF_SUBGROUPS = ("auroc", "sensitivity", "specificity")
 _OVERALL = ("accuracy", "balanced_accuracy", "mcc")
 #: What becomes of 1,000 patients, in the order of the bar, with its words and colour.
 _FATES = {
@@ -136,7 +139,13 @@ def parts_of(evidence: Evidence) -> Iterator[Part]:
         _tables(
             evidence.discrimination,
             target,
-            {"metrics": _metric_tables(tables, target, classes), "roc": (), "precision_recall": (), "confusion": ()},
+            {
+                "metrics": _metric_tables(tables, target, classes),
+                "operating_points": _operating_points(tables, target),
+                "roc": (),
+                "precision_recall": (),
+                "confusion": (),
+            },
         ),
         matrices=tuple(_matrices(tables, classes)),
     )
@@ -174,6 +183,12 @@ def with_columns(tables: Tables, name: str, *columns: str) -> pd.DataFrame | Non
     return table if table is not None and len(table) and set(columns) <= set(table.columns) else None
 
 
+def _alone(table: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Every source alone: what several together show is in the tables, beside the mean within them."""
+    alone = None if table is None else table[table["source"] != ALL_SOURCES]
+    return alone if alone is not None and len(alone) else None
+
+
 def _tables(
     section: Section, target: str, instead: Mapping[str, Iterable[Shown | None]] | None = None
 ) -> tuple[Shown, ...]:
@@ -185,11 +200,6 @@ def _tables(
         for one in (given[stem] if stem in given else (any_table(table, stem, titled(stem), target),))
     )
     return tuple(one for one in shown if one is not None)
-
-
-def any_table(table: pd.DataFrame, stem: str, caption: str, scope: str, metric: str = "") -> Shown | None:
-    """A table of which nothing is known beforehand."""
-    return by_row(table, stem, caption, scope=scope, metric=metric) or as_it_is(table, stem, caption)
 
 
 def _metric_tables(tables: Tables, target: str, classes: tuple[str, ...]) -> Iterator[Shown | None]:
@@ -204,27 +214,56 @@ def _metric_tables(tables: Tables, target: str, classes: tuple[str, ...]) -> Ite
             yield by_metric(table, "metrics", f"{as_words(name)} against the rest", name, figures_of, ("auroc",))
 
 
+def _operating_points(tables: Tables, target: str) -> Iterator[Shown | None]:
+    """The name of the metric says what is held at which value; the threshold is in the CSV file."""
+    table = tables.get("operating_points")
+    if table is None or not len(table):
+        return
+    kept = table.drop(columns=["figure", "fixed", "at", "threshold"], errors="ignore")
+    names = tuple(dict.fromkeys(kept["metric"][kept["scope"] == target]))
+    yield by_metric(kept, "operating_points", f"{as_words(target)}: one figure held, the other given", target, names)
+
+
+def _subgroup_tables(tables: Tables, target: str) -> dict[str, list[Shown | None]]:
+    """Averages over sources where there are several: a subgroup must not be a source in disguise."""
+    shown = {}
+    for stem, caption in (("subgroups", "Each subgroup by itself"), ("gaps", "Each subgroup less the rest")):
+        table = with_columns(tables, stem, "kind", "source", "property", "subgroup", "metric")
+        if table is not None:
+            kept = pd.concat([_widest(rows) for _, rows in table.groupby("kind", sort=False)])
+            kept = kept.drop(columns=["crude", "rest_n", "rest_patients"], errors="ignore")
+            said = f"{caption}, {as_words(target)} against the rest"
+            shown[stem] = [by_metric(kept, stem, said, target, _OF_SUBGROUPS, _OF_SUBGROUPS)]
+    return shown
+
+
+def _widest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of one kind: the sources, and what is averaged over them where anything is."""
+    averaged = rows["source"] == WITHIN_SOURCES
+    return rows[averaged | (rows["property"] == "source")] if averaged.any() else rows
+
+
 def _discrimination_pictures(tables: Tables, target: str, classes: tuple[str, ...]) -> Iterator[Picture]:
     """Of two classes one curve mirrors the other, so that one is enough."""
     drawn = (target, *(name for name in classes if name != target and len(classes) > 2))
     metrics, words = tables.get("metrics"), as_words(target)
-    roc = with_columns(tables, "roc", "scope", "x", "y")
+    roc = _alone(with_columns(tables, "roc", "kind", "source", "scope", "x", "y"))
     if roc is not None:
         caption = f"ROC curves by source. Band: 95% interval of {words}. A curve along the diagonal tells nothing."
-        said = figures_in_words(metrics, ["auroc"], target)
+        said = figures_in_words(_alone(metrics), ["auroc"], target)
         yield Picture.of(figures.roc_figure(roc, drawn), caption, said, "roc")
-    curve = with_columns(tables, "precision_recall", "scope", "x", "y")
+    curve = _alone(with_columns(tables, "precision_recall", "kind", "source", "scope", "x", "y"))
     if curve is not None:
         caption = (
             f"Precision-recall curves by source. Band: 95% interval of {words}. Precision depends on how common "
             "a class is in the source."
         )
-        said = figures_in_words(metrics, ["average_precision"], target)
+        said = figures_in_words(_alone(metrics), ["average_precision"], target)
         yield Picture.of(figures.precision_recall_figure(curve, drawn), caption, said, "precision_recall")
 
 
 def _matrices(tables: Tables, classes: tuple[str, ...]) -> Iterator[Matrix]:
-    table = with_columns(tables, "confusion", "kind", "source", "truth", "predicted", "images")
+    table = _alone(with_columns(tables, "confusion", "kind", "source", "truth", "predicted", "images"))
     for (kind, source), rows in table.groupby(["kind", "source"], sort=False) if table is not None else ():
         found = {(row["truth"], row["predicted"]): int(row["images"]) for row in rows.to_dict("records")}
         counts = tuple(tuple(found.get((t, p), 0) for p in classes) for t in classes)

@@ -32,6 +32,8 @@ ESTIMATE_COLUMNS = (
 )
 #: Rows that a table on the page has at most; the CSV file has them all.
 AT_MOST = 40
+#: Columns of figures that a page's width has room for.
+_COLUMNS = 6
 #: What a reader should compare a figure with: chance for an AUROC, a calibrated model for its slope.
 _MARKS = {"auroc_gap": 0.0, "auroc": 0.5, "calibration_slope": 1.0, "calibration_intercept": 0.0, "gap": 0.0}
 #: Errors are far from 1; their line ends where they do.
@@ -176,6 +178,37 @@ def by_row(
     ]
     heading = "Figure" if "metric" in several else titled(str(kept["metric"].iloc[0]))
     return _shown(caption, stem, [*labels, *several], (heading,), lines, len(table) - len(kept))
+
+
+def by_label(table: pd.DataFrame | None, stem: str, caption: str, *, at_most: int = AT_MOST) -> Shown | None:
+    """A line for every metric, a column for every set of labels."""
+    if table is None or not is_estimates(table) or not len(table):
+        return None
+    labels = _labels(table)
+    columns: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in map(_plain_row, table.to_dict("records")):
+        name = ", ".join(as_text(row[label]) for label in reversed(labels) if row[label] not in (None, ""))
+        columns.setdefault(name, {}).setdefault(str(row["metric"]), row)
+    metrics = list(dict.fromkeys(map(str, table["metric"])))
+    lines = [
+        ({"metric": name}, tuple(Cell(of.get(name), _scale(table, name)) for of in columns.values()))
+        for name in metrics[:at_most]
+    ]
+    return _shown(caption, stem, ["metric"], tuple(columns), lines, max(0, len(metrics) - at_most))
+
+
+def any_table(table: pd.DataFrame, stem: str, caption: str, scope: str, metric: str = "") -> Shown | None:
+    """A table of which nothing is known beforehand, in the shape that leaves the least empty."""
+    if not is_estimates(table) or not len(table):
+        return as_it_is(table, stem, caption)
+    sets, metrics = len(table[_labels(table)].drop_duplicates()), table["metric"].nunique()
+    full = table["scope"].nunique() == 1 and len(table) > 0.7 * sets * metrics and metrics > 1
+    if full and metrics <= _COLUMNS and sets <= AT_MOST:
+        names = tuple(dict.fromkeys(map(str, table["metric"])))
+        return by_metric(table, stem, caption, str(table["scope"].iloc[0]), names, names)
+    if full and sets <= _COLUMNS:
+        return by_label(table, stem, caption)
+    return by_row(table, stem, caption, scope=scope, metric=metric)
 
 
 def as_it_is(table: pd.DataFrame | None, stem: str, caption: str, *, at_most: int = AT_MOST) -> Shown | None:
