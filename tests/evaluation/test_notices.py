@@ -60,7 +60,7 @@ I = np.arange(80)  # noqa: E741
         ({"probability_covid19": np.where(I < 3, -1.0, 0.3)}, "3 images of 80 have a probability outside 0…1"),
         ({"probability_covid19": np.where(I == 1, 0.9, 0.8)}, "have probabilities that don't sum to one"),
         ({"fault": np.where(I < 4, "broken", "")}, "4 images of 80 couldn't be judged and count nowhere (2 of COVID"),
-        ({"sha256": np.where(I < 2, "same", [f"{k:064}" for k in I])}, "1 image stands in the test more than once"),
+        ({"sha256": np.where(I < 2, "same", [f"{k:064}" for k in I])}, "1 image stands in the test again"),
         ({"fault": "broken"}, "No image has both a truth and a prediction: every figure is withheld."),
         ({"truth": ""}, "No image has both a truth and a prediction: every figure is withheld."),
     ],

@@ -145,7 +145,7 @@ def _of_left_out(judged: Judged) -> Iterator[str]:
         known = judged.table[SHA256].fillna("").astype(str)
         again = int((known.duplicated() & (known != "")).sum())
         if again:
-            yield f"{_count(again, 'image')} stand{'s' if again == 1 else ''} in the test more than once: the same file."
+            yield f"{_count(again, 'image')} {'stands' if again == 1 else 'stand'} in the test again: the same file."
 
 
 def _count(n: int, what: str) -> str:
