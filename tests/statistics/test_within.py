@@ -1,0 +1,94 @@
+"""The AUROC within groups beside the pooled one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.outcomes import Outcomes
+from lungsight.statistics.within import pooled_and_within
+
+FEW = Resampling(replicates=200)
+
+
+def outcomes_of(score: np.ndarray, positive: np.ndarray) -> Outcomes:
+    return Outcomes(("a", "b"), positive.astype(int), np.stack([1 - score, score], axis=1), np.arange(len(score)))
+
+
+def two_sources(shortcut: float, seed: int = 0, n: int = 400) -> tuple[Outcomes, np.ndarray]:
+    """The disease is common in the north and rare in the south; ``shortcut`` is how much the score says where."""
+    rng = np.random.default_rng(seed)
+    north = rng.random(n) < 0.5
+    positive = rng.random(n) < np.where(north, 0.9, 0.1)
+    z = 0.5 * positive + shortcut * north + rng.normal(size=n)
+    return outcomes_of(1 / (1 + np.exp(-z)), positive), np.where(north, "north", "south")
+
+
+def test_figures_agree_with_scikit_learn() -> None:
+    outcomes, source = two_sources(1.0)
+    score, positive = outcomes.probabilities[:, 1], outcomes.truth == 1
+    found = pooled_and_within(outcomes, "b", source, "source", "groups", FEW)
+    alone = [roc_auc_score(positive[source == s], score[source == s]) for s in ("north", "south")]
+    assert found.pooled.value == pytest.approx(roc_auc_score(positive, score), abs=1e-9)
+    assert found.within.value == pytest.approx(np.mean(alone), abs=1e-9)
+    assert found.difference.value == pytest.approx(found.pooled.value - found.within.value, abs=1e-12)
+    assert found.mixed == ("north", "south")
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 5)), min_size=6, max_size=40))
+def test_pairs_are_compared_within_a_site_only(rows: list[tuple[bool, int, int]]) -> None:
+    positive, site, score = (np.array(column) for column in zip(*rows, strict=True))
+    names = np.array([f"site {s}" for s in site])
+    found = pooled_and_within(outcomes_of(score / 10, positive), "b", names, "site", "pairs", FEW).within
+    wins = [
+        (score[i] > score[j]) + 0.5 * (score[i] == score[j])
+        for i in range(len(rows))
+        for j in range(len(rows))
+        if positive[i] and not positive[j] and site[i] == site[j]
+    ]
+    if found.value is None:
+        assert not wins or len(set(site)) == 1 or min(positive.sum(), (~positive).sum()) < 2
+    else:
+        assert found.value == pytest.approx(np.mean(wins), abs=1e-12)
+
+
+def test_a_shortcut_shows_as_the_difference_and_none_as_none() -> None:
+    strong = pooled_and_within(*_with_scope(two_sources(2.0)), "source", "groups", FEW).difference
+    assert strong.low > 0.1
+    none = pooled_and_within(*_with_scope(two_sources(0.0)), "source", "groups", FEW).difference
+    assert none.low < 0.05
+
+
+def _with_scope(made: tuple[Outcomes, np.ndarray]) -> tuple[Outcomes, str, np.ndarray]:
+    return made[0], "b", made[1]
+
+
+def test_a_source_without_both_classes_does_not_enter() -> None:
+    outcomes, source = two_sources(0.0)
+    source = np.where((outcomes.truth == 1) & (np.arange(len(source)) % 2 == 0), "only cases", source)
+    found = pooled_and_within(outcomes, "b", source, "source", "groups", FEW)
+    assert found.mixed == ("north", "south")
+    assert found.within.n == int((source != "only cases").sum())
+    assert found.pooled.n == len(outcomes)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (lambda positive: np.full(len(positive), "here"), "one source only: nothing to tell apart"),
+        (
+            lambda positive: np.where(positive, "cases", "controls"),
+            "no source holds both classes, so the score may tell sources apart and not the disease",
+        ),
+    ],
+)
+def test_what_cannot_be_told_is_withheld(source, reason: str) -> None:  # type: ignore[no-untyped-def]
+    outcomes, _ = two_sources(0.0)
+    found = pooled_and_within(outcomes, "b", source(outcomes.truth == 1), "source", "groups", FEW)
+    assert found.pooled.value is not None
+    assert (found.within.value, found.within.withheld) == (None, reason)
+    assert (found.difference.value, found.difference.withheld) == (None, reason)
