@@ -10,14 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from lungsight import RESEARCH_ONLY
 from lungsight.package.description import PackageDescription
+from lungsight.package.in_words import calibration_in_words, decision_in_words
 from lungsight.package.markdown import cell, table
 
+TAGS = ("chest-x-ray", "covid-19", "onnx", "research-only")
 #: For a hub's list: https://huggingface.co/docs/hub/model-cards.
 _FRONT_MATTER: Mapping[str, object] = {
     "license": "unknown",
     "library_name": "lungsight",
     "pipeline_tag": "image-classification",
-    "tags": ["chest-x-ray", "covid-19", "onnx", "research-only"],
+    "tags": TAGS,
 }
 
 Lines = Iterable[str]
@@ -94,10 +96,7 @@ def _per_class(labels: Mapping[str, int]) -> str:
 
 
 def _calibration(description: PackageDescription) -> Iterator[str]:
-    calibration = description.calibration
     yield "## Calibration and decision"
     yield ""
-    yield (
-        f"Temperature {calibration.temperature:.3f}, fitted on {calibration.fitted_on} validation images. "
-        f"Below a probability of {description.decision.inconclusive_below:.2f} the verdict is *inconclusive*."
-    )
+    yield calibration_in_words(description.calibration)
+    yield decision_in_words(description.decision, description.target)
