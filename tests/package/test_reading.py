@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from lungsight.faults import InvalidPackage
 from lungsight.package import Calibration, Decision, ModelPackage, Preprocessing
 from lungsight.package.trained_on import TrainedImage, from_csv, patient_digest, to_csv
-from tiny_package import tiny_network
+from tiny_package import describe, tiny_network
 
 Make = Callable[..., Path]
 
@@ -60,6 +60,17 @@ def test_what_answers_otherwise_has_another_id(make_package: Make, acts: dict[st
 @pytest.mark.parametrize("says", [{"intended_use": "other tests"}, {"software": {"torch": "2.9"}}, {"sources": ()}])
 def test_what_is_only_written_about_a_model_leaves_its_id(make_package: Make, says: dict[str, object]) -> None:
     assert ModelPackage.open(make_package("other", **says)).id == ModelPackage.open(make_package()).id
+
+
+def test_an_id_stays_what_it_was_when_lungsight_learns_more() -> None:
+    """A key added to the description later, with a default, may not change the id of packages that lack it."""
+    rests_on = (
+        '{"calibration": {"fitted_on": 30, "temperature": 1.5}, '
+        '"classes": ["covid19", "other_pneumonia", "no_pneumonia"], '
+        '"network": "00", "preprocessing": {"image_size": 32}, "target": "covid19"}'
+    )
+    expected = hashlib.sha256(rests_on.encode()).hexdigest()[:12]
+    assert describe(files={"network.onnx": "00"}).model_id == f"tiny {expected}"
 
 
 def test_a_package_without_optional_parts_is_read(package: Path) -> None:

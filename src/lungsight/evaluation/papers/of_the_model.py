@@ -11,6 +11,7 @@ from lungsight.evaluation.papers.answer import Answer, Answering
 from lungsight.evaluation.papers.figures import table
 from lungsight.evaluation.wording import as_words
 from lungsight.package import PackageDescription
+from lungsight.package.in_words import calibration_in_words, decision_in_words
 
 _FILE = "package.json"
 _UNITS: Mapping[str, str] = {
@@ -152,18 +153,14 @@ def predictors(_: PackageDescription) -> Answer:
 
 @_of_description
 def prediction(description: PackageDescription) -> Answer:
-    text = (
-        "Each image by itself: preprocessing, network.onnx, then the calibration of package.json "
-        f"({_settings(_stated(description.calibration.model_dump(mode='json')))}) and a softmax."
-    )
-    return Answer(text, f"{_FILE}, calibration")
+    text = "Each image by itself: preprocessing, network.onnx, softmax and calibration."
+    return Answer(f"{text} {calibration_in_words(description.calibration)}", f"{_FILE}, calibration")
 
 
 @_of_description
 def output(description: PackageDescription) -> Answer:
     text = (
-        f"A calibrated probability for each class, and a verdict "
-        f"({_settings(_stated(description.decision.model_dump(mode='json')))})."
+        f"A probability for each class, and a verdict. {decision_in_words(description.decision, description.target)}"
     )
     return Answer(text, f"{_FILE}, decision", "why these thresholds suit the use")
 
@@ -181,10 +178,6 @@ def imbalance(description: PackageDescription) -> Answer | None:
 @_of_description
 def updating(_: PackageDescription) -> Answer:
     return Answer("None: the test ran the package as it was, calibration and thresholds included.", _FILE)
-
-
-def _stated(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if value is not None}
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
