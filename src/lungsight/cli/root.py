@@ -22,6 +22,7 @@ COMMANDS = {
     "find-lr": "Search for a learning rate and draw the curve.",
     "train": "Train a detector by a recipe.",
     "evaluate": "Test a detector on images it never saw.",
+    "compare": "Set tests of several models side by side.",
     "package": "Verify and describe a model package.",
 }
 #: Which extra brings a module that the base installation lacks.

@@ -319,7 +319,7 @@ def _told(labels: Mapping[str, object], e: Estimate) -> str:
 
 def _title(metric: str) -> str:
     title = TITLES[metric]
-    return title if title.isupper() else title.lower()
+    return title if title.isupper() or title.startswith("Brier") else title.lower()
 
 
 def _signed(value: float | None) -> str:

@@ -1,0 +1,81 @@
+"""``lungsight compare``: several tests side by side, on the images they share."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lungsight import RESEARCH_ONLY
+
+if TYPE_CHECKING:
+    from lungsight.evaluation.comparison import Comparison, OnSource
+
+
+def command(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders that `lungsight evaluate` wrote, two or more.", metavar="FOLDER…")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the results.", show_default="comparison-<today>")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The class set against the rest.", show_default="that of the tests")
+    ] = None,
+    replicates: Annotated[int, typer.Option(min=100, help="Bootstrap replicates of each interval.")] = 2000,
+) -> None:
+    """Set tests of several models side by side on the images that all of them judged, each source alone.
+
+    Differences of AUROC, sensitivity, specificity and Brier score come with 95% intervals from resampling patients
+    and with p-values (bootstrap, DeLong, McNemar), adjusted by Holm for the number of comparisons. The grade of each
+    model stands beside its figures.
+
+    Example: lungsight compare tested/ours tested/covid-net --out compared
+    """
+    from lungsight.evaluation.comparison import compare, write_comparison
+    from lungsight.statistics.bootstrap import Resampling
+
+    folder = out or Path(f"comparison-{date.today().isoformat()}")
+    comparison = compare(folders, target=target, resampling=Resampling(replicates=replicates))
+    write_comparison(comparison, folder)
+    console = Console()
+    for letter, tested in comparison.models.items():
+        console.print(f"{letter}  {tested.model} ({tested.folder}): {tested.grade}", highlight=False, markup=False)
+    console.print(f"{comparison.shared:,} images that all of them judged\n", highlight=False)
+    console.print(_table(comparison))
+    for sentence in (*comparison.notices, *comparison.sentences):
+        console.print(sentence, highlight=False, markup=False)
+    console.print(f"Page: {folder / 'index.html'}\n{RESEARCH_ONLY}", highlight=False, markup=False)
+
+
+def _table(comparison: Comparison) -> Table:
+    """AUROCs, and the difference of the first two models."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("source", overflow="fold")
+    table.add_column("images", justify="right", no_wrap=True)
+    for letter in comparison.models:
+        table.add_column(f"AUROC {letter}", no_wrap=True)
+    table.add_column("A − B", no_wrap=True)
+    for source in comparison.sources:
+        figures = [_short(source, letter) for letter in comparison.models]
+        table.add_row(escape(source.source), f"{source.images:,}", *figures, _difference(source))
+    return table
+
+
+def _short(source: OnSource, letter: str) -> str:
+    value = source.get(letter, "auroc").value
+    return "withheld" if value is None else f"{value:.3f} {source.kinds[letter]}"
+
+
+def _difference(source: OnSource) -> str:
+    estimate = next(d.estimate for d in source.differences if d.metric == "auroc")
+    if estimate.value is None:
+        return "withheld"
+    if estimate.low is None:
+        return f"{estimate.value:+.3f}"
+    return f"{estimate.value:+.3f} ({estimate.low:+.2f} to {estimate.high:+.2f})"
