@@ -18,6 +18,7 @@ Floats32 = NDArray[np.float32]
 
 _WORKING_SIDE = 128
 _COARSE_SIDE = 48
+_FINE_SIDE = 1024
 #: Width of the frame that counts as the edge, as a share of the shorter side.
 _EDGE = 0.03
 _CORNER = 0.12
@@ -63,7 +64,7 @@ class Header(NamedTuple):
         ends = (float((small < 0.02).mean()), float((small > 0.98).mean()))
         outside = (float(edge.mean()), float(edge.std()), float(edge.max()), 1 - inside.size / small.size)
         darkest, brightest = float(corners.mean(axis=1).min()), float(corners.max(axis=1).max())
-        focus = (_sharpness(small), _sharpness(_reduced(small, _COARSE_SIDE)))
+        focus = (_sharpness(_middle(pixels)), _sharpness(_reduced(small, _COARSE_SIDE)))
         values = (*size, *whole, *ends, *outside, darkest, brightest, float(corners.std(axis=1).max()), *focus)
         return cls._make(values)
 
@@ -86,6 +87,12 @@ def _corners(small: Floats32) -> Floats32:
 
 def _ends(side: int) -> tuple[slice, slice]:
     return slice(0, side), slice(-side, None)
+
+
+def _middle(pixels: Floats32) -> Floats32:
+    """At most 1024 x 1024 pixels, as fine as they are."""
+    top, left = (max(0, (side - _FINE_SIDE) // 2) for side in pixels.shape)
+    return np.ascontiguousarray(pixels[top : top + _FINE_SIDE, left : left + _FINE_SIDE])
 
 
 def _sharpness(image: Floats32) -> float:

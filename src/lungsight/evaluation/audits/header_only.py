@@ -94,7 +94,7 @@ def header_score(headers: pd.DataFrame, positive: Mask, patient: np.ndarray, see
     values = headers.to_numpy()
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
     for fitted, tested in folds.split(values, positive, patient):
-        forest = RandomForestClassifier(150, min_samples_leaf=3, class_weight="balanced", random_state=seed, n_jobs=1)
+        forest = RandomForestClassifier(100, min_samples_leaf=3, class_weight="balanced", random_state=seed, n_jobs=1)
         score[tested] = forest.fit(values[fitted], positive[fitted]).predict_proba(values[tested])[:, 1]
     return score
 

@@ -18,7 +18,6 @@ from lungsight.faults import UnreadableImage
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 from lungsight.scanning import Detector
-from lungsight.scanning.detector import softmax
 from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH, Floats, Floats32, Integers, Mask
 
 _AT_ONCE = 8
@@ -81,22 +80,20 @@ def judge_altered(
             _judge_batch(detector, judged.table.iloc[list(batch)], alterations, kept)
             advance(len(batch))
     nothing = [np.nan] * len(judged.classes)
-    temperature = detector.description.calibration.temperature
     answers = {
         name: np.array([kept.logits[digest, name] or nothing for digest in digests], dtype=np.float32)
         for name in alterations
     }
-    return {name: softmax(logits, temperature) for name, logits in answers.items()}
+    return {name: detector.probabilities(logits) for name, logits in answers.items()}
 
 
 def _judge_batch(
     detector: Detector, images: pd.DataFrame, alterations: Mapping[str, Alteration], kept: _Answers
 ) -> None:
     side = 2 * detector.description.preprocessing.image_size
+    rows = images[["path", SHA256, "lung_mask"]].astype(object).to_dict("records")
     with ThreadPoolExecutor(2) as readers:
-        prepared = list(
-            readers.map(lambda row: _altered(detector, row, alterations, side), images.to_dict("records"))
-        )
+        prepared = list(readers.map(lambda row: _altered(detector, row, alterations, side), rows))
     known = [(digest, name, pixels) for one in prepared for digest, name, pixels in one]
     seen = [pixels for _, _, pixels in known if pixels is not None]
     logits = iter(_logits(detector, seen))
@@ -124,7 +121,7 @@ def _altered(
         radiograph = read_radiograph(row["path"])
     except UnreadableImage:  # it was readable a moment ago
         return [(digest, name, None) for name in alterations]
-    exam = exam_of(radiograph, row.get("lung_mask", ""), side)
+    exam = exam_of(radiograph, row["lung_mask"], side)
     preprocessing = detector.description.preprocessing
     changed = {name: alter(exam) for name, alter in alterations.items()}
     return [

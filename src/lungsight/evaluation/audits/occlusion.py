@@ -144,7 +144,8 @@ def _lungs_alone(shown: Judged, score: Floats, resampling: Resampling) -> Audit:
     whole = next(e for other, e in rows if other == {**labels, "picture": "as it is"})
     meaning = (
         f"On {labels['kind']} images the AUROC is {as_figure(whole)} as they are and {as_figure(effect)} with "
-        "the lungs alone. A fall may come from the strange picture as well as from what was hidden; no rule hangs on it."
+        "the lungs alone. A fall may come from the strange picture as well as from what was hidden, so no rule hangs "
+        "on it."
     )
     return Audit(ONLY_LUNGS, question, Call.REPORTED, meaning, effect, estimate_table(rows), effect.n)
 

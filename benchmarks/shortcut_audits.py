@@ -1,0 +1,222 @@
+"""How often do the audits and the verdict call a shortcut that is there, and one that isn't?
+
+On phantoms the truth is known. For each seed a small network is trained from random weights on phantoms without a
+shortcut, or with one planted at a chosen strength, and tested on other patients of the same two hospitals with the
+same shortcut: the hardest case, since no other hospital gives it away. `auroc_broken` is the truth about each network:
+its AUROC on the same patients when the shortcut tells nothing. A run that was cut off goes on; each result is a line
+of results.jsonl.
+
+    python benchmarks/shortcut_audits.py --out study                 # the whole study: hours on one core
+    python benchmarks/shortcut_audits.py --out study --summary docs/results/audits.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from scipy.stats import binomtest
+
+from lungsight.datasets.fingerprints import fingerprint_manifest
+from lungsight.datasets.manifest import Manifest
+from lungsight.datasets.phantom import Label, Shortcut, write_collection
+from lungsight.datasets.phantom.shortcuts import is_planted
+from lungsight.evaluation.audits.audit import Audit
+from lungsight.evaluation.audits.header_only import header_only
+from lungsight.evaluation.audits.irrelevant_changes import irrelevant_changes
+from lungsight.evaluation.audits.occlusion import occlusion_audits
+from lungsight.evaluation.judged import INTERNAL, KIND, Judged
+from lungsight.evaluation.predictions import judge_manifest
+from lungsight.evaluation.verdict import Verdict, decide
+from lungsight.scanning import Detector
+from lungsight.statistics.auroc import Ranked
+from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.outcomes import TRUTH
+from lungsight.training.recipe import load_recipe
+from lungsight.training.run import train
+
+#: Small enough that hundreds of networks are trained in an afternoon, large enough that they learn the disease.
+SIZE = 128
+PATIENTS = {"train": 260, "test": 200}
+RECIPE = (
+    "name=phantom-study",
+    "backbone=test_resnet",
+    "weights=random",
+    f"image_size={SIZE}",
+    "batch_size=16",
+    "split.validation=0.1",
+    "split.test=0",
+    "keep=last",
+    "checkpoint_seconds=3600",
+    "sampling.balance=[]",
+    "augmentation={flip=0, rotate=0, zoom=0, warp=0, lighting=0, noise=0.02, probability=0.5}",
+    "stages=[{epochs=9, lr=3e-3}]",
+)
+RESAMPLING = Resampling(replicates=1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One network of the study."""
+
+    seed: int
+    shortcut: str
+    strength: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.seed:03d}-{self.shortcut}-{self.strength:g}"
+
+
+def conditions(seeds: int = 40, weak_seeds: int = 10) -> Iterator[Condition]:
+    """Seed by seed, so that a study that is cut off is balanced."""
+    for seed in range(seeds):
+        yield Condition(seed, "none", 0.0)
+        for kind in Shortcut:
+            yield Condition(seed, kind.value, 1.0)
+            if seed < weak_seeds:
+                yield Condition(seed, kind.value, 0.8)
+                yield Condition(seed, kind.value, 0.5)
+
+
+def run(condition: Condition, out: Path) -> dict[str, Any]:
+    """Draw, train, test: one line of the result."""
+    started = time.perf_counter()
+    data = {side: _collection(condition, side, out) for side in PATIENTS}
+    fingerprint_manifest(data["train"], workers=1)  # here, not in processes of the training
+    drawn = time.perf_counter()
+    folder = out / "runs" / condition.name
+    recipe = load_recipe("demo", [*RECIPE, f"seed={condition.seed}"])
+    train(recipe, data["train"], folder, cache=out / "cache", console=Console(quiet=True))
+    trained = time.perf_counter()
+    detector = Detector.load(folder / "package", features=True)
+    judged = judge_manifest(detector, data["test"])
+    judged = judged.with_columns(**{KIND: INTERNAL, TRUTH: judged.table["label"]})
+    audits = [
+        *occlusion_audits(detector, judged, resampling=RESAMPLING),
+        irrelevant_changes(detector, judged, resampling=RESAMPLING),
+        header_only(judged, resampling=RESAMPLING),
+    ]
+    verdict = decide(judged, audits, RESAMPLING)
+    seconds = {"drawing": drawn - started, "training": trained - drawn, "testing": time.perf_counter() - trained}
+    shutil.rmtree(folder)
+    broken = _auroc(detector, _collection(Condition(condition.seed, condition.shortcut, 0.0), "test", out))
+    return asdict(condition) | {"auroc_broken": broken, "seconds": seconds} | _line(judged, audits, verdict)
+
+
+def _auroc(detector: Detector, manifest: Manifest) -> float | None:
+    judged = judge_manifest(detector, manifest)
+    return (
+        Ranked(judged.table["label"].eq(judged.target).to_numpy(), judged.patient, judged.target)
+        .auroc(judged.score, RESAMPLING)
+        .value
+    )
+
+
+def _line(judged: Judged, audits: list[Audit], verdict: Verdict) -> dict[str, Any]:
+    ranked = Ranked(judged.positive, judged.patient, judged.target)
+    return {
+        "auroc": ranked.auroc(judged.score, RESAMPLING).value,
+        "grade": str(verdict.grade),
+        "reasons": [reason.rule.partition(":")[0] for reason in verdict.reasons if reason.met],
+        "audits": {
+            audit.name: {"call": str(audit.call)}
+            | ({"value": audit.effect.value, "low": audit.effect.low} if audit.effect else {})
+            for audit in audits
+        },
+    }
+
+
+def _collection(condition: Condition, side: str, out: Path) -> Manifest:
+    """Phantoms of a condition. What another condition of the seed has drawn alike is linked, not drawn again."""
+    seed = 2 * condition.seed + (side == "test")
+    shortcut = None if condition.shortcut == "none" else Shortcut(condition.shortcut)
+    folder = out / "phantoms" / f"{seed:03d}-{side}" / f"{condition.shortcut}-{condition.strength:g}"
+    for sibling in sorted(folder.parent.glob("*/manifest.csv")) if folder.parent.is_dir() else ():
+        _link_alike(sibling, folder, shortcut, condition.strength, seed)
+    return write_collection(
+        folder, patients=PATIENTS[side], seed=seed, size=SIZE, shortcut=shortcut, strength=condition.strength,
+        images_per_patient=(1, 1), workers=1,
+    )  # fmt: skip
+
+
+def _link_alike(sibling: Path, folder: Path, shortcut: Shortcut | None, strength: float, seed: int) -> None:
+    for row in pd.read_csv(sibling, keep_default_na=False).to_dict("records"):
+        index = int(str(row["patient"]).rpartition("-")[2])
+        planted = shortcut is not None and is_planted(Label(row["label"]), strength, seed, index, 0)
+        if row["shortcut"] != (shortcut.value if planted and shortcut else ""):
+            continue
+        for file in (row["lung_mask"], row["lesion_mask"], row["path"]):
+            target = folder / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                os.link(sibling.parent / file, target)
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """One row per condition and audit: of how many networks the shortcut was called, with Clopper and Pearson's
+    interval."""
+    rows = []
+    for (kind, strength), group in results.groupby(["shortcut", "strength"], sort=False):
+        calls = {"verdict: confounded": group["grade"] == "confounded"}
+        names = list(group["audits"].iloc[0])
+        calls |= {name: group["audits"].map(lambda a, n=name: a[n]["call"] == "shortcut") for name in names}
+        for name, called in calls.items():
+            interval = binomtest(int(called.sum()), len(called)).proportion_ci(method="exact")
+            rows.append(
+                {
+                    "shortcut": kind, "strength": strength, "called_by": name, "networks": len(called),
+                    "called": int(called.sum()), "share": called.mean(), "low": interval.low, "high": interval.high,
+                    "median_auroc": group["auroc"].median(), "median_auroc_broken": group["auroc_broken"].median(),
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def read(out: Path) -> pd.DataFrame:
+    lines = (out / "results.jsonl").read_text("utf-8").splitlines() if (out / "results.jsonl").is_file() else []
+    return pd.DataFrame([json.loads(line) for line in lines if line.endswith("}")])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the study")
+    parser.add_argument("--seeds", type=int, default=40, help="without a shortcut, and with a full one of each kind")
+    parser.add_argument("--weak-seeds", type=int, default=10, help="at strengths 0.5 and 0.8")
+    parser.add_argument("--part", default="0/1", help="I/N: every N-th seed from the I-th, for several processes")
+    parser.add_argument("--summary", type=Path, help="write the table of calls here, and train nothing")
+    arguments = parser.parse_args()
+    if arguments.summary:
+        summary(read(arguments.out)).to_csv(arguments.summary, index=False, float_format="%.4f")
+        return
+    part, parts = map(int, arguments.part.split("/"))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for condition in conditions(arguments.seeds, arguments.weak_seeds):
+        done = read(arguments.out)
+        if condition.seed % parts != part or (len(done) and _is_done(condition, done)):
+            continue
+        line = run(condition, arguments.out)
+        with (arguments.out / "results.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        seconds = " ".join(f"{name} {value:.1f}" for name, value in line["seconds"].items())
+        print(
+            f"{condition.name} AUROC {line['auroc']:.3f} {line['grade']} {line['reasons']} ({seconds} s)", flush=True
+        )
+
+
+def _is_done(condition: Condition, done: pd.DataFrame) -> bool:
+    same = (done["seed"] == condition.seed) & (done["shortcut"] == condition.shortcut)
+    return bool((same & (done["strength"] == condition.strength)).any())
+
+
+if __name__ == "__main__":
+    main()
