@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lungsight.statistics.bootstrap import Resampling, exact_interval
@@ -17,6 +17,7 @@ def sample_of(patient: np.ndarray) -> Sample:
     return Sample(patient.astype(np.int64), np.arange(len(patient)) % 2 == 0, "covid19")
 
 
+@settings(deadline=None)
 @given(st.integers(2, 40), st.integers(0, 10**6))
 def test_the_mean_lies_inside_its_interval_and_leaves_out_what_is_unknown(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

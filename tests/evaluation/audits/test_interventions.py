@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lungsight.evaluation.audits import interventions
@@ -60,6 +60,7 @@ def test_an_image_that_cannot_be_altered_has_no_answer(tested: Callable, film: t
         assert np.isfinite(answers["dark ones"]).all(axis=1).tolist() == [True, False, True, False]
 
 
+@settings(deadline=None)
 @given(st.integers(8, 300), st.integers(8, 300), st.integers(8, 100))
 def test_an_exam_is_reduced_never_enlarged(height: int, width: int, side: int) -> None:
     radiograph = Radiograph(np.zeros((height, width), np.float32), "a.png", "0" * 64)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import f1_score
@@ -95,6 +95,7 @@ def test_maps_that_know_nothing_lie_within_chance(tmp_path: Path) -> None:
     assert "no more than by chance" in audit.meaning
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["squash", "pad", "crop"]),
     st.integers(40, 160),
@@ -145,6 +146,7 @@ def test_the_fixed_place_never_comes_from_the_same_patient() -> None:
     assert value_of(audit, "guess_heat_inside", "lesions") < 0.02
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.02, 0.9))
 def test_dice_is_the_overlap_with_as_large_a_part(seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)
