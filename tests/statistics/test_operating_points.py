@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lungsight.statistics.bootstrap import Resampling
-from lungsight.statistics.metrics import estimate_of, estimates_of, resample
+from lungsight.statistics.metrics import estimates_of, resample, resampled_estimate
 from lungsight.statistics.operating_points import (
     OPERATING_POINTS,
     at_prevalence,
@@ -64,15 +64,14 @@ def test_points_get_intervals_by_patients() -> None:
     outcomes = drawn()
     resampled = resample(outcomes, FEW, operating_points)
     name = "sensitivity_at_specificity_0.90"
-    value, replicates = float(resampled.point["b", name][0]), resampled.replicates["b", name]
-    estimate = estimate_of(outcomes, "b", name, value, replicates, FEW.level)
+    estimate = resampled_estimate(outcomes, resampled, "b", name, FEW.level)
     assert estimate.low < estimate.value < estimate.high
     assert estimate.n == estimate.positives  # a share of the positives
     assert estimate.interval == "bootstrap"
 
 
 def test_predictive_values_of_a_known_example() -> None:
-    """Sensitivity 99%, specificity 99%, one in a thousand ill: 9.0% of those called ill are (by hand, 0.99 / 10.98)."""
+    """Sensitivity 99%, specificity 99%, one in a thousand ill: of those called ill, 0.99 in 10.98 are."""
     ppv, npv = predictive_values(np.array([0.99]), np.array([0.99]), 0.001)
     assert ppv[0] == pytest.approx(0.00099 / (0.00099 + 0.00999), abs=1e-12)
     assert npv[0] == pytest.approx(0.98901 / (0.98901 + 0.00001), abs=1e-12)

@@ -15,7 +15,7 @@ from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.statistics import curves, delong
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
-from lungsight.statistics.metrics import Resampled, estimate_of, estimates_of, resample, why_withheld, withheld
+from lungsight.statistics.metrics import Resampled, estimates_of, resample, resampled_estimate, why_withheld, withheld
 from lungsight.statistics.operating_points import OPERATING_POINTS, at_prevalence, operating_points, threshold_of
 from lungsight.statistics.outcomes import Floats, Outcomes
 from lungsight.statistics.ranking import Sweep
@@ -129,8 +129,7 @@ def _operating_points_of(group: _Group, scope: str, level: float) -> Iterator[tu
         if reason := why_withheld(outcomes, scope, "auroc"):
             yield labels | {"threshold": None}, withheld(outcomes, scope, name, reason)
             continue
-        value = float(resampled.point[scope, name][0])
-        estimate = estimate_of(outcomes, scope, name, value, resampled.replicates[scope, name], level)
+        estimate = resampled_estimate(outcomes, resampled, scope, name, level)
         yield labels | {"threshold": threshold_of(outcomes, scope, name)}, estimate
 
 
@@ -246,11 +245,11 @@ def _meaning(difference: Estimate, noun: str) -> str:
     return f"the difference, {size}, may be nothing: no shortcut by {noun} is shown here."
 
 
-def _withheld(groups: Iterable[_Group], within: Iterable[_WithinKind], target: str) -> Iterator[str]:
+def _withheld(groups: Sequence[_Group], within: Iterable[_WithinKind], target: str) -> Iterator[str]:
+    if not groups:
+        yield "No image could be judged."
     for group in groups:
-        if not len(group.outcomes):
-            yield f"{group}: no image could be judged."
-        elif reason := group.get(target, "auroc").withheld:
+        if reason := group.get(target, "auroc").withheld:
             given = group.get(target, "auroc").value is not None
             what = "AUROC has " if given else "AUROC, curves and operating points are withheld: "
             yield f"{group}: {what}{reason}."

@@ -8,12 +8,19 @@ with the reason; none is ever NaN.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from lungsight.statistics.bootstrap import Resampling, exact_interval, patient_weights, percentile_interval
+from lungsight.statistics.bootstrap import (
+    Resampling,
+    bca_interval,
+    exact_interval,
+    leave_out_weights,
+    patient_weights,
+    percentile_interval,
+)
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate, IntervalMethod
 from lungsight.statistics.outcomes import Floats, Mask, Outcomes
 from lungsight.statistics.ranking import Ranking, Sweep
@@ -44,10 +51,11 @@ FromSweep = Callable[[Sweep], Mapping[str, Floats]]
 
 @dataclass(frozen=True, eq=False)
 class Resampled:
-    """Every figure of a sample (one row), and of each set of resampled patients (a row each)."""
+    """Every figure of a sample (one row), of each set of resampled patients, and without some patients in turn."""
 
     point: Figures
     replicates: Figures
+    left_out: Figures
 
 
 def estimate_all(outcomes: Outcomes, resampling: Resampling = Resampling()) -> list[Estimate]:
@@ -61,22 +69,31 @@ def resample(
     """Every metric, and what ``from_sweep`` adds to each class against the rest, in one pass over the replicates;
     nothing at all without images."""
     if not len(outcomes):
-        return Resampled({}, {})
+        return Resampled({}, {}, {})
     statistics = Statistics(outcomes, from_sweep)
     point = statistics.figures(np.ones((1, outcomes.patients)))
-    blocks = [statistics.figures(w) for w in patient_weights(outcomes.patients, len(outcomes), resampling)]
-    return Resampled(point, {key: np.concatenate([block[key] for block in blocks]) for key in point})
+    replicates = _joined(statistics.figures(w) for w in patient_weights(outcomes.patients, len(outcomes), resampling))
+    left_out = _joined(statistics.figures(w) for w in leave_out_weights(outcomes.patients, len(outcomes)))
+    return Resampled(point, replicates, left_out)
+
+
+def _joined(blocks: Iterable[Figures]) -> Figures:
+    every = list(blocks)
+    return {key: np.concatenate([block[key] for block in every]) for key in every[0]}
 
 
 def estimates_of(outcomes: Outcomes, resampled: Resampled, level: float) -> list[Estimate]:
     """The metrics of :data:`TITLES` for every scope; withheld where there are no images."""
     if not len(outcomes):
         return [withheld(outcomes, scope, name, "no images") for scope, name in _wanted(outcomes)]
-    point, replicates = resampled.point, resampled.replicates
-    return [
-        estimate_of(outcomes, scope, name, float(point[scope, name][0]), replicates[scope, name], level)
-        for scope, name in _wanted(outcomes)
-    ]
+    return [resampled_estimate(outcomes, resampled, scope, name, level) for scope, name in _wanted(outcomes)]
+
+
+def resampled_estimate(outcomes: Outcomes, resampled: Resampled, scope: str, name: str, level: float) -> Estimate:
+    """One of the resampled figures as an estimate."""
+    key = scope, name
+    value = float(resampled.point[key][0])
+    return estimate_of(outcomes, scope, name, value, resampled.replicates[key], level, resampled.left_out[key])
 
 
 def _wanted(outcomes: Outcomes) -> list[tuple[str, str]]:
@@ -105,7 +122,7 @@ class Statistics:
         """``weights`` float [r, patients] to every figure, float [r]; NaN where it isn't defined."""
         k = len(self._outcomes.classes)
         confusion = (weights @ self._confusion).reshape(-1, k, k)
-        squared = (weights @ self._squared) / (weights @ self._images)[:, None]
+        squared = _ratio(weights @ self._squared, (weights @ self._images)[:, None])
         image_weights = weights[:, self._outcomes.patient]
         figures: Figures = {(ALL_CLASSES, name): v for name, v in _over_all_classes(confusion).items()}
         for c, scope in enumerate(self._outcomes.classes):
@@ -150,15 +167,22 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 
 
 def estimate_of(
-    outcomes: Outcomes, scope: str, name: str, value: float, replicates: Floats, level: float
+    outcomes: Outcomes,
+    scope: str,
+    name: str,
+    value: float,
+    replicates: Floats,
+    level: float,
+    left_out: Floats | None = None,
 ) -> Estimate:
-    """One figure with its interval from ``replicates`` [r], or withheld where the sample can't give it."""
+    """One figure, or withheld where the sample can't give it. With ``left_out``, the figure under
+    :func:`~.bootstrap.leave_out_weights`, its interval is the BCa interval, else that of percentiles."""
     reason = why_withheld(outcomes, scope, name)
     if reason or not np.isfinite(value):
         return withheld(outcomes, scope, name, reason or "not defined for this sample")
     given = _sample(outcomes, scope, name)
     patients = outcomes.patients_among(given)
-    bounds = percentile_interval(replicates, level) if patients > 1 else None
+    bounds = _bounds(outcomes, scope, given, value, replicates, level, left_out) if patients > 1 else None
     method: IntervalMethod = "bootstrap"
     note = None
     if bounds is None and name in _SHARES and value in (0.0, 1.0):
@@ -169,6 +193,25 @@ def estimate_of(
     return Estimate(
         name, scope, value, low, high, int(given.sum()), *_counts(outcomes, scope), patients, method, note
     )
+
+
+def _bounds(
+    outcomes: Outcomes,
+    scope: str,
+    given: Mask,
+    value: float,
+    replicates: Floats,
+    level: float,
+    left_out: Floats | None,
+) -> tuple[float, float] | None:
+    if left_out is None:
+        return percentile_interval(replicates, level)
+    deciding = outcomes.patients_among(given)
+    if scope != ALL_CLASSES and given.all():
+        positive = outcomes.truth == outcomes.classes.index(scope)
+        classes = [outcomes.patients_among(side) for side in (positive, ~positive) if side.any()]
+        deciding = min(classes)
+    return bca_interval(value, replicates, left_out, max(deciding, 2), level)
 
 
 def _why_no_interval(patients: int, replicates: Floats) -> str:

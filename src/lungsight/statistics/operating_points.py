@@ -80,13 +80,13 @@ def at_prevalence(
     if reason := why_withheld(outcomes, scope, "auroc") if len(outcomes) else "no images":
         one, two = (withheld(outcomes, scope, name, reason) for name in names)
         return one, two
-    points, replicates = (
+    points, replicates, left_out = (
         predictive_values(figures[scope, "sensitivity"], figures[scope, "specificity"], prevalence)
-        for figures in (resampled.point, resampled.replicates)
+        for figures in (resampled.point, resampled.replicates, resampled.left_out)
     )
     one, two = (
-        estimate_of(outcomes, scope, name, float(point[0]), drawn, level)
-        for name, point, drawn in zip(names, points, replicates, strict=True)
+        estimate_of(outcomes, scope, name, float(point[0]), drawn, level, without)
+        for name, point, drawn, without in zip(names, points, replicates, left_out, strict=True)
     )
     cautious = _cautious_bounds(outcomes, scope, prevalence, level)
     return _with_bounds(one, cautious[0]), _with_bounds(two, cautious[1])

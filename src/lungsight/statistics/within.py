@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lungsight.statistics.bootstrap import Resampling, patient_weights
+from lungsight.statistics.bootstrap import Resampling, leave_out_weights, patient_weights
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import estimate_of, why_withheld, withheld
 from lungsight.statistics.outcomes import Floats, Mask, Outcomes
@@ -61,11 +61,14 @@ def pooled_and_within(
         return Within(none[0], none[1], none[2], tuple(mixed))
     statistic = _Statistic(outcomes, scope, [group == name for name in mixed], weighing)
     point = statistic.values(np.ones((1, outcomes.patients)))[:, 0]
-    blocks = patient_weights(outcomes.patients, len(outcomes), resampling)
-    replicates = np.concatenate([statistic.values(weights) for weights in blocks], axis=1)
+    size = outcomes.patients, len(outcomes)
+    replicates, left_out = (
+        np.concatenate([statistic.values(weights) for weights in blocks], axis=1)
+        for blocks in (patient_weights(*size, resampling), leave_out_weights(*size))
+    )
     found = [
-        estimate_of(outcomes, scope, name, float(value), drawn, resampling.level)
-        for name, value, drawn in zip(names, point, replicates, strict=True)
+        estimate_of(outcomes, scope, name, float(value), drawn, resampling.level, without)
+        for name, value, drawn, without in zip(names, point, replicates, left_out, strict=True)
     ]
     in_mixed = np.isin(group, mixed)
     if reason := _why_not_within(mixed, every, noun):

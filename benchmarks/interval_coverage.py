@@ -1,0 +1,195 @@
+"""How often the 95% intervals hold the truth: studies are simulated, and their intervals counted.
+
+    python benchmarks/interval_coverage.py --out runs/coverage --simulations 1000
+    python benchmarks/interval_coverage.py --out runs/coverage --report docs/results
+
+Two models (one middling, one strong), patients with one image or with one to three that resemble each other, and
+100, 300 or 1,000 patients. The truth is known from a very large sample. Simulation ``i`` of a setting has seed ``i``;
+what is done is kept, so a call that was stopped is taken up again, and one with more simulations adds to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.delong import auroc_estimate
+from lungsight.statistics.estimate import ALL_CLASSES, Estimate
+from lungsight.statistics.metrics import Statistics, estimate_all
+from lungsight.statistics.outcomes import Outcomes
+
+TARGET = "covid19"
+METRICS = {
+    "accuracy": ALL_CLASSES,
+    "balanced_accuracy": ALL_CLASSES,
+    "mcc": ALL_CLASSES,
+    "sensitivity": TARGET,
+    "specificity": TARGET,
+    "ppv": TARGET,
+    "auroc": TARGET,
+    "auroc_delong": TARGET,
+    "average_precision": TARGET,
+    "brier_score": TARGET,
+}
+SEPARATION = {"middling": 1.5, "strong": 3.0}
+IMAGES_EACH = {"1": (1, 1), "1-3": (1, 3)}
+PATIENTS = (100, 300, 1000)
+PREVALENCE, WITHIN_PATIENT = 0.4, 0.5
+REPLICATES = 1000
+AT_ONCE = 25
+#: Of coverage between 93% and 97%, by how much a thousand simulations may miss.
+AIM, MONTE_CARLO = (0.93, 0.97), 0.007
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a study is simulated."""
+
+    model: str
+    images_each: str
+    patients: int
+
+    def study(self, seed: int, patients: int | None = None) -> Outcomes:
+        """Two classes, ``PREVALENCE`` of the patients ill; images of a patient share half of the score's variance."""
+        patients = patients or self.patients
+        key = [seed, list(SEPARATION).index(self.model), list(IMAGES_EACH).index(self.images_each), patients]
+        rng = np.random.default_rng(key)
+        fewest, most = IMAGES_EACH[self.images_each]
+        patient = np.repeat(np.arange(patients), rng.integers(fewest, most + 1, size=patients))
+        truth = (rng.random(patients) < PREVALENCE)[patient].astype(np.int64)
+        shared = np.sqrt(WITHIN_PATIENT) * rng.normal(size=patients)[patient]
+        noise = shared + np.sqrt(1 - WITHIN_PATIENT) * rng.normal(size=len(patient))
+        separation = SEPARATION[self.model]
+        score = 1 / (1 + np.exp(-1.5 * (separation * (truth - 0.5) + noise) + 0.4))
+        return Outcomes(("other", TARGET), truth, np.stack([1 - score, score], axis=1), patient)
+
+    def truth(self) -> dict[str, float]:
+        """Each figure in eight samples of 150,000 patients, on average."""
+        names = [name for name in METRICS if name != "auroc_delong"]
+        found = []
+        for seed in range(8):
+            large = self.study(10**6 + seed, patients=150_000)
+            figures = Statistics(large).figures(np.ones((1, large.patients)))
+            found.append([float(figures[METRICS[name], name][0]) for name in names])
+        true = dict(zip(names, np.mean(found, axis=0).tolist(), strict=True))
+        return true | {"auroc_delong": true["auroc"]}
+
+
+def simulate(setting: Setting, truth: Mapping[str, float], seeds: range) -> dict[str, list[float]]:
+    """Of each metric: intervals given, those that hold the truth, those above it, those below it, sum of widths."""
+    counts = {name: [0, 0, 0, 0, 0.0] for name in METRICS}
+    for seed in seeds:
+        outcomes = setting.study(seed)
+        estimates = estimate_all(outcomes, Resampling(replicates=REPLICATES, seed=seed))
+        estimates.append(auroc_estimate(outcomes, TARGET))
+        for estimate in _wanted(estimates):
+            if estimate.low is None or estimate.high is None:
+                continue
+            true = truth[estimate.name]
+            hit = [1, estimate.low <= true <= estimate.high, estimate.low > true, estimate.high < true]
+            width = estimate.high - estimate.low
+            counts[estimate.name] = [c + float(x) for c, x in zip(counts[estimate.name], [*hit, width], strict=True)]
+    return counts
+
+
+def _wanted(estimates: list[Estimate]) -> Iterator[Estimate]:
+    return (e for e in estimates if METRICS.get(e.name) == e.scope)
+
+
+def run(out: Path, simulations: int) -> None:
+    """All settings in rounds, so that a run that is stopped has done about as many of each."""
+    out.mkdir(parents=True, exist_ok=True)
+    kept, truths = out / "simulations.jsonl", out / "truth.json"
+    settings = [Setting(*chosen) for chosen in product(SEPARATION, IMAGES_EACH, PATIENTS)]
+    truth = json.loads(truths.read_text()) if truths.exists() else {}
+    done = {(row["setting"]["model"], row["setting"]["images_each"], row["setting"]["patients"], row["first"])
+            for row in _rows(kept)}  # fmt: skip
+    for first in range(0, simulations, AT_ONCE):
+        for setting in settings:
+            if (*asdict(setting).values(), first) in done:
+                continue
+            name = f"{setting.model}/{setting.images_each}"
+            if name not in truth:
+                truth[name] = setting.truth()
+                truths.write_text(json.dumps(truth, indent=1))
+            counts = simulate(setting, truth[name], range(first, first + AT_ONCE))
+            with kept.open("a") as file:
+                file.write(json.dumps({"setting": asdict(setting), "first": first, "counts": counts}) + "\n")
+        print(f"{first + AT_ONCE} simulations of each setting", flush=True)
+
+
+def _rows(kept: Path) -> list[dict]:
+    """What is done; a line cut short by a kill is left out."""
+    lines = kept.read_text().splitlines() if kept.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def coverage_table(out: Path) -> pd.DataFrame:
+    """One row per setting and metric."""
+    truth = json.loads((out / "truth.json").read_text())
+    rows = pd.DataFrame(
+        {**row["setting"], "metric": metric, "simulations": AT_ONCE}
+        | dict(zip(("given", "covered", "all_above", "all_below", "width"), counts, strict=True))
+        for row in _rows(out / "simulations.jsonl")
+        for metric, counts in row["counts"].items()
+    )
+    table = rows.groupby(["model", "images_each", "patients", "metric"], sort=False).sum().reset_index()
+    given = table["given"].clip(lower=1)
+    names = table["model"] + "/" + table["images_each"]
+    return pd.DataFrame(
+        {
+            **{c: table[c] for c in ("model", "images_each", "patients", "metric")},
+            "truth": [round(truth[name][metric], 4) for name, metric in zip(names, table["metric"], strict=True)],
+            "simulations": table["simulations"].astype(int),
+            "no_interval": (table["simulations"] - table["given"]).astype(int),
+            "coverage": (table["covered"] / given).round(4),
+            "interval_all_above_truth": (table["all_above"] / given).round(4),
+            "interval_all_below_truth": (table["all_below"] / given).round(4),
+            "mean_width": (table["width"] / given).round(4),
+        }
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder that keeps what is done")
+    parser.add_argument("--simulations", type=int, default=1000)
+    parser.add_argument("--report", type=Path, help="only write intervals.csv here and print the page's table")
+    chosen = parser.parse_args()
+    if not chosen.report:
+        run(chosen.out, chosen.simulations)
+        return
+    table = coverage_table(chosen.out)
+    table.to_csv(chosen.report / "intervals.csv", index=False)
+    print(as_markdown(table))
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """Coverage in per cent, a row per model and metric, a column per images each and number of patients."""
+    wide = table.pivot_table(
+        index=["model", "metric"], columns=["images_each", "patients"], values="coverage", sort=False
+    )
+    heads = [f"{images}, {patients:,}" for images, patients in wide.columns]
+    lines = ["| model | figure | " + " | ".join(heads) + " |", "| --- | --- |" + " --: |" * len(heads)]
+    for (model, metric), row in wide.iterrows():
+        cells = [_cell(value) for value in row]
+        lines.append(f"| {model} | {metric.replace('_', ' ')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(coverage: float) -> str:
+    """Bold where it lies outside of the aim by more than chance explains."""
+    outside = coverage < AIM[0] - MONTE_CARLO or coverage > AIM[1] + MONTE_CARLO
+    return f"**{coverage:.1%}**" if outside else f"{coverage:.1%}"
+
+
+if __name__ == "__main__":
+    main()
