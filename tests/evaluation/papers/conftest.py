@@ -13,6 +13,7 @@ import pytest
 
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
 from lungsight.evaluation.evidence import Evidence, Subject
+from lungsight.evaluation.header import Header
 from lungsight.evaluation.judged import Judged
 from lungsight.evaluation.section import Section, estimate_table
 from lungsight.evaluation.verdict import Grade, Reason, Verdict
@@ -70,7 +71,8 @@ def judged() -> Judged:
             )
     table = pd.DataFrame(rows)
     table.loc[5, "fault"] = "north/5.png: can't be read"
-    return Judged(table, CLASSES, TARGET, headers=pd.DataFrame(index=table.index))
+    headers = pd.DataFrame(draw.uniform(0, 1, (len(table), len(Header._fields))), columns=list(Header._fields))
+    return Judged(table, CLASSES, TARGET, headers)
 
 
 def metrics(images: Judged) -> pd.DataFrame:

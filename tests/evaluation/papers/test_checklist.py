@@ -5,11 +5,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lungsight.evaluation.calibration import calibration
+from lungsight.evaluation.decision import decision
+from lungsight.evaluation.discrimination import discrimination
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.papers import claim, tripod_ai
 from lungsight.evaluation.papers.checklist import Checklist, FilledChecklist, Status
 from lungsight.evaluation.papers.writing import filled_claim, filled_tripod_ai
 from lungsight.evaluation.section import Section
+from lungsight.evaluation.subgroups import subgroups
+from lungsight.statistics.bootstrap import Resampling
 
 #: Sub-items of TRIPOD+AI: how many letters each number has.
 TRIPOD_LETTERS = {3: 3, 5: 2, 6: 3, 8: 3, 9: 3, 12: 7, 18: 6, 20: 3, 23: 2, 27: 3}
@@ -79,6 +84,7 @@ def test_values_are_those_of_the_run(evidence: Evidence) -> None:
     assert f"{len(scored):,} images" in answer(filled, "21")
     assert "1 of 80 images couldn't be judged" in answer(filled, "12")
     assert "age 40, sex 0, view 0" in answer(filled, "12")
+    assert answer(filled, "35").startswith("87 images came in. Left out: ")
     assert "no X-ray (4); of a patient the model was trained or tuned on (3)." in answer(filled, "8")
     assert "the same file again" not in answer(filled, "8")
     assert "32 × 32 pixels" in answer(filled, "9")
@@ -131,6 +137,28 @@ def test_a_withheld_figure_stays_withheld(evidence: Evidence) -> None:
 def test_a_table_of_another_shape_is_left_to_the_authors(evidence: Evidence, table: pd.DataFrame) -> None:
     changed = replace(evidence, discrimination=Section("discrimination", {"metrics": table}))
     assert status(filled_claim(changed), "37") is Status.LEFT
+
+
+def test_the_sections_that_the_report_is_made_of_are_understood(evidence: Evidence) -> None:
+    images, few = evidence.judged, Resampling(replicates=100)
+    computed = replace(
+        evidence,
+        discrimination=discrimination(images, resampling=few),
+        calibration=calibration(images, resampling=few),
+        decision=decision(images, None, resampling=few),
+        subgroups=subgroups(images, resampling=few),
+    )
+    for filled, numbers in (
+        (filled_claim(computed), ("28", "37", "38")),
+        (filled_tripod_ai(computed), ("23a", "23b")),
+    ):
+        for number in numbers:
+            assert status(filled, number) is Status.FILLED
+    said = answer(filled_claim(computed), "38")
+    for heading in ("Predictive values: ", "At the thresholds: ", "Calibration: "):
+        assert heading in said
+    assert "all (internal)" not in said
+    assert status(filled_tripod_ai(computed), "14") is Status.IN_PART
 
 
 def test_a_sparse_description_invents_nothing(evidence: Evidence) -> None:

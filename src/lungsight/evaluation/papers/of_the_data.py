@@ -62,7 +62,7 @@ def flow(evidence: Evidence) -> Answer | None:
     if not steps:
         return None
     counts = sentence(_sources(evidence.judged))
-    return Answer(f"Left out: {sentence(steps)} Tested: {counts}", f"{_FLOW}; {_TEST}")
+    return Answer(f"{_came_in(evidence)}Left out: {sentence(steps)} Tested: {counts}", f"{_FLOW}; {_TEST}")
 
 
 def missing_data(evidence: Evidence) -> Answer:
@@ -188,6 +188,15 @@ def _steps(evidence: Evidence) -> list[str]:
         return []
     counts = pd.to_numeric(found["left_out"], errors="coerce").fillna(0).astype(int)
     return [f"{step} ({n:,})" for step, n in zip(found["step"], counts, strict=True) if n] or ["none"]
+
+
+def _came_in(evidence: Evidence) -> str:
+    """How many images there were before the first step."""
+    found = table(evidence, "flow", "step", "left_out", "remain")
+    if found is None:
+        return ""
+    first = found.iloc[0]
+    return f"{int(first['left_out'] + first['remain']):,} images came in. "
 
 
 def _people(images: Judged) -> str:
