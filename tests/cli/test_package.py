@@ -36,7 +36,13 @@ def test_verify_names_the_altered_file(model: Path) -> None:
 def test_describe_tells_what_the_model_learned_from(model: Path) -> None:
     result = package("describe", model)
     assert result.exit_code == 0
-    for text in ("tests", "covid19", "temperature 1.5, fitted on 30 images", "north", "1 images (1 train)"):
+    for text in (
+        "tests",
+        "covid19",
+        "Temperature 1.500, fitted on 30 validation images",
+        "north",
+        "1 images (1 train)",
+    ):
         assert text in result.stdout
     assert RESEARCH_ONLY in result.stdout
 

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from lungsight.faults import InvalidPackage
 from lungsight.package import Calibration, ModelPackage
-from tiny_package import write_tiny
+from tiny_package import CLASSES, write_tiny
 
 Make = Callable[..., Path]
 
@@ -79,6 +79,13 @@ def test_a_pickle_in_place_of_the_weights_is_not_opened(package: Path) -> None:
 def test_a_temperature_from_a_failed_fit_is_refused(make_package: Make, temperature: float) -> None:
     path = make_package(calibration=Calibration(temperature=temperature))
     with pytest.raises(InvalidPackage, match="calibration temperature"):
+        ModelPackage.open(path).verify()
+
+
+@pytest.mark.parametrize("line", [(-0.5, 0.0), (1e-9, 0.0), (1.0, 30.0)])
+def test_a_platt_line_from_a_failed_fit_is_refused(make_package: Make, line: tuple[float, float]) -> None:
+    path = make_package(calibration=Calibration(platt=dict.fromkeys(CLASSES, line)))
+    with pytest.raises(InvalidPackage, match="calibration line of covid19"):
         ModelPackage.open(path).verify()
 
 

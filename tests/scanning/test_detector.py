@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lungsight.package import Calibration, Decision, Preprocessing
+from lungsight.package.calibration import calibrated
 from lungsight.radiograph import Radiograph
 from lungsight.scanning import INCONCLUSIVE, Detector, Status
-from lungsight.scanning.detector import softmax
 from tiny_package import CLASSES
 
 Make = Callable[..., Radiograph]
@@ -44,10 +44,6 @@ def test_probabilities_are_calibrated_by_the_temperature(detector: Detector, mak
     assert sum(finding.probabilities.values()) == pytest.approx(1, abs=1e-12)
 
 
-def test_softmax_of_enormous_logits_is_still_a_probability() -> None:
-    assert softmax(np.array([[1e4, -1e4, 0]], np.float32)).tolist() == [[1, 0, 0]]
-
-
 def test_a_batch_says_the_same_as_one_image_after_the_other(detector: Detector, make_radiograph: Make) -> None:
     radiographs = [make_radiograph(seed, pixels=make_radiograph(seed).pixels[: 70 + seed]) for seed in range(4)]
     together = detector.judge(radiographs)
@@ -73,6 +69,43 @@ def test_a_doubtful_image_is_inconclusive_with_the_reason(make_detector: MakeDet
     assert finding.status is Status.READ
     assert finding.reasons[0].startswith("The most probable class, other_pneumonia, has probability 0.")
     assert "needs 0.99" in finding.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.0, 0.0, "covid19"), (0.0, 1.0, INCONCLUSIVE), (1.0, 1.0, "other_pneumonia"), (0.001, 0.002, "covid19")],
+)
+def test_the_verdict_follows_the_thresholds_of_the_target(
+    make_detector: MakeDetector, make_radiograph: Make, low: float, high: float, verdict: str
+) -> None:
+    decision = Decision(low=low, high=high, inconclusive_below=0.99)
+    (finding,) = make_detector(decision=decision).judge([make_radiograph()])
+    assert 0.002 < finding.probabilities["covid19"] < finding.probabilities["other_pneumonia"]
+    assert finding.verdict == verdict
+    if verdict == INCONCLUSIVE:
+        p = finding.probabilities["covid19"]
+        words = f"The probability of covid19 is {p:.2f}: the model calls it from 1.00 on and rules it out below 0.00."
+        assert finding.reasons == (words,)
+    else:
+        assert finding.reasons == ()
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_probabilities_are_calibrated_by_the_packages_method(
+    make_detector: MakeDetector, make_radiograph: Make, method: str
+) -> None:
+    calibration = Calibration(
+        method=method,  # type: ignore[arg-type]
+        platt=dict.fromkeys(CLASSES, (0.5, -1.0)),
+        isotonic=dict.fromkeys(CLASSES, ((-3.0, 0.05), (0.0, 0.2), (3.0, 0.9))),
+    )
+    detector = make_detector(calibration=calibration)
+    radiograph = make_radiograph()
+    logits = detector.predict(detector.prepare(radiograph)[None]).logits
+    expected = calibrated(calibration, CLASSES, logits)
+    (finding,) = detector.judge([radiograph])
+    assert list(finding.probabilities.values()) == pytest.approx(expected[0].tolist())
+    np.testing.assert_array_equal(detector.probabilities(logits), expected)
 
 
 def test_pixels_that_are_no_numbers_give_an_error_not_a_verdict(detector: Detector, make_radiograph: Make) -> None:

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pytest
 import torch
 
+from lungsight.datasets.manifest import Manifest
 from lungsight.networks.backbones import build_network
 from lungsight.package.preprocessing import Preprocessing
-from lungsight.training.packaging import calibrate, export_onnx, reference_inputs
+from lungsight.training.packaging import export_onnx, reference_inputs, validation_logits
+from lungsight.training.training_set import TrainingSet
 
 
 @pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "resnet34", "densenet121"])
@@ -36,18 +39,30 @@ def test_reference_inputs_are_two_different_phantoms() -> None:
     assert (pixels[0] != pixels[1]).mean() > 0.5
 
 
-class _Overconfident(torch.nn.Module):
-    """Right three times in four, and five times too sure of it."""
+class _Fixed(torch.nn.Module):
+    """A network whose logits are the first pixel and its negative."""
 
     def forward(self, pixels: torch.Tensor) -> object:
-        truth = np.log(3.0) * 5.0
-        logits = torch.stack([pixels[:, 0, 0, 0] * truth, torch.zeros(len(pixels))], dim=1)
-        return type("Output", (), {"logits": logits})
+        first = pixels[:, 0, 0, 0]
+        return type("Output", (), {"logits": torch.stack([first, -first], dim=1)})
 
 
-def test_the_temperature_undoes_overconfidence() -> None:
-    signs = torch.tensor([1.0, 1, 1, 1, -1, -1, -1, -1]).view(8, 1, 1, 1)
-    targets = torch.tensor([0, 0, 0, 1, 1, 1, 1, 0])
-    found = calibrate(_Overconfident(), [(signs, targets)])  # type: ignore[arg-type]
-    assert found.temperature == pytest.approx(5.0, rel=1e-3)
-    assert found.fitted_on == 8
+def _images(targets: list[int]) -> TrainingSet:
+    rows = {"path": [f"{i}.png" for i in range(len(targets))], "label": "x", "patient": ["p", "q", "p", "q"]}
+    split = ["train", "validation", "validation", "validation"]
+    manifest = Manifest.of(pd.DataFrame(rows | {"split": split, "source": ["a", "a", "a", "b"]}), "four")
+    return TrainingSet(manifest, ("sick", "well"), np.array(targets), {})
+
+
+def test_the_validation_images_keep_their_order_their_class_and_their_patient() -> None:
+    batches = [
+        (torch.tensor([3.0, 1.0]).view(2, 1, 1, 1), torch.tensor([1, 0])),
+        (torch.tensor([2.0]).view(1, 1, 1, 1), torch.tensor([1])),
+    ]
+    seen = validation_logits(_Fixed(), _images([0, 1, 0, 1]), batches)  # type: ignore[arg-type]
+    assert seen.logits.tolist() == [[3, -3], [1, -1], [2, -2]]
+    assert seen.targets.tolist() == [1, 0, 1]
+    assert seen.patients.tolist() == [0, 1, 2]  # q of source b is another patient than q of source a
+    assert seen.classes == ("sick", "well")
+    with pytest.raises(ValueError, match="another order"):
+        validation_logits(_Fixed(), _images([0, 0, 1, 1]), batches)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from rich.table import Table
 from lungsight import RESEARCH_ONLY
 from lungsight.package import ModelPackage, PackageDescription
 from lungsight.package import complete as complete_package
+from lungsight.package.in_words import calibration_in_words, decision_in_words
 from lungsight.package.storage import EVIDENCE
 
 app = typer.Typer(
@@ -75,16 +76,15 @@ def complete(
 
 
 def _facts(stated: PackageDescription) -> Iterator[tuple[str, str]]:
-    prepared, calibration = stated.preprocessing, stated.calibration
+    prepared = stated.preprocessing
     yield "intended use", stated.intended_use
     yield "made", f"{stated.created:%Y-%m-%d} with lungsight {stated.lungsight_version}"
     yield "classes", f"{', '.join(stated.classes)}; the heatmap shows {stated.target}"
     yield "network", f"{stated.backbone}, started from {stated.initial_weights}"
     size = f"{prepared.image_size} x {prepared.image_size} pixels"
     yield "looks at", f"{size} (geometry {prepared.geometry}, intensity {prepared.intensity})"
-    fitted = f"fitted on {calibration.fitted_on:,} images" if calibration.fitted_on else "not fitted"
-    yield "calibration", f"temperature {calibration.temperature:.3g}, {fitted}"
-    yield "inconclusive", f"when no class reaches {stated.decision.inconclusive_below:.2f}"
+    yield "calibration", calibration_in_words(stated.calibration).replace("*", "")
+    yield "decision", decision_in_words(stated.decision, stated.target).replace("*", "")
     yield "split by", stated.split_unit
 
 

@@ -12,9 +12,9 @@ A package is a folder, or a zip of that folder, and holds nothing executable::
     evidence.json           what a test found out, once there was one
 """
 
+from lungsight.package.calibration import Calibration
 from lungsight.package.completing import add_evidence, complete
 from lungsight.package.description import (
-    Calibration,
     Decision,
     PackageDescription,
     TrainingSource,

@@ -9,6 +9,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lungsight.package.calibration import Calibration
 from lungsight.package.preprocessing import Preprocessing
 from lungsight.package.storage import NETWORK
 
@@ -35,19 +36,44 @@ class TrainingSource(_Stated):
     """What the labels rest on."""
 
 
-class Calibration(_Stated):
-    """Logits are divided by ``temperature`` before the softmax (Guo et al. 2017), fitted on validation images."""
-
-    temperature: float = Field(default=1.0, gt=0)
-    """The logits are divided by it."""
-    fitted_on: int = Field(default=0, ge=0, description="number of images")
-
-
 class Decision(_Stated):
-    """When the most probable class stays below ``inconclusive_below``, the verdict is *inconclusive*."""
+    """How probabilities become a verdict. Where the thresholds ``low`` and ``high`` are stated: below ``low`` the
+    target is ruled out and the most probable other class is the verdict; from ``high`` on the target is; between them
+    the verdict is *inconclusive*. Equal thresholds leave nothing inconclusive. Otherwise the verdict is the most
+    probable class, unless it stays below ``inconclusive_below``. The thresholds were chosen on validation images for
+    the aims stated, with probabilities from a calibration that hadn't seen the image's patient."""
 
     inconclusive_below: float = Field(default=0.5, ge=0, le=1)
-    """Calibrated probability that a verdict needs."""
+    """Calibrated probability that a verdict needs where no thresholds are stated."""
+    low: float | None = Field(default=None, ge=0, le=1)
+    """Probability of the target below which it is ruled out: the highest that keeps the sensitivity aimed at."""
+    high: float | None = Field(default=None, ge=0, le=1)
+    """Probability of the target from which on it is called: the lowest that keeps the specificity aimed at."""
+    aim_sensitivity: float | None = Field(default=None, gt=0, lt=1)
+    """Of the images of the target, the share that may not be ruled out."""
+    aim_specificity: float | None = Field(default=None, gt=0, lt=1)
+    """Of the other images, the share that may not be called."""
+    chosen_on: int = Field(default=0, ge=0)
+    """Number of validation images."""
+    patients: int = Field(default=0, ge=0)
+    """They are of so many patients."""
+    positives: int = Field(default=0, ge=0)
+    """Images of the target among them."""
+    note: str = ""
+    """What the choice couldn't give, and why."""
+
+    @property
+    def threshold(self) -> float | None:
+        """The one threshold for the sensitivity aimed at; None where none was chosen."""
+        return self.low
+
+    @model_validator(mode="after")
+    def _thresholds_are_in_order(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("low and high must be stated together")
+        if self.low is not None and self.high is not None and self.high < self.low:
+            raise ValueError(f"high {self.high:g} lies below low {self.low:g}")
+        return self
 
 
 class PackageDescription(_Stated):
@@ -94,4 +120,10 @@ class PackageDescription(_Stated):
     def _target_is_a_class(self) -> Self:
         if self.target not in self.classes:
             raise ValueError(f"target '{self.target}' is not among the classes {', '.join(self.classes)}")
+        return self
+
+    @model_validator(mode="after")
+    def _calibration_is_of_the_classes(self) -> Self:
+        if fault := self.calibration.fault(self.classes):
+            raise ValueError(f"calibration: {fault}")
         return self

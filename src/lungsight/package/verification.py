@@ -10,15 +10,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
 from lungsight.faults import InvalidPackage
+from lungsight.package.calibration import Calibration, failed_fit
 from lungsight.package.description import PackageDescription
 from lungsight.package.network import Floats, Network, Outputs, bias_of
 from lungsight.package.storage import NETWORK, REFERENCE, WEIGHTS
 
 #: How far an output may lie from its reference: absolute for values up to 1, relative above.
 TOLERANCE = 1e-4
-
-#: Temperatures outside come from a fit that failed: probabilities would all be 0 and 1, or all equal.
-SANE_TEMPERATURES = (0.05, 20.0)
 
 _MAKE_AGAIN = "export the model again with `lungsight train`"
 
@@ -27,7 +25,7 @@ def verify_contents(
     path: Path, description: PackageDescription, parts: Mapping[str, bytes], network: Network
 ) -> None:
     """Raise InvalidPackage for the first thing that doesn't fit together."""
-    _check_temperature(path, description.calibration.temperature)
+    _check_calibration(path, description.calibration)
     _safetensors(path, WEIGHTS, parts[WEIGHTS])
     reference = _safetensors(path, REFERENCE, parts[REFERENCE])
     if missing := {"inputs", "logits", "maps"} - reference.keys():
@@ -80,14 +78,9 @@ def _check_reference(
             raise InvalidPackage(path, f"{NETWORK} no longer gives its reference {name}", _MAKE_AGAIN)
 
 
-def _check_temperature(path: Path, temperature: float) -> None:
-    low, high = SANE_TEMPERATURES
-    if not low <= temperature <= high:
-        raise InvalidPackage(
-            path,
-            f"its calibration temperature {temperature:g} lies outside {low:g}…{high:g}",
-            "fit it again on more validation images",
-        )
+def _check_calibration(path: Path, calibration: Calibration) -> None:
+    if fault := failed_fit(calibration):
+        raise InvalidPackage(path, f"its calibration {fault}", "fit it again on more validation images")
 
 
 def _safetensors(path: Path, name: str, content: bytes) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight.package import ModelPackage, Network
+from lungsight.package.calibration import calibrated
 from lungsight.package.network import Outputs
 from lungsight.radiograph import Radiograph
 from lungsight.scanning.cautions import cautions_of_image, cautions_of_model
@@ -66,6 +67,10 @@ class Detector:
         outputs, features = self._network.run_with_features(pixels)
         return self._calibrated(outputs), features
 
+    def probabilities(self, logits: Floats) -> NDArray[np.float64]:
+        """Calibrated, float64 [N, K], of the network's logits [N, K]; NaN where a logit is."""
+        return calibrated(self.description.calibration, self.description.classes, logits)
+
     def judge(self, radiographs: Sequence[Radiograph], prepared: Sequence[Floats] | None = None) -> list[Finding]:
         """A finding for each radiograph, all in one batch; whether they should be judged is not asked here.
 
@@ -92,8 +97,7 @@ class Detector:
         return self.description.preprocessing.restore(finding.evidence, height, width)
 
     def _calibrated(self, outputs: Outputs) -> Prediction:
-        temperature = self.description.calibration.temperature
-        return Prediction(softmax(outputs.logits, temperature), outputs.logits, outputs.maps)
+        return Prediction(self.probabilities(outputs.logits), outputs.logits, outputs.maps)
 
     def _conclude(self, radiograph: Radiograph, one: Prediction, seconds: float) -> Finding:
         """``one`` is what the network says of this radiograph: a prediction without its first axis."""
@@ -119,23 +123,32 @@ class Detector:
         )
 
     def _verdict(self, probabilities: NDArray[np.float64]) -> tuple[str, tuple[str, ...]]:
+        classes, decision = self.description.classes, self.description.decision
+        if decision.low is not None and decision.high is not None:
+            return self._verdict_by_thresholds(probabilities, decision.low, decision.high)
         first = int(probabilities.argmax())
-        name, p = self.description.classes[first], probabilities[first]
-        threshold = self.description.decision.inconclusive_below
+        name, p, threshold = classes[first], probabilities[first], decision.inconclusive_below
         if p >= threshold:
             return name, ()
         reason = f"The most probable class, {name}, has probability {p:.2f}, and the model needs {threshold:.2f}."
+        return INCONCLUSIVE, (reason,)
+
+    def _verdict_by_thresholds(
+        self, probabilities: NDArray[np.float64], low: float, high: float
+    ) -> tuple[str, tuple[str, ...]]:
+        target, p = self.description.target, probabilities[self._target]
+        if p >= high:
+            return target, ()
+        if p < low:
+            others = np.where(np.arange(len(probabilities)) == self._target, -1.0, probabilities)
+            return self.description.classes[int(others.argmax())], ()
+        reason = (
+            f"The probability of {target} is {p:.2f}: the model calls it from {high:.2f} on and rules it out below "
+            f"{low:.2f}."
+        )
         return INCONCLUSIVE, (reason,)
 
     def _against_the_others(self, by_class: Floats) -> Floats:
         """The target's value minus the mean of the other classes', along the first axis."""
         others = np.delete(by_class, self._target, axis=0)
         return np.asarray(by_class[self._target] - others.mean(axis=0), dtype=np.float32)
-
-
-def softmax(logits: Floats, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Probabilities from logits [N, K] divided by ``temperature`` (Guo et al. 2017, "On calibration of modern
-    neural networks")."""
-    scaled = logits.astype(np.float64) / temperature
-    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))

@@ -9,23 +9,24 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pandas as pd
 import torch
 from fastai.data.load import DataLoader
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from torch import Tensor
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight.datasets.fingerprints import fingerprint_manifest
 from lungsight.datasets.perceptual_hash import perceptual_hash
 from lungsight.datasets.phantom import Label, draw
 from lungsight.datasets.registry import COLLECTIONS
-from lungsight.datasets.splits import TEST
+from lungsight.datasets.splits import TEST, VALIDATION
 from lungsight.networks.evidence_network import EvidenceNetwork
 from lungsight.package import TrainedImage, write_package
-from lungsight.package.description import Calibration, Decision, PackageDescription, TrainingSource
+from lungsight.package.description import PackageDescription, TrainingSource
 from lungsight.package.model_card import model_card
 from lungsight.package.preprocessing import Preprocessing
+from lungsight.statistics.thresholds import Aim
+from lungsight.training.calibration import ValidationLogits, choose_thresholds, fit_calibration
 from lungsight.training.recipe import Recipe
 from lungsight.training.software import installed_versions
 from lungsight.training.training_set import TrainingSet
@@ -34,8 +35,12 @@ from lungsight.training.training_set import TrainingSet
 def package_network(
     recipe: Recipe, network: EvidenceNetwork, images: TrainingSet, validation: DataLoader, origin: str, folder: Path
 ) -> PackageDescription:
-    """Calibrate on the validation images, export, and write the package."""
+    """Calibrate and choose thresholds on the validation images, export, and write the package."""
     network = network.cpu().eval()
+    seen = validation_logits(network, images, validation)
+    fitted = fit_calibration(seen)
+    aim = Aim(recipe.decision.aim_sensitivity, recipe.decision.aim_specificity)
+    decision = choose_thresholds(seen, fitted.probabilities, recipe.target, aim, recipe.decision.inconclusive_below)
     description = PackageDescription(
         name=recipe.name,
         created=datetime.now(UTC).replace(microsecond=0),
@@ -46,8 +51,8 @@ def package_network(
         backbone=recipe.backbone,
         initial_weights=origin,
         preprocessing=recipe.preprocessing,
-        calibration=calibrate(network, validation),
-        decision=Decision(inconclusive_below=recipe.decision.inconclusive_below),
+        calibration=fitted.calibration,
+        decision=decision,
         sources=_sources(images),
         split_unit=recipe.split.unit,
         recipe=recipe.model_dump(mode="json", exclude_none=True),
@@ -94,21 +99,17 @@ def reference_inputs(preprocessing: Preprocessing) -> NDArray[np.uint8]:
     return np.stack(seen)[:, None]
 
 
-def calibrate(network: EvidenceNetwork, validation: DataLoader) -> Calibration:
-    """The temperature of least cross-entropy on the validation images (Guo et al. 2017)."""
-    logits, targets = _logits(network, validation)
-    found = minimize_scalar(
-        lambda log_t: float(torch.nn.functional.cross_entropy(logits / float(np.exp(log_t)), targets)),
-        bounds=(np.log(0.05), np.log(20.0)),
-        method="bounded",
-    )
-    return Calibration(temperature=float(np.exp(found.x)), fitted_on=len(targets))
-
-
 @torch.no_grad()
-def _logits(network: EvidenceNetwork, loader: DataLoader) -> tuple[Tensor, Tensor]:
-    batches = [(network(pixels.cpu()).logits, targets.cpu()) for pixels, targets in loader]
-    return torch.cat([b[0] for b in batches]).double(), torch.cat([b[1] for b in batches])
+def validation_logits(network: EvidenceNetwork, images: TrainingSet, validation: DataLoader) -> ValidationLogits:
+    """What the network says of the validation images, and whose they are; ``validation`` gives them in the order of
+    ``images``."""
+    rows = images.rows(VALIDATION)
+    batches = [(network(pixels.cpu()).logits, targets.cpu()) for pixels, targets in validation]
+    logits, targets = (torch.cat(parts).numpy() for parts in zip(*batches, strict=True))
+    if not np.array_equal(targets, images.targets[rows]):
+        raise ValueError("the validation images came in another order than the manifest's")
+    patients, _ = pd.factorize(images.manifest.patient_key.iloc[rows])
+    return ValidationLogits(images.classes, logits.astype(np.float64), targets.astype(np.int64), patients)
 
 
 def _sources(images: TrainingSet) -> tuple[TrainingSource, ...]:

@@ -101,10 +101,17 @@ class Stage(_Part):
 
 
 class Decision(_Part):
-    """A verdict whose calibrated probability stays below this is *inconclusive*."""
+    """What the package's thresholds are chosen for, on the validation images: below the lower one the target is ruled
+    out, from the upper one on it is called, between them the verdict is *inconclusive*. Where there are too few
+    validation patients to choose any, the most probable class is the verdict, unless its calibrated probability stays
+    below ``inconclusive_below``."""
 
+    aim_sensitivity: float = Field(default=0.95, gt=0, lt=1)
+    """Of the images of the target, the share that may not be ruled out: a missed case costs most."""
+    aim_specificity: float = Field(default=0.95, gt=0, lt=1)
+    """Of the other images, the share that may not be called."""
     inconclusive_below: float = Field(default=0.5, ge=0, le=1)
-    """Calibrated probability that a verdict needs."""
+    """Calibrated probability that a verdict needs where there are no thresholds."""
 
 
 class Recipe(_Part):
