@@ -92,6 +92,12 @@ class Thousand:
     prevalence: float | None
     prevalence_is: str
     fates: tuple[Fate, ...]
+    withheld: str = ""
+
+    @property
+    def images(self) -> list[int]:
+        """How many images the figures are shares of."""
+        return list(dict.fromkeys(fate.row["n"] for fate in self.fates))
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,9 +178,9 @@ def parts_of(evidence: Evidence) -> Iterator[Part]:
         thousands=tuple(_thousands(tables)),
     )
     subgroups = evidence.subgroups
-    yield Part(
-        "Subgroups", "Does it do worse for some than for others?", subgroups, tables=_tables(subgroups, target)
-    )
+    asks = "Does it do worse for some than for others?"
+    instead = _subgroup_tables(subgroups.tables, target)
+    yield Part("Subgroups", asks, subgroups, tables=_tables(subgroups, target, instead))
 
 
 def with_columns(tables: Tables, name: str, *columns: str) -> pd.DataFrame | None:
@@ -233,7 +239,8 @@ def _subgroup_tables(tables: Tables, target: str) -> dict[str, list[Shown | None
             kept = pd.concat([_widest(rows) for _, rows in table.groupby("kind", sort=False)])
             kept = kept.drop(columns=["crude", "rest_n", "rest_patients"], errors="ignore")
             said = f"{caption}, {as_words(target)} against the rest"
-            shown[stem] = [by_metric(kept, stem, said, target, _OF_SUBGROUPS, _OF_SUBGROUPS)]
+            gaps = stem == "gaps"
+            shown[stem] = [by_metric(kept, stem, said, target, _OF_SUBGROUPS, _OF_SUBGROUPS, differences=gaps)]
     return shown
 
 
@@ -335,6 +342,7 @@ def _thousands(tables: Tables) -> Iterator[Thousand]:
     for key, rows in table.groupby(by, sort=False):
         of = dict(zip(by, key, strict=True))
         known = {row["metric"]: row for row in records(rows) if row["value"] is not None}
+        reasons = dict.fromkeys(row.get("withheld") or "" for row in records(rows) if row["value"] is None)
         fates, start = [], 0.0
         for metric, (words, colour) in _FATES.items():
             if metric in known:
@@ -342,4 +350,5 @@ def _thousands(tables: Tables) -> Iterator[Thousand]:
                 start += known[metric]["value"]
         prevalence = plain(rows["prevalence"].iloc[0]) if "prevalence" in rows.columns else None
         origin = str(of.get("prevalence_is", "of the sample"))
-        yield Thousand(str(of["kind"]), str(of["source"]), prevalence, origin, tuple(fates))
+        withheld = "; ".join(reason for reason in reasons if reason)
+        yield Thousand(str(of["kind"]), str(of["source"]), prevalence, origin, tuple(fates), withheld)

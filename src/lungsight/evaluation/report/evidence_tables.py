@@ -15,7 +15,13 @@ from lungsight.evaluation.report.evidence_json import plain
 from lungsight.evaluation.wording import as_words
 from lungsight.statistics import calibration, metrics
 
-_TITLES: Mapping[str, str] = {**decision.TITLES, **calibration.TITLES, **metrics.TITLES}
+_TITLES: Mapping[str, str] = {
+    **decision.TITLES,
+    **calibration.TITLES,
+    **metrics.TITLES,
+    "auroc_delong": "AUROC, DeLong's interval",
+    "cramers_v": "Cramér's V",
+}
 #: What every table of estimates has; what else it has are labels.
 ESTIMATE_COLUMNS = (
     "scope",
@@ -35,7 +41,11 @@ AT_MOST = 40
 #: Columns of figures that a page's width has room for.
 _COLUMNS = 6
 #: What a reader should compare a figure with: chance for an AUROC, a calibrated model for its slope.
-_MARKS = {"auroc_gap": 0.0, "auroc": 0.5, "calibration_slope": 1.0, "calibration_intercept": 0.0, "gap": 0.0}
+_MARKS = {"auroc": 0.5, "source_auroc": 0.5, "calibration_slope": 1.0, "calibration_intercept": 0.0}
+#: Words in the name of a figure that is the difference of two.
+_DIFFERENCES = frozenset(("minus", "gap", "difference", "change", "above"))
+#: Words of a name that aren't written as words.
+_WRITTEN = {"auroc": "AUROC", "ppv": "PPV", "npv": "NPV", "f1": "F1", "mcc": "MCC", "ece": "ECE", "iou": "IoU"}
 #: Errors are far from 1; their line ends where they do.
 _SMALL = ("ece", "brier", "aurc")
 _WIDTH = 100.0
@@ -56,18 +66,31 @@ class Scale:
         share = (value - self.low) / (self.high - self.low)
         return round(_WIDTH * min(max(share, 0.0), 1.0), 2)
 
+    @property
+    def ticks(self) -> list[float]:
+        """Its ends and its mark, from low to high."""
+        return sorted({self.low, self.high} | (set() if self.mark is None else {self.mark}))
+
     @classmethod
     def of(cls, metric: str, rows: Iterable[Mapping[str, Any]]) -> Scale:
         """0 to 1 for shares, around zero where a figure can be negative; the mark is always on it."""
-        mark = next((value for prefix, value in _MARKS.items() if metric.startswith(prefix)), None)
+        mark = (
+            0.0
+            if _is_difference(metric)
+            else next((m for name, m in _MARKS.items() if metric.startswith(name)), None)
+        )
         ends = [v for row in rows for v in (row["value"], row["low"], row["high"]) if v is not None]
         ends += [] if mark is None else [mark]
         low, high = min(ends, default=0.0), max(ends, default=1.0)
-        if low < 0:
+        if low < 0 or _is_difference(metric):
             reach = _rounded_up(max(abs(low), abs(high)))
             return cls(-reach, reach, 0.0 if mark is None else mark)
         whole = high <= 1 and not metric.startswith(_SMALL)
         return cls(0.0, 1.0 if whole else _rounded_up(high), mark)
+
+
+def _is_difference(metric: str) -> bool:
+    return not _DIFFERENCES.isdisjoint(metric.split("_"))
 
 
 def _rounded_up(reach: float) -> float:
@@ -129,7 +152,7 @@ KIND_HEADINGS = {
 
 def titled(name: str) -> str:
     """A metric's or column's name as a heading."""
-    words = name.replace("_", " ")
+    words = " ".join(_WRITTEN.get(word, word) for word in name.split("_"))
     return _TITLES.get(name, words[:1].upper() + words[1:])
 
 
@@ -138,10 +161,17 @@ def is_estimates(table: pd.DataFrame) -> bool:
 
 
 def by_metric(
-    table: pd.DataFrame | None, stem: str, caption: str, scope: str, metrics: Sequence[str], drawn: Sequence[str] = ()
+    table: pd.DataFrame | None,
+    stem: str,
+    caption: str,
+    scope: str,
+    metrics: Sequence[str],
+    drawn: Sequence[str] = (),
+    *,
+    differences: bool = False,
 ) -> Shown | None:
     """A line for every set of labels (source …), a column for every metric; those in ``drawn`` with their interval on
-    a line. None where there is nothing to show."""
+    a line, around zero where they are ``differences``. None where there is nothing to show."""
     if table is None or not is_estimates(table):
         return None
     kept = table[(table["scope"] == scope) & table["metric"].isin(metrics)]
@@ -149,7 +179,7 @@ def by_metric(
     labels = _labels(kept)
     if not present:
         return None
-    scales = {name: _scale(kept, name) for name in present if name in drawn}
+    scales = {name: _scale(kept, name, differences) for name in present if name in drawn}
     lines = []
     for key, rows in kept.groupby(labels, sort=False, dropna=False) if labels else [((), kept)]:
         of_metric = {str(row["metric"]): _plain_row(row) for row in reversed(rows.to_dict("records"))}
@@ -252,8 +282,9 @@ def _labels(table: pd.DataFrame) -> list[str]:
     return [str(name) for name in table.columns if name not in ESTIMATE_COLUMNS]
 
 
-def _scale(table: pd.DataFrame, metric: str) -> Scale:
-    return Scale.of(metric, map(_plain_row, table[table["metric"] == metric].to_dict("records")))
+def _scale(table: pd.DataFrame, metric: str, difference: bool = False) -> Scale:
+    rows = map(_plain_row, table[table["metric"] == metric].to_dict("records"))
+    return Scale.of("difference" if difference else metric, rows)
 
 
 def _plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
