@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.image_headers import ImageHeader
 from lungsight.evaluation.judged import EXTERNAL, INTERNAL, UNSTATED, Judged
-from lungsight.evaluation.predictions_file import InvalidPredictions
+from lungsight.evaluation.predictions_file import InvalidPredictions, classes_of
 from lungsight.evaluation.predictions_table import match_predictions, read_predictions
 from lungsight.faults import Fault
 
@@ -386,3 +386,24 @@ def test_no_json_whatever_ends_in_a_traceback(
 def test_a_name_full_of_signs_is_only_a_name(manifest: Manifest, tmp_path: Path) -> None:
     path = table(tmp_path, written([*ROWS, ("else.png", 0.5)]), "a{b}%s§.csv")
     assert any("a{b}%s§.csv: 1 image not in" in n for n in read_predictions(path, manifest, classes=BINARY)[1])
+
+
+def test_classes_as_the_command_line_has_them() -> None:
+    assert classes_of([]) is None
+    options = ["covid19 = covid19", "other=tuberculosis, no_pneumonia", "other=*"]
+    assert classes_of(options) == {"covid19": ["covid19"], "other": ["tuberculosis", "no_pneumonia", "*"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["covid19"], "names no class and label"),
+        (["=x"], "names no class and label"),
+        (["a= ,"], "names no class and label"),
+        (["a=x", "b=x"], "gives x to b, and a has it already; give each label to one class."),
+    ],
+)
+def test_classes_that_say_nothing_or_overlap_are_refused(options: list[str], sentence: str) -> None:
+    with pytest.raises(InvalidPredictions) as fault:
+        classes_of(options)
+    assert sentence in str(fault.value)

@@ -67,6 +67,24 @@ class Stated:
         return labels.map(labels_of(self.labels, labels.unique())).fillna("")
 
 
+def classes_of(options: Sequence[str]) -> dict[str, list[str]] | None:
+    """The labels of each class, from options such as ``covid19=covid19`` and ``other=tuberculosis,no_pneumonia`` or
+    ``other=*``; a class may be given several times. None where there are no options. Raises InvalidPredictions."""
+    classes: dict[str, list[str]] = {}
+    owner: dict[str, str] = {}
+    for option in options:
+        name, equals, listed = (part.strip() for part in option.partition("="))
+        labels = [label.strip() for label in listed.split(",") if label.strip()]
+        if not (name and equals and labels):
+            raise InvalidPredictions(f"--class {option}", "names no class and label", "write --class CLASS=LABEL")
+        for label in labels:
+            if owner.setdefault(label, name) != name:
+                fault = f"gives {printable(label)} to {printable(name)}, and {printable(owner[label])} has it already"
+                raise InvalidPredictions(f"--class {option}", fault, "give each label to one class")
+        classes.setdefault(name, []).extend(labels)
+    return classes or None
+
+
 def read_predictions_file(
     path: Path,
     present: Sequence[str],
