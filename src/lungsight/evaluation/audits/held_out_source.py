@@ -167,10 +167,16 @@ def _of_kinds(by_kind: dict[str, Judged], drop: Estimate | None, resampling: Res
             )
             continue
         mean = _sum_of_aurocs("auroc_within", [(part, {1 / len(parts): part.score}) for part in parts], resampling)
-        counted = f"{len(parts)} of {sources}" if k > len(parts) else sources
-        yield f"At {counted} that {names[kind]}, the AUROC within a source is {as_figure(mean)} on average."
-    if drop is not None and drop.value is not None and drop.low is not None:
-        yield f"That is {drop.value:+.2f} ({drop.low:+.2f} to {drop.high:+.2f}) in favour of sources it knows."
+        if len(parts) == 1:
+            yield f"At {parts[0].table['source'].iloc[0]}, which {names[kind]}, the AUROC is {as_figure(mean)}."
+        else:
+            counted = f"{len(parts)} of {sources}" if k > len(parts) else sources
+            yield f"At {counted} that {names[kind]}, the AUROC within a source is {as_figure(mean)} on average."
+    if drop is not None and drop.low is not None:
+        more = (
+            "which speaks for the sources it knows" if drop.low > 0 else "so it isn't clearly better where it learned"
+        )
+        yield f"The difference is {drop.value:+.2f} ({drop.low:+.2f} to {drop.high:+.2f}), {more}."
 
 
 def _of_retrained(compared: Sequence[HeldOut], rows: Sequence[Row], mean: Estimate | None) -> Iterator[str]:
