@@ -102,7 +102,7 @@ def _figures(evidence: Evidence, heading: str, name: str, metrics: tuple[str, ..
     )
     level = f"{evidence.resampling.level:.0%}"
     yield ""
-    yield f"Each with its {level} interval, by resampling patients, and the number of images it is a share of."
+    yield f"Each with its {level} interval and the number of images it is a share of."
 
 
 def _at(rows: list[dict[str, Any]], where: str, metric: str) -> str:

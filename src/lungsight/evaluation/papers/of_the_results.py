@@ -36,10 +36,12 @@ def metrics(evidence: Evidence) -> Answer | None:
 
 def uncertainty(evidence: Evidence) -> Answer:
     r = evidence.resampling
+    found = [t["interval"] for name in _ESTIMATES if (t := table(evidence, name, "interval")) is not None]
+    methods = list(dict.fromkeys(str(method) for column in found for method in column if method))
+    kinds = f" Kinds of interval in the tables, named beside each figure: {', '.join(methods)}." if methods else ""
     text = (
-        f"{r.level:.0%} intervals from {r.replicates:,} bootstrap resamples of patients with all their images, "
-        f"percentile method, seed {r.seed}; exact (Clopper and Pearson) where a share is 0 or 1. The tables say how "
-        "each was found. A figure that the sample can't give is withheld with the reason."
+        f"{r.level:.0%} intervals; those by resampling draw patients with all their images, {r.replicates:,} times, "
+        f"seed {r.seed}.{kinds} A figure that the sample can't give is withheld with the reason."
     )
     return Answer(text, "evidence.json, settings")
 
