@@ -67,8 +67,9 @@ def source_probe(judged: Judged, *, resampling: Resampling = Resampling(), seed:
     source over all images, and among images of one class at a time; beside it how far the source tells the truth.
 
     Sources of every kind are looked at together: the question is how they differ. The regression reads the features'
-    leading components, so a source that shows only in faint ones goes unnoticed: its figures are lower bounds. Not done without features
-    (somebody's predictions) or with fewer than two sources of at least :data:`FEWEST_PATIENTS` patients."""
+    leading components, so a source that shows only in faint ones goes unnoticed: its figures are lower bounds. Not
+    done without features (somebody's predictions) or with fewer than two sources of at least :data:`FEWEST_PATIENTS`
+    patients."""
     if judged.features is None:
         return not_done(NAME, QUESTION, "The network's features aren't known: only a model package has them.")
     seen = np.asarray(np.isfinite(judged.features).all(axis=1), dtype=bool)
