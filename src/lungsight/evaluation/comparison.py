@@ -330,14 +330,14 @@ def _notices(
             unlike.setdefault((_listed(sides[0]), _listed(sides[1])), []).append(source.source)
     for (internal, external), names in unlike.items():
         yield (
-            f"{internal} was trained on other patients of {_listed(names)}, {external} wasn't: a difference there "
-            "isn't one of skill alone."
+            f"{internal} {_was(internal)} trained on other patients of {_listed(names)}, {external} "
+            f"{_was(external)}n't: a difference there isn't one of skill alone."
         )
     for row in counts.to_dict("records"):
         if left := row["judged"] - row["compared"]:
             yield (
-                f"{left:,} of the {row['judged']:,} images that {row['model']} judged are left out: not every model "
-                "judged them by the same truth."
+                f"{left:,} of the {row['judged']:,} images that {row['model']} judged are left out: images.csv says "
+                "how many of them another model didn't judge."
             )
     if disagreeing:
         yield f"{disagreeing:,} images have another truth in one test than in another; they are left out."
@@ -382,6 +382,10 @@ def _interval(e: Estimate) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" and {names[-1]}"
+
+
+def _was(letters: str) -> str:
+    return "were" if " and " in letters else "was"
 
 
 def p_in_words(p: float | None) -> str:
