@@ -14,11 +14,13 @@ from lungsight.evaluation.calibration import calibration
 from lungsight.evaluation.decision import decision
 from lungsight.evaluation.discrimination import discrimination
 from lungsight.evaluation.evidence import Evidence, Subject
+from lungsight.evaluation.flow import counts
 from lungsight.evaluation.header import Header
 from lungsight.evaluation.judged import Judged
 from lungsight.evaluation.section import Section, estimate_table
 from lungsight.evaluation.subgroups import subgroups
 from lungsight.evaluation.verdict import Grade, Reason, Verdict, decide
+from lungsight.package import PackageDescription, Preprocessing
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 
@@ -70,13 +72,13 @@ def judged_images(
 def evidence_of(judged: Judged) -> Evidence:
     """What the real functions find in ``judged``, with two audits, one of them not done."""
     audits = (
-        header_only(judged, resampling=QUICK),
+        header_audit(),
         not_done("lungs hidden", "Without lungs?", "No masks.", "above 0.55"),
     )
     return Evidence(
-        subject=Subject("a model", judged.classes, judged.target, trained_sources=("north", "east")),
+        subject=Subject("a model", judged.classes, judged.target, description_of(judged), ("north", "east")),
         judged=judged,
-        flow=Section("flow", {"flow": FLOW}),
+        flow=Section("flow", {"flow": FLOW, "counts": counts(judged.scored)}),
         discrimination=discrimination(judged, prevalence=0.1, resampling=QUICK),
         calibration=calibration(judged, resampling=QUICK),
         decision=decision(judged, None, prevalence=0.1, resampling=QUICK),
@@ -88,6 +90,24 @@ def evidence_of(judged: Judged) -> Evidence:
         prevalence=0.1,
         notices=("far holds 3 images without a patient.",),
         command="lungsight evaluate package --data all.csv",
+    )
+
+
+def description_of(judged: Judged) -> PackageDescription:
+    """Of a package that was never made."""
+    return PackageDescription(
+        name="a model",
+        created=datetime(2026, 1, 2, tzinfo=UTC),
+        lungsight_version="0.1.0",
+        intended_use="tests",
+        classes=judged.classes,
+        target=judged.target,
+        backbone="none",
+        initial_weights="set by hand",
+        preprocessing=Preprocessing(image_size=64),
+        sources=(),
+        split_unit="patient",
+        recipe={},
     )
 
 

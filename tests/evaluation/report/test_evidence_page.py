@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +19,8 @@ from lungsight import RESEARCH_ONLY
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.report.evidence_json import evidence_json, write_tables
 from lungsight.evaluation.report.evidence_page import write_evidence_page
+from lungsight.evaluation.section import Section, estimate_table
+from lungsight.statistics.estimate import Estimate
 from some_evidence import SOURCES, empty_evidence, evidence_of, judged_images
 
 _VOID = ("meta", "img", "br", "hr", "input", "link")
@@ -171,6 +175,23 @@ def test_internal_and_external_sources_stand_apart(page: Page) -> None:
     assert internal < first.index("north", internal) < external < first.index("south", external)
 
 
+def test_many_sources_leave_room_on_the_first_screen(tmp_path: Path) -> None:
+    judged = judged_images([("external", f"hospital {i}") for i in range(9)], ("covid19", "other"), 2)
+    metrics = pd.concat([_a_metric(f"hospital {i}") for i in range(9)])
+    evidence = replace(
+        empty_evidence(), judged=judged, discrimination=Section("discrimination", {"metrics": metrics})
+    )
+    write_evidence_page(evidence, tmp_path / "report.html")
+    first = Page((tmp_path / "report.html").read_text("utf-8")).text.split("Contents")[0]
+    assert sum(f"hospital {i}" in first for i in range(9)) == 6
+    assert "3 more" in first
+
+
+def _a_metric(source: str) -> pd.DataFrame:
+    estimate = Estimate("auroc", "covid19", 0.7, 0.6, 0.8, 40, 20, 20, 40, "bootstrap")
+    return estimate_table([({"kind": "external", "source": source}, estimate)])
+
+
 def test_without_any_figure_the_page_still_says_so(tmp_path: Path) -> None:
     write_evidence_page(empty_evidence(), tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text("utf-8"))
@@ -188,19 +209,9 @@ def test_one_source_of_two_classes_has_its_pictures(tmp_path: Path) -> None:
     assert "Nobody says whether it was trained on these sources" in page.text
 
 
+SCRIPT = "<script>alert(1)</script>"
 HOSTILE = st.one_of(
-    st.sampled_from(
-        [
-            "<script>alert(1)</script>",
-            "\"'><img src=x>",
-            "a\nb\r\nc",
-            "$\\frac{",
-            "x" * 5000,
-            "–肺 🫁",
-            "{{ 7 * 7 }}",
-            "a/../b",
-        ]
-    ),
+    st.sampled_from([SCRIPT, "\"'><img src=x>", "a\nb\r\nc", "$\\frac{", "x" * 5000, "–肺 🫁", "{{ 7 * 7 }}"]),
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80),
 )
 

@@ -20,6 +20,8 @@ from lungsight.evaluation.verdict import Grade
 from lungsight.evaluation.wording import as_words
 
 _FIRST = ("auroc", "sensitivity", "specificity")
+#: Sources that the first screen has room for.
+_SOURCES = 6
 _LIBRARIES = ("lungsight", "numpy", "scipy", "pandas", "scikit-learn", "onnxruntime", "matplotlib")
 #: What else may lie beside the page and is linked to.
 _BESIDE = (".md", ".json", ".csv")
@@ -31,6 +33,7 @@ def write_evidence_page(evidence: Evidence, path: Path) -> None:
     there: write it last."""
     target, metrics = evidence.subject.target, evidence.discrimination.tables.get("metrics")
     ranges_of, ranges = extremes(metrics, target)
+    largest, more_sources = _largest_sources(metrics)
     write_page(
         path,
         "evidence.html.j2",
@@ -42,7 +45,8 @@ def write_evidence_page(evidence: Evidence, path: Path) -> None:
         for_a_patient=FOR_A_PATIENT[evidence.verdict.grade].format(target=as_words(target)),
         ranges=ranges,
         ranges_of=ranges_of,
-        first=by_metric(_single_sources(metrics), "metrics", "", target, _FIRST, _FIRST),
+        first=by_metric(largest, "metrics", "", target, _FIRST, _FIRST),
+        more_sources=more_sources,
         images=images_by_source(evidence.judged),
         parts=list(parts_of(evidence)),
         cards=[card_of(audit) for audit in evidence.audits],
@@ -54,8 +58,15 @@ def write_evidence_page(evidence: Evidence, path: Path) -> None:
     )
 
 
-def _single_sources(table: pd.DataFrame | None) -> pd.DataFrame | None:
-    return table if table is None or "source" not in table.columns else table[table["source"] != ALL_SOURCES]
+def _largest_sources(table: pd.DataFrame | None) -> tuple[pd.DataFrame | None, int]:
+    """The rows of the largest sources, each alone, as many as the first screen has room for; how many more there are.
+    An image is a positive or a negative of some figure, so the two say how large a source is."""
+    if table is None or not {"source", "positives", "negatives"} <= set(table.columns):
+        return table, 0
+    alone = table[table["source"] != ALL_SOURCES]
+    sizes = (alone["positives"] + alone["negatives"]).groupby(alone["source"]).max().sort_values(ascending=False)
+    kept = alone[alone["source"].isin(sizes.index[:_SOURCES])]
+    return kept, max(0, len(sizes) - _SOURCES)
 
 
 def _beside(path: Path) -> list[str]:

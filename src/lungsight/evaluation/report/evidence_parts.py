@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.report import evidence_figures as figures
 from lungsight.evaluation.report.evidence_json import plain, records
-from lungsight.evaluation.report.evidence_tables import Shown, any_table, by_metric, by_row, titled
+from lungsight.evaluation.report.evidence_tables import Shown, any_table, as_it_is, by_metric, by_row, titled
 from lungsight.evaluation.report.evidence_words import figures_in_words, picked_points
 from lungsight.evaluation.report.page import embedded
 from lungsight.evaluation.section import Section
@@ -26,6 +26,8 @@ Tables = Mapping[str, pd.DataFrame]
 _RANKING = ("auroc", "auroc_delong", "average_precision")
 _CALLING = ("sensitivity", "specificity", "ppv", "npv", "ppv_at_prevalence", "npv_at_prevalence", "f1")
 _OF_SUBGROUPS = ("auroc", "sensitivity", "specificity")
+#: Rows of the table of counts, at most.
+_COUNTS = 100
 _OVERALL = ("accuracy", "balanced_accuracy", "mcc")
 #: What becomes of 1,000 patients, in the order of the bar, with its words and colour.
 _FATES = {
@@ -133,7 +135,7 @@ def parts_of(evidence: Evidence) -> Iterator[Part]:
         "Flow",
         "Which images came in, which were left out, and why?",
         flow,
-        tables=_tables(flow, target, {"flow": ()} if steps is not None else {}),
+        tables=_tables(flow, target, _flow_tables(flow.tables)),
         flow=tuple(records(steps)) if steps is not None else (),
     )
     tables = evidence.discrimination.tables
@@ -181,6 +183,23 @@ def parts_of(evidence: Evidence) -> Iterator[Part]:
     asks = "Does it do worse for some than for others?"
     instead = _subgroup_tables(subgroups.tables, target)
     yield Part("Subgroups", asks, subgroups, tables=_tables(subgroups, target, instead))
+
+
+def _flow_tables(tables: Tables) -> dict[str, list[Shown | None]]:
+    """The steps are drawn, and single images are named in their CSV file only."""
+    shown: dict[str, list[Shown | None]] = {"overlap": []}
+    if with_columns(tables, "flow", "step", "left_out", "remain") is not None:
+        shown["flow"] = []
+    counts = with_columns(tables, "counts", "kind", "property", "value", "class", "images", "patients")
+    if counts is not None:
+        counts = counts.assign(**{"class": counts["class"].map(as_words)})
+        wide = counts.pivot_table(
+            index=["kind", "property", "value"], columns="class", values="images", sort=False, fill_value=0
+        )
+        patients = counts.groupby(["kind", "property", "value"], sort=False)["patients"].max()
+        table = wide.astype(int).assign(patients=patients).reset_index()
+        shown["counts"] = [as_it_is(table, "counts", "Images by class, and patients", at_most=_COUNTS)]
+    return shown
 
 
 def with_columns(tables: Tables, name: str, *columns: str) -> pd.DataFrame | None:

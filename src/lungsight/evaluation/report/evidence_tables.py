@@ -21,6 +21,9 @@ _TITLES: Mapping[str, str] = {
     **metrics.TITLES,
     "auroc_delong": "AUROC, DeLong's interval",
     "cramers_v": "Cramér's V",
+    "scope": "Class",
+    "roc": "ROC curves",
+    "per_1000": "Of 1,000 patients",
 }
 #: What every table of estimates has; what else it has are labels.
 ESTIMATE_COLUMNS = (
@@ -40,6 +43,8 @@ ESTIMATE_COLUMNS = (
 AT_MOST = 40
 #: Columns of figures that a page's width has room for.
 _COLUMNS = 6
+#: Share of a table's places that must hold a figure, or it is given row by row.
+_FULL = 0.6
 #: What a reader should compare a figure with: chance for an AUROC, a calibrated model for its slope.
 _MARKS = {"auroc": 0.5, "source_auroc": 0.5, "calibration_slope": 1.0, "calibration_intercept": 0.0}
 #: Words in the name of a figure that is the difference of two.
@@ -50,7 +55,7 @@ _WRITTEN = {"auroc": "AUROC", "ppv": "PPV", "npv": "NPV", "f1": "F1", "mcc": "MC
 _SMALL = ("ece", "brier", "aurc")
 _WIDTH = 100.0
 #: Columns that hold names of classes.
-_OF_CLASSES = ("scope", "truth", "predicted", "class", "label")
+_OF_CLASSES = ("scope", "truth", "predicted", "class", "label", "among")
 
 
 @dataclass(frozen=True)
@@ -232,7 +237,7 @@ def any_table(table: pd.DataFrame, stem: str, caption: str, scope: str, metric: 
     if not is_estimates(table) or not len(table):
         return as_it_is(table, stem, caption)
     sets, metrics = len(table[_labels(table)].drop_duplicates()), table["metric"].nunique()
-    full = table["scope"].nunique() == 1 and len(table) > 0.7 * sets * metrics and metrics > 1
+    full = table["scope"].nunique() == 1 and len(table) > _FULL * sets * metrics and metrics > 1
     if full and metrics <= _COLUMNS and sets <= AT_MOST:
         names = tuple(dict.fromkeys(map(str, table["metric"])))
         return by_metric(table, stem, caption, str(table["scope"].iloc[0]), names, names)
