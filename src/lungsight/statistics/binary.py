@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from lungsight.statistics.bootstrap import Resampling, exact_interval, patient_weights, percentile_interval
-from lungsight.statistics.estimate import Estimate
+from lungsight.statistics.bootstrap import (
+    Resampling,
+    bca_interval,
+    exact_interval,
+    leave_out_weights,
+    patient_weights,
+    percentile_interval,
+)
+from lungsight.statistics.estimate import ALL_CLASSES, Estimate
 from lungsight.statistics.outcomes import Floats, Integers, Mask, Outcomes
 
 #: From patient weights [r, patients] to figures, float [r] or [r, m] each; NaN where one isn't defined.
@@ -70,38 +77,45 @@ class Binary:
         summed = [np.bincount(self.patient, weights=column, minlength=self.patients) for column in columns]
         return np.stack(summed, axis=1).astype(np.float64)
 
-    def resampled(self, figures: Figures, resampling: Resampling) -> tuple[dict[str, Floats], dict[str, Floats]]:
-        """The figures of the sample itself, float [] or [m] each, and of every replicate, float [r] or [r, m]."""
+    def resampled(self, figures: Figures, resampling: Resampling) -> Resampled:
+        """The figures of the sample itself, of every replicate, and of the sample without some patients."""
         point = {name: values[0] for name, values in figures(np.ones((1, self.patients))).items()}
-        blocks = [figures(weights) for weights in patient_weights(self.patients, len(self), resampling)]
-        return point, {name: np.concatenate([block[name] for block in blocks]) for name in point}
+        replicates = patient_weights(self.patients, len(self), resampling)
+        left_out = leave_out_weights(self.patients, len(self))
+        return Resampled(point, *(_joined(figures, weights) for weights in (replicates, left_out)))
 
     def estimate(
-        self,
-        name: str,
-        value: float,
-        replicates: Floats,
-        level: float,
-        *,
-        among: Mask | None = None,
-        biased: bool = False,
+        self, name: str, resampled: Resampled, level: float, *, among: Mask | None = None, biased: bool = False
     ) -> Estimate:
         """One figure with its interval.
 
         Args:
-            replicates: float [r], the same figure of resampled patients.
             among: bool [n], the images the figure is a share of; None for all.
             biased: chance alone pushes the figure away from its true value, and again in each replicate; the
                 interval is then :func:`basic_interval`.
         """
+        value, replicates = float(resampled.point[name]), resampled.replicates[name]
         if not np.isfinite(value):
             return self.withheld(name, "not defined for this sample", among)
         patients = self.patients if among is None else self.patients_among(among)
-        find = basic_interval if biased else _percentile
-        bounds = find(value, replicates, level) if patients > 1 else None
+        bounds = None
+        if patients > 1 and biased:
+            bounds = basic_interval(value, replicates, level)
+        elif patients > 1 and name in resampled.left_out:
+            bounds = bca_interval(value, replicates, resampled.left_out[name], self._deciding(among), level)
+        elif patients > 1:
+            bounds = percentile_interval(replicates, level)
         note = None if bounds else _why_no_interval(patients, replicates)
         low, high = bounds or (None, None)
         return self._with_counts(name, value, low, high, among, "bootstrap" if bounds else "", note)
+
+    def _deciding(self, among: Mask | None) -> int:
+        """The patients whose number decides a figure's spread: those of the smaller class where both count."""
+        if among is not None and not among.all():
+            return max(2, self.patients_among(among))
+        sides = [side for side in (self.positive, ~self.positive) if side.any()]
+        counts = [self.patients] if self.scope == ALL_CLASSES else [self.patients_among(side) for side in sides]
+        return max(2, min(counts))
 
     def withheld(self, name: str, reason: str, among: Mask | None = None) -> Estimate:
         return self._with_counts(name, None, None, None, among, "", reason)
@@ -118,17 +132,18 @@ class Binary:
             ratios = ratio(weights @ above, weights @ below)
             return {name: ratios[:, i] for i, name in enumerate(possible)}
 
-        point, replicates = self.resampled(figures, resampling)
+        resampled = self.resampled(figures, resampling)
         return [
-            self._share(name, share, float(point[name]), replicates[name], resampling.level)
+            self._share(name, share, resampled, resampling.level)
             if name in possible
             else self.withheld(name, share.why_not, share.among)
             for name, share in wanted.items()
         ]
 
-    def _share(self, name: str, share: Share, value: float, replicates: Floats, level: float) -> Estimate:
+    def _share(self, name: str, share: Share, resampled: Resampled, level: float) -> Estimate:
+        value = float(resampled.point[name])
         if value not in (0.0, 1.0):
-            return self.estimate(name, value, replicates, level, among=share.among)
+            return self.estimate(name, resampled, level, among=share.among)
         low, high = exact_interval(value, self.patients_among(share.among), level)
         return self._with_counts(name, value, low, high, share.among, "exact", None)
 
@@ -150,6 +165,15 @@ class Binary:
             interval=interval,  # type: ignore[arg-type]
             withheld=withheld,
         )
+
+
+class Resampled(NamedTuple):
+    """Figures by name: of the sample itself, [] or [m]; of every replicate, [r] or [r, m]; and under
+    :func:`~.bootstrap.leave_out_weights`, [groups] or [groups, m], without which intervals are of percentiles."""
+
+    point: Mapping[str, Floats]
+    replicates: Mapping[str, Floats]
+    left_out: Mapping[str, Floats]
 
 
 class Share(NamedTuple):
@@ -177,8 +201,9 @@ def basic_interval(value: float, replicates: Floats, level: float) -> tuple[floa
     return max(0.0, min(value, 2 * value - high)), max(value, 2 * value - low)
 
 
-def _percentile(value: float, replicates: Floats, level: float) -> tuple[float, float] | None:
-    return percentile_interval(replicates, level)
+def _joined(figures: Figures, blocks: Iterable[Floats]) -> dict[str, Floats]:
+    found = [figures(weights) for weights in blocks]
+    return {name: np.concatenate([block[name] for block in found]) for name in found[0]}
 
 
 def _why_no_interval(patients: int, replicates: Floats) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from lungsight.statistics.binary import Binary, Share, ratio
+from lungsight.statistics.binary import Binary, Resampled, Share, ratio
 from lungsight.statistics.bootstrap import Resampling, percentile_interval
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate
 from lungsight.statistics.outcomes import Floats, Integers, Outcomes
@@ -88,18 +88,17 @@ def wanted(sample: Binary) -> tuple[str, ...]:
 
 def _binned_estimates(sample: Binary, resampling: Resampling, bins: int) -> dict[str, Estimate]:
     figures = _Bins(sample, bins_of(sample.probability, bins))
-    point, replicates = sample.resampled(figures, resampling)
+    resampled = sample.resampled(figures, resampling)
     few = _too_few_to_bin(sample)
     found = {
         name: sample.withheld(name, few)
         if few and name not in ("brier_score", "brier_uncertainty")
-        else sample.estimate(name, float(point[name]), replicates[name], resampling.level, biased=name in _BIASED)
-        for name in point
+        else sample.estimate(name, resampled, resampling.level, biased=name in _BIASED)
+        for name in resampled.point
         if name in TITLES
     }
-    return found | {
-        "brier_uncertainty": _reaching_its_maximum(found["brier_uncertainty"], replicates["prevalence"], resampling)
-    }
+    prevalence = resampled.replicates["prevalence"]
+    return found | {"brier_uncertainty": _reaching_its_maximum(found["brier_uncertainty"], prevalence, resampling)}
 
 
 def _reaching_zero(ece: Estimate, by_chance: Estimate) -> Estimate:
@@ -161,7 +160,8 @@ def ece_if_calibrated(sample: Binary, resampling: Resampling = Resampling(), bin
         return sample.withheld("ece_if_calibrated", few)
     n, expected, drawn = _if_calibrated(sample, bins_of(sample.probability, bins), resampling)
     by_chance = np.abs(drawn - expected).sum(axis=1) / n.sum()
-    return sample.estimate("ece_if_calibrated", float(by_chance.mean()), by_chance, resampling.level)
+    name = "ece_if_calibrated"
+    return sample.estimate(name, Resampled({name: by_chance.mean()}, {name: by_chance}, {}), resampling.level)
 
 
 def _if_calibrated(sample: Binary, bin_of: Integers, resampling: Resampling) -> tuple[Floats, Floats, Floats]:
@@ -236,8 +236,8 @@ def _regressions(sample: Binary, resampling: Resampling) -> dict[str, Estimate]:
         free = _maximum_likelihood(x, y, w, np.tile(start, (len(w), 1)))
         return dict(zip(names, (in_the_large[:, 0], free[:, 1]), strict=True))
 
-    point, replicates = sample.resampled(figures, resampling)
-    found = {name: sample.estimate(name, float(point[name]), replicates[name], resampling.level) for name in names}
+    resampled = sample.resampled(figures, resampling)
+    found = {name: sample.estimate(name, resampled, resampling.level) for name in names}
     if not np.isfinite(slope):
         reason = f"no slope: a probability separates {sample.scope} from the others, or all are equal"
         found["calibration_slope"] = sample.withheld("calibration_slope", reason)

@@ -53,7 +53,7 @@ def decision_curve(
         treat_all = net_benefit(np.ones(1), np.zeros(1), share, thresholds) + 0 * model
         return {"net_benefit": model, "treat_all": treat_all, "gain": model - np.maximum(treat_all, 0)}
 
-    point, replicates = sample.resampled(figures, resampling)
+    point, replicates, _ = sample.resampled(figures, resampling)
     bounds = {name: [_bounds(column, resampling) for column in replicates[name].T] for name in point}
     columns: dict[str, object] = {"threshold": thresholds}
     for name in ("net_benefit", "treat_all", "gain"):

@@ -61,10 +61,10 @@ def area_under_risk_coverage(answers: Binary, resampling: Resampling = Resamplin
     if not len(answers):
         return answers.withheld("aurc", "no images")
     ranked = _Order.of(answers)
-    point, replicates = answers.resampled(
+    resampled = answers.resampled(
         lambda weights: {"aurc": area(*ranked.groups(weights[:, answers.patient]))}, resampling
     )
-    return answers.estimate("aurc", float(point["aurc"]), replicates["aurc"], resampling.level)
+    return answers.estimate("aurc", resampled, resampling.level)
 
 
 def risk_coverage_curve(
@@ -83,7 +83,7 @@ def risk_coverage_curve(
         wrong = [np.interp(k, np.r_[0.0, i], np.r_[0.0, e]) for k, i, e in pairs]
         return {"risk": np.array(wrong) / kept}
 
-    point, replicates = answers.resampled(figures, resampling)
+    point, replicates, _ = answers.resampled(figures, resampling)
     bounds = [percentile_interval(r, resampling.level) or (np.nan, np.nan) for r in replicates["risk"].T]
     answered = np.maximum(1, np.round(coverages * len(answers))).astype(int)
     return pd.DataFrame(
