@@ -126,8 +126,10 @@ def _resampled(grid: Grid, path: NDArray, radius: NDArray) -> tuple[NDArray, NDA
 def _splat(shape: tuple[int, int], column: NDArray, row: NDArray, mass: NDArray) -> Plane:
     """Share each ``mass`` bilinearly among its four pixels; what falls outside is lost."""
     height, width = shape
+    # rounded first: what lies just inside may round to the line itself
+    column, row, mass = (values.astype(np.float32) for values in (column, row, mass))
     inside = (column > -1) & (column < width) & (row > -1) & (row < height)
-    column, row, mass = (values[inside].astype(np.float32) for values in (column, row, mass))
+    column, row, mass = column[inside], row[inside], mass[inside]
     left, top = np.floor(column).astype(np.int64), np.floor(row).astype(np.int64)
     fx, fy = column - left, row - top
     stride = width + 2
