@@ -40,7 +40,7 @@ def write_evidence_page(evidence: Evidence, path: Path) -> None:
         evidence=evidence,
         target=as_words(target),
         grades=list(Grade),
-        reasons=deciding(evidence.verdict),
+        reasons=deciding(evidence),
         states=states(evidence),
         for_a_patient=FOR_A_PATIENT[evidence.verdict.grade].format(target=as_words(target)),
         ranges=ranges,

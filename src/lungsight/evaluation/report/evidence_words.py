@@ -12,7 +12,7 @@ from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.judged import EXTERNAL, INTERNAL
 from lungsight.evaluation.report.evidence_json import plain
 from lungsight.evaluation.report.evidence_tables import titled
-from lungsight.evaluation.verdict import Grade, Reason, Verdict
+from lungsight.evaluation.verdict import Grade, Reason
 
 #: What a grade means for the one who reads a patient's image.
 FOR_A_PATIENT: Mapping[Grade, str] = {
@@ -28,17 +28,19 @@ FOR_A_PATIENT: Mapping[Grade, str] = {
 }
 #: How many reasons the first screen shows, at least where there are so many and at most.
 _FEWEST_REASONS, _MOST_REASONS = 3, 5
+NOT_ASKED = "not asked"
 
 
-def deciding(verdict: Verdict) -> list[Reason]:
+def deciding(evidence: Evidence) -> list[Reason]:
     """The three to five reasons that decided the grade: for a weak grade the rules about sources, for the others the
-    rules that are met; others fill up to three."""
+    rules that are met; others fill up to three, those that couldn't be asked last."""
+    verdict, state = evidence.verdict, states(evidence)
     about_sources = verdict.grade in (Grade.NO_EVIDENCE, Grade.INTERNAL_ONLY)
 
     def matters_less(reason: Reason) -> bool:
         return not reason.rule.startswith(("holds", "internal")) if about_sources else not reason.met
 
-    ranked = sorted(verdict.reasons, key=matters_less)
+    ranked = sorted(verdict.reasons, key=lambda reason: (matters_less(reason), state[reason] == NOT_ASKED))
     decided = sum(not matters_less(reason) for reason in ranked)
     return ranked[: min(max(decided, _FEWEST_REASONS), _MOST_REASONS)]
 
@@ -47,7 +49,7 @@ def states(evidence: Evidence) -> dict[Reason, str]:
     """What came of every rule: ``met``, ``not met`` or, where its audit couldn't be made, ``not asked``."""
     silent = {audit.name for audit in evidence.audits if audit.call is Call.NOT_DONE}
     return {
-        reason: "met" if reason.met else "not asked" if reason.rule.split(":")[0] in silent else "not met"
+        reason: "met" if reason.met else NOT_ASKED if reason.rule.split(":")[0] in silent else "not met"
         for reason in evidence.verdict.reasons
     }
 
