@@ -138,8 +138,7 @@ def _sum_of_aurocs(name: str, parts: Sequence[Part], resampling: Resampling) -> 
         of_images = weights[:, together.patient]
         return {name: np.sum([c * ranking.sweep(of_images[:, place]).auroc() for c, place, ranking in terms], axis=0)}
 
-    point, replicates = together.resampled(figures, resampling)
-    return together.estimate(name, float(point[name]), replicates[name], resampling.level)
+    return together.estimate(name, together.resampled(figures, resampling), resampling.level)
 
 
 def _with_both(images: Judged) -> list[Judged]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,16 +157,16 @@ def _told_by(probe: _Probe, resampling: Resampling) -> Iterator[tuple[str, Estim
         of_images = weights[:, images.patient]
         each = np.stack([ranking.sweep(of_images).auroc() for ranking in rankings], axis=1)
         recall = ratio(weights @ above, weights @ below)
-        return {"each": each, "auroc": each.mean(axis=1), "balanced_accuracy": recall.mean(axis=1)}
+        means = {"source_auroc": each.mean(axis=1), "source_balanced_accuracy": recall.mean(axis=1)}
+        return means | {f"source_auroc_{i}": each[:, i] for i in range(k)}
 
-    point, replicates = images.resampled(figures, resampling)
-    for name in ("auroc", "balanced_accuracy"):
-        estimate = images.estimate(f"source_{name}", float(point[name]), replicates[name], resampling.level)
-        yield EVERY_SOURCE, estimate
+    resampled = images.resampled(figures, resampling)
+    for name in ("source_auroc", "source_balanced_accuracy"):
+        yield EVERY_SOURCE, images.estimate(name, resampled, resampling.level)
     for i, source in enumerate(probe.sources if k > 2 else ()):
         one = Binary.from_arrays(source, own[:, i], probe.probabilities[:, i], probe.patient)
-        of_one = replicates["each"][:, i]
-        yield source, one.estimate("source_auroc", float(point["each"][i]), of_one, resampling.level)
+        of_one = one.estimate(f"source_auroc_{i}", resampled, resampling.level)
+        yield source, replace(of_one, name="source_auroc")
 
 
 def _labels(probe: _Probe, source: str, metric: str) -> dict[str, object]:
@@ -192,12 +192,9 @@ def _tie(images: Judged, resampling: Resampling, seed: int) -> tuple[Estimate, E
             "auroc_of_knowing_the_source": knowing(weights[:, binary.patient]),
         }
 
-    point, replicates = binary.resampled(figures, resampling)
-    v, auroc = (
-        binary.estimate(name, float(point[name]), replicates[name], resampling.level, biased=name == "cramers_v")
-        for name in point
-    )
-    return v, auroc
+    resampled = binary.resampled(figures, resampling)
+    v = binary.estimate("cramers_v", resampled, resampling.level, biased=True)
+    return v, binary.estimate("auroc_of_knowing_the_source", resampled, resampling.level)
 
 
 def _one_sided(binary: Binary) -> str:
