@@ -1,11 +1,13 @@
-"""``lungsight evaluate``: test a detector on images it never saw."""
+"""``lungsight evaluate``: how far can a model be trusted? One page with the evidence, and a verdict with reasons."""
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from datetime import date
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,103 +15,204 @@ from rich.markup import escape
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
-from lungsight.faults import UnreadableImage
+from lungsight.faults import InvalidManifest, UnreadableImage
 
 if TYPE_CHECKING:
-    from lungsight.evaluation.independent_test import IndependentTest
-    from lungsight.statistics.estimate import Estimate
+    from lungsight.datasets.manifest import Manifest
+    from lungsight.evaluation.evidence import Evidence
+    from lungsight.evaluation.gathering import Settings
 
-_SHOWN = ("auroc", "sensitivity", "specificity")
+_SHOWN = {"auroc": "AUROC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
 _FAULTS_SHOWN = 5
 
 
 def command(
-    package: Annotated[Path, typer.Argument(help="The model package: a folder or a zip.")],
-    data: Annotated[list[Path], typer.Option("--data", help="A manifest, CSV or Parquet. Several are joined.")],
+    package: Annotated[Path | None, typer.Argument(help="The model package: a folder or a zip.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="A manifest, CSV or Parquet. Several are joined.")
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder of the results.", show_default="evaluation-<package's name>-<today>"),
+        typer.Option("--out", help="Folder of the report.", show_default="evaluation-<model's name>-<today>"),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Instead of PACKAGE: a table of somebody's probabilities for the images of --data."),
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="With --predictions: CLASS=LABEL,LABEL… of the manifest; * is all others."),
+    ] = None,
+    trained_source: Annotated[
+        list[str] | None, typer.Option(help="With --predictions: a source their model was trained on.")
+    ] = None,
+    trained_on: Annotated[
+        list[Path] | None, typer.Option(help="With --predictions: a manifest of the images it was trained on.")
     ] = None,
     target: Annotated[
         str | None, typer.Option(help="The class set against the rest.", show_default="the package's own")
     ] = None,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Share of patients with the target where the model would be used."),
+    ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train the package's recipe again without each of its sources: long.")
+    ] = False,
+    audit_images: Annotated[
+        int, typer.Option(min=20, help="At most so many internal and external images are altered by an audit.")
+    ] = 400,
     trained_patients: Annotated[
         bool, typer.Option("--trained-patients", help="Keep other images of patients the model was trained on.")
     ] = False,
+    look_alikes: Annotated[
+        bool, typer.Option("--look-alikes", help="Keep images that look like one it was trained on.")
+    ] = False,
     replicates: Annotated[int, typer.Option(min=100, help="Bootstrap replicates of each interval.")] = 2000,
 ) -> None:
-    """Test PACKAGE on the images of one or more manifests, each source alone, internal beside external.
+    """Say how far PACKAGE can be trusted: the evidence from the images of one or more manifests, and a verdict.
 
     Only frontal X-rays whose label the model has a class for count, and none that the model was trained or tuned on,
-    nor other images of those patients. A test that was cut off goes on in the same folder.
+    nor other images of those patients, nor copies. An evaluation that was cut off goes on in the same folder.
 
-    Example: lungsight evaluate runs/baseline/package --data siim.csv --data shenzhen.csv --out tested
+    Example: lungsight evaluate runs/baseline/package --data siim.csv --data shenzhen.csv --prevalence 0.05 --out seen
+
+    Example: lungsight evaluate --predictions covidnet.csv --data siim.csv --class covid19=covid19 --class 'other=*'
     """
-    from lungsight.datasets.manifest import Manifest
-    from lungsight.evaluation.independent_test import evaluate_package
-    from lungsight.package import ModelPackage
+    from lungsight.evaluation.gathering import Settings
+    from lungsight.evaluation.report.writing import write_report
     from lungsight.statistics.bootstrap import Resampling
+    from lungsight.statistics.outcomes import FAULT
 
-    model = ModelPackage.open(package)
-    folder = out or Path(f"evaluation-{model.description.name}-{date.today().isoformat()}")
-    manifests = [Manifest.read(path) for path in data]
-    result = evaluate_package(
-        model,
-        manifests,
-        folder,
-        target=target,
-        trained_patients=trained_patients,
-        resampling=Resampling(replicates=replicates),
+    _refuse_mixed(
+        package,
+        predictions,
+        data,
+        {"--class": classes, "--trained-on": trained_on, "--trained-source": trained_source},
     )
+    settings = Settings(
+        target=target, prevalence=_share(prevalence), trained_patients=trained_patients, look_alikes=look_alikes,
+        audit_images=audit_images, retrain=retrain, resampling=Resampling(replicates=replicates),
+        command=shlex.join(["lungsight", *sys.argv[1:]]),
+    )  # fmt: skip
+    manifests = _manifests(data)
+    if predictions is not None:
+        folder = out or Path(f"evaluation-{predictions.stem}-{date.today().isoformat()}")
+        evidence = _of_predictions(predictions, manifests, folder, settings, classes, trained_source, trained_on)
+    else:
+        assert package is not None
+        evidence, folder = _of_package(package, manifests, out, settings)
+    page = write_report(evidence, folder)
     console = Console()
-    _print_flow(console, result)
-    _print_scores(console, result)
-    for alarm in result.alarms:
-        console.print(f"[bold red]{escape(alarm)}[/bold red]")
-    console.print(f"Page: {folder / 'index.html'}\n{RESEARCH_ONLY}", highlight=False, markup=False)
-    if result.unreadable:
+    _print_flow(console, evidence)
+    _print_figures(console, evidence)
+    _print_verdict(console, evidence)
+    console.print(f"Page: {page}\n{RESEARCH_ONLY}", highlight=False, markup=False)
+    if (evidence.judged.table[FAULT] != "").any():
         raise typer.Exit(UnreadableImage.exit_status)
 
 
-def _print_flow(console: Console, result: IndependentTest) -> None:
-    console.print(f"{result.eligible.came_in:,} images in the manifests", highlight=False)
-    for step in result.eligible.flow:
-        if step.left_out:
-            console.print(f"  {step.left_out:,} left out: {step.reason}", highlight=False, markup=False)
-    for fault in result.unreadable[:_FAULTS_SHOWN]:
+def _of_package(
+    path: Path, manifests: Sequence[Manifest], out: Path | None, settings: Settings
+) -> tuple[Evidence, Path]:
+    from lungsight.evaluation.gathering import evaluate_package
+    from lungsight.package import ModelPackage
+
+    model = ModelPackage.open(path)
+    folder = out or Path(f"evaluation-{model.description.name}-{date.today().isoformat()}")
+    return evaluate_package(model, manifests, folder, settings), folder
+
+
+def _of_predictions(
+    table: Path, manifests: Sequence[Manifest], folder: Path, settings: Settings, classes: list[str] | None,
+    trained_source: list[str] | None, trained_on: list[Path] | None,
+) -> Evidence:  # fmt: skip
+    from lungsight.evaluation.gathering import evaluate_predictions
+    from lungsight.evaluation.predictions_file import classes_of
+
+    return evaluate_predictions(
+        table, manifests, folder, settings,
+        classes=classes_of(classes or ()), trained_sources=trained_source, trained_on=_manifests(trained_on),
+    )  # fmt: skip
+
+
+def _manifests(paths: Sequence[Path] | None) -> list[Manifest]:
+    from lungsight.datasets.manifest import Manifest
+
+    return [Manifest.read(path) for path in paths or ()]
+
+
+def _refuse_mixed(
+    package: Path | None, predictions: Path | None, data: object, of_predictions: Mapping[str, object]
+) -> None:
+    if (package is None) == (predictions is None):
+        fault = "both are given" if package else "neither is given"
+        raise InvalidManifest("PACKAGE and --predictions", fault, "give a model package or a table of predictions")
+    if not data:
+        raise InvalidManifest("--data", "is missing", "give the manifest of the images to test on")
+    given = [name for name, value in of_predictions.items() if value]
+    if package is not None and given:
+        raise InvalidManifest(given[0], "goes with --predictions", "leave it out: the package knows")
+
+
+def _share(prevalence: float | None) -> float | None:
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise InvalidManifest(f"--prevalence {prevalence:g}", "isn't between 0 and 1", "give a share, such as 0.05")
+    return prevalence
+
+
+def _print_flow(console: Console, evidence: Evidence) -> None:
+    from lungsight.statistics.outcomes import FAULT
+
+    steps: list[dict[Any, Any]] = evidence.flow.tables["flow"].to_dict("records")
+    console.print(f"{steps[0]['remain']:,} images in the manifests", highlight=False)
+    for step in steps[1:]:
+        if step["left_out"]:
+            console.print(f"  {step['left_out']:,} left out: {step['step']}", highlight=False, markup=False)
+    faults = [fault for fault in evidence.judged.table[FAULT] if fault]
+    for fault in faults[:_FAULTS_SHOWN]:
         console.print(f"  left out: {fault}", highlight=False, markup=False)
-    if (more := len(result.unreadable) - _FAULTS_SHOWN) > 0:
-        console.print(f"  {more:,} more left out that can't be read; the page names them", highlight=False)
-    judged = len(result.predictions) - len(result.unreadable)
-    console.print(f"{judged:,} images judged by {result.model}\n", highlight=False, markup=False)
+    if (more := len(faults) - _FAULTS_SHOWN) > 0:
+        console.print(f"  {more:,} more that can't be judged; predictions.csv names them", highlight=False)
+    judged = len(evidence.judged) - len(faults)
+    console.print(f"{judged:,} images judged by {evidence.subject.model}\n", highlight=False, markup=False)
 
 
-def _print_scores(console: Console, result: IndependentTest) -> None:
-    from lungsight.statistics.metrics import TITLES
+def _print_figures(console: Console, evidence: Evidence) -> None:
+    from lungsight.evaluation.wording import as_words
 
+    metrics = evidence.discrimination.tables["metrics"]
+    of_target = metrics[metrics["scope"] == evidence.subject.target]
     table = Table(box=None, pad_edge=False)
     table.add_column("source", overflow="fold")
-    for heading in ("images", result.target):
+    for heading in ("images", as_words(evidence.subject.target)):
         table.add_column(heading, justify="right", no_wrap=True)
-    for name in _SHOWN:
-        table.add_column(TITLES[name], no_wrap=True)
-    for group, scores in groupby(result.scores, key=lambda score: score.group):
-        table.add_row(f"[bold]{group}[/bold]")
-        for score in scores:
-            estimates = [score.get(result.target, name) for name in _SHOWN]
-            counts = f"{len(score.outcomes):,}", f"{estimates[0].positives:,}"
-            table.add_row(escape(score.source), *counts, *(_short(e) for e in estimates))
+    for title in _SHOWN.values():
+        table.add_column(title, no_wrap=True)
+    for kind, rows in of_target.groupby("kind", sort=False):
+        table.add_row(f"[bold]{kind}[/bold]")
+        for source, figures in rows.groupby("source", sort=False):
+            by_name = figures.set_index("metric").to_dict("index")
+            known = by_name["auroc"]
+            counts = f"{known['positives'] + known['negatives']:,}", f"{known['positives']:,}"
+            table.add_row(escape(str(source)), *counts, *(_short(by_name[name]) for name in _SHOWN))
     console.print(table)
-    console.print(f"{result.target} against the rest; 95% intervals by resampling patients.", highlight=False)
-    for score in result.scores:
-        estimate = score.get(result.target, "auroc")
-        if estimate.value is None:
-            sentence = f"{score.source}: AUROC withheld, {estimate.withheld}."
-            console.print(sentence, highlight=False, markup=False)
+    console.print(f"{as_words(evidence.subject.target)} against the rest; 95% intervals by resampling patients.\n")
 
 
-def _short(estimate: Estimate) -> str:
-    if estimate.value is None:
+def _print_verdict(console: Console, evidence: Evidence) -> None:
+    verdict = evidence.verdict
+    console.print(f"Verdict: [bold]{verdict.grade}[/bold]. {escape(verdict.sentence)}", highlight=False)
+    for reason in verdict.reasons:
+        if reason.met:
+            name = reason.rule.partition(":")[0]
+            console.print(f"  {name}: {reason.sentence}", highlight=False, markup=False)
+    for notice in evidence.notices:
+        console.print(f"  Mind: {notice}", highlight=False, markup=False)
+
+
+def _short(row: Mapping[Any, Any]) -> str:
+    if row["value"] is None or row["value"] != row["value"]:
         return "withheld"
-    interval = "no interval" if estimate.low is None else f"{estimate.low:.2f}–{estimate.high:.2f}"
-    return f"{estimate.value:.3f} {interval}"
+    interval = "no interval" if row["low"] != row["low"] else f"{row['low']:.2f}–{row['high']:.2f}"
+    return f"{row['value']:.3f} {interval}"

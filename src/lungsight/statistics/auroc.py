@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
+from lungsight.statistics.bootstrap import Resampling, exact_interval, patient_weights, percentile_interval
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.ranking import Ranking
 
@@ -82,8 +82,17 @@ class Ranked:
             return Estimate(name, self.scope, None, None, None, *counts, withheld="no source holds both sides")
         blocks = patient_weights(patients, len(codes), resampling)
         replicates = np.concatenate([statistic(weights[:, codes]) for weights in blocks])
-        low, high = percentile_interval(replicates, resampling.level) or (value, value)
-        return Estimate(name, self.scope, value, low, high, *counts, interval="bootstrap")
+        bounds = percentile_interval(replicates, resampling.level)
+        if bounds is not None:
+            return Estimate(name, self.scope, value, *bounds, *counts, interval="bootstrap")
+        spread = self._least_spread(resampling.level)
+        return Estimate(name, self.scope, value, value - spread, value + spread, *counts, interval="exact")
+
+    def _least_spread(self, level: float) -> float:
+        """How far off a figure may be that every resample gives alike: a share of 1 among as many patients as the
+        smaller side has would have been as low as this far below it (Clopper & Pearson 1934)."""
+        smaller = min(len(np.unique(self.patient[side])) for side in (self.positive, ~self.positive))
+        return 1 - exact_interval(1.0, smaller, level)[0]
 
     def _too_few(self) -> str | None:
         for side, mask in (("positive", self.positive), ("negative", ~self.positive)):

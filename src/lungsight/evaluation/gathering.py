@@ -1,0 +1,304 @@
+"""A test from beginning to end: images judged once, every part of the report computed from that, the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.progress import Progress
+
+from lungsight.datasets.manifest import Manifest
+from lungsight.evaluation.audits.audit import Audit, not_done
+from lungsight.evaluation.audits.header_only import header_only
+from lungsight.evaluation.audits.held_out_source import held_out_sources
+from lungsight.evaluation.audits.irrelevant_changes import irrelevant_changes
+from lungsight.evaluation.audits.occlusion import occlusion_audits
+from lungsight.evaluation.audits.retraining import HeldOut, retrain_without_each
+from lungsight.evaluation.audits.source_probe import source_probe
+from lungsight.evaluation.audits.stress import stress
+from lungsight.evaluation.audits.weight_randomisation import weight_randomisation
+from lungsight.evaluation.audits.where_it_looks import where_it_looks
+from lungsight.evaluation.calibration import calibration
+from lungsight.evaluation.decision import decision
+from lungsight.evaluation.discrimination import discrimination
+from lungsight.evaluation.eligibility import Eligible, eligible_images
+from lungsight.evaluation.evidence import Evidence, Subject
+from lungsight.evaluation.flow import flow
+from lungsight.evaluation.judged import EXTERNAL, INTERNAL, KIND, Judged
+from lungsight.evaluation.notices import notices_of
+from lungsight.evaluation.overlap import TrainingImages
+from lungsight.evaluation.predictions import judge_manifest, progress_bar
+from lungsight.evaluation.predictions_table import match_predictions
+from lungsight.evaluation.section import Section
+from lungsight.evaluation.subgroups import subgroups
+from lungsight.evaluation.verdict import decide
+from lungsight.faults import InvalidManifest
+from lungsight.package import ModelPackage
+from lungsight.package.description import Decision
+from lungsight.scanning import Detector
+from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.outcomes import FAULT
+from lungsight.statistics.thresholds import Aim, DecisionRule
+
+#: An AUROC above this at a hospital the model never saw is rarer than a leak.
+TOO_GOOD = 0.98
+_NEEDS_A_MODEL = "Only a model package can be asked: these are somebody's predictions, without their model."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a test is done.
+
+    Attributes:
+        target: the class set against the rest; None: the package's own.
+        prevalence: of the target where the model would be used, between 0 and 1.
+        trained_patients: keep other images of patients that were trained on.
+        look_alikes: keep images that only look like one trained on.
+        audit_images: at most so many images of each kind are altered by an audit.
+        retrain: train the package's recipe without each of its sources in turn.
+        command: what the user typed.
+    """
+
+    target: str | None = None
+    prevalence: float | None = None
+    trained_patients: bool = False
+    look_alikes: bool = False
+    audit_images: int = 400
+    retrain: bool = False
+    resampling: Resampling = field(default_factory=Resampling)
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The progress shown: a bar for each step."""
+
+    bars: Progress
+
+    def counting(self, name: str) -> Callable[[int, int], None]:
+        """Told how many are done, and of how many."""
+        task = self.bars.add_task(name, total=None)
+        return lambda done, total: self.bars.update(task, completed=done, total=total)
+
+    def advancing(self, name: str, total: int | None = None) -> Callable[[int], None]:
+        """Told how many more are done."""
+        task = self.bars.add_task(name, total=total)
+        return lambda done: self.bars.advance(task, done)
+
+    def working(self, name: str) -> None:
+        """A step that can't be counted."""
+        self.bars.add_task(name, total=None)
+
+
+def evaluate_package(
+    package: ModelPackage, manifests: Sequence[Manifest], out: Path, settings: Settings = Settings()
+) -> Evidence:
+    """Judge every eligible image of ``manifests`` and gather the evidence. What takes long is kept in the folder
+    ``out``: the same call there goes on where one was cut off.
+
+    A source is internal where the model was trained on other patients of it, external where it wasn't. Raises
+    InvalidManifest where no image is eligible or readable, or where the target is no class of the model;
+    InvalidPackage."""
+    description = package.description
+    target = settings.target or description.target
+    if target not in description.classes:
+        cure = f"give one of {', '.join(description.classes)}"
+        raise InvalidManifest(f"--target {target}", "is no class of this model", cure)
+    joined = Manifest.joined(list(manifests))
+    known = {source.name for source in description.sources}
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_bar() as bars:
+        tasks = Tasks(bars)
+        eligible = eligible_images(
+            joined, package, trained_patients=settings.trained_patients, look_alikes=settings.look_alikes,
+            progress=tasks.counting("Looking for images it was trained on"),
+        )  # fmt: skip
+        if not len(eligible.manifest):
+            names = " + ".join(m.name for m in manifests)
+            raise InvalidManifest(names, "holds no image to test on", _why_none(eligible))
+        detector = Detector.load(package, features=True)
+        judged = judge_manifest(detector, eligible.manifest, progress=bars, cache=out / "predictions.jsonl")
+        _refuse_unreadable(judged, manifests)
+        kinds = [INTERNAL if source in known else EXTERNAL for source in judged.table["source"]]
+        judged = replace(judged.with_columns(**{KIND: kinds}), target=target)
+        retrained = _retrained(package, joined, judged, out, settings, tasks)
+        audits = [
+            *_audits_of_model(package, detector, judged, out, settings, tasks),
+            *_audits_of_data(judged, retrained, settings, tasks),
+        ]
+        subject = Subject(package.id, description.classes, target, description, tuple(sorted(known)))
+        rule = rule_of(description.decision) if target == description.target else None
+        unit, notices = description.split_unit, eligible.overlap.notices if eligible.overlap else ()
+        return _gathered(subject, judged, eligible, audits, rule, unit, notices, settings, tasks)
+
+
+def evaluate_predictions(
+    table: Path,
+    manifests: Sequence[Manifest],
+    out: Path,
+    settings: Settings = Settings(),
+    *,
+    classes: Mapping[str, Sequence[str]] | None = None,
+    trained_sources: Sequence[str] | None = None,
+    trained_on: Sequence[Manifest] = (),
+) -> Evidence:
+    """Gather the evidence on somebody's predictions for the images of ``manifests``.
+
+    ``classes`` maps each class to the manifests' labels; ``trained_sources`` names the sources that their model was
+    trained on, or ``trained_on`` the images. Without either nobody knows which source is internal. Raises
+    InvalidPredictions, InvalidManifest."""
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_bar() as bars:
+        tasks = Tasks(bars)
+        trained = None
+        if trained_on:
+            training = Manifest.joined(list(trained_on))
+            trained = TrainingImages.of_manifest(training, progress=tasks.counting("Reading training images"))
+            trained_sources = trained_sources or sorted(set(training.table["source"]))
+        matched = match_predictions(
+            table, Manifest.joined(list(manifests)), classes=classes, target=settings.target,
+            trained_sources=trained_sources, trained=trained, progress=bars, cache=out / "headers.jsonl",
+        )  # fmt: skip
+        judged = matched.judged
+        audits = [*_not_asked(), *_audits_of_data(judged, (), settings, tasks)]
+        sources = None if trained_sources is None else tuple(sorted(trained_sources))
+        subject = Subject(table.name, judged.classes, judged.target, None, sources)
+        return _gathered(
+            subject, judged, matched.eligible, audits, None, None, matched.notices, settings, tasks
+        )  # fmt: skip
+
+
+def rule_of(stated: Decision) -> DecisionRule | None:
+    """The thresholds that a package states; None where it states none."""
+    if stated.low is None or stated.high is None:
+        return None
+    aims = (stated.aim_sensitivity, stated.aim_specificity)
+    aim = Aim(*(default if given is None else given for given, default in zip(aims, (0.95, 0.95), strict=True)))
+    return DecisionRule(
+        stated.low, stated.high, aim, stated.chosen_on, stated.patients, stated.positives, stated.note
+    )
+
+
+def _refuse_unreadable(judged: Judged, manifests: Sequence[Manifest]) -> None:
+    faults = judged.table[FAULT]
+    if (faults != "").all():
+        names = " + ".join(m.name for m in manifests)
+        fault = f"none of its {len(faults)} images can be judged (the first: {faults.iloc[0].rstrip('.')})"
+        raise InvalidManifest(names, fault, "check the column path")
+
+
+def _retrained(
+    package: ModelPackage, manifest: Manifest, judged: Judged, out: Path, settings: Settings, tasks: Tasks
+) -> tuple[HeldOut, ...]:
+    if not settings.retrain:
+        return ()
+    return retrain_without_each(
+        package, manifest, judged, out / "retrained",
+        say=tasks.bars.console.print, progress=tasks.counting("Training without each source"),
+    )  # fmt: skip
+
+
+def _audits_of_model(
+    package: ModelPackage, detector: Detector, judged: Judged, out: Path, settings: Settings, tasks: Tasks
+) -> list[Audit]:
+    """The audits that ask the model something new; its answers are kept in ``audits.jsonl``."""
+    cache, most, resampling = out / "audits.jsonl", settings.audit_images, settings.resampling
+    return [
+        *occlusion_audits(
+            detector, judged, at_most=most, cache=cache, advance=tasks.advancing("Hiding the lungs"),
+            resampling=resampling,
+        ),
+        irrelevant_changes(
+            detector, judged, at_most=max(1, most // 2), cache=cache,
+            advance=tasks.advancing("Changing what is irrelevant"), resampling=resampling,
+        ),
+        stress(
+            detector, judged, at_most=max(1, most // 4), cache=cache, progress=tasks.advancing("Stress"),
+            resampling=resampling,
+        ),
+        where_it_looks(
+            judged, package.description.preprocessing, at_most=most, progress=tasks.advancing("Where it looks"),
+            resampling=resampling,
+        ),
+        weight_randomisation(
+            package, judged, cache=out / "shuffled.jsonl", progress=tasks.advancing("Shuffling weights"),
+            resampling=resampling,
+        ),
+    ]  # fmt: skip
+
+
+def _audits_of_data(judged: Judged, retrained: Sequence[HeldOut], settings: Settings, tasks: Tasks) -> list[Audit]:
+    """The audits that need nothing but what was already judged."""
+    tasks.working("Header only, whose image is it")
+    return [
+        header_only(judged, resampling=settings.resampling),
+        source_probe(judged, resampling=settings.resampling),
+        held_out_sources(judged, retrained=retrained, resampling=settings.resampling),
+    ]
+
+
+#: The audits that need the model, with what they ask.
+_OF_MODEL = {
+    "lungs hidden": "What of the score is left when the lungs are hidden?",
+    "only the border": "What of the score is left when only the border is shown?",
+    "only the lungs": "What of the score is left when only the lungs are shown?",
+    "irrelevant changes": "Does a mark, a softer focus or a closer patient alone make an image positive?",
+    "stress": "How much must be done to an image until the verdict turns?",
+    "where it looks": "Does the evidence lie in the lungs and in the lesions?",
+    "weight randomisation": "Does the heatmap follow the model?",
+}
+
+
+def _not_asked() -> list[Audit]:
+    return [not_done(name, question, _NEEDS_A_MODEL) for name, question in _OF_MODEL.items()]
+
+
+def _gathered(
+    subject: Subject,
+    judged: Judged,
+    eligible: Eligible,
+    audits: Sequence[Audit],
+    rule: DecisionRule | None,
+    split_unit: str | None,
+    notices: Sequence[str],
+    settings: Settings,
+    tasks: Tasks,
+) -> Evidence:
+    resampling, prevalence = settings.resampling, settings.prevalence
+    tasks.working("Resampling patients")
+    found = discrimination(judged, prevalence=prevalence, resampling=resampling)
+    image_size = subject.description.preprocessing.image_size if subject.description else None
+    return Evidence(
+        subject=subject,
+        judged=judged,
+        flow=flow(eligible, judged, split_unit=split_unit),
+        discrimination=found,
+        calibration=calibration(judged, resampling=resampling),
+        decision=decision(judged, rule, prevalence=prevalence, resampling=resampling),
+        subgroups=subgroups(judged, resampling=resampling, image_size=image_size),
+        audits=tuple(audits),
+        verdict=decide(judged, audits, resampling),
+        resampling=resampling,
+        made=datetime.now(UTC).replace(microsecond=0),
+        prevalence=prevalence,
+        notices=(*_too_good(found, subject.target), *notices_of(judged), *notices),
+        command=settings.command,
+    )
+
+
+def _too_good(found: Section, target: str) -> list[str]:
+    """An alarm for each external source at which the model is better than can be believed."""
+    metrics = found.tables["metrics"]
+    rows = metrics[(metrics["kind"] == EXTERNAL) & (metrics["scope"] == target) & (metrics["metric"] == "auroc")]
+    return [
+        f"AUROC {row['value']:.3f} at {row['source']}, which the model never saw, is too good to be true: look for a "
+        "leak (the same images in training, or something in the pictures that tells the label)."
+        for row in rows[rows["value"] > TOO_GOOD].to_dict("records")
+    ]
+
+
+def _why_none(eligible: Eligible) -> str:
+    reasons = "; ".join(f"{step.left_out} {step.reason}" for step in eligible.flow if step.left_out)
+    return f"of {eligible.came_in} images were left out: {reasons}"
