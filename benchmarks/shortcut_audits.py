@@ -2,7 +2,7 @@
 
 On phantoms the truth is known. For each seed a small network is trained from random weights on phantoms without a
 shortcut, or with one planted at a chosen strength, and tested on other patients of the same two hospitals with the
-same shortcut: the hardest case, since no other hospital gives it away. `auroc_broken` is the truth about each network:
+same shortcut: the hardest case, since no other hospital gives it away. `auroc_broken` is the truth about a network:
 its AUROC on the same patients when the shortcut tells nothing. A run that was cut off goes on; each result is a line
 of results.jsonl.
 

@@ -51,8 +51,23 @@ def test_the_command_prints_the_figures_and_writes_the_page(folder: Path) -> Non
     for line in ("internal", "north", "external", "east", RESEARCH_ONLY):
         assert line in done.stdout
     assert "0.500" in done.stdout  # one of two positives found, at either source
-    stated = json.loads((folder / "tested" / "evaluation.json").read_text())
-    assert [(s["kind"], s["images"]) for s in stated["scores"]] == [("internal", 4), ("external", 4)]
+    assert "Verdict: no evidence" in done.stdout
+    stated = json.loads((folder / "tested" / "evidence.json").read_text())
+    assert stated["verdict"]["grade"] == "no evidence"
+    assert "lungsight evaluate package --data films.csv" in stated["command"]
+    assert (folder / "tested" / "index.html").is_file()
+
+
+def test_somebodys_predictions_are_judged_without_a_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    rows = pd.read_csv("films.csv", dtype=str)
+    scores = [0.9, 0.8, 0.6, 0.3, 0.1, 0.7, 0.6, 0.2, 0.4][: len(rows)]
+    table = pd.DataFrame({"file": rows["path"], "p_covid19": scores, "p_other": [1 - s for s in scores]})
+    table.to_csv("theirs.csv", index=False)
+    arguments = ["--class", "covid19=covid19", "--class", "other=*", "--replicates", "100", "--out", "tested"]
+    done = CliRunner().invoke(app, ["evaluate", "--predictions", "theirs.csv", "--data", "films.csv", *arguments])
+    assert done.exit_code == 0, done.output
+    assert "judged by theirs.csv" in done.output
     assert (folder / "tested" / "index.html").is_file()
 
 
@@ -82,6 +97,13 @@ def test_an_unreadable_image_is_named_and_the_others_are_judged(folder: Path) ->
             "is no class of this model; give one of covid19, other",
         ),
         (("package", "--data", "none.csv"), "there is no such file"),
+        (("package",), "--data: is missing"),
+        (("--data", "films.csv"), "PACKAGE and --predictions: neither is given"),
+        (("package", "--predictions", "films.csv", "--data", "films.csv"), "both are given"),
+        (("package", "--data", "films.csv", "--class", "a=b"), "--class: goes with --predictions"),
+        (("package", "--data", "films.csv", "--prevalence", "1"), "isn't between 0 and 1"),
+        (("--predictions", "films.csv", "--data", "films.csv"), "films.csv"),
+        (("--predictions", "none.csv", "--data", "films.csv"), "none.csv"),
         (("images", "--data", "films.csv"), "holds no package.json"),
     ],
 )

@@ -139,14 +139,15 @@ def _source_gaps(judged: Judged, resampling: Resampling) -> Iterator[Reason]:
         if len(set(sources)) < 2:
             continue
         ranked = Ranked(images.positive, images.patient, judged.target)
+        pooled = ranked.auroc(images.score, resampling)
         gap = ranked.pooled_minus_within(images.score, sources, resampling)
         within = ranked.mean_within(images.score, sources, resampling)
         if gap.low is None or within.low is None:
             continue
         met = gap.low > SOURCE_GAP and within.low <= HOLDS
         sentence = (
-            f"Over all {kind} sources the AUROC is {gap.value or 0:+.2f} ({gap.low:+.2f} to {gap.high:+.2f}) "
-            f"off its mean within them, {as_figure(within)}."
+            f"Over all {kind} sources together the AUROC is {as_figure(pooled)}, within them it is {as_figure(within)} "
+            f"on average: a difference of {gap.value:.2f} ({gap.low:.2f} to {gap.high:.2f})."
         )
         yield Reason(rule, met, sentence)
 

@@ -18,8 +18,9 @@ from lungsight.evaluation.audits.interventions import Alteration, Exam, audited_
 from lungsight.evaluation.audits.stresses import AS_IT_IS, STRESSES
 from lungsight.evaluation.judged import KIND, KINDS, Judged
 from lungsight.evaluation.section import estimate_table
-from lungsight.evaluation.wording import as_words
+from lungsight.evaluation.wording import as_figure, as_words
 from lungsight.scanning import Detector
+from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats, Floats32
@@ -31,6 +32,8 @@ RULE = (
     f"a shortcut, where one change moves the images without the disease by more than {MOVES:g} of the distance "
     "between those without and those with it, with its whole 95% interval"
 )
+#: A model whose AUROC isn't above this with its whole interval leaves no distance to measure a move by.
+TOLD = 0.55
 _NAMES = {"letter below": 8, "white border": 2, "blur": 0.5}
 _CLOSER = "taken closer"
 _MAGNIFIED = 1.15
@@ -111,6 +114,10 @@ def _moved(images: Judged, before: Floats, after: Floats, resampling: Resampling
         reason = (
             f"{patients[0]} positive and {patients[1]} negative patients, and {_FEWEST_PATIENTS} of each are needed"
         )
+        return Estimate(name, images.target, None, None, None, *counts, withheld=reason)
+    told = Ranked(positive, images.patient, images.target).auroc(before, resampling)
+    if told.low is None or told.low <= TOLD:
+        reason = f"the model hardly tells the two apart here, AUROC {as_figure(told)}"
         return Estimate(name, images.target, None, None, None, *counts, withheld=reason)
     move = np.where(positive, 0.0, after - before)
 

@@ -56,7 +56,7 @@ def _verdict(evidence: Evidence) -> Iterator[str]:
     yield markdown.cell(verdict.sentence)
     yield ""
     came_of = states(evidence)
-    yield from (f"- {markdown.cell(r.sentence)} ({markdown.cell(r.rule)}: {came_of[r]}.)" for r in deciding(verdict))
+    yield from (f"- {markdown.cell(r.sentence)} ({markdown.cell(r.rule)}: {came_of[r]}.)" for r in deciding(evidence))
 
 
 def _undescribed(evidence: Evidence) -> Iterator[str]:

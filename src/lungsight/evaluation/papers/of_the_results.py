@@ -127,7 +127,7 @@ def wrong_results(evidence: Evidence) -> Answer:
 
 def limitations(evidence: Evidence) -> Answer:
     withheld = [text for section in evidence.sections for text in section.withheld]
-    decided = [reason.sentence for reason in deciding(evidence.verdict)]
+    decided = [reason.sentence for reason in deciding(evidence)]
     said = [_verdict(evidence), *decided, *evidence.notices, *withheld]
     return Answer(" ".join(dict.fromkeys(said)), "evidence.json, verdict and notices", "the study's own limitations")
 
