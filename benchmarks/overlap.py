@@ -30,7 +30,7 @@ from lungsight.datasets.leaks import leak_groups
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.perceptual_hash import BITS, as_bits, distances, perceptual_hashes
 from lungsight.datasets.phantom import write_collection
-from lungsight.evaluation.overlap import ALIKE
+from lungsight.evaluation.judging.overlap import ALIKE
 from lungsight.reading import read_radiograph
 
 THRESHOLDS = (28, 32, 36, 40, ALIKE, 48, 52, 56)

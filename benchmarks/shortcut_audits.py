@@ -34,8 +34,8 @@ from lungsight.evaluation.audits.audit import Audit
 from lungsight.evaluation.audits.header_only import header_only
 from lungsight.evaluation.audits.irrelevant_changes import irrelevant_changes
 from lungsight.evaluation.audits.occlusion import occlusion_audits
-from lungsight.evaluation.judged import INTERNAL, KIND, Judged
-from lungsight.evaluation.predictions import judge_manifest
+from lungsight.evaluation.judging.judged import INTERNAL, KIND, Judged
+from lungsight.evaluation.judging.predictions import judge_manifest
 from lungsight.evaluation.verdict import Verdict, decide
 from lungsight.scanning import Detector
 from lungsight.statistics.auroc import Ranked

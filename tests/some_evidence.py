@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
-from lungsight.evaluation.calibration import calibration
-from lungsight.evaluation.decision import decision
-from lungsight.evaluation.discrimination import discrimination
 from lungsight.evaluation.evidence import Evidence, Subject
-from lungsight.evaluation.flow import counts
-from lungsight.evaluation.header import Header
-from lungsight.evaluation.judged import Judged
-from lungsight.evaluation.section import Section, estimate_table
-from lungsight.evaluation.subgroups import subgroups
+from lungsight.evaluation.judging.header import Header
+from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.parts.calibration import calibration
+from lungsight.evaluation.parts.decision import decision
+from lungsight.evaluation.parts.discrimination import discrimination
+from lungsight.evaluation.parts.flow import counts
+from lungsight.evaluation.parts.section import Section, estimate_table
+from lungsight.evaluation.parts.subgroups import subgroups
 from lungsight.evaluation.verdict import Grade, Reason, Verdict, decide
 from lungsight.package import PackageDescription, Preprocessing
 from lungsight.statistics.bootstrap import Resampling

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
 from lungsight.evaluation.verdict import ENOUGH_PATIENTS, Grade, Verdict, decide
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT, TRUTH

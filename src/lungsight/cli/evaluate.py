@@ -128,7 +128,7 @@ def _of_predictions(
     trained_source: list[str] | None, trained_on: list[Path] | None,
 ) -> Evidence:  # fmt: skip
     from lungsight.evaluation.gathering import evaluate_predictions
-    from lungsight.evaluation.predictions_file import classes_of
+    from lungsight.evaluation.judging.predictions_file import classes_of
 
     return evaluate_predictions(
         table, manifests, folder, settings,

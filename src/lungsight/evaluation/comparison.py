@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from lungsight import RESEARCH_ONLY, __version__
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, KIND
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND
+from lungsight.evaluation.parts.section import estimate_table
 from lungsight.evaluation.report.evidence_json import records
 from lungsight.evaluation.report.page import write_page
-from lungsight.evaluation.section import estimate_table
 from lungsight.evaluation.tables import write_table
 from lungsight.evaluation.tested import InvalidEvaluation, Tested, read_tested
 from lungsight.evaluation.wording import as_words

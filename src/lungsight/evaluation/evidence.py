@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lungsight.evaluation.audits.audit import Audit
-from lungsight.evaluation.judged import Judged
-from lungsight.evaluation.section import Section
+from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.parts.section import Section
 from lungsight.evaluation.verdict import Verdict
 from lungsight.package import PackageDescription
 from lungsight.statistics.bootstrap import Resampling

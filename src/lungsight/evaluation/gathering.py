@@ -20,19 +20,19 @@ from lungsight.evaluation.audits.source_probe import source_probe
 from lungsight.evaluation.audits.stress import stress
 from lungsight.evaluation.audits.weight_randomisation import weight_randomisation
 from lungsight.evaluation.audits.where_it_looks import where_it_looks
-from lungsight.evaluation.calibration import calibration
-from lungsight.evaluation.decision import decision
-from lungsight.evaluation.discrimination import discrimination
-from lungsight.evaluation.eligibility import Eligible, eligible_images
 from lungsight.evaluation.evidence import Evidence, Subject
-from lungsight.evaluation.flow import flow
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, KIND, Judged
-from lungsight.evaluation.notices import notices_of
-from lungsight.evaluation.overlap import TrainingImages
-from lungsight.evaluation.predictions import judge_manifest, progress_bar
-from lungsight.evaluation.predictions_table import match_predictions
-from lungsight.evaluation.section import Section
-from lungsight.evaluation.subgroups import subgroups
+from lungsight.evaluation.judging.eligibility import Eligible, eligible_images
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, Judged
+from lungsight.evaluation.judging.notices import notices_of
+from lungsight.evaluation.judging.overlap import TrainingImages
+from lungsight.evaluation.judging.predictions import judge_manifest, progress_bar
+from lungsight.evaluation.judging.predictions_table import match_predictions
+from lungsight.evaluation.parts.calibration import calibration
+from lungsight.evaluation.parts.decision import decision
+from lungsight.evaluation.parts.discrimination import discrimination
+from lungsight.evaluation.parts.flow import flow
+from lungsight.evaluation.parts.section import Section
+from lungsight.evaluation.parts.subgroups import subgroups
 from lungsight.evaluation.verdict import decide
 from lungsight.faults import InvalidManifest
 from lungsight.package import ModelPackage

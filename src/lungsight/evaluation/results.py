@@ -16,8 +16,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.classes import class_of_labels
-from lungsight.evaluation.predictions import predict_manifest, progress_bar
+from lungsight.evaluation.judging.classes import class_of_labels
+from lungsight.evaluation.judging.predictions import predict_manifest, progress_bar
 from lungsight.evaluation.report.figures import (
     confusion_figure,
     confusion_table,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lungsight.evaluation.judged import KIND, UNSTATED
+from lungsight.evaluation.judging.judged import KIND, UNSTATED
 from lungsight.faults import Fault, printable
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, TRUTH, probability_column
 

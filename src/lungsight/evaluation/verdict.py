@@ -10,7 +10,7 @@ import numpy as np
 
 from lungsight.evaluation.audits.audit import Audit, Call
 from lungsight.evaluation.audits.header_only import NAME as HEADER_ONLY
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, KIND, KINDS, UNSTATED, Judged
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, KINDS, UNSTATED, Judged
 from lungsight.evaluation.wording import as_figure, as_words
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
@@ -146,8 +146,8 @@ def _source_gaps(judged: Judged, resampling: Resampling) -> Iterator[Reason]:
             continue
         met = gap.low > SOURCE_GAP and within.low <= HOLDS
         sentence = (
-            f"Over all {kind} sources together the AUROC is {as_figure(pooled)}, within them it is {as_figure(within)} "
-            f"on average: a difference of {gap.value:.2f} ({gap.low:.2f} to {gap.high:.2f})."
+            f"Over all {kind} sources together the AUROC is {as_figure(pooled)}, within them {as_figure(within)} on "
+            f"average: a difference of {gap.value:.2f} ({gap.low:.2f} to {gap.high:.2f})."
         )
         yield Reason(rule, met, sentence)
 

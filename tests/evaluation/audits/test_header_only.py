@@ -8,8 +8,8 @@ import pytest
 
 from lungsight.evaluation.audits.audit import Call
 from lungsight.evaluation.audits.header_only import header_only, header_score
-from lungsight.evaluation.header import Header
-from lungsight.evaluation.judged import EXTERNAL, KIND, Judged
+from lungsight.evaluation.judging.header import Header
+from lungsight.evaluation.judging.judged import EXTERNAL, KIND, Judged
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT, TRUTH
 

@@ -9,7 +9,7 @@ import pytest
 from lungsight.evaluation.audits.audit import Audit, Call
 from lungsight.evaluation.audits.held_out_source import AS_IT_STANDS, DIFFERENCE, RETRAINED, held_out_sources
 from lungsight.evaluation.audits.retraining import HeldOut
-from lungsight.evaluation.judged import Judged
+from lungsight.evaluation.judging.judged import Judged
 from lungsight.statistics.bootstrap import Resampling
 
 QUICK = Resampling(replicates=200)

@@ -12,8 +12,8 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom import write_collection
 from lungsight.evaluation.audits.held_out_source import held_out_sources
 from lungsight.evaluation.audits.retraining import HeldOut, retrain_without_each
-from lungsight.evaluation.judged import KIND, Judged
-from lungsight.evaluation.predictions import judge_manifest
+from lungsight.evaluation.judging.judged import KIND, Judged
+from lungsight.evaluation.judging.predictions import judge_manifest
 from lungsight.faults import InvalidManifest, InvalidPackage
 from lungsight.package import ModelPackage
 from lungsight.scanning import Detector

@@ -17,8 +17,8 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.audits.audit import Audit, Call
 from lungsight.evaluation.audits.shuffling import ShuffledNetwork
 from lungsight.evaluation.audits.weight_randomisation import ABSOLUTE, SIGNED, weight_randomisation
-from lungsight.evaluation.judged import Judged
-from lungsight.evaluation.predictions import judge_manifest
+from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.judging.predictions import judge_manifest
 from lungsight.package import ModelPackage, Network, Preprocessing
 from lungsight.scanning import Detector
 from lungsight.statistics.bootstrap import Resampling

@@ -18,7 +18,7 @@ from sklearn.metrics import f1_score
 from lungsight.evaluation.audits import where_it_looks as module
 from lungsight.evaluation.audits.audit import Audit, Call
 from lungsight.evaluation.audits.where_it_looks import GRID, where_it_looks
-from lungsight.evaluation.judged import Judged
+from lungsight.evaluation.judging.judged import Judged
 from lungsight.package import Preprocessing
 from lungsight.statistics.bootstrap import Resampling
 

@@ -13,9 +13,9 @@ import pytest
 
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
 from lungsight.evaluation.evidence import Evidence, Subject
-from lungsight.evaluation.header import Header
-from lungsight.evaluation.judged import Judged
-from lungsight.evaluation.section import Section, estimate_table
+from lungsight.evaluation.judging.header import Header
+from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.parts.section import Section, estimate_table
 from lungsight.evaluation.verdict import Grade, Reason, Verdict
 from lungsight.package import ModelPackage
 from lungsight.statistics.bootstrap import Resampling

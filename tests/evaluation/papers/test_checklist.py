@@ -5,15 +5,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lungsight.evaluation.calibration import calibration
-from lungsight.evaluation.decision import decision
-from lungsight.evaluation.discrimination import discrimination
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.papers import claim, tripod_ai
 from lungsight.evaluation.papers.checklist import Checklist, FilledChecklist, Status
 from lungsight.evaluation.papers.writing import filled_claim, filled_tripod_ai
-from lungsight.evaluation.section import Section
-from lungsight.evaluation.subgroups import subgroups
+from lungsight.evaluation.parts.calibration import calibration
+from lungsight.evaluation.parts.decision import decision
+from lungsight.evaluation.parts.discrimination import discrimination
+from lungsight.evaluation.parts.section import Section
+from lungsight.evaluation.parts.subgroups import subgroups
 from lungsight.statistics.bootstrap import Resampling
 
 #: Sub-items of TRIPOD+AI: how many letters each number has.

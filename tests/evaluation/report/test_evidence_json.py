@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from lungsight import RESEARCH_ONLY
 from lungsight.evaluation.evidence import Evidence
+from lungsight.evaluation.parts.section import Section
 from lungsight.evaluation.report.evidence_json import evidence_json, plain, records, write_json, write_tables
-from lungsight.evaluation.section import Section
 from some_evidence import empty_evidence, evidence_of, judged_images
 
 DOCUMENTED = Path(__file__).parents[3] / "docs" / "reference" / "evidence-json.md"

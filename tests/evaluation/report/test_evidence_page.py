@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from lungsight import RESEARCH_ONLY
 from lungsight.evaluation.evidence import Evidence
+from lungsight.evaluation.parts.section import Section, estimate_table
 from lungsight.evaluation.report.evidence_json import evidence_json, write_tables
 from lungsight.evaluation.report.evidence_page import write_evidence_page
-from lungsight.evaluation.section import Section, estimate_table
 from lungsight.statistics.estimate import Estimate
 from some_evidence import SOURCES, empty_evidence, evidence_of, judged_images
 

@@ -8,8 +8,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
-from lungsight.evaluation.judged import KIND, KINDS, Judged
-from lungsight.evaluation.section import estimate_table
+from lungsight.evaluation.judging.judged import KIND, KINDS, Judged
+from lungsight.evaluation.parts.section import estimate_table
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
@@ -29,8 +29,8 @@ _FOLDS = 5
 
 
 def header_only(judged: Judged, *, resampling: Resampling = Resampling(), seed: int = 0) -> Audit:
-    """A random forest on each image's :class:`~lungsight.evaluation.header.Header`, tested on patients it wasn't
-    fitted on, within each source and over the sources of each kind together; beside it the model on the same images.
+    """A random forest on each image's :class:`~lungsight.evaluation.judging.header.Header`, tested on patients it
+    wasn't fitted on, within each source and over the sources of each kind together; beside it the model on the same images.
     """
     known = judged.where(judged.headers.notna().all(axis=1).to_numpy()).scored
     rows: list[tuple[dict[str, object], Estimate]] = []

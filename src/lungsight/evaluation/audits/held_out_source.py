@@ -14,8 +14,8 @@ import pandas as pd
 
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
 from lungsight.evaluation.audits.retraining import HeldOut
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
-from lungsight.evaluation.section import estimate_table
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
+from lungsight.evaluation.parts.section import estimate_table
 from lungsight.evaluation.wording import as_figure
 from lungsight.statistics.auroc import FEWEST_PATIENTS
 from lungsight.statistics.binary import Binary

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lungsight.evaluation.judged import Judged
+from lungsight.evaluation.judging.judged import Judged
 from lungsight.faults import UnreadableImage
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph

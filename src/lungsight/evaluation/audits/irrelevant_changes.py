@@ -16,8 +16,8 @@ import numpy as np
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
 from lungsight.evaluation.audits.interventions import Alteration, Exam, audited_rows, judge_altered
 from lungsight.evaluation.audits.stresses import AS_IT_IS, STRESSES
-from lungsight.evaluation.judged import KIND, KINDS, Judged
-from lungsight.evaluation.section import estimate_table
+from lungsight.evaluation.judging.judged import KIND, KINDS, Judged
+from lungsight.evaluation.parts.section import estimate_table
 from lungsight.evaluation.wording import as_figure, as_words
 from lungsight.scanning import Detector
 from lungsight.statistics.auroc import Ranked

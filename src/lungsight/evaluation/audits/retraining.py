@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from lungsight.datasets.fingerprints import Progress, fingerprint_manifest, silent
 from lungsight.datasets.manifest import COLUMNS, Manifest
 from lungsight.datasets.splits import TRAIN, VALIDATION
-from lungsight.evaluation.classes import class_of_labels
-from lungsight.evaluation.judged import INTERNAL, KIND, Judged
-from lungsight.evaluation.overlap import Match, TrainingImages, find_overlap
-from lungsight.evaluation.predictions import judge_manifest
+from lungsight.evaluation.judging.classes import class_of_labels
+from lungsight.evaluation.judging.judged import INTERNAL, KIND, Judged
+from lungsight.evaluation.judging.overlap import Match, TrainingImages, find_overlap
+from lungsight.evaluation.judging.predictions import judge_manifest
 from lungsight.faults import InvalidManifest, InvalidPackage
 from lungsight.package import ModelPackage
 from lungsight.scanning import Detector

@@ -21,8 +21,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
-from lungsight.evaluation.judged import Judged
-from lungsight.evaluation.section import estimate_table
+from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.parts.section import estimate_table
 from lungsight.evaluation.wording import as_figure, as_words
 from lungsight.statistics.binary import Binary, ratio
 from lungsight.statistics.bootstrap import Resampling

@@ -12,8 +12,8 @@ import pandas as pd
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
 from lungsight.evaluation.audits.interventions import audited_rows, judge_altered
 from lungsight.evaluation.audits.stresses import AS_IT_IS, STRESSES, Stress, alterations
-from lungsight.evaluation.judged import KIND, KINDS, Judged
-from lungsight.evaluation.section import estimate_table
+from lungsight.evaluation.judging.judged import KIND, KINDS, Judged
+from lungsight.evaluation.parts.section import estimate_table
 from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.evaluation.wording import as_figure, as_words
 from lungsight.scanning import Detector

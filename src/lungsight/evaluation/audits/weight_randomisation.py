@@ -17,8 +17,8 @@ import numpy as np
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
 from lungsight.evaluation.audits.interventions import audited_rows
 from lungsight.evaluation.audits.shuffling import ShuffledNetwork
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
-from lungsight.evaluation.section import estimate_table
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
+from lungsight.evaluation.parts.section import estimate_table
 from lungsight.evaluation.wording import as_figure
 from lungsight.faults import UnreadableImage
 from lungsight.package import ModelPackage, Network

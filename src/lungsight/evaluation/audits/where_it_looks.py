@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
-from lungsight.evaluation.judged import EXTERNAL, KINDS, Judged
-from lungsight.evaluation.section import estimate_table
+from lungsight.evaluation.judging.judged import EXTERNAL, KINDS, Judged
+from lungsight.evaluation.parts.section import estimate_table
 from lungsight.evaluation.wording import as_figure, as_words
 from lungsight.faults import UnreadableImage
 from lungsight.package import Preprocessing

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, UNSTATED
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, UNSTATED
 from lungsight.statistics.metrics import TITLES
 
 #: The ``source`` of rows that put several sources together; papers give each source by itself.

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, UNSTATED, Judged
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, UNSTATED, Judged
 from lungsight.evaluation.papers.answer import Answer
 from lungsight.evaluation.papers.figures import KIND_WORDS, sentence, table
 from lungsight.evaluation.wording import as_words

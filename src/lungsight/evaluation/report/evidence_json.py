@@ -15,7 +15,7 @@ import pandas as pd
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight.evaluation.evidence import Evidence, Subject
-from lungsight.evaluation.judged import Judged
+from lungsight.evaluation.judging.judged import Judged
 from lungsight.evaluation.tables import write_table
 from lungsight.statistics.outcomes import FAULT
 

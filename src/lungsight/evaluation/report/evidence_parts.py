@@ -10,13 +10,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lungsight.evaluation.evidence import Evidence
+from lungsight.evaluation.parts.section import Section
+from lungsight.evaluation.parts.subgroups import WITHIN_SOURCES
 from lungsight.evaluation.report import evidence_figures as figures
 from lungsight.evaluation.report.evidence_json import plain, records
 from lungsight.evaluation.report.evidence_tables import Shown, any_table, as_it_is, by_metric, by_row, titled
 from lungsight.evaluation.report.evidence_words import figures_in_words, picked_points
 from lungsight.evaluation.report.page import embedded
-from lungsight.evaluation.section import Section
-from lungsight.evaluation.subgroups import WITHIN_SOURCES
 from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.evaluation.wording import as_words
 from lungsight.statistics.estimate import ALL_CLASSES

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lungsight.evaluation.audits.audit import Call
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL
 from lungsight.evaluation.report.evidence_json import plain
 from lungsight.evaluation.report.evidence_tables import titled
 from lungsight.evaluation.verdict import Grade, Reason

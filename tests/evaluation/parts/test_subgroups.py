@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lungsight.evaluation.header import Header
-from lungsight.evaluation.judged import Judged
-from lungsight.evaluation.subgroups import GAP_METRICS, WITHIN_SOURCES, properties_of, subgroups
+from lungsight.evaluation.judging.header import Header
+from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.parts.subgroups import GAP_METRICS, WITHIN_SOURCES, properties_of, subgroups
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lungsight.evaluation.decision import CELLS, decision
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, Judged
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, Judged
+from lungsight.evaluation.parts.decision import CELLS, decision
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.thresholds import DecisionRule
 

@@ -13,8 +13,8 @@ from PIL import Image, ImageOps
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom import Label, draw
-from lungsight.evaluation.eligibility import SEEN_BEFORE, Eligible, without_overlap
-from lungsight.evaluation.overlap import ALIKE, Match, Overlap, TrainingImages, find_overlap
+from lungsight.evaluation.judging.eligibility import SEEN_BEFORE, Eligible, without_overlap
+from lungsight.evaluation.judging.overlap import ALIKE, Match, Overlap, TrainingImages, find_overlap
 from lungsight.package import TrainedImage
 from lungsight.statistics.outcomes import SHA256, TRUTH
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from lungsight.datasets.fingerprints import Progress, silent
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.classes import class_of_labels
-from lungsight.evaluation.overlap import Match, Overlap, TrainingImages, find_overlap
+from lungsight.evaluation.judging.classes import class_of_labels
+from lungsight.evaluation.judging.overlap import Match, Overlap, TrainingImages, find_overlap
 from lungsight.package import ModelPackage
 from lungsight.statistics.outcomes import SHA256, TRUTH
 

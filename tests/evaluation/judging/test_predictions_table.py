@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.image_headers import ImageHeader
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, UNSTATED, Judged
-from lungsight.evaluation.predictions_file import InvalidPredictions, classes_of
-from lungsight.evaluation.predictions_table import match_predictions, read_predictions
+from lungsight.evaluation.judging.image_headers import ImageHeader
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, UNSTATED, Judged
+from lungsight.evaluation.judging.predictions_file import InvalidPredictions, classes_of
+from lungsight.evaluation.judging.predictions_table import match_predictions, read_predictions
 from lungsight.faults import Fault
 
 BINARY = {"covid19": ["covid19"], "other": ["*"]}

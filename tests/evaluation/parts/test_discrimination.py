@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from lungsight.evaluation.discrimination import discrimination
-from lungsight.evaluation.judged import Judged
-from lungsight.evaluation.section import Section
+from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.parts.discrimination import discrimination
+from lungsight.evaluation.parts.section import Section
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)

@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.header import Header
-from lungsight.evaluation.judged import Judged
+from lungsight.evaluation.judging.header import Header
+from lungsight.evaluation.judging.judged import Judged
 from lungsight.faults import UnreadableImage
 from lungsight.reading import read_radiograph
 from lungsight.scanning import Detector, refusals

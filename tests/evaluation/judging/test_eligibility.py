@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.eligibility import Eligible, eligible_images
+from lungsight.evaluation.judging.eligibility import Eligible, eligible_images
 from lungsight.faults import InvalidPackage
 from lungsight.package import ModelPackage
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from lungsight.datasets.check import AGE_GROUPS, UNKNOWN, age_groups
-from lungsight.evaluation.eligibility import Eligible
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, KIND, Judged
-from lungsight.evaluation.overlap import Match, Overlap
-from lungsight.evaluation.section import Section
+from lungsight.evaluation.judging.eligibility import Eligible
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, Judged
+from lungsight.evaluation.judging.overlap import Match, Overlap
+from lungsight.evaluation.parts.section import Section
 from lungsight.evaluation.wording import as_words
 from lungsight.statistics.outcomes import FAULT, TRUTH
 

@@ -12,12 +12,12 @@ import pandas as pd
 from rich.progress import Progress
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.eligibility import Eligible, Rule, without_overlap
-from lungsight.evaluation.image_headers import ImageHeader, read_headers
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
-from lungsight.evaluation.overlap import TrainingImages
-from lungsight.evaluation.predictions import header_table
-from lungsight.evaluation.predictions_file import InvalidPredictions, Stated, read_predictions_file
+from lungsight.evaluation.judging.eligibility import Eligible, Rule, without_overlap
+from lungsight.evaluation.judging.image_headers import ImageHeader, read_headers
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
+from lungsight.evaluation.judging.overlap import TrainingImages
+from lungsight.evaluation.judging.predictions import header_table
+from lungsight.evaluation.judging.predictions_file import InvalidPredictions, Stated, read_predictions_file
 from lungsight.faults import printable
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, TRUTH, probability_column
 

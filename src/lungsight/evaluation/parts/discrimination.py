@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, KIND, KINDS, Judged
-from lungsight.evaluation.section import Section, estimate_table
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, KINDS, Judged
+from lungsight.evaluation.parts.section import Section, estimate_table
 from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.statistics import curves, delong
 from lungsight.statistics.bootstrap import Resampling

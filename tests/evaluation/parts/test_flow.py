@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.eligibility import Eligible
-from lungsight.evaluation.flow import EVERY_CLASS, NOT_JUDGED, flow
-from lungsight.evaluation.judged import Judged
-from lungsight.evaluation.overlap import Match, Overlap
+from lungsight.evaluation.judging.eligibility import Eligible
+from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.judging.overlap import Match, Overlap
+from lungsight.evaluation.parts.flow import EVERY_CLASS, NOT_JUDGED, flow
 
 CLASSES = ("covid19", "other")
 _ROW = st.fixed_dictionaries(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lungsight.evaluation.judged import KIND, UNSTATED, Judged
+from lungsight.evaluation.judging.judged import KIND, UNSTATED, Judged
 from lungsight.evaluation.wording import as_words
 from lungsight.statistics.auroc import FEWEST_PATIENTS
 from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH, Mask, probability_column

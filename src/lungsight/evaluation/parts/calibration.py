@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from lungsight.evaluation.judged import Judged
-from lungsight.evaluation.section import Section, estimate_table
+from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.parts.section import Section, estimate_table
 from lungsight.evaluation.wording import as_figure, as_words
 from lungsight.statistics.binary import Binary
 from lungsight.statistics.bootstrap import Resampling

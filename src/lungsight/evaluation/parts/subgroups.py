@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lungsight.datasets.check import AGE_GROUPS, UNKNOWN, age_groups
-from lungsight.evaluation.judged import KINDS, Judged
-from lungsight.evaluation.section import Section, estimate_table
+from lungsight.evaluation.judging.judged import KINDS, Judged
+from lungsight.evaluation.parts.section import Section, estimate_table
 from lungsight.evaluation.wording import as_words
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate

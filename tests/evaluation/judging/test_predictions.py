@@ -13,7 +13,7 @@ from PIL import Image
 from rich.progress import Progress
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.predictions import predict_manifest
+from lungsight.evaluation.judging.predictions import predict_manifest
 from lungsight.scanning import Detector
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from lungsight.datasets.splits import VALIDATION
-from lungsight.evaluation.judged import Judged
-from lungsight.evaluation.section import Section, estimate_table
+from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.parts.section import Section, estimate_table
 from lungsight.evaluation.wording import as_figure, as_words
 from lungsight.statistics.binary import Binary, Share
 from lungsight.statistics.bootstrap import Resampling

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lungsight.evaluation.header import Header
-from lungsight.evaluation.judged import Judged
-from lungsight.evaluation.notices import notices_of
+from lungsight.evaluation.judging.header import Header
+from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.judging.notices import notices_of
 
 
 def judged(n: int = 80, **columns: object) -> Judged:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from lungsight.evaluation.header import Header
+from lungsight.evaluation.judging.header import Header
 from lungsight.faults import UnreadableImage
 from lungsight.reading import read_radiograph
 

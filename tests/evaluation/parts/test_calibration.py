@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lungsight.evaluation.calibration import calibration
-from lungsight.evaluation.judged import EXTERNAL, INTERNAL, Judged
+from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, Judged
+from lungsight.evaluation.parts.calibration import calibration
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.calibration import TITLES
 from lungsight.statistics.estimate import ALL_CLASSES

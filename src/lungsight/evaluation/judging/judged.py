@@ -26,7 +26,8 @@ class Judged:
             and ``kind``; index 0…n-1. ``logit_<class>`` where there is a model.
         classes: of the model, in its order.
         target: the class set against the rest.
-        headers: a column for each field of :class:`~lungsight.evaluation.header.Header`; NaN where unreadable.
+        headers: a column for each field of :class:`~lungsight.evaluation.judging.header.Header`; NaN where it can't
+            be read.
         features: float32 [n, c], what the network's last layer weighs; None without a model.
         maps: float32 [n, k, h, w], the logits region by region; None without a model.
     """

@@ -1,0 +1,1 @@
+"""The report's parts: each computes its figures from what was judged."""
