@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lungsight.evaluation.parts.section import estimate_table
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import estimate_all
@@ -56,27 +57,8 @@ def _by_source(table: pd.DataFrame, classes: tuple[str, ...]) -> Iterator[tuple[
 
 
 def metric_table(scores: Iterable[Scores], group_column: str) -> pd.DataFrame:
-    """One row per figure: group, scope, source, metric, value, low, high, n, positives, negatives, patients,
-    interval (how it was found) and why a figure is withheld."""
-    return pd.DataFrame(
-        {
-            group_column: s.group,
-            "scope": e.scope,
-            "source": s.source,
-            "metric": e.name,
-            "value": e.value,
-            "low": e.low,
-            "high": e.high,
-            "n": e.n,
-            "positives": e.positives,
-            "negatives": e.negatives,
-            "patients": e.patients,
-            "interval": e.interval,
-            "withheld": e.withheld or "",
-        }
-        for s in scores
-        for e in s.estimates
-    )
+    """One row per figure: group, source, and the columns of :func:`estimate_table`."""
+    return estimate_table(({group_column: s.group, "source": s.source}, e) for s in scores for e in s.estimates)
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

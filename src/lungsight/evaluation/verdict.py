@@ -12,9 +12,9 @@ from lungsight.evaluation.audits.audit import Audit, Call
 from lungsight.evaluation.audits.header_only import NAME as HEADER_ONLY
 from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, KINDS, UNSTATED, Judged
 from lungsight.evaluation.wording import as_figure, as_words
-from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
+from lungsight.statistics.within import pooled_and_within
 
 #: A source counts where it has at least this many patients with the target and as many without.
 ENOUGH_PATIENTS = 30
@@ -116,8 +116,9 @@ def _within_sources(judged: Judged, resampling: Resampling) -> Iterator[_AtSourc
     for kind, source, images in judged.by_source():
         patients = [len(np.unique(images.patient[side])) for side in (images.positive, ~images.positive)]
         if min(patients) >= ENOUGH_PATIENTS:
-            ranked = Ranked(images.positive, images.patient, judged.target)
-            yield _AtSource(kind, source, ranked.auroc(images.score, resampling))
+            names = images.table["source"].to_numpy(dtype=str)
+            found = pooled_and_within(images.outcomes, judged.target, names, "source", "groups", resampling)
+            yield _AtSource(kind, source, found.pooled)
 
 
 def _called(audits: Sequence[Audit]) -> Iterator[Reason]:
@@ -138,15 +139,13 @@ def _source_gaps(judged: Judged, resampling: Resampling) -> Iterator[Reason]:
         sources = images.table["source"].to_numpy(dtype=str)
         if len(set(sources)) < 2:
             continue
-        ranked = Ranked(images.positive, images.patient, judged.target)
-        pooled = ranked.auroc(images.score, resampling)
-        gap = ranked.pooled_minus_within(images.score, sources, resampling)
-        within = ranked.mean_within(images.score, sources, resampling)
+        found = pooled_and_within(images.outcomes, judged.target, sources, "source", "groups", resampling)
+        gap, within = found.difference, found.within
         if gap.low is None or within.low is None:
             continue
         met = gap.low > SOURCE_GAP and within.low <= HOLDS
         sentence = (
-            f"Over all {kind} sources together the AUROC is {as_figure(pooled)}, within them {as_figure(within)} on "
+            f"Over all {kind} sources the AUROC is {as_figure(found.pooled)}, within them {as_figure(within)} on "
             f"average: a difference of {gap.value:.2f} ({gap.low:.2f} to {gap.high:.2f})."
         )
         yield Reason(rule, met, sentence)

@@ -1,4 +1,4 @@
-"""AUROC of one score, of the difference of two, and its mean over sources, each with an interval by patients."""
+"""AUROC of any score, not only of a model's probabilities, with an interval by patients: what audits compare."""
 
 from __future__ import annotations
 
@@ -54,13 +54,6 @@ class Ranked:
         """The unweighted mean of the AUROCs within each group that holds both positives and negatives: positives are
         compared with negatives of the same group only."""
         return self._estimate(name, self._within(score, group), resampling)
-
-    def pooled_minus_within(
-        self, score: Floats, group: Groups, resampling: Resampling = Resampling(), name: str = "source_gap"
-    ) -> Estimate:
-        """The AUROC over all groups together less :meth:`mean_within`: what telling the groups apart is worth."""
-        pooled, within = _auroc(score, self.positive), self._within(score, group)
-        return self._estimate(name, lambda weights: pooled(weights) - within(weights), resampling)
 
     def _within(self, score: Floats, group: Groups) -> Statistic:
         parts = [group == name for name in np.unique(group)]

@@ -185,14 +185,23 @@ def estimate_of(
     bounds = _bounds(outcomes, scope, given, value, replicates, level, left_out) if patients > 1 else None
     method: IntervalMethod = "bootstrap"
     note = None
-    if bounds is None and name in _SHARES and value in (0.0, 1.0):
+    if bounds is None and value in (0.0, 1.0) and name in _SHARES:
         bounds, method = exact_interval(value, patients, level), "exact"
+    if bounds is None and value in (0.0, 1.0) and name.startswith("auroc") and np.isfinite(replicates).all():
+        # a perfect AUROC says no more than as many successes as the rarer side has patients
+        bounds, method = exact_interval(value, _rarer_side(outcomes, scope), level), "exact"
     if bounds is None:
         method, note = "", _why_no_interval(patients, replicates)
     low, high = bounds or (None, None)
     return Estimate(
         name, scope, value, low, high, int(given.sum()), *_counts(outcomes, scope), patients, method, note
     )
+
+
+def _rarer_side(outcomes: Outcomes, scope: str) -> int:
+    """Patients of the class in scope or of the others, whichever are fewer but some."""
+    positive = outcomes.truth == outcomes.classes.index(scope)
+    return min(outcomes.patients_among(side) for side in (positive, ~positive) if side.any())
 
 
 def _bounds(
@@ -208,9 +217,7 @@ def _bounds(
         return percentile_interval(replicates, level)
     deciding = outcomes.patients_among(given)
     if scope != ALL_CLASSES and given.all():
-        positive = outcomes.truth == outcomes.classes.index(scope)
-        classes = [outcomes.patients_among(side) for side in (positive, ~positive) if side.any()]
-        deciding = min(classes)
+        deciding = _rarer_side(outcomes, scope)
     return bca_interval(value, replicates, left_out, max(deciding, 2), level)
 
 

@@ -30,8 +30,8 @@ _FOLDS = 5
 
 def header_only(judged: Judged, *, resampling: Resampling = Resampling(), seed: int = 0) -> Audit:
     """A random forest on each image's :class:`~lungsight.evaluation.judging.header.Header`, tested on patients it
-    wasn't fitted on, within each source and over the sources of each kind together; beside it the model on the same images.
-    """
+    wasn't fitted on, within each source and over the sources of each kind together; beside it the model on the same
+    images."""
     known = judged.where(judged.headers.notna().all(axis=1).to_numpy()).scored
     rows: list[tuple[dict[str, object], Estimate]] = []
     explained: list[tuple[str, Estimate, Estimate]] = []

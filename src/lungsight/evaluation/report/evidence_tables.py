@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from lungsight.evaluation.parts import decision
 from lungsight.evaluation.judging.judged import KIND, KINDS
+from lungsight.evaluation.parts import decision
 from lungsight.evaluation.report.evidence_json import plain
 from lungsight.evaluation.wording import as_words
 from lungsight.statistics import calibration, metrics
