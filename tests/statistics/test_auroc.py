@@ -40,7 +40,7 @@ def test_a_score_that_only_tells_the_groups_apart_is_chance_within_them() -> Non
     positive = np.concatenate([rng.random(200) < 0.8, rng.random(200) < 0.2])
     ranked = Ranked(positive, np.arange(400), "covid19")
     score = (group == "a") + rng.normal(0, 0.01, 400)
-    assert ranked.auroc(score, FEW).low > 0.7
+    assert ranked.auroc(score, FEW).low > 0.65
     within = ranked.mean_within(score, group, FEW)
     assert within.value == pytest.approx(0.5, abs=0.12)
 

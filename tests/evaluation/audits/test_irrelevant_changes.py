@@ -25,7 +25,7 @@ def test_a_model_of_mean_brightness_takes_a_white_border_for_the_disease(
     audit = irrelevant_changes(detector, judged, resampling=FEW)
     assert audit.call is Call.SHORTCUT
     assert "white border" in audit.meaning
-    assert audit.effect.low > 0.5
+    assert audit.effect.low > 2 / 3
 
 
 def test_the_same_border_is_nothing_beside_a_plain_disease(tmp_path: Path, make_package: Callable) -> None:

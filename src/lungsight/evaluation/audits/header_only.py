@@ -17,8 +17,9 @@ from lungsight.statistics.outcomes import Floats, Mask
 
 NAME = "header only"
 QUESTION = "Could the truth be told without looking into the image: from its size, greys, edges and sharpness alone?"
-#: The header tells the truth where its AUROC's whole interval stays above this …
-TELLS = 0.6
+#: The header tells the truth where its AUROC's whole interval stays above this (a disease itself changes the greys of a
+#: whole image: on phantoms without a shortcut that alone reached an interval from 0.62) …
+TELLS = 0.65
 #: … and explains the model where the model isn't surely better than the header by more than this.
 BETTER = 0.05
 RULE = (

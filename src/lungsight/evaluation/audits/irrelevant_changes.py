@@ -27,10 +27,10 @@ from lungsight.statistics.outcomes import Floats, Floats32
 
 NAME = "irrelevant changes"
 #: A change that moves a negative more than this part of the way to a positive is read as the disease.
-MOVES = 0.5
+MOVES = 2 / 3
 RULE = (
-    f"a shortcut, where one change moves the images without the disease by more than {MOVES:g} of the distance "
-    "between those without and those with it, with its whole 95% interval"
+    "a shortcut, where one change moves the images without the disease by more than two thirds of the distance between "
+    "those without and those with it, with its whole 95% interval"
 )
 #: A model whose AUROC isn't above this with its whole interval leaves no distance to measure a move by.
 TOLD = 0.55
