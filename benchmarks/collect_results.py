@@ -38,7 +38,8 @@ def main(
 
 
 def _figures(name: str, folder: str) -> pd.DataFrame:
-    table = pd.read_csv(Path(folder) / "metrics.csv")
+    place = Path(folder)
+    table = pd.read_csv(place / "metrics.csv" if (place / "metrics.csv").is_file() else place / "tables/metrics.csv")
     table = table.rename(columns={"split": "images_of", "kind": "images_of"}).assign(run=name)
     return table[[*_COLUMNS, "withheld"]]
 
