@@ -22,7 +22,7 @@ from lungsight.evaluation.report.evidence_json import records
 from lungsight.evaluation.report.page import write_page
 from lungsight.evaluation.tables import write_table
 from lungsight.evaluation.tested import InvalidEvaluation, Tested, read_tested
-from lungsight.evaluation.wording import as_words
+from lungsight.evaluation.wording import as_words, signed
 from lungsight.statistics.auroc import FEWEST_PATIENTS
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
@@ -377,7 +377,7 @@ def _title(metric: str) -> str:
 
 
 def _interval(e: Estimate) -> str:
-    return "no interval" if e.low is None or e.high is None else f"{e.low:+.2f} to {e.high:+.2f}".replace("-", "−")
+    return "no interval" if e.low is None or e.high is None else f"{signed(e.low)} to {signed(e.high)}"
 
 
 def _listed(names: Sequence[str]) -> str:

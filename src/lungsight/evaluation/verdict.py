@@ -11,7 +11,7 @@ import numpy as np
 from lungsight.evaluation.audits.audit import Audit, Call
 from lungsight.evaluation.audits.header_only import NAME as HEADER_ONLY
 from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, KINDS, UNSTATED, Judged
-from lungsight.evaluation.wording import as_figure, as_words
+from lungsight.evaluation.wording import as_figure, as_words, signed
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.within import pooled_and_within
@@ -146,7 +146,7 @@ def _source_gaps(judged: Judged, resampling: Resampling) -> Iterator[Reason]:
         met = gap.low > SOURCE_GAP and within.low <= HOLDS
         sentence = (
             f"Over all {kind} sources the AUROC is {as_figure(found.pooled)}, within them {as_figure(within)} on "
-            f"average: a difference of {gap.value:.2f} ({gap.low:.2f} to {gap.high:.2f})."
+            f"average: a difference of {signed(gap.value)} ({signed(gap.low)} to {signed(gap.high)})."
         )
         yield Reason(rule, met, sentence)
 

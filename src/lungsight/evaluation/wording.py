@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lungsight.statistics.estimate import Estimate
 
 
@@ -10,9 +12,45 @@ def as_words(class_name: str) -> str:
     return "COVID-19" if class_name == "covid19" else class_name.replace("_", " ")
 
 
+def in_words(text: str, class_name: str) -> str:
+    """A sentence with the class's name as :func:`as_words` says it; names that merely contain it stay."""
+    return re.sub(rf"(?<![\w/-]){re.escape(class_name)}(?![\w/-])", lambda _: as_words(class_name), text)
+
+
+def withheld_because(estimate: Estimate) -> str:
+    """Why the figure, or its interval, is withheld, with its class in words; empty where it is given."""
+    return in_words(estimate.withheld or "", estimate.scope)
+
+
+def fixed(value: float | None, places: int) -> str:
+    """A number with so many places, a minus for what is below zero, and no sign at zero; a dash for none."""
+    if value is None:
+        return "–"
+    text = f"{value:,.{places}f}"
+    return text.lstrip("-") if not float(text.replace(",", "")) else text.replace("-", "−")
+
+
+def signed(value: float | None, places: int = 2) -> str:
+    """A difference: as :func:`fixed`, with a plus for what is above zero."""
+    text = fixed(value, places)
+    return f"+{text}" if value and value > 0 and text.strip("0.,") else text
+
+
+def as_sample(estimate: Estimate) -> str:
+    """The images that a figure is a share of, and their patients where these are fewer: ``n = 52 of 41 patients``."""
+    of_patients = f" of {estimate.patients:,} patients" if estimate.patients != estimate.n else ""
+    return f"n = {estimate.n:,}{of_patients}"
+
+
 def as_figure(estimate: Estimate) -> str:
     """A figure with its interval and sample, as a sentence quotes it: ``0.83 (0.80–0.86, n = 1,040)``."""
     if estimate.value is None:
-        return f"withheld ({estimate.withheld})"
-    between = "no interval" if estimate.low is None else f"{estimate.low:.2f}–{estimate.high:.2f}"
-    return f"{estimate.value:.2f} ({between}, n = {estimate.n:,})"
+        return f"withheld ({withheld_because(estimate)})"
+    return f"{fixed(estimate.value, 2)} ({_between(estimate)}, {as_sample(estimate)})"
+
+
+def _between(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return "no interval"
+    dash = "–" if estimate.low >= 0 else " to "
+    return f"{fixed(estimate.low, 2)}{dash}{fixed(estimate.high, 2)}"

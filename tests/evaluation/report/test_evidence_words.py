@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from lungsight.evaluation.audits.audit import not_done
 from lungsight.evaluation.parts.section import estimate_table
 from lungsight.evaluation.report.evidence_figures import STROKES, groups_by_source, panel_title, roc_figure, short
-from lungsight.evaluation.report.evidence_tables import Scale, by_metric, fixed, titled
+from lungsight.evaluation.report.evidence_tables import Scale, by_metric, titled
 from lungsight.evaluation.report.evidence_words import FOR_A_PATIENT, deciding, extremes, figures_in_words, states
 from lungsight.evaluation.verdict import Grade, Reason, Verdict
+from lungsight.evaluation.wording import fixed
 from lungsight.statistics.estimate import Estimate
 from some_evidence import empty_evidence
 

@@ -10,6 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
 from lungsight.evaluation.judging.judged import KIND, KINDS, Judged
 from lungsight.evaluation.parts.section import estimate_table
+from lungsight.evaluation.wording import as_figure, signed, withheld_because
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
@@ -17,8 +18,8 @@ from lungsight.statistics.outcomes import Floats, Mask
 
 NAME = "header only"
 QUESTION = "Could the truth be told without looking into the image: from its size, greys, edges and sharpness alone?"
-#: The header tells the truth where its AUROC's whole interval stays above this (a disease itself changes the greys of a
-#: whole image: on phantoms without a shortcut that alone reached an interval from 0.62) …
+#: The header tells the truth where its AUROC's whole interval stays above this (a disease itself changes the greys of
+#: a whole image: on phantoms without a shortcut that alone reached an interval from 0.62) …
 TELLS = 0.65
 #: … and explains the model where the model isn't surely better than the header by more than this.
 BETTER = 0.05
@@ -43,7 +44,7 @@ def header_only(judged: Judged, *, resampling: Resampling = Resampling(), seed: 
         if source != "all" and header.low is not None and gap.low is not None:
             explained.append((source, header, gap))
     if not explained:
-        reasons = sorted({e.withheld for _, e in rows if e.withheld}) or ["no image could be read"]
+        reasons = sorted({withheld_because(e) for _, e in rows if e.withheld}) or ["no image could be read"]
         return not_done(NAME, QUESTION, f"At no source could it be asked: {'; '.join(reasons)}.", RULE)
     calling = [one for one in explained if explains(*one[1:])]
     source, header, gap = max(calling or explained, key=lambda one: float(one[1].low or 0))
@@ -101,9 +102,10 @@ def header_score(headers: pd.DataFrame, positive: Mask, patient: np.ndarray, see
 
 
 def _meaning(source: str, header: Estimate, gap: Estimate, called: bool) -> str:
-    of_header = f"{header.value:.2f} ({header.low:.2f}–{header.high:.2f}, n = {header.n})"
-    lead = f"{gap.value:+.2f} ({gap.low:+.2f} to {gap.high:+.2f})"
-    sentence = f"At {source} the header alone reaches an AUROC of {of_header}; the model's differs by {lead}. "
+    lead = f"{signed(gap.value)} ({signed(gap.low)} to {signed(gap.high)})"
+    sentence = (
+        f"At {source} the header alone reaches an AUROC of {as_figure(header)}; the model's differs by {lead}. "
+    )
     if called:
         return sentence + "What the model scores here could be had without looking at the lungs."
     if header.low is not None and header.low > TELLS:

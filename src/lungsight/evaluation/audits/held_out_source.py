@@ -16,7 +16,7 @@ from lungsight.evaluation.audits.audit import Audit, Call, not_done
 from lungsight.evaluation.audits.retraining import HeldOut
 from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
 from lungsight.evaluation.parts.section import estimate_table
-from lungsight.evaluation.wording import as_figure
+from lungsight.evaluation.wording import as_figure, as_sample, signed
 from lungsight.statistics.auroc import FEWEST_PATIENTS
 from lungsight.statistics.binary import Binary
 from lungsight.statistics.bootstrap import Resampling
@@ -175,19 +175,20 @@ def _of_kinds(by_kind: dict[str, Judged], drop: Estimate | None, resampling: Res
         more = (
             "which speaks for the sources it knows" if drop.low > 0 else "so it isn't clearly better where it learned"
         )
-        yield f"The difference is {drop.value:+.2f} ({drop.low:+.2f} to {drop.high:+.2f}), {more}."
+        yield f"The difference is {signed(drop.value)} ({signed(drop.low)} to {signed(drop.high)}), {more}."
 
 
 def _of_retrained(compared: Sequence[HeldOut], rows: Sequence[Row], mean: Estimate | None) -> Iterator[str]:
     if mean is not None and mean.low is not None:
         yield (
-            f"Trained again without the source it is tested on, its AUROC there is lower by {mean.value:+.2f} "
-            f"({mean.low:+.2f} to {mean.high:+.2f}) on average, on the same images."
+            f"Trained again without the source it is tested on, its AUROC there is lower by {signed(mean.value)} "
+            f"({signed(mean.low)} to {signed(mean.high)}) on average, on the same images."
         )
     for each in compared:
         found = [e for labels, e in rows if labels["model"] == DIFFERENCE and labels["source"] == each.source]
         given = next((e for e in found if e.value is not None), None)
         if given is not None:
             metric = given.name.removesuffix("_difference").replace("auroc", "AUROC")
-            between = "no interval" if given.low is None else f"{given.low:+.2f} to {given.high:+.2f}"
-            yield f"Without {each.source}: {metric} lower by {given.value:+.2f} ({between}, n = {given.n:,}) there."
+            between = "no interval" if given.low is None else f"{signed(given.low)} to {signed(given.high)}"
+            lower = f"{signed(given.value)} ({between}, {as_sample(given)})"
+            yield f"Without {each.source}: {metric} lower by {lower} there."

@@ -18,7 +18,7 @@ from lungsight.evaluation.audits.interventions import Alteration, Exam, audited_
 from lungsight.evaluation.audits.stresses import AS_IT_IS, STRESSES
 from lungsight.evaluation.judging.judged import KIND, KINDS, Judged
 from lungsight.evaluation.parts.section import estimate_table
-from lungsight.evaluation.wording import as_figure, as_words
+from lungsight.evaluation.wording import as_figure, as_sample, as_words, withheld_because
 from lungsight.scanning import Detector
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
@@ -29,8 +29,8 @@ NAME = "irrelevant changes"
 #: A change that moves a negative more than this part of the way to a positive is read as the disease.
 MOVES = 2 / 3
 RULE = (
-    "a shortcut, where one change moves the images without the disease by more than two thirds of the distance between "
-    "those without and those with it, with its whole 95% interval"
+    "a shortcut, where one change moves the images without the disease by more than two thirds of the distance "
+    "between those without and those with it, with its whole 95% interval"
 )
 #: A model whose AUROC isn't above this with its whole interval leaves no distance to measure a move by.
 TOLD = 0.55
@@ -89,7 +89,7 @@ def irrelevant_changes(
             figures.append(({"kind": kind, "source": "all", "change": name}, moved))
     known = [(labels, e) for labels, e in figures if e.low is not None]
     if not known:
-        reasons = sorted({e.withheld for _, e in figures if e.withheld}) or ["no image could be altered"]
+        reasons = sorted({withheld_because(e) for _, e in figures if e.withheld}) or ["no image could be altered"]
         return not_done(NAME, question, f"It couldn't be asked: {'; '.join(reasons)}.", RULE)
     labels, effect = max(known, key=lambda one: float(one[1].low or 0))
     called = effect.low is not None and effect.low > MOVES
@@ -138,7 +138,7 @@ def _moved(images: Judged, before: Floats, after: Floats, resampling: Resampling
 
 
 def _meaning(labels: Mapping[str, object], effect: Estimate, target: str, called: bool) -> str:
-    part = f"{effect.value:.0%} ({effect.low:.0%} to {effect.high:.0%}, n = {effect.n:,})"
+    part = f"{effect.value:.0%} ({effect.low:.0%} to {effect.high:.0%}, {as_sample(effect)})"
     sentence = (
         f"Of the changes, '{labels['change']}' moves {labels['kind']} images without {as_words(target)} most: "
         f"{part} of the way to those with it. "

@@ -16,7 +16,7 @@ from lungsight.evaluation.audits.audit import Audit, Call, not_done
 from lungsight.evaluation.audits.interventions import Alteration, Exam, audited_rows, judge_altered
 from lungsight.evaluation.judging.judged import KIND, KINDS, Judged
 from lungsight.evaluation.parts.section import estimate_table
-from lungsight.evaluation.wording import as_figure, as_words
+from lungsight.evaluation.wording import as_figure, as_words, withheld_because
 from lungsight.scanning import Detector
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
@@ -184,7 +184,7 @@ def _figures(part: tuple[str, Judged, Mask], scores: Mapping[str, Floats], resam
 def _why_not(rows: list[Row], shown: Judged) -> str:
     if not rows:
         return "No image here has a mask of its lung fields."
-    reasons = sorted({e.withheld for _, e in rows if e.withheld})
+    reasons = sorted({withheld_because(e) for _, e in rows if e.withheld})
     return f"Among the images that could be altered there are too few: {'; '.join(reasons)}."
 
 

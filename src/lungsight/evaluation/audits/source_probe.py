@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
 from lungsight.evaluation.judging.judged import Judged
 from lungsight.evaluation.parts.section import estimate_table
-from lungsight.evaluation.wording import as_figure, as_words
+from lungsight.evaluation.wording import as_figure, as_words, fixed, withheld_because
 from lungsight.statistics.binary import Binary, ratio
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate
@@ -276,10 +276,10 @@ def _meaning(
 def _consequence(auroc: Estimate, tie: tuple[Estimate, Estimate], target: str) -> str:
     v, knowing = tie
     if knowing.value is None:
-        return f"What knowing the source would be worth for {target} is withheld: {knowing.withheld}."
+        return f"What knowing the source would be worth for {target} is withheld: {withheld_because(knowing)}."
     worth = (
         f"Knowing nothing but the source would give an AUROC of {as_figure(knowing)} for {target} here (Cramér's V "
-        f"{v.value:.2f}), "
+        f"{fixed(v.value, 2)}), "
     )
     if knowing.low is None or knowing.low <= TIED:
         return worth + "so telling sources apart is worth little in this test."

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lungsight.evaluation.judging.judged import Judged
 from lungsight.evaluation.parts.section import Section, estimate_table
-from lungsight.evaluation.wording import as_figure, as_words
+from lungsight.evaluation.wording import as_figure, as_words, withheld_because
 from lungsight.statistics.binary import Binary
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.calibration import BINNINGS, calibration_estimates, reliability_bins, top_label
@@ -103,6 +103,6 @@ def _withheld(found: dict[str, Estimate], source: str) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for name, estimate in found.items():
         if estimate.value is None and estimate.withheld:
-            reasons.setdefault(estimate.withheld, []).append(name.replace("_", " "))
-    for reason, names in reasons.items():
-        yield f"{source}: {', '.join(names)} withheld: {reason}."
+            reasons.setdefault(withheld_because(estimate), []).append(name.replace("_", " "))
+    for why, names in reasons.items():
+        yield f"{source}: {', '.join(names)} withheld: {why}."

@@ -12,7 +12,7 @@ import pandas as pd
 from lungsight.datasets.splits import VALIDATION
 from lungsight.evaluation.judging.judged import Judged
 from lungsight.evaluation.parts.section import Section, estimate_table
-from lungsight.evaluation.wording import as_figure, as_words
+from lungsight.evaluation.wording import as_figure, as_words, in_words
 from lungsight.statistics.binary import Binary, Share
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.calibration import top_label
@@ -97,7 +97,7 @@ class _Settled:
 
 def _settle(scored: Judged, rule: DecisionRule | None) -> _Settled:
     if rule is not None:
-        return _Settled(rule, scored, (_said(rule, scored.target),), (rule.note,) if rule.note else ())
+        return _Settled(rule, scored, (_said(rule, scored.target),), _note(rule, scored.target))
     table = scored.table
     chosen_on = (table["split"] == VALIDATION).to_numpy() if "split" in table else np.zeros(len(table), dtype=bool)
     if not chosen_on.any():
@@ -108,8 +108,16 @@ def _settle(scored: Judged, rule: DecisionRule | None) -> _Settled:
     found = choose_rule(Binary.of(scored.where(chosen_on).outcomes, scored.target))
     rest = scored.where(~chosen_on)
     if isinstance(found, NoRule):
-        return _Settled(None, rest, withheld=(f"No threshold: {found.reason}; the most probable class decides.",))
-    return _Settled(found, rest, (_said(found, scored.target),), (found.note,) if found.note else ())
+        return _Settled(
+            None,
+            rest,
+            withheld=(f"No threshold: {in_words(found.reason, scored.target)}; the most probable class decides.",),
+        )
+    return _Settled(found, rest, (_said(found, scored.target),), _note(found, scored.target))
+
+
+def _note(rule: DecisionRule, target: str) -> tuple[str, ...]:
+    return (in_words(rule.note, target),) if rule.note else ()
 
 
 def _said(rule: DecisionRule, target: str) -> str:

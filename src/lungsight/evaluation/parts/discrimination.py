@@ -12,6 +12,7 @@ import pandas as pd
 from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, KINDS, Judged
 from lungsight.evaluation.parts.section import Section, estimate_table
 from lungsight.evaluation.tables import ALL_SOURCES
+from lungsight.evaluation.wording import as_words, fixed, withheld_because
 from lungsight.statistics import curves, delong
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
@@ -124,8 +125,8 @@ def _operating_point_table(groups: Iterable[_Group], level: float) -> pd.DataFra
 
 def _operating_points_of(group: _Group, scope: str, level: float) -> Iterator[tuple[dict[str, object], Estimate]]:
     outcomes, resampled = group.outcomes, group.resampled
-    for name, (figure, fixed, at) in OPERATING_POINTS.items():
-        labels: dict[str, object] = {"figure": figure, "fixed": fixed, "at": at}
+    for name, (figure, held, at) in OPERATING_POINTS.items():
+        labels: dict[str, object] = {"figure": figure, "fixed": held, "at": at}
         if reason := why_withheld(outcomes, scope, "auroc"):
             yield labels | {"threshold": None}, withheld(outcomes, scope, name, reason)
             continue
@@ -178,19 +179,20 @@ def _within_table(rows: Iterable[_WithinKind]) -> pd.DataFrame:
 
 
 def _sentences(groups: Sequence[_Group], target: str, prevalence: float | None) -> Iterator[str]:
+    words = as_words(target)
     for group in groups:
         yield _scores_of(group, target)
         if prevalence is not None and (ppv := group.get(target, "ppv_at_prevalence")).value is not None:
             npv = group.get(target, "npv_at_prevalence")
             yield (
-                f"{group}: where {prevalence:.1%} of patients have {target}, a verdict of {target} would be right in "
+                f"{group}: where {prevalence:.1%} of patients have {words}, a verdict of {words} would be right in "
                 f"{_share(ppv)}, a verdict against it in {_share(npv)}."
             )
     if clustered := [g for g in groups if g.outcomes.patients < len(g.outcomes)]:
         images, patients = (sum(f(g) for g in clustered if g.source != ALL_SOURCES) for f in (_images, _patients))
         yield (
-            f"Some patients have several images ({images} images of {patients} patients). DeLong's interval takes "
-            "images as independent and may be too narrow then: read the interval from resampling patients."
+            f"Some patients have several images ({images:,} images of {patients:,} patients). DeLong's interval "
+            "takes images as independent and may be too narrow then: read the interval from resampling patients."
         )
     if groups:
         yield (
@@ -209,14 +211,15 @@ def _patients(group: _Group) -> int:
 
 def _scores_of(group: _Group, target: str) -> str:
     auroc = group.get(target, "auroc")
-    size = f"{len(group.outcomes)} images of {group.outcomes.patients} patients, {auroc.positives} of {target}"
+    outcomes, words = group.outcomes, as_words(target)
+    size = f"{len(outcomes):,} images of {outcomes.patients:,} patients, {auroc.positives:,} of {words}"
     shares = [
         f"{name} {_share(estimate)}"
         for name in ("sensitivity", "specificity")
         if (estimate := group.get(target, name)).value is not None
     ]
     figures = ([f"AUROC {_figure(auroc)}"] if auroc.value is not None else []) + shares
-    return f"{group} ({size}): {', '.join(figures) or 'nothing can be said of ' + target}."
+    return f"{group} ({size}): {', '.join(figures) or 'nothing can be said of ' + words}."
 
 
 def _within_sentences(rows: Iterable[_WithinKind]) -> Iterator[str]:
@@ -249,20 +252,20 @@ def _withheld(groups: Sequence[_Group], within: Iterable[_WithinKind], target: s
     if not groups:
         yield "No image could be judged."
     for group in groups:
-        if reason := group.get(target, "auroc").withheld:
+        if why := withheld_because(group.get(target, "auroc")):
             given = group.get(target, "auroc").value is not None
             what = "AUROC has " if given else "AUROC, curves and operating points are withheld: "
-            yield f"{group}: {what}{reason}."
+            yield f"{group}: {what}{why}."
     for row in within:
-        if row.found.pooled.value is not None and (reason := row.found.difference.withheld):
+        if row.found.pooled.value is not None and (why := withheld_because(row.found.difference)):
             testing = _TESTING.get(row.kind, "Testing")
-            yield f"{testing}: AUROC within {row.noun}s beside the pooled one: {reason}."
+            yield f"{testing}: AUROC within {row.noun}s beside the pooled one: {why}."
 
 
 def _figure(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:z.3f} (no interval)"
-    return f"{estimate.value:z.3f} (95% interval {estimate.low:z.3f} to {estimate.high:z.3f})"
+        return f"{fixed(estimate.value, 3)} (no interval)"
+    return f"{fixed(estimate.value, 3)} (95% interval {fixed(estimate.low, 3)} to {fixed(estimate.high, 3)})"
 
 
 def _share(estimate: Estimate) -> str:

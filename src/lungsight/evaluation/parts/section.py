@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from lungsight.evaluation.wording import withheld_because
 from lungsight.statistics.estimate import Estimate
 
 
@@ -44,7 +45,7 @@ def estimate_table(estimates: Iterable[tuple[Mapping[str, object], Estimate]]) -
             "negatives": e.negatives,
             "patients": e.patients,
             "interval": e.interval,
-            "withheld": e.withheld or "",
+            "withheld": withheld_because(e),
         }
         for labels, e in estimates
     )

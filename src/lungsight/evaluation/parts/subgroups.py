@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lungsight.datasets.check import AGE_GROUPS, UNKNOWN, age_groups
 from lungsight.evaluation.judging.judged import KINDS, Judged
 from lungsight.evaluation.parts.section import Section, estimate_table
-from lungsight.evaluation.wording import as_words
+from lungsight.evaluation.wording import as_words, signed
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import TITLES
@@ -291,8 +291,8 @@ def _sentences(gaps: Sequence[_Row]) -> Iterator[str]:
     chance = round(0.05 * len(seen), 1)
     have = "leaves" if len(clear) == 1 else "leave"
     yield (
-        f"Of {len(seen)} gaps looked at, {len(clear)} {have} zero out of the 95% interval; about {chance:g} would by "
-        "chance alone if there were none."
+        f"Of {len(seen):,} gaps looked at, {len(clear):,} {have} zero out of the 95% interval; about {chance:g} "
+        "would by chance alone if there were none."
     )
     yield from _disguised(gaps)
 
@@ -325,7 +325,7 @@ def _title(metric: str) -> str:
 def _signed(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:+.{2 if abs(value) >= 0.005 else 3}f}".replace("-", "−")
+    return signed(value, 2 if abs(value) >= 0.005 else 3)
 
 
 def _disguised(gaps: Sequence[_Row]) -> Iterator[str]:

@@ -12,12 +12,12 @@ from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.report.evidence_audits import card_of
 from lungsight.evaluation.report.evidence_json import images_by_source, tables_of
 from lungsight.evaluation.report.evidence_parts import parts_of
-from lungsight.evaluation.report.evidence_tables import by_metric, fixed, titled
+from lungsight.evaluation.report.evidence_tables import by_metric, titled
 from lungsight.evaluation.report.evidence_words import FOR_A_PATIENT, deciding, extremes, states
 from lungsight.evaluation.report.page import write_page
 from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.evaluation.verdict import Grade
-from lungsight.evaluation.wording import as_words
+from lungsight.evaluation.wording import as_words, fixed
 
 _FIRST = ("auroc", "sensitivity", "specificity")
 #: Sources that the first screen has room for.

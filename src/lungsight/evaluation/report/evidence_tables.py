@@ -12,7 +12,7 @@ import pandas as pd
 from lungsight.evaluation.judging.judged import KIND, KINDS
 from lungsight.evaluation.parts import decision
 from lungsight.evaluation.report.evidence_json import plain
-from lungsight.evaluation.wording import as_words
+from lungsight.evaluation.wording import as_words, fixed
 from lungsight.statistics import calibration, metrics
 
 _TITLES: Mapping[str, str] = {
@@ -256,12 +256,6 @@ def as_it_is(table: pd.DataFrame | None, stem: str, caption: str, *, at_most: in
         cells = tuple(Cell(text=_as_head(n, row[n]), number=isinstance(plain(row[n]), int | float)) for n in rest)
         lines.append(({name: row[name] for name in (KIND, first) if name in row}, cells))
     return _shown(caption, stem, [first], tuple(map(titled, rest)), lines, max(0, len(table) - at_most))
-
-
-def fixed(value: float, places: int) -> str:
-    """A number with so many places, a minus for what is below zero, and no sign at zero."""
-    text = f"{value:,.{places}f}"
-    return text.lstrip("-") if not float(text.replace(",", "")) else text.replace("-", "−")
 
 
 def as_text(value: Any) -> str:

@@ -13,6 +13,7 @@ from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL
 from lungsight.evaluation.report.evidence_json import plain
 from lungsight.evaluation.report.evidence_tables import titled
 from lungsight.evaluation.verdict import Grade, Reason
+from lungsight.evaluation.wording import fixed
 
 #: What a grade means for the one who reads a patient's image.
 FOR_A_PATIENT: Mapping[Grade, str] = {
@@ -90,7 +91,8 @@ def in_words(row: Mapping[Any, Any]) -> str:
     value, low, high = (plain(row.get(name)) for name in ("value", "low", "high"))
     if value is None:
         return f"withheld ({plain(row.get('withheld')) or 'no reason given'})"
-    return f"{value:.2f}" + (f" ({low:.2f} to {high:.2f})" if low is not None and high is not None else "")
+    between = f" ({fixed(low, 2)} to {fixed(high, 2)})" if low is not None and high is not None else ""
+    return f"{fixed(value, 2)}{between}"
 
 
 def _where(row: Mapping[Any, Any]) -> str:
