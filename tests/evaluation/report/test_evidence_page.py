@@ -187,8 +187,22 @@ def test_many_sources_leave_room_on_the_first_screen(tmp_path: Path) -> None:
     assert "3 more" in first
 
 
-def _a_metric(source: str) -> pd.DataFrame:
-    estimate = Estimate("auroc", "covid19", 0.7, 0.6, 0.8, 40, 20, 20, 40, "bootstrap")
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("sensitivity", "it found 70 of 100 images of COVID-19."),
+        ("specificity", "it rightly cleared 70 of 100 without."),
+    ],
+)
+def test_where_only_one_side_is_known_the_other_is_left_unsaid(tmp_path: Path, metric: str, said: str) -> None:
+    known = Section("discrimination", {"metrics": _a_metric("hospital", metric)})
+    write_evidence_page(replace(empty_evidence(), discrimination=known), tmp_path / "report.html")
+    text = Page((tmp_path / "report.html").read_text("utf-8")).text
+    assert f"At sources it never saw, {said}" in " ".join(text.split())
+
+
+def _a_metric(source: str, metric: str = "auroc") -> pd.DataFrame:
+    estimate = Estimate(metric, "covid19", 0.7, 0.6, 0.8, 40, 20, 20, 40, "bootstrap")
     return estimate_table([({"kind": "external", "source": source}, estimate)])
 
 
