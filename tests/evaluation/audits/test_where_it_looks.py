@@ -183,7 +183,14 @@ def test_against_everywhere_is_no_heat(tmp_path: Path) -> None:
     assert none.effect.value is None
 
 
-@pytest.mark.parametrize("boxes", ["", "[]", "no boxes", "[[0.1, 0.2]]", "{}", '["a", "b", "c", "d"]', "7"])
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        *("", "[]", "no boxes", "[[0.1, 0.2]]", "{}", '["a", "b", "c", "d"]', "7", "[" * 9999),
+        *("[[0, 0, 300, 400]]", "[[0, 0, NaN, 1]]", "[[-1, 0, 1, 1]]"),
+    ],
+    ids=str.__len__,
+)
 def test_what_is_not_a_list_of_boxes_counts_as_none(boxes: str) -> None:
     audit = where_it_looks(judged_of([LEFT] * 3, boxes=boxes), SQUASH)
     assert audit.call is Call.NOT_DONE

@@ -37,6 +37,8 @@ GRID = 128
 _WORKING_SIDE = 256
 _FOLDS = 5
 _IN_A_MASK = 0.5
+#: A box may reach out of the image by so much of its side.
+_BESIDE = 0.05
 _AT_ONCE = 16
 
 
@@ -234,10 +236,13 @@ def _mask(file: str) -> Mask | None:
 
 
 def _boxes(stated: str) -> Mask | None:
-    """bool [GRID, GRID]: the places whose middle lies in a box of the JSON list; None where there is none."""
+    """bool [GRID, GRID]: the places whose middle lies in a box of the JSON list; None where there is none, or where a
+    number is no fraction of the image (a box in pixels would be taken for the whole image)."""
     try:
         boxes = np.array(json.loads(stated or "[]"), dtype=np.float64).reshape(-1, 4)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
+        return None
+    if not ((boxes >= -_BESIDE) & (boxes <= 1 + _BESIDE)).all():
         return None
     middle = (np.arange(GRID) + 0.5) / GRID
     inside = np.zeros((GRID, GRID), dtype=bool)
