@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from lungsight.evaluation.audits import interventions
 from lungsight.evaluation.audits.interventions import audited_rows, exam_of, judge_altered
@@ -58,6 +59,24 @@ def test_an_image_that_cannot_be_altered_has_no_answer(tested: Callable, film: t
     for _ in range(2):  # the second time from the file
         answers = judge_altered(model.detector, model.judged, np.arange(4), dark, cache=tmp_path / "a.jsonl")
         assert np.isfinite(answers["dark ones"]).all(axis=1).tolist() == [True, False, True, False]
+
+
+def test_with_other_lungs_an_image_is_asked_again(tested: Callable, film: type, tmp_path: Path) -> None:
+    """Somebody adds the masks, or mends them, and runs the same command again."""
+    model = tested(films_of(film, 2))
+    outside = {"lungs hidden": lambda exam: None if exam.lungs is None else np.where(exam.lungs, 0, exam.pixels)}
+    mask, seen = tmp_path / "lungs.png", []
+    for share in (0, 2, 3):
+        lungs = np.zeros((64, 64), dtype=np.uint8)
+        lungs[:, : 64 * share // 3] = 255
+        judged = model.judged.with_columns(lung_mask=str(mask) if share else "")
+        Image.fromarray(lungs).save(mask)
+        seen.append(
+            judge_altered(model.detector, judged, [0, 1], outside, cache=tmp_path / "a.jsonl")["lungs hidden"]
+        )
+    assert np.isnan(seen[0]).all()
+    assert np.isfinite(seen[1:]).all()
+    assert (seen[1] != seen[2]).all()
 
 
 @settings(deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH, Floats, Floats32
 _AT_ONCE = 8
 _PIXELS_AT_ONCE = 2**20
 _IN_A_MASK = 0.5
+_ASKED_OF = "asked_of"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,37 +70,53 @@ def judge_altered(
     advance: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Floats]:
     """Probabilities, float64 [rows, k], of the altered images by the name of the alteration; NaN where an image can't
-    be altered so. ``cache`` keeps the network's answers by model, file and alteration: a call that was cut off goes
-    on. ``advance`` is told how many images were done."""
+    be altered so. ``cache`` keeps the network's answers by model, file, lungs and alteration: a call that was cut
+    off goes on. ``advance`` is told how many images were done."""
     kept = _Answers.read(cache, detector.model)
-    digests = judged.table[SHA256].to_numpy(dtype=str)[np.asarray(rows)]
-    done = [all((digest, name) in kept.logits for name in alterations) for digest in digests]
+    images = judged.table.assign(**{_ASKED_OF: _asked_of(judged.table)})
+    asked = images[_ASKED_OF].to_numpy(dtype=str)[np.asarray(rows)]
+    done = [all((image, name) in kept.logits for name in alterations) for image in asked]
     advance(sum(done))
     waiting = [row for row, is_done in zip(rows, done, strict=True) if not is_done]
     with kept:
         for batch in (waiting[i : i + _AT_ONCE] for i in range(0, len(waiting), _AT_ONCE)):
-            _judge_batch(detector, judged.table.iloc[list(batch)], alterations, kept)
+            _judge_batch(detector, images.iloc[list(batch)], alterations, kept)
             advance(len(batch))
     nothing = [np.nan] * len(judged.classes)
     answers = {
-        name: np.array([kept.logits[digest, name] or nothing for digest in digests], dtype=np.float32)
+        name: np.array([kept.logits[image, name] or nothing for image in asked], dtype=np.float32)
         for name in alterations
     }
     return {name: detector.probabilities(logits) for name, logits in answers.items()}
+
+
+def _asked_of(images: pd.DataFrame) -> list[str]:
+    """What an answer is kept by: the image's sha256 and, where lungs are named, their file as it is now, since with
+    other lungs the answer is another."""
+    named = zip(images[SHA256].astype(str), images["lung_mask"].astype(str), strict=True)
+    return [f"{digest} {_state(mask)}" if mask else digest for digest, mask in named]
+
+
+def _state(file: str) -> str:
+    try:
+        state = os.stat(file)
+    except OSError:
+        return "unreadable"
+    return f"{state.st_size} {state.st_mtime_ns} {file}"
 
 
 def _judge_batch(
     detector: Detector, images: pd.DataFrame, alterations: Mapping[str, Alteration], kept: _Answers
 ) -> None:
     side = 2 * detector.description.preprocessing.image_size
-    rows = images[["path", SHA256, "lung_mask"]].astype(object).to_dict("records")
+    rows = images[["path", _ASKED_OF, "lung_mask"]].astype(object).to_dict("records")
     with ThreadPoolExecutor(2) as readers:
         prepared = list(readers.map(lambda row: _altered(detector, row, alterations, side), rows))
-    known = [(digest, name, pixels) for one in prepared for digest, name, pixels in one]
+    known = [(image, name, pixels) for one in prepared for image, name, pixels in one]
     seen = [pixels for _, _, pixels in known if pixels is not None]
     logits = iter(_logits(detector, seen))
-    for digest, name, pixels in known:
-        kept.add(digest, name, None if pixels is None else next(logits))
+    for image, name, pixels in known:
+        kept.add(image, name, None if pixels is None else next(logits))
 
 
 def _logits(detector: Detector, seen: Sequence[Floats32]) -> list[list[float]]:
@@ -116,16 +134,16 @@ def _logits(detector: Detector, seen: Sequence[Floats32]) -> list[list[float]]:
 def _altered(
     detector: Detector, row: Mapping[Hashable, str], alterations: Mapping[str, Alteration], side: int
 ) -> list[tuple[str, str, Floats32 | None]]:
-    digest = row[SHA256]
+    image = row[_ASKED_OF]
     try:
         radiograph = read_radiograph(row["path"])
     except UnreadableImage:  # it was readable a moment ago
-        return [(digest, name, None) for name in alterations]
+        return [(image, name, None) for name in alterations]
     exam = exam_of(radiograph, row["lung_mask"], side)
     preprocessing = detector.description.preprocessing
     changed = {name: alter(exam) for name, alter in alterations.items()}
     return [
-        (digest, name, None if pixels is None else preprocessing.apply(pixels)[None])
+        (image, name, None if pixels is None else preprocessing.apply(pixels)[None])
         for name, pixels in changed.items()
     ]
 
@@ -163,11 +181,11 @@ class _Answers:
         kept = cls(cache, model)
         for line in cache.read_text("utf-8").splitlines() if cache and cache.is_file() else ():
             try:
-                of_model, digest, name, logits = json.loads(line)
+                of_model, image, name, logits = json.loads(line)
             except ValueError:  # cut short by a kill
                 continue
             if of_model == model:
-                kept.logits[digest, name] = logits
+                kept.logits[image, name] = logits
         return kept
 
     def __enter__(self) -> _Answers:
@@ -181,7 +199,7 @@ class _Answers:
         if self._file:
             self._file.close()
 
-    def add(self, digest: str, name: str, logits: list[float] | None) -> None:
-        self.logits[digest, name] = logits
+    def add(self, image: str, name: str, logits: list[float] | None) -> None:
+        self.logits[image, name] = logits
         if self._file:
-            self._file.write(json.dumps([self._model, digest, name, logits]) + "\n")
+            self._file.write(json.dumps([self._model, image, name, logits]) + "\n")
