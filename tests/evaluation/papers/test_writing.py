@@ -19,7 +19,9 @@ def test_every_paper_is_written_whole(evidence: Evidence, tmp_path: Path) -> Non
 
 
 def test_predictions_without_a_package_get_no_metadata(bare: Evidence, tmp_path: Path) -> None:
+    (tmp_path / "metadata.json").write_text("of the package that was tested here before")
     assert "metadata.json" not in {file.name for file in write_papers(bare, tmp_path)}
+    assert not (tmp_path / "metadata.json").exists()
 
 
 def test_csv_and_markdown_say_the_same(evidence: Evidence, tmp_path: Path) -> None:

@@ -87,6 +87,14 @@ def test_every_table_is_a_file_and_none_is_empty(evidence: Evidence, tmp_path: P
                 assert len(by_name[name]) == len(table)
 
 
+def test_an_earlier_tests_table_does_not_pass_for_this_ones(evidence: Evidence, tmp_path: Path) -> None:
+    """Two models into the same folder, and the second couldn't be asked about hidden lungs."""
+    for name in ("audit_lungs_hidden.csv", "of_the_users_own.csv"):
+        (tmp_path / name).write_text("metric,value\nauroc,0.9\n")
+    files = write_tables(evidence, tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([*files, tmp_path / "of_the_users_own.csv"])
+
+
 def test_two_tables_never_share_a_file(tmp_path: Path) -> None:
     evidence = empty_evidence()
     table = pd.DataFrame({"n": [1]})

@@ -34,11 +34,13 @@ def write_papers(evidence: Evidence, out: Path) -> list[Path]:
     files.append(_write(out / MODEL_CARD, tested_card(evidence)))
     if evidence.subject.description is not None:
         files.append(_write(out / METADATA, metadata_json(evidence, evidence.subject.description)))
+    else:  # an earlier test in the same folder may have been of a package
+        (out / METADATA).unlink(missing_ok=True)
     return files
 
 
 def _write(path: Path, text: str) -> Path:
     partial = path.with_name(path.name + ".part")
-    partial.write_text(text, "utf-8")
+    partial.write_text(text, "utf-8", "backslashreplace")
     partial.replace(path)
     return path

@@ -68,28 +68,35 @@ def evidence_json(evidence: Evidence) -> dict[str, Any]:
 def write_json(evidence: Evidence, path: Path) -> None:
     """Write :func:`evidence_json`, whole or not at all."""
     partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(evidence_json(evidence), indent=1, allow_nan=False), "utf-8")
+    partial.write_text(json.dumps(plain(evidence_json(evidence)), indent=1, allow_nan=False), "utf-8")
     partial.replace(path)
 
 
 def write_tables(evidence: Evidence, folder: Path) -> list[Path]:
-    """Write every table of every section and audit into ``folder``, a CSV file each; gives the files."""
+    """Write every table of every section and audit into ``folder``, a CSV file each; gives the files. What an earlier
+    test left there of an audit that this one couldn't make is removed."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for stem, table in tables_of(evidence).items():
         files.append(folder / f"{stem}.csv")
         write_table(table, files[-1])
+    for stem in {stem for stem, _ in _named(evidence)} - {file.stem for file in files}:
+        (folder / f"{stem}.csv").unlink(missing_ok=True)
     return files
 
 
 def tables_of(evidence: Evidence) -> dict[str, pd.DataFrame]:
     """Every table that has columns, by its file's stem. Raises ValueError where two would be one file."""
-    named = [item for section in evidence.sections for item in section.tables.items()]
-    named += [(audit.stem, audit.table) for audit in evidence.audits]
+    named = _named(evidence)
     tables = {stem: table for stem, table in named if len(table.columns)}
     if len({stem for stem, _ in named}) < len(named):
         raise ValueError(f"two tables would be one file: {sorted(stem for stem, _ in named)}")
     return tables
+
+
+def _named(evidence: Evidence) -> list[tuple[str, pd.DataFrame]]:
+    of_sections = [item for section in evidence.sections for item in section.tables.items()]
+    return of_sections + [(audit.stem, audit.table) for audit in evidence.audits]
 
 
 def images_by_source(judged: Judged) -> list[dict[str, Any]]:
@@ -120,8 +127,10 @@ def plain(value: Any) -> Any:
         return None
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, bool | int | str):
-        return str(value) if isinstance(value, str) else value
+    if isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):  # bytes of a file's name that aren't UTF-8 are no strict JSON
+        return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
