@@ -42,7 +42,7 @@ class Ranked:
     ) -> Estimate:
         """How much higher the AUROC of ``score`` is than that of ``other`` on the same images."""
         one, two = _auroc(score, self.positive), _auroc(other, self.positive)
-        return self._estimate(name, lambda weights: one(weights) - two(weights), resampling)
+        return self._estimate(name, lambda weights: one(weights) - two(weights), resampling, least=-1.0)
 
     def mean_within(
         self,
@@ -63,7 +63,7 @@ class Ranked:
         aurocs = [(part, _auroc(score[part], self.positive[part])) for part in mixed]
         return lambda weights: np.mean([auroc(weights[:, part]) for part, auroc in aurocs], axis=0)
 
-    def _estimate(self, name: str, statistic: Statistic, resampling: Resampling) -> Estimate:
+    def _estimate(self, name: str, statistic: Statistic, resampling: Resampling, *, least: float = 0.0) -> Estimate:
         codes = np.unique(self.patient, return_inverse=True)[1]
         patients = int(codes.max()) + 1 if len(codes) else 0
         positives = int(self.positive.sum())
@@ -79,7 +79,8 @@ class Ranked:
         if bounds is not None:
             return Estimate(name, self.scope, value, *bounds, *counts, interval="bootstrap")
         spread = self._least_spread(resampling.level)
-        return Estimate(name, self.scope, value, value - spread, value + spread, *counts, interval="exact")
+        low, high = max(value - spread, least), min(value + spread, 1.0)
+        return Estimate(name, self.scope, value, low, high, *counts, interval="exact")
 
     def _least_spread(self, level: float) -> float:
         """How far off a figure may be that every resample gives alike: a share of 1 among as many patients as the
