@@ -71,6 +71,17 @@ def test_somebodys_predictions_are_judged_without_a_package(folder: Path, monkey
     assert (folder / "tested" / "index.html").is_file()
 
 
+def test_figures_without_any_interval_are_printed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    rows = pd.read_csv("films.csv", dtype=str).iloc[[1, 3]].assign(patient="one")
+    rows.to_csv("two.csv", index=False)
+    pd.DataFrame({"file": rows["path"], "p_covid19": [0.6, 0.4], "p_other": [0.4, 0.6]}).to_csv("t.csv", index=False)
+    arguments = ["--class", "covid19=covid19", "--class", "other=*", "--replicates", "100", "--out", "tested"]
+    done = CliRunner().invoke(app, ["evaluate", "--predictions", "t.csv", "--data", "two.csv", *arguments])
+    assert done.exit_code == 0, done.output
+    assert "no interval" in done.output
+
+
 def test_without_out_the_folder_is_named_after_the_package_and_the_day(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
