@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -137,3 +138,11 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").touch()
     with pytest.raises(InvalidManifest, match="the file is empty"):
         Manifest.read(tmp_path / "mine.csv")
+
+
+def test_a_folder_whose_name_is_no_utf8_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"odd\xff")
+    folder.mkdir()
+    (folder / "films.csv").write_text("path,label\na.png,covid19\n")
+    with pytest.raises(InvalidManifest, match="isn't UTF-8; rename the folder"):
+        Manifest.read(folder / "films.csv")

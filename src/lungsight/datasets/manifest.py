@@ -81,9 +81,11 @@ class Manifest:
         table = _with_all_columns(rows, name)
         _check_values(table, name)
         root = folder or Path.cwd()
+        if not str(root).isascii() and printable(root) != str(root):  # pandas and SQLite hold UTF-8 only
+            raise InvalidManifest(name, "its folder's name isn't UTF-8", "rename the folder")
         for column in _FILES:
             table[column] = [_absolute(value, root) for value in table[column]]
-        table["source"] = table["source"].replace("", name)
+        table["source"] = table["source"].replace("", printable(name))
         unknown = table["patient"] == ""
         table.loc[unknown, "patient"] = "image:" + table.loc[unknown, "path"].map(lambda p: _relative(p, root))
         return cls(table.reset_index(drop=True), name)
