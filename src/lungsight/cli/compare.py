@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
+from lungsight.faults import printable
 
 if TYPE_CHECKING:
     from lungsight.evaluation.comparison import Comparison, OnSource
@@ -45,12 +46,13 @@ def command(
     write_comparison(comparison, folder)
     console = Console()
     for letter, tested in comparison.models.items():
-        console.print(f"{letter}  {tested.model} ({tested.folder}): {tested.grade}", highlight=False, markup=False)
+        said = printable(f"{letter}  {tested.model} ({tested.folder}): {tested.grade}")
+        console.print(said, highlight=False, markup=False)
     console.print(f"{comparison.shared:,} images that all of them judged\n", highlight=False)
     console.print(_table(comparison))
     for sentence in (*comparison.notices, *comparison.sentences):
-        console.print(sentence, highlight=False, markup=False)
-    console.print(f"Page: {folder / 'index.html'}\n{RESEARCH_ONLY}", highlight=False, markup=False)
+        console.print(printable(sentence), highlight=False, markup=False)
+    console.print(f"Page: {printable(folder / 'index.html')}\n{RESEARCH_ONLY}", highlight=False, markup=False)
 
 
 def _table(comparison: Comparison) -> Table:
@@ -63,7 +65,7 @@ def _table(comparison: Comparison) -> Table:
     table.add_column("A − B", no_wrap=True)
     for source in comparison.sources:
         figures = [_short(source, letter) for letter in comparison.models]
-        table.add_row(escape(source.source), f"{source.images:,}", *figures, _difference(source))
+        table.add_row(escape(printable(source.source)), f"{source.images:,}", *figures, _difference(source))
     return table
 
 

@@ -62,7 +62,7 @@ def metric_table(scores: Iterable[Scores], group_column: str) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a CSV file, whole or not at all."""
+    """Write a CSV file, whole or not at all. Bytes of a file's name that aren't UTF-8 are written as ``\\udcff``."""
     partial = path.with_name(path.name + ".part")
-    table.to_csv(partial, index=False)
+    table.to_csv(partial, index=False, encoding="utf-8", errors="backslashreplace")
     partial.replace(path)

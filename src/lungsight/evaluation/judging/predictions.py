@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.judging.header import Header
 from lungsight.evaluation.judging.judged import Judged
-from lungsight.faults import UnreadableImage
+from lungsight.faults import UnreadableImage, printable
 from lungsight.reading import read_radiograph
 from lungsight.scanning import Detector, refusals
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, Floats32, logit_column, probability_column
@@ -137,7 +137,7 @@ def _read(detector: Detector, path: Path) -> _Ready | Judgement:
     except UnreadableImage as fault:
         return Judgement(fault=str(fault))
     if reasons := refusals(radiograph):
-        return Judgement(radiograph.sha256, fault=f"{path}: refused. {' '.join(reasons)}")
+        return Judgement(radiograph.sha256, fault=f"{printable(path)}: refused. {' '.join(reasons)}")
     return _Ready(radiograph.sha256, Header.of(radiograph), detector.prepare(radiograph))
 
 

@@ -226,7 +226,9 @@ def _judged(
         table[probability_column(name)] = values[:, i]
     best = np.nan_to_num(values, nan=-1.0).argmax(axis=1)
     table[PREDICTION] = ["" if fault else stated.classes[i] for fault, i in zip(faults, best, strict=True)]
-    table[FAULT] = [f"{path}: {fault}" if fault else "" for path, fault in zip(table["path"], faults, strict=True)]
+    table[FAULT] = [
+        f"{printable(path)}: {fault}" if fault else "" for path, fault in zip(table["path"], faults, strict=True)
+    ]
     table[KIND] = [_kind(source, trained_sources) for source in table["source"]]
     return Judged(table, stated.classes, stated.target, header_table([one.header for one in headers]))
 

@@ -30,7 +30,8 @@ def write_page(path: Path, template: str, **content: Any) -> None:
     environment.filters["embedded"] = embedded
     environment.globals.update(titles=TITLES, research_only=RESEARCH_ONLY, version=__version__)
     partial = path.with_name(path.name + ".part")
-    partial.write_text(environment.get_template(template).render(**content), "utf-8")
+    text = environment.get_template(template).render(**content)
+    partial.write_text(text, "utf-8", "backslashreplace")  # a file's name may hold bytes that aren't UTF-8
     partial.replace(path)
 
 
