@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _SHOWN = {"auroc": "AUROC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
 _FAULTS_SHOWN = 5
+_OF_PREDICTIONS, _LEFT_OUT, _EFFORT = "With --predictions", "What is left out", "How much is computed"
 
 
 def command(
@@ -37,17 +39,31 @@ def command(
     ] = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(help="Instead of PACKAGE: a table of somebody's probabilities for the images of --data."),
+        typer.Option(
+            help="Instead of PACKAGE: a table of somebody's probabilities for the images of --data.",
+            rich_help_panel=_OF_PREDICTIONS,
+        ),
     ] = None,
     classes: Annotated[
         list[str] | None,
-        typer.Option("--class", help="With --predictions: CLASS=LABEL,LABEL… of the manifest; * is all others."),
+        typer.Option(
+            "--class",
+            help="CLASS=LABEL,LABEL… of the manifest; * is all others. Once for each class.",
+            rich_help_panel=_OF_PREDICTIONS,
+        ),
     ] = None,
     trained_source: Annotated[
-        list[str] | None, typer.Option(help="With --predictions: a source their model was trained on.")
+        list[str] | None,
+        typer.Option(
+            help="A source that their model was trained on. Once for each source.", rich_help_panel=_OF_PREDICTIONS
+        ),
     ] = None,
     trained_on: Annotated[
-        list[Path] | None, typer.Option(help="With --predictions: a manifest of the images it was trained on.")
+        list[Path] | None,
+        typer.Option(
+            help="A manifest of the images it was trained on: these, their patients and look-alikes are left out.",
+            rich_help_panel=_OF_PREDICTIONS,
+        ),
     ] = None,
     target: Annotated[
         str | None, typer.Option(help="The class set against the rest.", show_default="the package's own")
@@ -57,18 +73,39 @@ def command(
         typer.Option(min=0.0, max=1.0, help="Share of patients with the target where the model would be used."),
     ] = None,
     retrain: Annotated[
-        bool, typer.Option("--retrain", help="Train the package's recipe again without each of its sources: long.")
+        bool,
+        typer.Option(
+            "--retrain",
+            help="Train the package's recipe again without each of its sources (--data must hold their images). "
+            "As long as the trainings.",
+            rich_help_panel=_EFFORT,
+        ),
     ] = False,
     audit_images: Annotated[
-        int, typer.Option(min=20, help="At most so many internal and external images are altered by an audit.")
+        int,
+        typer.Option(
+            min=20,
+            help="At most so many internal, and so many external images are altered by an audit.",
+            rich_help_panel=_EFFORT,
+        ),
     ] = 400,
     trained_patients: Annotated[
-        bool, typer.Option("--trained-patients", help="Keep other images of patients the model was trained on.")
+        bool,
+        typer.Option(
+            "--trained-patients",
+            help="Keep other images of patients the model was trained on.",
+            rich_help_panel=_LEFT_OUT,
+        ),
     ] = False,
     look_alikes: Annotated[
-        bool, typer.Option("--look-alikes", help="Keep images that look like one it was trained on.")
+        bool,
+        typer.Option(
+            "--look-alikes", help="Keep images that look like one it was trained on.", rich_help_panel=_LEFT_OUT
+        ),
     ] = False,
-    replicates: Annotated[int, typer.Option(min=100, help="Bootstrap replicates of each interval.")] = 2000,
+    replicates: Annotated[
+        int, typer.Option(min=100, help="Bootstrap replicates of each interval.", rich_help_panel=_EFFORT)
+    ] = 2000,
 ) -> None:
     """Say how far PACKAGE can be trusted: the evidence from the images of one or more manifests, and a verdict.
 
@@ -77,7 +114,8 @@ def command(
 
     Example: lungsight evaluate runs/baseline/package --data siim.csv --data shenzhen.csv --prevalence 0.05 --out seen
 
-    Example: lungsight evaluate --predictions covidnet.csv --data siim.csv --class covid19=covid19 --class 'other=*'
+    Example: lungsight evaluate --predictions covid-net.csv --data siim.csv --class covid19=covid19 --class 'other=*'
+    --trained-source ieee8023
     """
     from lungsight.evaluation.gathering import Settings
     from lungsight.evaluation.report.writing import write_report
@@ -183,7 +221,7 @@ def _print_figures(console: Console, evidence: Evidence) -> None:
 
     metrics = evidence.discrimination.tables["metrics"]
     of_target = metrics[metrics["scope"] == evidence.subject.target]
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # a long source name has room in 80 columns
     table.add_column("source", overflow="fold")
     for heading in ("images", as_words(evidence.subject.target)):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -197,7 +235,9 @@ def _print_figures(console: Console, evidence: Evidence) -> None:
             counts = f"{known['positives'] + known['negatives']:,}", f"{known['positives']:,}"
             table.add_row(escape(printable(source)), *counts, *(_short(by_name[name]) for name in _SHOWN))
     console.print(table)
-    console.print(f"{as_words(evidence.subject.target)} against the rest; 95% intervals by resampling patients.\n")
+    withheld = " The page says why a figure is withheld." if of_target["value"].isna().any() else ""
+    said = f"{as_words(evidence.subject.target)} against the rest; 95% intervals by resampling patients.{withheld}\n"
+    console.print(said, highlight=False, markup=False)
 
 
 def _print_verdict(console: Console, evidence: Evidence) -> None:
@@ -206,16 +246,20 @@ def _print_verdict(console: Console, evidence: Evidence) -> None:
     for reason in verdict.reasons:
         if reason.met:
             name = reason.rule.partition(":")[0]
-            console.print(f"  {name}: {printable(reason.sentence)}", highlight=False, markup=False)
+            _print_indented(console, f"{name}: {printable(reason.sentence)}")
     for notice in evidence.notices:
-        console.print(f"  Mind: {printable(notice)}", highlight=False, markup=False)
+        _print_indented(console, f"Mind: {printable(notice)}")
+
+
+def _print_indented(console: Console, sentence: str) -> None:
+    console.print(Padding(escape(sentence), (0, 0, 0, 2)), highlight=False)
 
 
 def _short(row: Mapping[Any, Any]) -> str:
     if _missing(row["value"]):
         return "withheld"
     interval = "no interval" if _missing(row["low"]) else f"{row['low']:.2f}–{row['high']:.2f}"
-    return f"{row['value']:.3f} {interval}"
+    return f"{row['value']:.2f} {interval}"
 
 
 def _missing(figure: float | None) -> bool:
