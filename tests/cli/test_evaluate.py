@@ -50,7 +50,7 @@ def test_the_command_prints_the_figures_and_writes_the_page(folder: Path) -> Non
     assert "1 left out: of a patient the model was trained or tuned on" in done.stdout
     for line in ("internal", "north", "external", "east", RESEARCH_ONLY):
         assert line in done.stdout
-    assert "0.500" in done.stdout  # one of two positives found, at either source
+    assert "0.50" in done.stdout  # one of two positives found, at either source
     assert "Verdict: no evidence" in done.stdout
     stated = json.loads((folder / "tested" / "evidence.json").read_text())
     assert stated["verdict"]["grade"] == "no evidence"

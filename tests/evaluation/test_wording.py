@@ -30,7 +30,7 @@ def test_a_reason_names_the_estimates_own_class() -> None:
 
 def test_a_figure_names_patients_where_they_are_fewer_than_images() -> None:
     assert as_figure(_estimate()) == "0.83 (0.80–0.86, n = 1,040)"
-    assert as_figure(_estimate(patients=1020)) == "0.83 (0.80–0.86, n = 1,040 of 1,020 patients)"
+    assert as_figure(_estimate(patients=1020)) == "0.83 (0.80–0.86, n = 1,040 images of 1,020 patients)"
     assert as_figure(_estimate(low=None, high=None)) == "0.83 (no interval, n = 1,040)"
 
 
