@@ -63,7 +63,7 @@ def test_each_source_gets_its_own_figures_and_no_kind_is_pooled_with_the_other(
     assert figure(evidence, "north", "sensitivity")["value"] == pytest.approx(2 / 3)
     assert figure(evidence, "north", "auroc")["value"] == pytest.approx(8 / 9)
     assert figure(evidence, "west/2", "specificity")["value"] == 0.75
-    assert figure(evidence, "west/2", "auroc")["withheld"] == "no image of covid19 here"
+    assert figure(evidence, "west/2", "auroc")["withheld"] == "no image of COVID-19 here"
     assert evidence.flow.tables["flow"].set_index("step").loc[
         "of a patient the model was trained or tuned on", "left_out"
     ] == 1  # fmt: skip

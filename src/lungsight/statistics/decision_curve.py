@@ -48,7 +48,8 @@ def decision_curve(
         positives, negatives = (weights @ kinds).T[:, :, None]  # [r, 1] each
         sensitivity = ratio(weights @ hits, positives)
         specificity = 1 - ratio(weights @ false_alarms, negatives)
-        share = positives / (positives + negatives) if prevalence is None else prevalence
+        with np.errstate(invalid="ignore", divide="ignore"):  # a resample without images has no share
+            share = positives / (positives + negatives) if prevalence is None else prevalence
         model = net_benefit(sensitivity, specificity, share, thresholds)
         treat_all = net_benefit(np.ones(1), np.zeros(1), share, thresholds) + 0 * model
         return {"net_benefit": model, "treat_all": treat_all, "gain": model - np.maximum(treat_all, 0)}
