@@ -37,7 +37,7 @@ def signed(value: float | None, places: int = 2) -> str:
 
 
 def as_sample(estimate: Estimate) -> str:
-    """The images a figure is a share of, and their patients where these are fewer: ``n = 52 images of 41 patients``."""
+    """The images behind a figure, and their patients where these are fewer: ``n = 52 images of 41 patients``."""
     of_patients = f" images of {estimate.patients:,} patients" if estimate.patients != estimate.n else ""
     return f"n = {estimate.n:,}{of_patients}"
 
