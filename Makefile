@@ -24,7 +24,8 @@ demo: $(VENV)/ready  ## draw phantoms, train a small detector, test it, scan wit
 	$(BIN)/lungsight phantom --out $(DEMO)/phantoms --patients 240 --size 256 --seed 1
 	$(BIN)/lungsight train demo --data $(DEMO)/phantoms/manifest.csv --out $(DEMO)/run
 	$(BIN)/lungsight phantom --out $(DEMO)/held-out --patients 60 --size 256 --seed 2
-	$(BIN)/lungsight evaluate $(DEMO)/run/package --data $(DEMO)/held-out/manifest.csv --out $(DEMO)/evaluation
+	$(BIN)/lungsight evaluate $(DEMO)/run/package --data $(DEMO)/held-out/manifest.csv --audit-images 80 \
+	  --out $(DEMO)/evaluation
 	$(BIN)/lungsight scan $(DEMO)/held-out/images --model $(DEMO)/run/package \
 	  --html $(DEMO)/scan/findings.html --csv $(DEMO)/scan/findings.csv --heatmaps $(DEMO)/scan/heatmaps
 	@echo

@@ -23,6 +23,8 @@ ENOUGH_PATIENTS = 30
 HOLDS = 0.70
 #: What telling the sources apart may be worth: pooled AUROC less the mean within the sources.
 SOURCE_GAP = 0.05
+#: The audits that can call a shortcut.
+CALLING = ("lungs hidden", "only the border", "irrelevant changes", HEADER_ONLY)
 #: Audits without which no model is said to hold at several sources.
 ASKED_FOR = ("lungs hidden", "only the border")
 
@@ -122,9 +124,9 @@ def _within_sources(judged: Judged, resampling: Resampling) -> Iterator[_AtSourc
 
 
 def _called(audits: Sequence[Audit]) -> Iterator[Reason]:
-    """What the audits with a rule say."""
+    """What the audits that can call a shortcut say."""
     for audit in audits:
-        if audit.rule:
+        if audit.name in CALLING and audit.rule:
             yield Reason(f"{audit.name}: {audit.rule}", audit.call is Call.SHORTCUT, audit.meaning)
 
 
