@@ -60,11 +60,11 @@ class Counting(Detector):
     seen = 0
     stop_after: int | None = None
 
-    def predict(self, pixels: Any) -> Any:
+    def predict_with_features(self, pixels: Any) -> Any:
         if self.stop_after is not None and self.seen >= self.stop_after:
             raise KeyboardInterrupt
         self.seen += len(pixels)
-        return super().predict(pixels)
+        return super().predict_with_features(pixels)
 
 
 def test_an_interrupted_run_is_taken_up_where_it_stopped(
@@ -72,7 +72,7 @@ def test_an_interrupted_run_is_taken_up_where_it_stopped(
 ) -> None:
     many = Manifest.of(films([film("covid19", 0.3 + i / 50, f"p{i}") for i in range(20)]), "north")
     cache = tmp_path / "kept.jsonl"
-    counting = Counting.load(detector.package)
+    counting = Counting.load(detector.package, features=True)
     counting.stop_after = 8
     with pytest.raises(KeyboardInterrupt):
         predict_manifest(counting, many, cache=cache)
@@ -95,7 +95,7 @@ def test_a_changed_file_or_another_model_is_judged_again(
     predict_manifest(detector, manifest, cache=cache)
     ramp = np.linspace(200, 250, 96 * 80).reshape(80, 96).astype(np.uint8)
     Image.fromarray(ramp).save(manifest.table["path"][0])
-    counting = Counting.load(detector.package)
+    counting = Counting.load(detector.package, features=True)
     assert predict_manifest(counting, manifest, cache=cache)["prediction"][0] == "covid19"
     assert counting.seen == 1
     counting.seen, counting.model = 0, "another"

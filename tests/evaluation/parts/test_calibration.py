@@ -76,7 +76,7 @@ def test_a_source_of_one_class_keeps_its_brier_score_and_withholds_the_regressio
     assert figure(table, scope="covid19", metric="brier_score")["value"] > 0
     assert np.isnan(figure(table, scope="covid19", metric="calibration_slope")["value"])
     assert section.withheld == (
-        "north: calibration intercept, calibration slope withheld: 0 images of covid19 and 120 others are too few "
+        "north: calibration intercept, calibration slope withheld: 0 images of COVID-19 and 120 others are too few "
         "for a regression; it takes 10 of each.",
     )
 

@@ -101,7 +101,7 @@ def test_without_validation_data_the_most_probable_class_decides_and_it_is_said(
 def test_too_few_validation_positives_choose_nothing_and_say_why() -> None:
     section = decision(judged({"north": 1.5}, validation=10), None, resampling=FEW)
     assert section.withheld[0] == (
-        "No threshold: 10 validation patients of covid19 can't show a sensitivity of 0.95; the most probable class "
+        "No threshold: 10 validation patients of COVID-19 can't show a sensitivity of 0.95; the most probable class "
         "decides."
     )
 
@@ -110,7 +110,7 @@ def test_a_source_without_the_disease_has_false_alarms_but_no_curve() -> None:
     section = decision(judged({"north": 1.0}, positives=0), DecisionRule(0.3, 0.8), prevalence=0.1, resampling=FEW)
     table = section.tables["decision"].set_index("metric")
     assert np.isnan(table.loc["sensitivity", "value"])
-    assert table.loc["sensitivity", "withheld"] == "no image of covid19 here"
+    assert table.loc["sensitivity", "withheld"] == "no image of COVID-19 here"
     assert table.loc["specificity", "value"] > 0
     assert section.tables["decision_curve"].empty
     assert "north: no image of COVID-19, so no decision curve." in section.withheld

@@ -111,7 +111,7 @@ def test_predictive_values_at_the_prevalence_are_given_for_the_target_only(secti
     one = {m: rows(section, source="south", scope="covid19", metric=m).iloc[0]["value"] for m in TO_BAYES}
     sensitivity, specificity, ppv = (one[m] for m in TO_BAYES)
     assert ppv == pytest.approx(sensitivity * 0.05 / (sensitivity * 0.05 + (1 - specificity) * 0.95), abs=1e-12)
-    assert any("where 5.0% of patients have covid19" in sentence for sentence in section.sentences)
+    assert any("where 5.0% of patients have COVID-19" in sentence for sentence in section.sentences)
 
 
 TO_BAYES = ("sensitivity", "specificity", "ppv_at_prevalence")
@@ -161,8 +161,8 @@ def test_sources_of_one_class_each_are_named(judged: Judged) -> None:
     apart = np.where(judged.table["truth"] == "covid19", "cases", "controls")
     section = discrimination(judged.with_columns(source=apart, kind="external"), resampling=FEW)
     assert any("no source holds both classes" in reason for reason in section.withheld)
-    assert any("no image of covid19 here" in reason for reason in section.withheld)
-    assert any("every image here is of covid19" in reason for reason in section.withheld)
+    assert any("no image of COVID-19 here" in reason for reason in section.withheld)
+    assert any("every image here is of COVID-19" in reason for reason in section.withheld)
     table = section.tables["within_and_pooled"].set_index("metric")
     assert pd.isna(table.loc["auroc_within_source", "value"])
 
@@ -182,7 +182,7 @@ def test_one_image_of_the_target_is_no_sample(judged: Judged) -> None:
     keep[np.flatnonzero(judged.positive)[0]] = True
     only = judged.where(keep).with_columns(source="here", kind="external")
     section = discrimination(only, resampling=FEW)
-    assert section.withheld[0].endswith("only one image of covid19 here.")
+    assert section.withheld[0].endswith("only one image of COVID-19 here.")
     assert rows(section, scope="covid19", metric="auroc")["value"].isna().all()
 
 
