@@ -64,7 +64,7 @@ def test_the_figures_are_those_of_the_images(run: Path) -> None:
     assert (float(sensitivity["value"]), sensitivity["n"], sensitivity["patients"]) == (0.75, 4, 4)
     assert 0 <= float(sensitivity["low"]) < 0.75 < float(sensitivity["high"]) <= 1
     auroc = row("test", "all", "covid19", "auroc")
-    assert (auroc["value"], auroc["withheld"]) == ("", "only one image of covid19 here")
+    assert (auroc["value"], auroc["withheld"]) == ("", "only one image of COVID-19 here")
     south = row("test", "south", "covid19", "auroc")
     assert south["value"] == ""
     assert south["withheld"] == "no image of covid19 here"

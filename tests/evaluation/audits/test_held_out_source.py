@@ -77,7 +77,7 @@ def test_a_source_of_one_class_gives_its_specificity_alone() -> None:
     judged = together(images("home", "internal", 3), images("healthy", "external", 3, positives=0))
     audit = held_out_sources(judged, resampling=QUICK)
     assert figure(audit, AS_IT_STANDS, "healthy", "specificity")["low"] > 0.8
-    assert figure(audit, AS_IT_STANDS, "healthy", "auroc")["withheld"] == "no image of covid19 here"
+    assert figure(audit, AS_IT_STANDS, "healthy", "auroc")["withheld"] == "no image of COVID-19 here"
     assert audit.effect is None
     assert "no AUROC is given within them" in audit.meaning
 

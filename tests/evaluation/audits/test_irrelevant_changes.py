@@ -20,7 +20,7 @@ def test_a_model_of_mean_brightness_takes_a_white_border_for_the_disease(
     tmp_path: Path, make_package: Callable
 ) -> None:
     """A border of 2% adds about 0.04 of brightness: more than the disease, a tenth of a grey in a quarter of it."""
-    rows = chests(tmp_path / "films", 60, lungs=lambda sick: 0.5 if sick else 0.4, around=lambda sick: 0.4)
+    rows = chests(tmp_path / "films", 140, lungs=lambda sick: 0.5 if sick else 0.4, around=lambda sick: 0.4)
     detector, judged = judged_by(make_package(rows), rows)
     audit = irrelevant_changes(detector, judged, resampling=FEW)
     assert audit.call is Call.SHORTCUT
