@@ -67,7 +67,7 @@ def test_the_figures_are_those_of_the_images(run: Path) -> None:
     assert (auroc["value"], auroc["withheld"]) == ("", "only one image of COVID-19 here")
     south = row("test", "south", "covid19", "auroc")
     assert south["value"] == ""
-    assert south["withheld"] == "no image of covid19 here"
+    assert south["withheld"] == "no image of COVID-19 here"
 
 
 def test_a_split_by_image_is_shown_for_what_it_costs(run: Path) -> None:
