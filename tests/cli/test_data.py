@@ -202,11 +202,23 @@ def test_get_says_how_to_get_what_needs_an_account() -> None:
     assert "with a Kaggle account" in shown.stderr
 
 
+def heed_interrupts() -> None:
+    """A suite that a shell runs in the background ignores interrupts, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_while_the_command_runs_is_one_line(tmp_path: Path) -> None:
     """The real command and a real signal, while it waits for a table that never comes."""
     os.mkfifo(tmp_path / "metadata.csv")
     asked = [sys.executable, "-c", "from lungsight.cli import main; main()", "data", "build", f"ieee8023={tmp_path}"]
-    with subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+    with subprocess.Popen(
+        asked,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        preexec_fn=heed_interrupts,
+    ) as process:
         writer = os.open(tmp_path / "metadata.csv", os.O_WRONLY)  # returns once the command has begun to read
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)

@@ -165,6 +165,8 @@ def test_ctrl_c_keeps_what_was_found(model: Path, films: Path, tmp_path: Path) -
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a suite that a shell runs in the background ignores interrupts, and so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not (lines.exists() and lines.stat().st_size > 2000) and time.monotonic() < deadline:
