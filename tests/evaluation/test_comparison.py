@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from lungsight.evaluation.comparison import compare, write_comparison
+from lungsight.evaluation.comparison import compare
+from lungsight.evaluation.report.comparison_files import write_comparison
 from lungsight.evaluation.tested import NO_GRADE, InvalidEvaluation, read_tested
 from lungsight.statistics.bootstrap import Resampling
 

@@ -38,7 +38,8 @@ def command(
 
     Example: lungsight compare tested/ours tested/covid-net --out compared
     """
-    from lungsight.evaluation.comparison import compare, write_comparison
+    from lungsight.evaluation.comparison import compare
+    from lungsight.evaluation.report.comparison_files import write_comparison
     from lungsight.statistics.bootstrap import Resampling
 
     folder = out or Path(f"comparison-{date.today().isoformat()}")

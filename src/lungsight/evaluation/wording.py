@@ -54,3 +54,10 @@ def _between(estimate: Estimate) -> str:
         return "no interval"
     dash = "–" if estimate.low >= 0 else " to "
     return f"{fixed(estimate.low, 2)}{dash}{fixed(estimate.high, 2)}"
+
+
+def p_in_words(p: float | None) -> str:
+    """``p = 0.03``, ``p < 0.001``; a dash where there is none."""
+    if p is None:
+        return "–"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.095 else f"p = {p:.2f}"
