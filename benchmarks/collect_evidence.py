@@ -46,8 +46,12 @@ def main(
 
 
 def _of_report(name: str, folder: str) -> list[pd.DataFrame]:
-    target = json.loads((Path(folder) / "evidence.json").read_text("utf-8"))["subject"]["target"]
-    found = []
+    evidence = json.loads((Path(folder) / "evidence.json").read_text("utf-8"))
+    target = evidence["subject"]["target"]
+    asked = [audit for audit in evidence["audits"] if audit["effect"]]
+    effects = [{"of_what": audit["name"], "metric": audit["effect"]["name"], **audit["effect"]} for audit in asked]
+    first = pd.DataFrame(effects).assign(run=name, table="effects of the audits")
+    found = [first[["run", "table", "of_what", *_FIGURE]]]
     for stem, metrics in _TABLES.items():
         file = Path(folder) / "tables" / f"{stem}.csv"
         if not file.is_file():

@@ -111,6 +111,16 @@ def test_taken_up_again_nothing_is_judged_twice(
         pd.testing.assert_frame_equal(one.table, other.table)
 
 
+def test_a_source_called_all_does_not_pass_for_all_sources(
+    package: ModelPackage, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    """A table without a column ``source`` is named after its file, which may be all.csv."""
+    east = Manifest.of(rows[rows["source"] == "east"].drop(columns="source"), "all")
+    evidence = evaluate_package(package, [east], tmp_path / "out", FEW)
+    assert set(evidence.discrimination.tables["metrics"]["source"]) == {"all (a source)"}
+    assert figure(evidence, "all (a source)", "auroc")["kind"] == "external"
+
+
 def test_another_class_can_be_set_against_the_rest(package: ModelPackage, rows: pd.DataFrame, tmp_path: Path) -> None:
     manifest = [Manifest.of(rows, "m")]
     evidence = evaluate_package(package, manifest, tmp_path / "out", Settings("other", resampling=FEW.resampling))

@@ -33,6 +33,7 @@ from lungsight.evaluation.parts.discrimination import discrimination
 from lungsight.evaluation.parts.flow import flow
 from lungsight.evaluation.parts.section import Section
 from lungsight.evaluation.parts.subgroups import subgroups
+from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.evaluation.verdict import decide
 from lungsight.faults import InvalidManifest
 from lungsight.package import ModelPackage
@@ -122,7 +123,7 @@ def evaluate_package(
         judged = judge_manifest(detector, eligible.manifest, progress=bars, cache=out / "predictions.jsonl")
         _refuse_unreadable(judged, manifests)
         kinds = [INTERNAL if source in known else EXTERNAL for source in judged.table["source"]]
-        judged = replace(judged.with_columns(**{KIND: kinds}), target=target)
+        judged = _told_apart(replace(judged.with_columns(**{KIND: kinds}), target=target))
         retrained = _retrained(package, joined, judged, out, settings, tasks)
         audits = [
             *_audits_of_model(package, detector, judged, out, settings, tasks),
@@ -161,7 +162,7 @@ def evaluate_predictions(
             table, Manifest.joined(list(manifests)), classes=classes, target=settings.target,
             trained_sources=trained_sources, trained=trained, progress=bars, cache=out / "headers.jsonl",
         )  # fmt: skip
-        judged = matched.judged
+        judged = _told_apart(matched.judged)
         audits = [*_not_asked(), *_audits_of_data(judged, (), settings, tasks)]
         sources = None if trained_sources is None else tuple(sorted(trained_sources))
         subject = Subject(table.name, judged.classes, judged.target, None, sources)
@@ -179,6 +180,11 @@ def rule_of(stated: Decision) -> DecisionRule | None:
     return DecisionRule(
         stated.low, stated.high, aim, stated.chosen_on, stated.patients, stated.positives, stated.note
     )
+
+
+def _told_apart(judged: Judged) -> Judged:
+    """A source that happens to be called ``all`` must not pass for all sources together."""
+    return judged.with_columns(source=judged.table["source"].replace(ALL_SOURCES, f"{ALL_SOURCES} (a source)"))
 
 
 def _refuse_unreadable(judged: Judged, manifests: Sequence[Manifest]) -> None:
