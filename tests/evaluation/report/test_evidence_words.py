@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lungsight.evaluation.audits.audit import not_done
@@ -77,6 +77,7 @@ def test_a_picture_is_said_with_its_figures() -> None:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=6))
+@example([-5e-324])
 def test_every_figure_lies_on_its_line(values: list[float]) -> None:
     rows = [{"value": value, "low": None, "high": None} for value in values]
     scale = Scale.of("anything", rows)

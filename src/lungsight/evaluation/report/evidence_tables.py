@@ -54,6 +54,7 @@ _WRITTEN = {"auroc": "AUROC", "ppv": "PPV", "npv": "NPV", "f1": "F1", "mcc": "MC
 #: Errors are far from 1; their line ends where they do.
 _SMALL = ("ece", "brier", "aurc")
 _WIDTH = 100.0
+_AS_GOOD_AS_ZERO = 1e-12
 #: Columns that hold names of classes.
 _OF_CLASSES = ("scope", "truth", "predicted", "class", "label", "among")
 
@@ -99,8 +100,8 @@ def _is_difference(metric: str) -> bool:
 
 
 def _rounded_up(reach: float) -> float:
-    """To 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(reach)) if reach > 0 else 1.0
+    """To 1, 2 or 5 times a power of ten; what is as good as zero lies on a line of 1."""
+    power = 10.0 ** math.floor(math.log10(reach)) if reach > _AS_GOOD_AS_ZERO else 1.0
     return next(step * power for step in (1, 2, 5, 10) if step * power >= reach * (1 - 1e-9))
 
 
