@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -72,7 +73,13 @@ def describe(**changes: object) -> PackageDescription:
     return PackageDescription.model_validate(stated | changes)
 
 
-def write_tiny(folder: Path, model: onnx.ModelProto | None = None, **changes: object) -> Path:
+def write_tiny(
+    folder: Path,
+    model: onnx.ModelProto | None = None,
+    *,
+    parts: Mapping[str, bytes] | None = None,
+    **changes: object,
+) -> Path:
     network = folder.with_suffix(".onnx")
     onnx.save(model or tiny_network(), str(network))
     description = describe(**changes)
@@ -85,5 +92,6 @@ def write_tiny(folder: Path, model: onnx.ModelProto | None = None, **changes: ob
         reference_inputs=np.random.default_rng(1).integers(0, 256, (2, 1, side, side), dtype=np.uint8),
         trained_on=[TrainedImage.of("0" * 64, source="north", patient="Ümit, 7", split="train")],
         model_card="# tiny\n",
+        parts=parts,
     )
     return folder

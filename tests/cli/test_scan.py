@@ -17,7 +17,8 @@ from lungsight import RESEARCH_ONLY
 from lungsight.cli import app
 from tiny_package import write_tiny
 
-KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "reasons", "warnings", "model", "seconds"]
+KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "lungs", "unfamiliarity"]
+KEYS += ["reasons", "warnings", "model", "seconds"]
 
 
 @pytest.fixture(scope="module")

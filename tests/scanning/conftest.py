@@ -10,9 +10,13 @@ import pytest
 from PIL import Image
 
 from lungsight.datasets.phantom import Label, draw
+from lungsight.package import Preprocessing
+from lungsight.package.storage import FAMILIARITY, LUNG_FIELDS
 from lungsight.radiograph import Radiograph, View
 from lungsight.scanning import Detector
 from tiny_package import write_tiny
+from tiny_parts import LUNG_FIELDS as DESCRIBED
+from tiny_parts import tiny_familiarity, tiny_lung_fields
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +33,19 @@ def detector(package: Path) -> Detector:
 def make_detector(tmp_path: Path) -> Callable[..., Detector]:
     """A detector whose description differs in the fields given."""
     return lambda **changes: Detector.load(write_tiny(tmp_path / "other", **changes), threads=1)
+
+
+@pytest.fixture(scope="session")
+def cropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package whose detector sees the lungs' box alone, and knows what is unlike anything in training."""
+    familiarity, stored = tiny_familiarity()
+    return write_tiny(
+        tmp_path_factory.mktemp("packages") / "cropping",
+        preprocessing=Preprocessing(image_size=32, geometry="lungs"),
+        lung_fields=DESCRIBED,
+        familiarity=familiarity.model_copy(update={"threshold": 40.0}),
+        parts={LUNG_FIELDS: tiny_lung_fields(), FAMILIARITY: stored},
+    )
 
 
 def chest(seed: int, height: int = 90, width: int = 120) -> np.ndarray:

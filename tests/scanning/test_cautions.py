@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from lungsight.package import Calibration, TrainingSource
+from lungsight.package.preprocessing import Region
 from lungsight.radiograph import Radiograph
-from lungsight.scanning.cautions import cautions_of_image, cautions_of_model
+from lungsight.scanning import INCONCLUSIVE
+from lungsight.scanning.cautions import caution_of_place, cautions_of_image, cautions_of_model
 from tiny_package import describe
 
 Make = Callable[..., Radiograph]
@@ -32,6 +34,29 @@ def test_what_weakens_a_finding_is_said(make_radiograph: Make, known: dict[str, 
     plain = {"pixels": np.ones((300, 300), np.float32)}
     (said,) = cautions_of_image(make_radiograph(**(plain | known)), 256)
     assert caution in said
+
+
+def test_a_small_part_of_a_large_image_is_too_small(make_radiograph: Make) -> None:
+    radiograph = make_radiograph(pixels=np.ones((900, 900), np.float32))
+    (said,) = cautions_of_image(radiograph, 256, Region(100, 100, 220, 500))
+    assert said.startswith("The part of the image with the lungs has 120 x 400 pixels")
+    assert cautions_of_image(radiograph, 256, Region(100, 100, 500, 500)) == ()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "inside", "said"),
+    [
+        ("covid19", 0.49, True),
+        (INCONCLUSIVE, 0.0, True),
+        ("covid19", 0.5, False),
+        ("no_pneumonia", 0.1, False),
+        ("covid19", None, False),
+    ],
+)
+def test_evidence_beside_the_lungs_is_a_caution_where_it_counts(
+    verdict: str, inside: float | None, said: bool
+) -> None:
+    assert (caution_of_place("covid19", verdict, inside) is not None) == said
 
 
 def test_an_adults_large_frontal_image_has_no_caution(make_radiograph: Make) -> None:

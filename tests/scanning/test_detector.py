@@ -1,13 +1,19 @@
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lungsight.datasets.phantom import Label, draw
 from lungsight.package import Calibration, Decision, Preprocessing
 from lungsight.package.calibration import calibrated
+from lungsight.package.familiarity import Familiarity
+from lungsight.package.storage import FAMILIARITY
 from lungsight.radiograph import Radiograph
-from lungsight.scanning import INCONCLUSIVE, Detector, Status
+from lungsight.scanning import INCONCLUSIVE, Detector, Examined, Status
 from tiny_package import CLASSES
+from tiny_parts import tiny_familiarity
 
 Make = Callable[..., Radiograph]
 MakeDetector = Callable[..., Detector]
@@ -150,3 +156,91 @@ def test_the_model_is_named_with_its_cautions(make_detector: MakeDetector, make_
         "The model learned from few images: 30 of covid19, 50 of other_pneumonia, 30 of no_pneumonia.",
         "The model's probabilities were not calibrated.",
     )
+
+
+@pytest.fixture(scope="module")
+def crops(cropping: Path) -> Detector:
+    return Detector.load(cropping, threads=1)
+
+
+def _phantom(make_radiograph: Make, seed: int = 2) -> Radiograph:
+    return make_radiograph(pixels=draw(seed, Label.NO_PNEUMONIA, size=160).pixels[:, 10:150].copy())
+
+
+def test_a_lung_crop_is_what_the_network_sees(crops: Detector, make_radiograph: Make) -> None:
+    radiograph = _phantom(make_radiograph)
+    (finding,) = crops.judge([radiograph])
+    assert finding.lungs is not None
+    assert finding.lungs.faults == ()
+    region = crops.description.preprocessing.region(160, 140, finding.lungs.box)
+    other = radiograph.pixels.copy()
+    other[: region.top] = 0.1  # whatever lies beside the box, the answer is the same
+    (again,) = crops.judge_examined([Examined(replace(radiograph, pixels=other), finding.lungs)])
+    assert again.probabilities == finding.probabilities
+    np.testing.assert_array_equal(crops.prepare(radiograph), crops.prepare(radiograph, finding.lungs))
+
+
+def test_evidence_of_a_lung_crop_lies_in_its_box(crops: Detector, make_radiograph: Make) -> None:
+    (finding,) = crops.judge([_phantom(make_radiograph)])
+    assert finding.lungs is not None
+    region = crops.description.preprocessing.region(160, 140, finding.lungs.box)
+    evidence = crops.evidence_on(finding, 160, 140)
+    inside = np.zeros((160, 140), bool)
+    inside[region.top : region.bottom, region.left : region.right] = True
+    assert 0.1 < inside.mean() < 0.9
+    assert (evidence[~inside] == 0).all()
+    assert (evidence[inside] != 0).mean() > 0.9
+    assert finding.evidence is not None
+    assert evidence[inside].mean() == pytest.approx(finding.evidence.mean(), rel=0.2)
+
+
+def test_a_crop_adds_up_like_any_image(crops: Detector, make_radiograph: Make) -> None:
+    radiograph = _phantom(make_radiograph)
+    logits = crops.predict(crops.prepare(radiograph)[None]).logits[0]
+    (finding,) = crops.judge([radiograph])
+    assert finding.evidence is not None
+    assert finding.evidence.mean() + finding.evidence_bias == pytest.approx(logits[0] - logits[1:].mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("threshold", [1.0, 100.0])
+def test_what_is_unlike_training_is_inconclusive_with_the_reason(
+    make_detector: MakeDetector, make_radiograph: Make, threshold: float
+) -> None:
+    described, stored = tiny_familiarity()
+    described = described.model_copy(update={"threshold": threshold})
+    detector = make_detector(familiarity=described, parts={FAMILIARITY: stored})
+    (finding,) = detector.judge([make_radiograph()])
+    assert finding.unfamiliarity is not None
+    if threshold == 1.0:
+        assert finding.unfamiliarity > 1
+        assert finding.verdict == INCONCLUSIVE
+        assert finding.reasons[0].startswith("It is unlike anything in training: its features lie ")
+        assert "100% of the validation images within 1.0." in finding.reasons[0]
+        assert finding.status is Status.READ
+        assert finding.probabilities
+    else:
+        assert finding.unfamiliarity < 1
+        assert finding.verdict == "other_pneumonia"
+        assert finding.reasons == ()
+
+
+def test_familiarity_is_the_distance_of_the_networks_features(
+    make_detector: MakeDetector, make_radiograph: Make
+) -> None:
+    described, stored = tiny_familiarity()
+    detector = make_detector(familiarity=described, parts={FAMILIARITY: stored})
+    radiographs = [make_radiograph(seed) for seed in range(3)]
+    _, features = detector.predict_with_features(np.stack([detector.prepare(r) for r in radiographs]))
+    expected = Familiarity(stored, described).distance(features) / described.threshold
+    assert [f.unfamiliarity for f in detector.judge(radiographs)] == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+def test_pixels_that_are_no_numbers_are_an_error_with_familiarity_too(
+    make_detector: MakeDetector, make_radiograph: Make
+) -> None:
+    described, stored = tiny_familiarity()
+    detector = make_detector(familiarity=described, parts={FAMILIARITY: stored})
+    pixels = make_radiograph().pixels.copy()
+    pixels[10:60, 10:60] = np.nan
+    (finding,) = detector.judge([make_radiograph(pixels=pixels)])
+    assert finding.status is Status.ERROR

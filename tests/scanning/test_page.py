@@ -11,10 +11,20 @@ import pytest
 from PIL import Image
 
 from lungsight import RESEARCH_ONLY
+from lungsight.package.lung_fields import Lungs
 from lungsight.radiograph import Radiograph
 from lungsight.scanning import INCONCLUSIVE, REFUSED, Detector, Finding, Status
 from lungsight.scanning.page import FindingsPage
-from lungsight.scanning.pictures import AGAINST, FOR, thumbnail, with_evidence
+from lungsight.scanning.pictures import (
+    AGAINST,
+    FOR,
+    OUTLINE,
+    packed,
+    thumbnail,
+    unpacked,
+    with_evidence,
+    with_outline,
+)
 
 Make = Callable[..., Radiograph]
 
@@ -113,3 +123,52 @@ def test_red_speaks_for_blue_against_and_nothing_leaves_the_image_clear() -> Non
     for place, colour in ((0, FOR), (2, AGAINST)):
         assert shown[1, place].argmax() == np.argmax(colour)
         assert np.abs(shown[1, place] - 100).max() > 30
+
+
+def _lungs() -> Lungs:
+    mask = np.zeros((64, 64), bool)
+    mask[16:48, 8:26] = mask[16:48, 38:56] = True
+    return Lungs(mask)
+
+
+def test_the_lungs_outline_is_a_thin_line_and_nothing_else() -> None:
+    shown = np.asarray(with_outline(Image.new("L", (256, 200), 100), _lungs().mask)).astype(int)
+    drawn = np.abs(shown - 100).max(axis=2) > 30
+    assert 0.01 < drawn.mean() < 0.06
+    assert not drawn[100, 64]  # the middle of a lung
+    assert not drawn[100, 128]  # between them
+    assert drawn[100, 28:37].any()
+    assert drawn[100, 99:109].any()
+    line = shown[100, 28:37][drawn[100, 28:37]][0]
+    assert line.argmin() == np.argmin(OUTLINE)
+    none = with_outline(Image.new("L", (256, 200), 100), np.zeros((64, 64), bool))
+    assert (np.asarray(none) == 100).all()
+
+
+def test_a_mask_is_kept_in_some_hundred_bytes() -> None:
+    mask = _lungs().mask
+    assert len(packed(mask)) < 500
+    np.testing.assert_array_equal(unpacked(packed(mask)), mask)
+
+
+def test_the_page_outlines_the_lungs_and_says_what_the_line_is(
+    detector: Detector, findings: list[Finding], tmp_path: Path
+) -> None:
+    plain = written(detector, findings, tmp_path / "plain.html")
+    assert "outline of the lungs" not in plain
+    found = [replace(f, lungs=_lungs(), evidence_in_lungs=0.25) for f in findings if f.radiograph is not None]
+    html = written(detector, found, tmp_path / "page.html")
+    assert "is the outline of the lungs" in html
+    assert html.count("25 % of the evidence for covid19 lies in the lungs") == 2  # of the target and of the doubtful
+    pictures = [Image.open(BytesIO(base64.b64decode(data))) for data in re.findall(r"jpeg;base64,([^\"]+)", html)]
+    assert [picture.mode for picture in pictures] == ["RGB"] * 7
+    for picture in pictures:
+        red, green, blue = np.asarray(picture).astype(int)[30:60, 12:18].reshape(-1, 3).T
+        assert (np.minimum(red, green) - blue).max() > 60  # yellow, at the edge of a lung
+
+
+def test_a_package_is_described_with_its_parts(cropping: Path, findings: list[Finding], tmp_path: Path) -> None:
+    html = written(Detector.load(cropping, threads=1), findings, tmp_path / "page.html")
+    for text in ("<dt>Lung fields</dt>", "<dt>Familiarity</dt>", "Mahalanobis distance", "Temperature 1.500"):
+        assert text in html
+    assert "*" not in re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)

@@ -2,7 +2,11 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
+
+from lungsight.package.lung_fields import Lungs
 from lungsight.radiograph import Radiograph
 from lungsight.scanning import Detector, Finding, Status
 from lungsight.scanning.records import CsvTable, JsonLines
@@ -10,7 +14,8 @@ from tiny_package import CLASSES
 
 Make = Callable[..., Radiograph]
 
-KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "reasons", "warnings", "model", "seconds"]
+KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "lungs", "unfamiliarity"]
+KEYS += ["reasons", "warnings", "model", "seconds"]
 
 
 def findings(detector: Detector, make_radiograph: Make) -> list[Finding]:
@@ -33,6 +38,8 @@ def test_json_is_one_object_a_line_with_exactly_the_keys(detector: Detector, mak
         "verdict": None,
         "probabilities": {},
         "heatmap": None,
+        "lungs": None,
+        "unfamiliarity": None,
         "reasons": ["One.", "Two.\nlines"],
         "warnings": [],
         "model": detector.model,
@@ -53,3 +60,30 @@ def test_csv_is_one_row_a_file_with_a_column_for_each_class(detector: Detector, 
     assert broken["file"] == 'Łódź, "7".png'
     assert broken["reasons"] == "One. Two.\nlines"
     assert broken["probability_covid19"] == broken["verdict"] == broken["heatmap"] == ""
+
+
+def test_of_the_lungs_a_summary_is_kept(detector: Detector, make_radiograph: Make) -> None:
+    mask = np.zeros((64, 64), bool)
+    mask[16:48, 8:56] = True
+    good, _ = findings(detector, make_radiograph)
+    found = replace(good, lungs=Lungs(mask, ("One lung.",)), evidence_in_lungs=0.4321, unfamiliarity=1.23456)
+    stated = found.as_json()
+    assert stated["lungs"] == {
+        "box": [0.125, 0.25, 0.875, 0.75],
+        "plausible": False,
+        "percent_of_image": 37.5,
+        "percent_of_evidence": 43.2,
+    }
+    assert stated["unfamiliarity"] == 1.2346
+    none = replace(found, lungs=Lungs(np.zeros((64, 64), bool), ("None.",)), evidence_in_lungs=None).as_json()
+    assert none["lungs"] == {
+        "box": None,
+        "plausible": False,
+        "percent_of_image": 0.0,
+        "percent_of_evidence": None,
+    }
+    file = io.StringIO(newline="")
+    CsvTable(file, CLASSES).add(found, None)
+    (row,) = csv.DictReader(io.StringIO(file.getvalue(), newline=""))
+    assert (row["lungs_percent_of_image"], row["lungs_percent_of_evidence"]) == ("37.5", "43.2")
+    assert row["unfamiliarity"] == "1.2346"

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lungsight.package import ModelPackage
+from lungsight.package.gate import Admission
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 from lungsight.scanning import REFUSED, Detector, Finding, Status, scan
+from lungsight.scanning.examination import Examiner
 
 Make = Callable[..., Radiograph]
 
@@ -115,3 +118,51 @@ heavy = {{"torch", "torchvision", "fastai", "timm", "pandas", "matplotlib", "sci
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_phantoms_are_scanned_by_their_lungs(cropping: Path, phantoms: Path) -> None:
+    detector = Detector.load(cropping, threads=1)
+    findings = list(scan([phantoms], detector, batch_size=2, threads=2))
+    assert len(findings) == len(list(phantoms.iterdir()))
+    for finding in findings:
+        assert finding.status is Status.READ
+        assert finding.lungs is not None
+        assert finding.lungs.box is not None
+        assert finding.unfamiliarity is not None
+        (alone,) = detector.judge([read_radiograph(finding.file)])
+        assert finding.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+
+
+class _Gate:
+    """Refuses what is bright on the whole, and takes what is dark for inverted."""
+
+    def ask(self, pixels: np.ndarray, lungs: object) -> Admission:
+        mean = float(pixels.mean())
+        refusals = ("It is too bright.",) if mean > 0.7 else ()
+        warnings = ("It was inverted.",) if mean < 0.2 else ()
+        return Admission(refusals, warnings, 0.5, mean < 0.2)
+
+
+def test_the_gate_refuses_in_words_and_what_is_inverted_is_judged_the_right_way(
+    package: Path, tmp_path: Path, make_radiograph: Make
+) -> None:
+    opened = ModelPackage.open(package)
+    examiner = Examiner(gate=_Gate())  # type: ignore[arg-type]
+    detector = Detector(opened, opened.network(1), examiner)
+    pixels = np.clip(make_radiograph().pixels, 0.2, 0.8)
+    files = {"bright": pixels * 0.4 + 0.6, "dark": pixels * 0.2 + 0.02, "plain": pixels}
+    for name, shown in files.items():
+        save(tmp_path / f"{name}.png", shown)
+    bright, dark, plain = scan([tmp_path], detector)
+    assert (bright.status, bright.verdict, bright.reasons) == (Status.REFUSED, REFUSED, ("It is too bright.",))
+    assert bright.evidence is None
+    assert bright.radiograph is not None
+    assert dark.status is plain.status is Status.READ
+    assert "It was inverted." in dark.warnings
+    assert "It was inverted." not in plain.warnings
+    assert dark.radiograph is not None
+    original = read_radiograph(tmp_path / "dark.png")
+    np.testing.assert_allclose(dark.radiograph.pixels, 1 - original.pixels)
+    turned = make_radiograph(pixels=np.asarray(1 - original.pixels, np.float32))
+    (expected,) = Detector(opened, opened.network(1)).judge([turned])
+    assert dark.probabilities == pytest.approx(expected.probabilities, abs=1e-6)

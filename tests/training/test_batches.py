@@ -9,8 +9,10 @@ import torch
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.package.preprocessing import Preprocessing
-from lungsight.training.batches import Share, TrainingImages, sampling_weights
+from lungsight.training.augmentation import Augmentation
+from lungsight.training.batches import Images, Share, TrainingImages, sampling_weights
 from lungsight.training.image_cache import ImageCache
+from lungsight.training.places import GRID
 from lungsight.training.recipe import Recipe, Sampling, load_recipe
 
 
@@ -25,12 +27,12 @@ def cache(image_cache_folder: Path) -> ImageCache:
 
 
 def _images(cache: ImageCache, phantoms: Manifest, recipe: Recipe, share: Share | None = None) -> TrainingImages:
-    paths = list(phantoms.table["path"].head(10))
-    return TrainingImages(cache, paths, np.arange(10), None, recipe, share or Share())
+    known = Images(list(phantoms.table["path"].head(10)), np.eye(10, dtype=np.float32), np.arange(10) % 2)
+    return TrainingImages(cache, known, None, recipe, share or Share())
 
 
 def _epoch(images: TrainingImages) -> list[tuple[torch.Tensor, int]]:
-    return [(pixels, int(target)) for pixels, target in (images[i] for i in range(len(images)))]
+    return [(pixels, int(shares.argmax())) for pixels, shares, *_ in (images[i] for i in range(len(images)))]
 
 
 def test_an_epoch_depends_on_seed_and_number_alone(cache: ImageCache, phantoms: Manifest, recipe: Recipe) -> None:
@@ -81,13 +83,54 @@ def test_balance_upsamples_the_rare_class_and_source() -> None:
 def test_a_balanced_epoch_holds_every_group_in_its_share(
     cache: ImageCache, phantoms: Manifest, recipe: Recipe
 ) -> None:
-    paths = list(phantoms.table["path"].head(10))
+    known = Images(
+        list(phantoms.table["path"].head(10)),
+        np.eye(2, dtype=np.float32)[[0] * 2 + [1] * 8],
+        np.zeros(10, dtype=np.int64),
+    )
     weights = np.array([0.5, 0.5] + [1 / 8] * 8)
     settings = recipe.model_copy(update={"sampling": Sampling(balance=("class",), images_per_epoch=40)})
-    images = TrainingImages(cache, paths, np.array([0] * 2 + [1] * 8), weights, settings, Share())
+    images = TrainingImages(cache, known, weights, settings, Share())
     for epoch in range(5):
         images.set_epoch(epoch)
         drawn = np.bincount(images.plan, minlength=10)
         assert len(images) == 40
         assert list(drawn[:2]) == [10, 10]
         assert set(drawn[2:]) <= {2, 3}
+
+
+def test_an_image_is_blended_with_its_class_from_elsewhere(
+    cache: ImageCache, phantoms: Manifest, recipe: Recipe
+) -> None:
+    mixing = recipe.model_copy(update={"sampling": Sampling(mix_sources=1.0)})
+    still = mixing.model_copy(update={"augmentation": Augmentation(**dict.fromkeys(Augmentation.model_fields, 0.0))})
+    truth, sources = np.eye(2, dtype=np.float32)[[0, 0, 0, 1]], np.array([0, 1, 1, 1])
+    known = Images(list(phantoms.table["path"].head(4)), truth, sources)
+    images = TrainingImages(cache, known, None, still, Share())
+    raw = [images.item(row)[0] for row in range(4)]
+    for place, row in enumerate(images.plan):
+        pixels, shares, *_ = images[place]
+        assert shares.tolist() == truth[row].tolist()
+        if row == 3:  # the only image of its class: nothing to blend it with
+            assert torch.equal(pixels, raw[3])
+            continue
+        partners = [1, 2] if row == 0 else [0]
+        assert any(_lies_between(pixels, raw[row], raw[partner]) for partner in partners)
+
+
+def _lies_between(pixels: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> bool:
+    """One share of ``other``, at most a half, at every place."""
+    part = ((pixels - one) * (other - one)).sum() / (other - one).square().sum()
+    return bool(0 <= part <= 0.5 and torch.allclose(pixels, torch.lerp(one, other, part), atol=1e-4))
+
+
+def test_places_move_with_the_image(cache: ImageCache, phantoms: Manifest, recipe: Recipe) -> None:
+    flipping = Augmentation(**{**dict.fromkeys(Augmentation.model_fields, 0.0), "flip": 1.0})
+    places = np.zeros((1, 2, GRID, GRID), dtype=np.uint8)
+    places[0, 0, :, : GRID // 4] = 255
+    known = Images(list(phantoms.table["path"].head(1)), np.ones((1, 1), dtype=np.float32), np.zeros(1, int), places)
+    images = TrainingImages(cache, known, None, recipe.model_copy(update={"augmentation": flipping}), Share())
+    pixels, _, moved, _ = images[0]
+    assert torch.equal(pixels, images.item(0)[0].flip(-1))
+    assert moved[0, :, -GRID // 4 + 1 :].min() > 0.99
+    assert moved[0, :, : GRID // 2].max() < 0.01

@@ -16,15 +16,21 @@ from rich.padding import Padding
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
-from lungsight.faults import InvalidManifest, UnreadableImage, printable
+from lungsight.faults import InvalidManifest, InvalidPackage, UnreadableImage, printable
 
 if TYPE_CHECKING:
     from lungsight.datasets.manifest import Manifest
     from lungsight.evaluation.evidence import Evidence
     from lungsight.evaluation.gathering import Settings
+    from lungsight.package import ModelPackage
 
 _SHOWN = {"auroc": "AUROC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
 _FAULTS_SHOWN = 5
+_SAFEGUARDS = {
+    "refused": "the package's gate would refuse; judged here all the same",
+    "unfamiliar": "unlike anything in training: inconclusive when scanned",
+    "lung_faults": "without two plausible lungs",
+}
 _OF_PREDICTIONS, _LEFT_OUT, _EFFORT = "With --predictions", "What is left out", "How much is computed"
 
 
@@ -81,6 +87,15 @@ def command(
             rich_help_panel=_EFFORT,
         ),
     ] = False,
+    lung_fields: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PACKAGE",
+            help="A package by whose lung fields the audits go, in place of the tested package's own: a path, or "
+            "'released' for the one that ships with lungsight.",
+            rich_help_panel=_EFFORT,
+        ),
+    ] = None,
     audit_images: Annotated[
         int,
         typer.Option(
@@ -128,9 +143,12 @@ def command(
         data,
         {"--class": classes, "--trained-on": trained_on, "--trained-source": trained_source},
     )
+    if predictions is not None and lung_fields is not None:
+        raise InvalidManifest("--lung-fields", "goes with a model package", "leave it out: only a model can be asked")
     settings = Settings(
         target=target, prevalence=_share(prevalence), trained_patients=trained_patients, look_alikes=look_alikes,
-        audit_images=audit_images, retrain=retrain, resampling=Resampling(replicates=replicates),
+        audit_images=audit_images, retrain=retrain, lungs_by=_with_lung_fields(lung_fields),
+        resampling=Resampling(replicates=replicates),
         command=shlex.join(["lungsight", *sys.argv[1:]]),
     )  # fmt: skip
     manifests = _manifests(data)
@@ -193,6 +211,19 @@ def _refuse_mixed(
         raise InvalidManifest(given[0], "goes with --predictions", "leave it out: the package knows")
 
 
+def _with_lung_fields(name_or_path: str | None) -> ModelPackage | None:
+    from lungsight.package import ModelPackage
+    from lungsight.package.bundled import find_package
+
+    if name_or_path is None:
+        return None
+    path = find_package(name_or_path)
+    package = ModelPackage.open(path)
+    if package.lung_fields(1) is None:
+        raise InvalidPackage(path, "holds no lung fields", "give a package that does, or leave --lung-fields out")
+    return package
+
+
 def _share(prevalence: float | None) -> float | None:
     if prevalence is not None and not 0 < prevalence < 1:
         raise InvalidManifest(f"--prevalence {prevalence:g}", "isn't between 0 and 1", "give a share, such as 0.05")
@@ -213,7 +244,12 @@ def _print_flow(console: Console, evidence: Evidence) -> None:
     if (more := len(faults) - _FAULTS_SHOWN) > 0:
         console.print(f"  {more:,} more that can't be judged; predictions.csv names them", highlight=False)
     judged = len(evidence.judged) - len(faults)
-    console.print(f"{judged:,} images judged by {printable(evidence.subject.model)}\n", highlight=False, markup=False)
+    console.print(f"{judged:,} images judged by {printable(evidence.subject.model)}", highlight=False, markup=False)
+    for column, said in _SAFEGUARDS.items():
+        if column in evidence.judged.table:
+            counted = int((~evidence.judged.table[column].isin(("", False))).sum())
+            console.print(f"  {counted:,} of them {said}", highlight=False)
+    console.print()
 
 
 def _print_figures(console: Console, evidence: Evidence) -> None:

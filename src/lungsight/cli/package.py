@@ -14,9 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
-from lungsight.package import ModelPackage, PackageDescription
+from lungsight.package import ModelPackage, PackageDescription, find_package
 from lungsight.package import complete as complete_package
-from lungsight.package.in_words import calibration_in_words, decision_in_words
+from lungsight.package.in_words import calibration_in_words, decision_in_words, parts_in_words
 from lungsight.package.storage import EVIDENCE
 
 app = typer.Typer(
@@ -25,7 +25,12 @@ app = typer.Typer(
     help="Verify and describe a model package, and put a test's evidence into it.",
     epilog="Example: [bold]lungsight package verify detector.zip[/bold]",
 )
-Package = Annotated[Path, typer.Argument(help="The model package: a folder or a zip.", metavar="PACKAGE")]
+Package = Annotated[
+    str,
+    typer.Argument(
+        help="The model: a bundled one by its name, or a package's folder or zip.", metavar="NAME_OR_PATH"
+    ),
+]
 
 
 @app.command()
@@ -34,7 +39,7 @@ def verify(package: Package) -> None:
 
     The exit status is 0 when all is well, else 3 with one sentence that says what is wrong.
     """
-    opened = ModelPackage.open(package)
+    opened = ModelPackage.open(find_package(package))
     opened.verify()
     files = len(opened.description.files) + 1
     print(f"{opened.id}: all {files} files are as they were written, and the network gives its reference outputs.")
@@ -44,7 +49,7 @@ def verify(package: Package) -> None:
 @app.command()
 def describe(package: Package) -> None:
     """Tell what a model is for, what it learned from, and how it decides."""
-    opened = ModelPackage.open(package)
+    opened = ModelPackage.open(find_package(package))
     console = Console()
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     facts.add_column(style="bold", no_wrap=True)
@@ -83,6 +88,7 @@ def _facts(stated: PackageDescription) -> Iterator[tuple[str, str]]:
     yield "network", f"{stated.backbone}, started from {stated.initial_weights}"
     size = f"{prepared.image_size} x {prepared.image_size} pixels"
     yield "looks at", f"{size} (geometry {prepared.geometry}, intensity {prepared.intensity})"
+    yield from ((heading.lower(), said.replace("*", "")) for heading, said in parts_in_words(stated).items())
     yield "calibration", calibration_in_words(stated.calibration).replace("*", "")
     yield "decision", decision_in_words(stated.decision, stated.target).replace("*", "")
     yield "split by", stated.split_unit

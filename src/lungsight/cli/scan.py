@@ -15,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lungsight.cli.scan_table import ScanTable
 from lungsight.faults import Fault
+from lungsight.package import find_package
+from lungsight.package.bundled import DEFAULT
 from lungsight.reading import ImageFile, walk_images
 from lungsight.scanning import Detector, Finding, Status
 from lungsight.scanning.heatmap import HeatmapFolder
@@ -30,7 +32,12 @@ Sink = Callable[[Finding, str | None], None]
 
 def command(
     paths: Annotated[list[Path], typer.Argument(help="X-ray images, folders and zip archives.", metavar="PATH…")],
-    model: Annotated[Path, typer.Option(help="The model package: a folder or a zip.", metavar="PACKAGE")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="The model: a bundled one by its name, or a package's folder or zip.", metavar="NAME_OR_PATH"
+        ),
+    ] = DEFAULT,
     json: Annotated[
         Path | None, typer.Option(help="Write one JSON object a line; '-' is standard output.", metavar="FILE")
     ] = None,
@@ -51,15 +58,16 @@ def command(
     that a stopped scan keeps what it found. The exit status is 0, or 1 when a file could not be read, or 3 when the
     model package or every PATH is missing or wrong.
 
-    Example: [bold]lungsight scan wards/ --model detector.zip --html findings.html --json findings.jsonl[/bold]
+    Example: [bold]lungsight scan wards/ --html findings.html --json findings.jsonl[/bold]
     """
     _refuse_missing(paths)
     outputs = [path for path in (json, csv, html) if path is not None]
     _refuse_clashing(outputs, html)
     threads = min(threads or cores(), cores())
-    detector = Detector.load(model, threads)
+    package = find_package(model)
+    detector = Detector.load(package, threads)
     found = list(walk_images(paths))
-    _refuse_overwriting(outputs, found, model)
+    _refuse_overwriting(outputs, found, package)
     table = ScanTable(detector)
     with ExitStack() as stack:
         sinks = _Sinks(stack, detector, heatmaps)

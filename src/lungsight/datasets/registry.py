@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 from lungsight.datasets.collection import Collection
 from lungsight.datasets.collections.class_folders import CLASS_FOLDERS
+from lungsight.datasets.collections.covid_ct import COVID_CT
 from lungsight.datasets.collections.ieee8023 import IEEE8023
 from lungsight.datasets.collections.kermany import KERMANY
 from lungsight.datasets.collections.nih import NIH
+from lungsight.datasets.collections.sarscov2_ct import SARSCOV2_CT
 from lungsight.datasets.collections.shenzhen_montgomery import SHENZHEN_MONTGOMERY
 from lungsight.datasets.collections.siim import SIIM
 from lungsight.datasets.collections.table import TABLE
@@ -16,7 +18,17 @@ from lungsight.faults import InvalidCollection
 
 COLLECTIONS: Mapping[str, Collection] = {
     collection.name: collection
-    for collection in (IEEE8023, KERMANY, NIH, SIIM, SHENZHEN_MONTGOMERY, CLASS_FOLDERS, TABLE)
+    for collection in (
+        IEEE8023,
+        KERMANY,
+        NIH,
+        SIIM,
+        SHENZHEN_MONTGOMERY,
+        SARSCOV2_CT,
+        COVID_CT,
+        CLASS_FOLDERS,
+        TABLE,
+    )
 }
 
 

@@ -21,6 +21,7 @@ from lungsight.evaluation.audits.stress import stress
 from lungsight.evaluation.audits.weight_randomisation import weight_randomisation
 from lungsight.evaluation.audits.where_it_looks import where_it_looks
 from lungsight.evaluation.evidence import Evidence, Subject
+from lungsight.evaluation.judging.companions import Companions
 from lungsight.evaluation.judging.eligibility import Eligible, eligible_images
 from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, Judged
 from lungsight.evaluation.judging.notices import notices_of
@@ -59,6 +60,7 @@ class Settings:
         look_alikes: keep images that only look like one trained on.
         audit_images: at most so many images of each kind are altered by an audit.
         retrain: train the package's recipe without each of its sources in turn.
+        lungs_by: the package whose lung fields the audits hide; None: the tested package's own, if it has any.
         command: what the user typed.
     """
 
@@ -68,6 +70,7 @@ class Settings:
     look_alikes: bool = False
     audit_images: int = 400
     retrain: bool = False
+    lungs_by: ModelPackage | None = None
     resampling: Resampling = field(default_factory=Resampling)
     command: str = ""
 
@@ -119,8 +122,10 @@ def evaluate_package(
         if not len(eligible.manifest):
             names = " + ".join(m.name for m in manifests)
             raise InvalidManifest(names, "holds no image to test on", _why_none(eligible))
-        detector = Detector.load(package, features=True)
-        judged = judge_manifest(detector, eligible.manifest, progress=bars, cache=out / "predictions.jsonl")
+        detector, companions = Detector.load(package, features=True), Companions.of(package, settings.lungs_by)
+        judged = judge_manifest(
+            detector, eligible.manifest, progress=bars, cache=out / "predictions.jsonl", companions=companions
+        )
         _refuse_unreadable(judged, manifests)
         kinds = [INTERNAL if source in known else EXTERNAL for source in judged.table["source"]]
         judged = _told_apart(replace(judged.with_columns(**{KIND: kinds}), target=target))
@@ -279,7 +284,7 @@ def _gathered(
     return Evidence(
         subject=subject,
         judged=judged,
-        flow=flow(eligible, judged, split_unit=split_unit),
+        flow=flow(eligible, judged, split_unit=split_unit, resampling=resampling),
         discrimination=found,
         calibration=calibration(judged, resampling=resampling),
         decision=decision(judged, rule, prevalence=prevalence, resampling=resampling),

@@ -11,28 +11,36 @@ from timm.models import group_parameters
 from torch import nn
 
 from lungsight.faults import InvalidRecipe
-from lungsight.networks.evidence_network import EvidenceNetwork, FeatureMaps
+from lungsight.networks.evidence_network import EvidenceNetwork, FeatureMaps, FineFeatureMaps
 from lungsight.networks.initial_weights import InitialWeights, find_weights, scaling_of
 
 
 def build_network(
-    backbone: str, classes: int, *, weights: str = "random", dropout: float = 0.0
+    backbone: str, classes: int, *, weights: str = "random", dropout: float = 0.0, fine_maps: bool = False
 ) -> tuple[EvidenceNetwork, str]:
     """The network, and a sentence on what its backbone starts from.
 
     Any timm backbone whose own head is pooling and one linear layer will do. Raises InvalidRecipe for a name timm
-    doesn't know, for another kind of head, and where the weights can't be had."""
+    doesn't know, for another kind of head, and where the weights can't be had; with ``fine_maps`` for one that has no
+    finer maps."""
     model = _create(backbone)
     found = InitialWeights.none() if weights == "random" else find_weights(backbone, weights)
     if found.tensors is not None:
         _load(model, backbone, found)
-    network = EvidenceNetwork(FeatureMaps(model), model.num_features, classes, scaling_of(model, found), dropout)
-    return network, found.origin
+    scaling = scaling_of(model, found)
+    if not fine_maps:
+        return EvidenceNetwork(FeatureMaps(model), model.num_features, classes, scaling, dropout), found.origin
+    try:
+        fine = FineFeatureMaps(model)
+    except (ValueError, AttributeError) as error:
+        cure = "choose another backbone, or fine_maps=false"
+        raise InvalidRecipe(f"backbone {backbone}", "has no maps twice as fine as its last", cure) from error
+    return EvidenceNetwork(fine, fine.norm.num_features, classes, scaling, dropout), found.origin
 
 
 def layer_groups(network: EvidenceNetwork) -> list[list[nn.Parameter]]:
     """Parameters as fastai's discriminative rates want them: the early half of the backbone's layers, the late
-    half, the head."""
+    half, and all that is new."""
     model: Any = network.backbone.model
     named = dict(model.named_parameters())
     layers = group_parameters(model, model.group_matcher(coarse=True))
@@ -40,7 +48,20 @@ def layer_groups(network: EvidenceNetwork) -> list[list[nn.Parameter]]:
     half = len(ordered) // 2
     early = [named[name] for names in ordered[:half] for name in names]
     late = [named[name] for names in ordered[half:] for name in names]
-    return [early, late, [network.weigh.weight, network.bias]]
+    taken = {id(parameter) for parameter in model.parameters()}
+    head = [parameter for parameter in network.parameters() if id(parameter) not in taken]
+    return [early, late, head]
+
+
+def first_layers(network: EvidenceNetwork, count: int) -> list[nn.Module]:
+    """The modules of the backbone's first ``count`` layer groups (timm's coarse ones: the stem is the first). Raises
+    InvalidRecipe where it has no more than that."""
+    model: Any = network.backbone.model
+    layers = group_parameters(model, model.group_matcher(coarse=True))
+    if count >= len(layers):
+        raise InvalidRecipe("fixed_layers", f"the backbone has {len(layers)} layer groups", "fix fewer")
+    names = {name.rpartition(".")[0] for key in sorted(layers)[:count] for name in layers[key]}
+    return [model.get_submodule(name) for name in sorted(names)]
 
 
 def _create(backbone: str) -> Any:

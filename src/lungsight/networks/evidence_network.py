@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Output(NamedTuple):
@@ -36,6 +37,39 @@ class FeatureMaps(nn.Module):
         return maps
 
 
+class FineFeatureMaps(nn.Module):
+    """A timm model's last feature maps, enlarged and joined with those of twice their resolution (the topmost step of
+    a feature pyramid, Lin et al. 2017): [N, features, rows, columns] with four times as many places.
+
+    Where a lesion is smaller than a place of the last maps, its evidence is spread over what lies around it.
+    """
+
+    def __init__(self, model: Any, features: int = 256) -> None:
+        super().__init__()
+        self.model = model
+        self.finer = _twice_as_fine(model)
+        coarse, fine = model.num_features, model.feature_info[self.finer]["num_chs"]
+        self.from_coarse = nn.Conv2d(coarse, features, kernel_size=1, bias=False)
+        self.from_fine = nn.Conv2d(fine, features, kernel_size=1, bias=False)
+        self.norm = nn.BatchNorm2d(features)
+        self.activation = nn.ReLU()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        coarse, (fine,) = self.model.forward_intermediates(pixels, indices=[self.finer])
+        enlarged = functional.interpolate(self.from_coarse(coarse), scale_factor=2.0, mode="bilinear")
+        joined: Tensor = self.activation(self.norm(enlarged + self.from_fine(fine)))
+        return joined
+
+
+def _twice_as_fine(model: Any) -> int:
+    """The index, in timm's counting, of the last stage whose maps are twice as fine as the very last."""
+    reductions = [stage["reduction"] for stage in model.feature_info]
+    finer = [i for i, reduction in enumerate(reductions) if 2 * reduction == reductions[-1]]
+    if not finer:
+        raise ValueError("no stage has maps twice as fine as the last")
+    return finer[-1]
+
+
 class EvidenceNetwork(nn.Module):
     """A timm backbone under global average pooling and one linear layer.
 
@@ -48,7 +82,12 @@ class EvidenceNetwork(nn.Module):
     std: Tensor
 
     def __init__(
-        self, backbone: FeatureMaps, features: int, classes: int, scaling: InputScaling, dropout: float
+        self,
+        backbone: FeatureMaps | FineFeatureMaps,
+        features: int,
+        classes: int,
+        scaling: InputScaling,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(scaling.mean).view(1, 3, 1, 1))

@@ -10,8 +10,15 @@ A package is a folder, or a zip of that folder, and holds nothing executable::
     trained_on.csv          which images and patients the model was trained and tuned on
     metadata.json           the same as MONAI's bundles say it; older packages lack it
     evidence.json           what a test found out, once there was one
+
+and, where ``package.json`` describes them::
+
+    lung_fields.onnx         finds the lungs
+    gate.onnx                says whether an image is a frontal chest radiograph at all
+    familiarity.safetensors  says how far an image lies from everything seen in training
 """
 
+from lungsight.package.bundled import find_package
 from lungsight.package.calibration import Calibration
 from lungsight.package.completing import add_evidence, complete
 from lungsight.package.description import (
@@ -36,5 +43,6 @@ __all__ = [
     "TrainingSource",
     "add_evidence",
     "complete",
+    "find_package",
     "write_package",
 ]

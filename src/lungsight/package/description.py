@@ -10,8 +10,11 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lungsight.package.calibration import Calibration
+from lungsight.package.familiarity import FamiliarityDescription
+from lungsight.package.gate import GateDescription
+from lungsight.package.lung_fields import LungFieldsDescription
 from lungsight.package.preprocessing import Preprocessing
-from lungsight.package.storage import NETWORK
+from lungsight.package.storage import ACTING_PARTS, FAMILIARITY, GATE, LUNG_FIELDS, NETWORK
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -97,6 +100,12 @@ class PackageDescription(_Stated):
     preprocessing: Preprocessing
     calibration: Calibration = Calibration()
     decision: Decision = Decision()
+    lung_fields: LungFieldsDescription | None = None
+    """The network that finds the lungs; null where the package has none."""
+    gate: GateDescription | None = None
+    """The network that says whether an image is a frontal chest radiograph at all; null where there is none."""
+    familiarity: FamiliarityDescription | None = None
+    """How it is told that an image is unlike anything in training; null where it isn't."""
     sources: tuple[TrainingSource, ...]
     split_unit: Literal["patient", "image", "given"]
     """What the training dealt out whole."""
@@ -109,17 +118,32 @@ class PackageDescription(_Stated):
     @property
     def model_id(self) -> str:
         """The name, and twelve digits that rest on what the model says of an image and on nothing else: network,
-        preprocessing, classes, target, calibration, decision. Its papers may change; evidence stays tied to it."""
-        acts = {"classes", "target", "preprocessing", "calibration", "decision"}
+        preprocessing, classes, target, calibration, decision, and lung fields, gate and familiarity where there are
+        any. Its papers may change; evidence stays tied to it."""
+        acts = {"classes", "target", "preprocessing", "calibration", "decision", "lung_fields", "gate", "familiarity"}
         # without defaults, so that a key that a later lungsight adds leaves the ids of older packages as they are
         stated = self.model_dump(mode="json", include=acts, exclude_defaults=True)
-        rests_on = json.dumps(stated | {"network": self.files.get(NETWORK, "")}, sort_keys=True)
+        parts = {"network": self.files.get(NETWORK, "")}
+        parts |= {f"sha256 of {name}": self.files[name] for name in ACTING_PARTS if name in self.files}
+        rests_on = json.dumps(stated | parts, sort_keys=True)
         return f"{self.name} {hashlib.sha256(rests_on.encode()).hexdigest()[:12]}"
+
+    @property
+    def described_parts(self) -> frozenset[str]:
+        """The files among :data:`ACTING_PARTS` that the description speaks of."""
+        stated = {LUNG_FIELDS: self.lung_fields, GATE: self.gate, FAMILIARITY: self.familiarity}
+        return frozenset(name for name, described in stated.items() if described is not None)
 
     @model_validator(mode="after")
     def _target_is_a_class(self) -> Self:
         if self.target not in self.classes:
             raise ValueError(f"target '{self.target}' is not among the classes {', '.join(self.classes)}")
+        return self
+
+    @model_validator(mode="after")
+    def _lungs_can_be_found(self) -> Self:
+        if self.preprocessing.needs_lungs and self.lung_fields is None:
+            raise ValueError("preprocessing crops by the lungs, and there are no lung_fields to find them")
         return self
 
     @model_validator(mode="after")

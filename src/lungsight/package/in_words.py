@@ -1,9 +1,11 @@
-"""How a package calibrates and decides, in sentences for the model card and for `lungsight package describe`."""
+"""What stands in a package and how it decides, in sentences for the model card and `lungsight package describe`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lungsight.package.calibration import Calibration
-from lungsight.package.description import Decision
+from lungsight.package.description import Decision, PackageDescription
 
 _METHODS = {
     "temperature": "Temperature {0.temperature:.3f}",
@@ -40,3 +42,56 @@ def decision_in_words(decision: Decision, target: str) -> str:
         f"between them the verdict is *inconclusive*. The thresholds were {basis} {decision.aim_sensitivity:g} and a "
         f"specificity of at least {decision.aim_specificity:g}. {decision.note}"
     ).strip()
+
+
+def parts_in_words(description: PackageDescription) -> dict[str, str]:
+    """What stands beside the network, by heading: lung fields, gate, familiarity; only what the package has."""
+    said = {
+        "Lung fields": _lung_fields(description),
+        "Gate": _gate(description),
+        "Familiarity": _familiarity(description),
+    }
+    return {heading: sentences for heading, sentences in said.items() if sentences}
+
+
+def _lung_fields(description: PackageDescription) -> str:
+    stated = description.lung_fields
+    if stated is None:
+        return ""
+    said = f"A network finds the lungs, at {stated.image_size} × {stated.image_size} pixels; it learned from "
+    said += f"{_counted(stated.trained_on)} with lung masks."
+    if not description.preprocessing.needs_lungs:
+        return f"{said} The detector sees the whole image all the same."
+    margin = f"{description.preprocessing.margin:.0%}"
+    return (
+        f"{said} The detector sees the box around them, {margin} of its width and height larger on each side; where "
+        "no two plausible lungs are found, the whole image."
+    )
+
+
+def _gate(description: PackageDescription) -> str:
+    stated = description.gate
+    if stated is None:
+        return ""
+    return (
+        "Before an image is judged, a network asks whether it is a frontal chest radiograph. It learned from "
+        f"{_counted(stated.trained_on)} and {sum(stated.decoys.values()):,} others "
+        f"({', '.join(sorted(stated.decoys))}). What isn't one is refused in words; where black and white are swapped, "
+        "they are swapped back."
+    )
+
+
+def _familiarity(description: PackageDescription) -> str:
+    stated = description.familiarity
+    if stated is None:
+        return ""
+    return (
+        f"An image is *inconclusive* when its features lie further than {stated.threshold:.1f} from every class of "
+        f"the {stated.fitted_on:,} training images (Mahalanobis distance); {stated.percentile:g}% of "
+        f"{stated.validated_on:,} validation images lie nearer."
+    )
+
+
+def _counted(images: Mapping[str, int]) -> str:
+    by_source = ", ".join(f"{source} {count:,}" for source, count in sorted(images.items()))
+    return f"{sum(images.values()):,} images ({by_source})" if images else "images nobody counted"

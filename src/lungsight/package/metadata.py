@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lungsight.package.description import PackageDescription
+from lungsight.package.in_words import parts_in_words
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 NOT_STATED = "not stated; for the authors"
@@ -43,7 +44,8 @@ def bundle_metadata(
         "name": description.name,
         "task": f"Tells {_and(description.classes)} from one another in frontal chest radiographs",
         "description": f"{description.backbone}, average pooling and one linear layer, as ONNX; initial weights: "
-        f"{description.initial_weights}. The maps are the logits region by region.",
+        f"{description.initial_weights}. The maps are the logits region by region."
+        + "".join(f" {said}" for said in parts_in_words(description).values()).replace("*", ""),
         "authors": NOT_STATED,
         "copyright": NOT_STATED,
         "intended_use": description.intended_use,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from lungsight import RESEARCH_ONLY
 from lungsight.package.description import PackageDescription
-from lungsight.package.in_words import calibration_in_words, decision_in_words
+from lungsight.package.in_words import calibration_in_words, decision_in_words, parts_in_words
 from lungsight.package.markdown import cell, table
 
 TAGS = ("chest-x-ray", "covid-19", "onnx", "research-only")
@@ -73,6 +73,7 @@ def _model(description: PackageDescription) -> Iterator[str]:
         f"- Input: one grey image, {prepared.image_size} × {prepared.image_size} pixels "
         f"(geometry {prepared.geometry}, intensity {prepared.intensity})."
     )
+    yield from (f"- {heading}: {cell(said)}" for heading, said in parts_in_words(description).items())
     yield f"- Classes: {', '.join(description.classes)}; heatmaps show {description.target}."
     yield f"- Made {description.created:%Y-%m-%d} with lungsight {description.lungsight_version}."
 

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from lungsight.faults import InvalidPackage
 from lungsight.package import trained_on
+from lungsight.package.acting_parts import UnusablePart, usable
 from lungsight.package.description import SCHEMA_VERSION, PackageDescription
-from lungsight.package.network import Network, UnusableNetwork
+from lungsight.package.familiarity import Familiarity
+from lungsight.package.gate import Gate
+from lungsight.package.lung_fields import LungFields
+from lungsight.package.network import Network
 from lungsight.package.storage import (
+    ACTING_PARTS,
     DESCRIPTION,
+    FAMILIARITY,
+    GATE,
+    LUNG_FIELDS,
     MODEL_CARD,
     NETWORK,
     OPTIONAL_PARTS,
@@ -25,6 +35,8 @@ from lungsight.package.storage import (
 )
 from lungsight.package.trained_on import TrainedImage
 from lungsight.package.verification import verify_contents
+
+T = TypeVar("T")
 
 _MAKE_AGAIN = "export the model again with `lungsight train`"
 _COPY_AGAIN = "copy the package again from where it was made"
@@ -65,10 +77,25 @@ class ModelPackage:
     def network(self, threads: int = 0, *, features: bool = False) -> Network:
         """The network, ready to run on ``threads`` cores (0: all); with ``features``, for
         :meth:`Network.run_with_features`. Raises InvalidPackage."""
-        try:
-            return Network(self.read(NETWORK), threads, features=features)
-        except UnusableNetwork as error:
-            raise InvalidPackage(self.path, f"{NETWORK} can't be used: {error}", _MAKE_AGAIN) from error
+        return self._usable(NETWORK, lambda content: Network(content, threads, features=features))
+
+    def lung_fields(self, threads: int = 0) -> LungFields | None:
+        """What finds the lungs, on ``threads`` cores (0: all); None where the package has none. Raises
+        InvalidPackage."""
+        stated = self.description.lung_fields
+        return None if stated is None else self._usable(LUNG_FIELDS, lambda file: LungFields(file, stated, threads))
+
+    def gate(self, threads: int = 0) -> Gate | None:
+        """What says whether an image is a frontal chest radiograph, on ``threads`` cores (0: all); None where the
+        package has none. Raises InvalidPackage."""
+        stated = self.description.gate
+        return None if stated is None else self._usable(GATE, lambda file: Gate(file, stated, threads))
+
+    def familiarity(self) -> Familiarity | None:
+        """What says how far an image lies from the training's; None where the package has none. Raises
+        InvalidPackage."""
+        stated = self.description.familiarity
+        return None if stated is None else self._usable(FAMILIARITY, lambda file: Familiarity(file, stated))
 
     @property
     def model_card(self) -> str:
@@ -89,8 +116,15 @@ class ModelPackage:
             InvalidPackage: one sentence with the first thing that is wrong.
         """
         contents = {name: self.read(name) for name in self.description.files}
-        verify_contents(self.path, self.description, contents, self.network(1))
+        verify_contents(self.path, self.description, contents)
         _ = self.trained_on
+
+    def _usable(self, name: str, load: Callable[[bytes], T]) -> T:
+        content = self.read(name)
+        try:
+            return usable(name, lambda: load(content))
+        except UnusablePart as error:
+            raise InvalidPackage(self.path, str(error), _MAKE_AGAIN) from error
 
     def _check_names(self) -> None:
         found = self._storage.names() - {DESCRIPTION}
@@ -104,6 +138,11 @@ class ModelPackage:
             )
         if foreign := sorted(set(self.description.files) - set(PARTS) - set(OPTIONAL_PARTS)):
             raise InvalidPackage(self.path, f"names {', '.join(foreign)}, no part of a package", _MAKE_AGAIN)
+        described, signed = self.description.described_parts, set(ACTING_PARTS) & set(self.description.files)
+        if silent := sorted(signed - described):
+            raise InvalidPackage(self.path, f"holds {silent[0]} and doesn't describe it", _MAKE_AGAIN)
+        if unheld := sorted(described - signed):
+            raise InvalidPackage(self.path, f"describes {unheld[0]} and doesn't hold it", _MAKE_AGAIN)
         if unsigned := sorted(set(PARTS) - set(self.description.files)):
             raise InvalidPackage(self.path, f"gives no sha256 for {', '.join(unsigned)}", _MAKE_AGAIN)
 

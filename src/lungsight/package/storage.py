@@ -17,11 +17,16 @@ REFERENCE = "reference.safetensors"
 TRAINED_ON = "trained_on.csv"
 METADATA = "metadata.json"
 EVIDENCE = "evidence.json"
+LUNG_FIELDS = "lung_fields.onnx"
+GATE = "gate.onnx"
+FAMILIARITY = "familiarity.safetensors"
 
 #: What every package holds beside ``package.json``, which names each file with its sha256.
 PARTS = (NETWORK, WEIGHTS, MODEL_CARD, REFERENCE, TRAINED_ON)
+#: Three more, each of which takes part in what is said of an image; ``package.json`` describes those that are there.
+ACTING_PARTS = (LUNG_FIELDS, GATE, FAMILIARITY)
 #: What it may hold besides.
-OPTIONAL_PARTS = (METADATA, EVIDENCE)
+OPTIONAL_PARTS = (METADATA, EVIDENCE, *ACTING_PARTS)
 #: What is written about a model and may be replaced without making it another one.
 PAPERS = (MODEL_CARD, METADATA, EVIDENCE)
 

@@ -10,10 +10,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
 from lungsight.faults import InvalidPackage
+from lungsight.package.acting_parts import ActingParts, load_parts
 from lungsight.package.calibration import Calibration, failed_fit
 from lungsight.package.description import PackageDescription
 from lungsight.package.network import Floats, Network, Outputs, bias_of
-from lungsight.package.storage import NETWORK, REFERENCE, WEIGHTS
+from lungsight.package.storage import FAMILIARITY, GATE, LUNG_FIELDS, NETWORK, REFERENCE, WEIGHTS
 
 #: How far an output may lie from its reference: absolute for values up to 1, relative above.
 TOLERANCE = 1e-4
@@ -21,16 +22,19 @@ TOLERANCE = 1e-4
 _MAKE_AGAIN = "export the model again with `lungsight train`"
 
 
-def verify_contents(
-    path: Path, description: PackageDescription, parts: Mapping[str, bytes], network: Network
-) -> None:
+def verify_contents(path: Path, description: PackageDescription, parts: Mapping[str, bytes]) -> None:
     """Raise InvalidPackage for the first thing that doesn't fit together."""
     _check_calibration(path, description.calibration)
     _safetensors(path, WEIGHTS, parts[WEIGHTS])
     reference = _safetensors(path, REFERENCE, parts[REFERENCE])
     if missing := {"inputs", "logits", "maps"} - reference.keys():
         raise InvalidPackage(path, f"{REFERENCE} lacks {', '.join(sorted(missing))}", _MAKE_AGAIN)
-    _check_reference(path, description, reference, network)
+    try:
+        acting = load_parts(description, parts)
+        _check_reference(path, description, reference, acting.network)
+        run_parts(acting, reference["inputs"])
+    except ValueError as error:
+        raise InvalidPackage(path, str(error), _MAKE_AGAIN) from error
 
 
 def as_network_input(reference_inputs: np.ndarray) -> Floats:
@@ -64,6 +68,28 @@ def run_checked(description: PackageDescription, network: Network, reference_inp
     if not _close(bias, bias[:1], scale=outputs.maps):
         raise ValueError("the logits aren't the mean of their maps plus a bias")
     return outputs
+
+
+def run_parts(acting: ActingParts, reference_inputs: np.ndarray) -> None:
+    """Let lung fields, gate and familiarity, where there are any, do their work on a reference input.
+
+    Raises:
+        ValueError: one of them fails or gives no number; the sentence names its file.
+    """
+    prepared = as_network_input(reference_inputs[:1])
+    part = LUNG_FIELDS
+    try:
+        lungs = None if acting.lung_fields is None else acting.lung_fields.find(prepared[0, 0])
+        part = GATE
+        if acting.gate is not None and not 0 <= acting.gate.ask(prepared[0, 0], lungs).probability <= 1:
+            raise ValueError("its answer is no probability")
+        part = FAMILIARITY
+        if acting.familiarity is not None:
+            _, features = acting.network.run_with_features(prepared)
+            if not np.isfinite(acting.familiarity.distance(features)).all():
+                raise ValueError("its answer is no distance")
+    except Exception as error:  # onnxruntime has a dozen kinds, with no base of their own
+        raise ValueError(f"{part} fails on a reference image") from error
 
 
 def _check_reference(

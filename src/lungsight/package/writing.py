@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_safetensors
 
 from lungsight.faults import InvalidPackage
+from lungsight.package.acting_parts import load_parts
 from lungsight.package.description import PackageDescription
 from lungsight.package.metadata import bundle_metadata
-from lungsight.package.network import Network, UnusableNetwork
 from lungsight.package.storage import (
     DESCRIPTION,
     METADATA,
@@ -26,7 +26,7 @@ from lungsight.package.storage import (
     WEIGHTS,
 )
 from lungsight.package.trained_on import TrainedImage, to_csv
-from lungsight.package.verification import run_checked
+from lungsight.package.verification import run_checked, run_parts
 
 Weights = Path | Mapping[str, np.ndarray]
 
@@ -40,6 +40,7 @@ def write_package(
     reference_inputs: np.ndarray,
     trained_on: Iterable[TrainedImage],
     model_card: str,
+    parts: Mapping[str, bytes] | None = None,
 ) -> PackageDescription:
     """Write a package to ``folder``, replacing the package that may be there.
 
@@ -51,20 +52,27 @@ def write_package(
         reference_inputs: uint8 [N, 1, side, side], divided by 255 for the network; two images are enough.
         trained_on: every image the model was trained or tuned on.
         model_card: Markdown.
+        parts: the files of lung fields, gate and familiarity, by name (:data:`storage.ACTING_PARTS`): those that
+            ``description`` describes, and no others.
 
     Returns:
         The description as written, with the sha256 of every file.
 
     Raises:
-        InvalidPackage: the network isn't one that scanning could run, or ``folder`` holds something else.
+        InvalidPackage: the network, or another part, isn't one that scanning could run, or ``folder`` holds something
+            else.
     """
     _refuse_other_content(folder)
-    onnx_file = network.read_bytes()
+    if foreign := sorted(set(parts or {}) - description.described_parts):
+        fault = f"can't be given {foreign[0]}, which isn't described"
+        raise InvalidPackage(folder, fault, "describe it or leave it out")
+    onnx_file, parts = network.read_bytes(), dict(parts or {})
     contents = {
         NETWORK: onnx_file,
         MODEL_CARD: model_card.encode(),
-        REFERENCE: _reference(network, onnx_file, description, reference_inputs),
+        REFERENCE: _reference(network, onnx_file, parts, description, reference_inputs),
         TRAINED_ON: to_csv(trained_on),
+        **parts,
     }
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
@@ -72,7 +80,7 @@ def write_package(
     for name, content in contents.items():
         (partial / name).write_bytes(content)
     _write_weights(weights, partial / WEIGHTS)
-    signed = description.model_copy(update={"files": {name: _sha256(partial / name) for name in PARTS}})
+    signed = description.model_copy(update={"files": {name: _sha256(partial / name) for name in (*PARTS, *parts)}})
     (partial / METADATA).write_text(bundle_metadata(signed), encoding="utf-8")
     whole = sign(partial, signed, METADATA)
     put_in_place(partial, folder)
@@ -92,10 +100,14 @@ def _refuse_other_content(folder: Path) -> None:
         raise InvalidPackage(folder, "is there already and isn't a model package", "choose another folder")
 
 
-def _reference(path: Path, onnx_file: bytes, description: PackageDescription, inputs: np.ndarray) -> bytes:
+def _reference(
+    path: Path, onnx_file: bytes, parts: Mapping[str, bytes], description: PackageDescription, inputs: np.ndarray
+) -> bytes:
     try:
-        outputs = run_checked(description, Network(onnx_file, threads=1), inputs)
-    except (UnusableNetwork, ValueError) as error:
+        acting = load_parts(description, {NETWORK: onnx_file, **parts})
+        outputs = run_checked(description, acting.network, inputs)
+        run_parts(acting, inputs)
+    except ValueError as error:
         raise InvalidPackage(path, f"can't be packed: {error}", "export the network again") from error
     tensors = {"inputs": inputs, **outputs._asdict()}
     return bytes(save_safetensors({name: np.ascontiguousarray(value) for name, value in tensors.items()}))

@@ -7,7 +7,8 @@
 
 from lungsight.scanning.admission import refusals
 from lungsight.scanning.detector import Detector, Prediction
+from lungsight.scanning.examination import Examined
 from lungsight.scanning.finding import INCONCLUSIVE, REFUSED, Finding, Status
 from lungsight.scanning.scan import scan
 
-__all__ = ["INCONCLUSIVE", "REFUSED", "Detector", "Finding", "Prediction", "Status", "refusals", "scan"]
+__all__ = ["INCONCLUSIVE", "REFUSED", "Detector", "Examined", "Finding", "Prediction", "Status", "refusals", "scan"]

@@ -5,17 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lungsight.package import PackageDescription
+from lungsight.package.preprocessing import Region
 from lungsight.radiograph import Radiograph
+from lungsight.scanning.finding import INCONCLUSIVE
 
 ADULT = 16
 
 #: Fewer training images of a class than this make its probability little more than a guess.
 FEW_IMAGES = 100
 
+#: Less of the evidence than this in the lungs says that the model looked elsewhere.
+MIN_INSIDE = 0.5
 
-def cautions_of_image(radiograph: Radiograph, image_size: int) -> tuple[str, ...]:
-    """One sentence each; ``image_size`` is the side of the network's input."""
-    return tuple(_of_image(radiograph, image_size))
+
+def cautions_of_image(radiograph: Radiograph, image_size: int, region: Region | None = None) -> tuple[str, ...]:
+    """One sentence each; ``image_size`` is the side of the network's input, ``region`` the part of the radiograph
+    that it shows, None for the whole."""
+    return tuple(_of_image(radiograph, image_size, region))
+
+
+def caution_of_place(target: str, verdict: str, inside: float | None) -> str | None:
+    """That evidence lies beside the lungs, where the verdict is the target or leaves it open; ``inside`` is the share
+    in the lungs, 0…1. What speaks for the target in an image that isn't called so matters to nobody."""
+    if inside is None or inside >= MIN_INSIDE or verdict not in (target, INCONCLUSIVE):
+        return None
+    return f"Less than half of the evidence for {target} lies in the lungs; the model may have seen something else."
 
 
 def cautions_of_model(description: PackageDescription) -> tuple[str, ...]:
@@ -23,14 +37,17 @@ def cautions_of_model(description: PackageDescription) -> tuple[str, ...]:
     return tuple(_of_model(description))
 
 
-def _of_image(radiograph: Radiograph, image_size: int) -> Iterator[str]:
+def _of_image(radiograph: Radiograph, image_size: int, region: Region | None) -> Iterator[str]:
     if radiograph.view is None:
         yield "The file doesn't say its view; it is judged as a frontal one."
     if radiograph.age is not None and radiograph.age < ADULT:
         yield f"The patient is a child ({radiograph.age:.0f} years); detectors of COVID-19 learn from adults."
-    if min(radiograph.height, radiograph.width) < image_size / 2:
-        size = f"{radiograph.width} x {radiograph.height}"
-        yield f"The image has {size} pixels, less than half of what the model looks at ({image_size} x {image_size})."
+    seen = region or Region(0, 0, radiograph.width, radiograph.height)
+    width, height = seen.right - seen.left, seen.bottom - seen.top
+    if min(height, width) < image_size / 2:
+        what = "image" if (height, width) == radiograph.pixels.shape else "part of the image with the lungs"
+        size = f"{width} x {height}"
+        yield f"The {what} has {size} pixels, less than half of what the model looks at ({image_size} x {image_size})."
     if radiograph.burned_in_annotation:
         yield "The header says that there is writing in the image; the model may have read it."
     if radiograph.modality in ("SC", "OT"):

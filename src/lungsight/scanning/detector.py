@@ -12,10 +12,15 @@ from numpy.typing import NDArray
 
 from lungsight.package import ModelPackage, Network
 from lungsight.package.calibration import calibrated
+from lungsight.package.familiarity import Familiarity
+from lungsight.package.lung_fields import Lungs
 from lungsight.package.network import Outputs
+from lungsight.package.preprocessing import crop_of
 from lungsight.radiograph import Radiograph
-from lungsight.scanning.cautions import cautions_of_image, cautions_of_model
+from lungsight.scanning.cautions import caution_of_place, cautions_of_image, cautions_of_model
+from lungsight.scanning.examination import Examined, Examiner
 from lungsight.scanning.finding import INCONCLUSIVE, Finding, Status
+from lungsight.scanning.place import share_in_lungs
 
 Floats = NDArray[np.float32]
 
@@ -39,12 +44,20 @@ class Detector:
         cautions: what to keep in mind about this model: sentences.
     """
 
-    def __init__(self, package: ModelPackage, network: Network) -> None:
+    def __init__(
+        self,
+        package: ModelPackage,
+        network: Network,
+        examiner: Examiner | None = None,
+        familiarity: Familiarity | None = None,
+    ) -> None:
         self.package = package
         self.description = package.description
         self.model = package.id
         self.cautions = cautions_of_model(package.description)
         self._network = network
+        self._examiner = examiner or Examiner()
+        self._familiarity = familiarity
         self._target = self.description.classes.index(self.description.target)
 
     @classmethod
@@ -52,11 +65,32 @@ class Detector:
         """Load a package, or the one in a folder or zip; ``threads`` cores are used (0: all); ``features`` is needed
         for :meth:`predict_with_features`. Raises InvalidPackage."""
         opened = package if isinstance(package, ModelPackage) else ModelPackage.open(package)
-        return cls(opened, opened.network(threads, features=features))
+        familiarity = opened.familiarity()
+        network = opened.network(threads, features=features or familiarity is not None)
+        # whoever reads many images does so in as many threads as there are cores
+        examiner = Examiner(opened.lung_fields(threads=1), opened.gate(threads=1))
+        return cls(opened, network, examiner, familiarity)
 
-    def prepare(self, radiograph: Radiograph) -> Floats:
-        """The radiograph as the network sees it, float32 [1, side, side]."""
-        return self.description.preprocessing.apply(radiograph.pixels)[None]
+    def admit(self, radiograph: Radiograph) -> Examined:
+        """The radiograph with its lungs, and with what speaks against judging it: its header, its pixels, or the
+        package's gate."""
+        return self._examiner.admit(radiograph)
+
+    def examine(self, radiograph: Radiograph) -> Examined:
+        """:meth:`admit`, though header and pixels aren't asked."""
+        return self._examiner.examine(radiograph)
+
+    def prepare(self, radiograph: Radiograph, lungs: Lungs | None = None) -> Floats:
+        """The radiograph as the network sees it, float32 [1, side, side]. Where it sees only the box around the
+        lungs, they are sought unless ``lungs`` are given."""
+        preprocessing = self.description.preprocessing
+        if preprocessing.needs_lungs and lungs is None:
+            return self.prepare_examined(self.examine(radiograph))
+        return preprocessing.apply(radiograph.pixels, crop_of(lungs))[None]
+
+    def prepare_examined(self, examined: Examined) -> Floats:
+        """:meth:`prepare`, of a radiograph whose lungs are known."""
+        return self.description.preprocessing.apply(examined.radiograph.pixels, crop_of(examined.lungs))[None]
 
     def predict(self, pixels: Floats) -> Prediction:
         """What the network says of prepared images, float32 [N, 1, side, side] in 0…1."""
@@ -71,22 +105,30 @@ class Detector:
         """Calibrated, float64 [N, K], of the network's logits [N, K]; NaN where a logit is."""
         return calibrated(self.description.calibration, self.description.classes, logits)
 
-    def judge(self, radiographs: Sequence[Radiograph], prepared: Sequence[Floats] | None = None) -> list[Finding]:
-        """A finding for each radiograph, all in one batch; whether they should be judged is not asked here.
+    def judge(self, radiographs: Sequence[Radiograph]) -> list[Finding]:
+        """A finding for each radiograph, all in one batch; whether they should be judged is not asked here."""
+        return self.judge_examined([self.examine(radiograph) for radiograph in radiographs])
+
+    def judge_examined(self, examined: Sequence[Examined], prepared: Sequence[Floats] | None = None) -> list[Finding]:
+        """:meth:`judge`, of radiographs whose lungs are known.
 
         Args:
-            radiographs: any number.
-            prepared: their images from :meth:`prepare`, where the caller has them already.
+            examined: any number, from :meth:`examine` or :meth:`admit`.
+            prepared: their images from :meth:`prepare_examined`, where the caller has them already.
         """
-        if not radiographs:
+        if not examined:
             return []
         started = time.perf_counter()
-        images = [self.prepare(r) for r in radiographs] if prepared is None else prepared
-        prediction = self.predict(np.stack(images))
-        seconds = (time.perf_counter() - started) / len(radiographs)
+        images = np.stack([self.prepare_examined(one) for one in examined] if prepared is None else prepared)
+        if self._familiarity is None:
+            prediction, distances = self.predict(images), [None] * len(images)
+        else:
+            prediction, features = self.predict_with_features(images)
+            distances = self._familiarity.distance(features).tolist()
+        seconds = (time.perf_counter() - started) / len(examined)
         return [
-            self._conclude(radiograph, Prediction(*one), seconds)
-            for radiograph, *one in zip(radiographs, *prediction, strict=True)
+            self._conclude(one, Prediction(*said), distance, seconds)
+            for one, distance, *said in zip(examined, distances, *prediction, strict=True)
         ]
 
     def evidence_on(self, finding: Finding, height: int, width: int) -> Floats:
@@ -94,32 +136,70 @@ class Detector:
         float32 [height, width], in logits; 0 where the network didn't look. Needs a finding that was judged."""
         if finding.evidence is None:
             raise ValueError(f"{finding.file} was not judged")
-        return self.description.preprocessing.restore(finding.evidence, height, width)
+        return self.description.preprocessing.restore(finding.evidence, height, width, crop_of(finding.lungs))
 
     def _calibrated(self, outputs: Outputs) -> Prediction:
         return Prediction(self.probabilities(outputs.logits), outputs.logits, outputs.maps)
 
-    def _conclude(self, radiograph: Radiograph, one: Prediction, seconds: float) -> Finding:
-        """``one`` is what the network says of this radiograph: a prediction without its first axis."""
-        if not np.isfinite(one.logits).all():
+    def _conclude(self, examined: Examined, said: Prediction, distance: float | None, seconds: float) -> Finding:
+        """``said`` is what the network says of this radiograph: a prediction without its first axis."""
+        radiograph = examined.radiograph
+        if not np.isfinite(said.logits).all():
             reason = f"{radiograph.file}: the network gives no number for it; check its pixels and the model package."
             return Finding(radiograph.file, Status.ERROR, None, reasons=(reason,), model=self.model, seconds=seconds)
-        verdict, reasons = self._verdict(one.probabilities)
-        evidence = self._against_the_others(one.maps)
-        bias = self._against_the_others(one.logits) - evidence.mean(dtype=np.float64)
-        image_size = self.description.preprocessing.image_size
+        verdict, reasons = self._verdict(said.probabilities)
+        if unlike := self._unlike_training(distance):
+            verdict, reasons = INCONCLUSIVE, (unlike, *reasons)
+        evidence = self._against_the_others(said.maps)
+        bias = self._against_the_others(said.logits) - evidence.mean(dtype=np.float64)
+        inside = self._share_in_lungs(evidence, examined)
         return Finding(
             file=radiograph.file,
             status=Status.READ,
             verdict=verdict,
-            probabilities=dict(zip(self.description.classes, one.probabilities.tolist(), strict=True)),
+            probabilities=dict(zip(self.description.classes, said.probabilities.tolist(), strict=True)),
             evidence=evidence,
             evidence_bias=float(bias),
+            lungs=examined.lungs,
+            evidence_in_lungs=inside,
+            unfamiliarity=self._in_thresholds(distance),
             radiograph=radiograph,
             reasons=reasons,
-            warnings=(*radiograph.warnings, *cautions_of_image(radiograph, image_size), *self.cautions),
+            warnings=self._warnings(examined, verdict, inside),
             model=self.model,
             seconds=seconds,
+        )
+
+    def _share_in_lungs(self, evidence: Floats, examined: Examined) -> float | None:
+        shape = examined.radiograph.pixels.shape
+        if examined.lungs is None:
+            return None
+        return share_in_lungs(evidence, examined.lungs, self.description.preprocessing, shape[0], shape[1])
+
+    def _warnings(self, examined: Examined, verdict: str, inside: float | None) -> tuple[str, ...]:
+        preprocessing, radiograph = self.description.preprocessing, examined.radiograph
+        region = preprocessing.region(radiograph.height, radiograph.width, crop_of(examined.lungs))
+        seen = region if preprocessing.needs_lungs else None
+        place = caution_of_place(self.description.target, verdict, inside)
+        return (
+            *radiograph.warnings,
+            *examined.warnings,
+            *cautions_of_image(radiograph, preprocessing.image_size, seen),
+            *([place] if place else []),
+            *self.cautions,
+        )
+
+    def _in_thresholds(self, distance: float | None) -> float | None:
+        return None if distance is None or self._familiarity is None else distance / self._familiarity.threshold
+
+    def _unlike_training(self, distance: float | None) -> str | None:
+        familiarity = self._familiarity
+        if familiarity is None or distance is None or distance <= familiarity.threshold:
+            return None
+        stated = familiarity.description
+        return (
+            f"It is unlike anything in training: its features lie {distance:.1f} from the nearest class, those of "
+            f"{stated.percentile:g}% of the validation images within {stated.threshold:.1f}."
         )
 
     def _verdict(self, probabilities: NDArray[np.float64]) -> tuple[str, tuple[str, ...]]:

@@ -14,10 +14,25 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from PIL import Image
 
 from lungsight import RESEARCH_ONLY, __version__
-from lungsight.package import Preprocessing
+from lungsight.package import PackageDescription, Preprocessing
+from lungsight.package.in_words import calibration_in_words, decision_in_words, parts_in_words
+from lungsight.package.lung_fields import Box
+from lungsight.package.preprocessing import crop_of
 from lungsight.scanning.detector import Detector, Floats
 from lungsight.scanning.finding import INCONCLUSIVE, Finding, Status
-from lungsight.scanning.pictures import AGAINST, FOR, data_uri, jpeg, overlay_size, thumbnail, with_evidence
+from lungsight.scanning.pictures import (
+    AGAINST,
+    FOR,
+    OUTLINE,
+    data_uri,
+    jpeg,
+    packed,
+    thumbnail,
+    unpacked,
+    with_evidence,
+    with_outline,
+)
+from lungsight.scanning.place import grid_of
 
 _GROUPS = ("judged", INCONCLUSIVE, str(Status.REFUSED), str(Status.ERROR))
 
@@ -28,6 +43,9 @@ class Card:
 
     Attributes:
         evidence: as in the finding; its mean plus ``bias`` is the target's logit margin.
+        lungs: their mask, packed; None where nobody looked for them, or there are none.
+        crop: the box around them that the network saw; None where it saw the whole image.
+        evidence_in_lungs: of the evidence for the target the share that lies in the lungs.
         known: what the file says of the image, in a few words.
     """
 
@@ -41,6 +59,9 @@ class Card:
     jpeg: bytes | None = None
     evidence: Floats | None = None
     bias: float = 0.0
+    lungs: bytes | None = None
+    crop: Box | None = None
+    evidence_in_lungs: float | None = None
 
     @property
     def group(self) -> str:
@@ -62,16 +83,20 @@ class Card:
 
     @property
     def picture(self) -> str:
-        return data_uri(self.jpeg) if self.jpeg else ""
+        if self.jpeg is None or self.lungs is None:
+            return data_uri(self.jpeg) if self.jpeg else ""
+        return data_uri(jpeg(self._outlined(Image.open(BytesIO(self.jpeg)))))
 
     def overlay(self, full: float, preprocessing: Preprocessing) -> str:
         """The picture under its evidence, ``full`` logits in the strongest colour."""
         if self.jpeg is None or self.evidence is None:
             return ""
         grey = Image.open(BytesIO(self.jpeg)).convert("L")
-        width, height = overlay_size(*grey.size)
-        evidence = preprocessing.restore(self.evidence, height, width)
-        return data_uri(jpeg(with_evidence(grey, evidence, full)))
+        evidence = preprocessing.restore(self.evidence, *grid_of(grey.height, grey.width), self.crop)
+        return data_uri(jpeg(self._outlined(with_evidence(grey, evidence, full))))
+
+    def _outlined(self, picture: Image.Image) -> Image.Image:
+        return picture if self.lungs is None else with_outline(picture, unpacked(self.lungs))
 
 
 class FindingsPage:
@@ -106,6 +131,9 @@ class FindingsPage:
             "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "colour_for": _rgb(FOR),
             "colour_against": _rgb(AGAINST),
+            "colour_outline": _rgb(OUTLINE),
+            "outlined": any(card.lungs for card in self._cards),
+            "in_words": in_words(self._detector.description),
         }
 
 
@@ -122,7 +150,18 @@ def card_of(finding: Finding, cautions_of_model: tuple[str, ...]) -> Card:
         jpeg=jpeg(thumbnail(finding.radiograph)) if finding.radiograph is not None else None,
         evidence=finding.evidence,
         bias=finding.evidence_bias,
+        lungs=packed(finding.lungs.mask) if finding.lungs is not None and finding.lungs.mask.any() else None,
+        crop=crop_of(finding.lungs),
+        evidence_in_lungs=finding.evidence_in_lungs,
     )
+
+
+def in_words(description: PackageDescription) -> dict[str, str]:
+    """What a package holds and how it decides, by heading."""
+    calibration = calibration_in_words(description.calibration)
+    decision = decision_in_words(description.decision, description.target)
+    said = {"Probabilities": calibration, "Verdict": decision, **parts_in_words(description)}
+    return {heading: sentences.replace("*", "") for heading, sentences in said.items()}
 
 
 def full_scale(cards: list[Card]) -> float:

@@ -12,6 +12,7 @@ from PIL import Image
 from lungsight.radiograph import Radiograph
 
 Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 MAX_SIDE = 512
 
@@ -19,11 +20,15 @@ MAX_SIDE = 512
 FOR = (228, 52, 44)
 AGAINST = (47, 128, 237)
 
+#: The lungs' outline: bright on any grey, told from both with any colour vision (the yellow of Okabe and Ito).
+OUTLINE = (240, 228, 66)
+
 #: How much of the radiograph the strongest evidence covers.
 MAX_OPACITY = 0.65
 
-#: The evidence is as smooth as the network's grid is coarse; a finer picture of it would say no more.
-_OVERLAY_SIDE = 128
+#: Half the outline's width, in pixels of the picture, and how much of the radiograph it covers.
+_HALF_WIDTH = 1.0
+_OUTLINE_OPACITY = 0.8
 
 
 def thumbnail(radiograph: Radiograph) -> Image.Image:
@@ -31,12 +36,6 @@ def thumbnail(radiograph: Radiograph) -> Image.Image:
     image = Image.fromarray(radiograph.pixels)
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX, reducing_gap=None)
     return Image.fromarray(np.rint(np.clip(np.asarray(image), 0, 1) * 255).astype(np.uint8))
-
-
-def overlay_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height of an evidence grid that is fine enough for a picture of this shape."""
-    scale = _OVERLAY_SIDE / max(width, height)
-    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def with_evidence(grey: Image.Image, evidence: Floats, full: float) -> Image.Image:
@@ -47,6 +46,30 @@ def with_evidence(grey: Image.Image, evidence: Floats, full: float) -> Image.Ima
     colour = np.where((strength > 0)[..., None], np.array(FOR, np.float32), np.array(AGAINST, np.float32))
     mixed = np.asarray(grey, dtype=np.float32)[..., None] * (1 - opacity) + colour * opacity
     return Image.fromarray(np.rint(mixed).astype(np.uint8))
+
+
+def with_outline(picture: Image.Image, lungs: Mask) -> Image.Image:
+    """``picture`` with the lungs' outline as a thin line; ``lungs`` is over the whole of it, on any grid."""
+    drawn = Image.fromarray(lungs.astype(np.float32)).resize(picture.size, Image.Resampling.BICUBIC)
+    inside = np.asarray(drawn, dtype=np.float32) - np.float32(0.5)
+    # how far a pixel lies from where the mask crosses one half, by how steep it is there
+    steepness = np.hypot(*np.gradient(inside))
+    distance = np.abs(inside) / np.maximum(steepness, 1e-3)
+    opacity = (np.clip(_HALF_WIDTH + 0.5 - distance, 0, 1) * _OUTLINE_OPACITY)[..., None]
+    mixed = np.asarray(picture.convert("RGB"), np.float32) * (1 - opacity) + np.array(OUTLINE, np.float32) * opacity
+    return Image.fromarray(np.rint(mixed).astype(np.uint8))
+
+
+def packed(lungs: Mask) -> bytes:
+    """The mask as a PNG of one bit a pixel: some hundred bytes, whatever is scanned."""
+    data = BytesIO()
+    Image.fromarray(lungs).save(data, format="PNG", optimize=True)
+    return data.getvalue()
+
+
+def unpacked(png: bytes) -> Mask:
+    """What :func:`packed` was given."""
+    return np.asarray(Image.open(BytesIO(png)), dtype=np.bool_)
 
 
 def jpeg(image: Image.Image) -> bytes:

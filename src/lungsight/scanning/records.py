@@ -20,6 +20,10 @@ class JsonLines:
         self._file.flush()
 
 
+_OF_LUNGS = ("lungs_percent_of_image", "lungs_percent_of_evidence")
+_LAST = ("reasons", "warnings", "model", "seconds")
+
+
 class CsvTable:
     """One row a file; the probability of each class in a column of its own."""
 
@@ -28,15 +32,15 @@ class CsvTable:
         self._writer = csv.writer(file, lineterminator="\n")
         self._classes = classes
         probabilities = [f"probability_{name}" for name in classes]
-        self._write(
-            ["file", "status", "verdict", *probabilities, "heatmap", "reasons", "warnings", "model", "seconds"]
-        )
+        self._write(["file", "status", "verdict", *probabilities, "heatmap", *_OF_LUNGS, "unfamiliarity", *_LAST])
 
     def add(self, finding: Finding, heatmap: str | None) -> None:
         values = finding.as_json(heatmap)
         row = [values["file"], values["status"], values["verdict"]]
         row += [values["probabilities"].get(name) for name in self._classes]
-        row += [heatmap, " ".join(finding.reasons), " ".join(finding.warnings), values["model"], values["seconds"]]
+        lungs = values["lungs"] or {}
+        row += [heatmap, lungs.get("percent_of_image"), lungs.get("percent_of_evidence"), values["unfamiliarity"]]
+        row += [" ".join(finding.reasons), " ".join(finding.warnings), values["model"], values["seconds"]]
         self._write(row)
 
     def _write(self, row: list[object]) -> None:

@@ -1,4 +1,7 @@
-"""Many files through one detector: read ahead in threads, judged in small batches, in the order they were found."""
+"""Many files through one detector: read ahead in threads, judged in small batches, in the order they were found.
+
+The reading threads also find the lungs and ask the gate; the detector's network alone works on batches.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight.faults import UnreadableImage
-from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile, read_radiograph, walk_images
-from lungsight.scanning.admission import refusals
 from lungsight.scanning.detector import Detector
+from lungsight.scanning.examination import Examined
 from lungsight.scanning.finding import REFUSED, Finding, Status
 
 Found = ImageFile | UnreadableImage
@@ -30,7 +32,7 @@ BATCH_SIZE = 4
 class _Admitted:
     """A radiograph that waits for the network, and the seconds it took so far."""
 
-    radiograph: Radiograph
+    examined: Examined
     prepared: NDArray[np.float32]
     seconds: float
 
@@ -92,24 +94,26 @@ def _read(found: Found, detector: Detector) -> Finding | _Admitted:
         seconds = time.perf_counter() - started
         name = found.name if isinstance(found, ImageFile) else found.subject
         return Finding(name, Status.ERROR, None, reasons=(str(fault),), model=detector.model, seconds=seconds)
-    if reasons := refusals(radiograph):
+    examined = detector.admit(radiograph)
+    if examined.refusals:
         return Finding(
             radiograph.file,
             Status.REFUSED,
             REFUSED,
-            radiograph=radiograph,
-            reasons=reasons,
-            warnings=radiograph.warnings,
+            lungs=examined.lungs,
+            radiograph=examined.radiograph,
+            reasons=examined.refusals,
+            warnings=(*radiograph.warnings, *examined.warnings),
             model=detector.model,
             seconds=time.perf_counter() - started,
         )
-    prepared = detector.prepare(radiograph)
-    return _Admitted(radiograph, prepared, time.perf_counter() - started)
+    prepared = detector.prepare_examined(examined)
+    return _Admitted(examined, prepared, time.perf_counter() - started)
 
 
 def _judged(batch: list[Finding | _Admitted], detector: Detector) -> Iterator[Finding]:
     admitted = [one for one in batch if isinstance(one, _Admitted)]
-    judged = iter(detector.judge([one.radiograph for one in admitted], [one.prepared for one in admitted]))
+    judged = iter(detector.judge_examined([one.examined for one in admitted], [one.prepared for one in admitted]))
     for one in batch:
         if isinstance(one, Finding):
             yield one

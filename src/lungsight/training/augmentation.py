@@ -46,14 +46,16 @@ class Augmentation(BaseModel):
     cut_out: Strength = 0.0
     probability: Strength = 0.75
 
-    def transform(self, image_size: int) -> v2.Transform:
-        """The random transform of one image, a tensor [1, image_size, image_size] in 0…1. Draws from torch's
-        global generator."""
-        geometry = [v2.RandomHorizontalFlip(self.flip), *self._geometric()]
-        picture = self._photographic(image_size)
-        sometimes = [v2.RandomApply([change], self.probability) for change in picture]
+    def geometry(self) -> v2.Transform:
+        """The random movement of one image, a tensor [channels, side, side]. Draws from torch's global generator."""
+        return v2.Compose([v2.RandomHorizontalFlip(self.flip), *self._geometric()])
+
+    def picture(self, image_size: int) -> v2.Transform:
+        """The random change of exposure and quality of one image, a tensor [1, image_size, image_size] in 0…1. Draws
+        from torch's global generator."""
+        sometimes = [v2.RandomApply([change], self.probability) for change in self._photographic(image_size)]
         cut = [v2.RandomErasing(self.cut_out, scale=(0.02, 0.15), value=0.5)] if self.cut_out else []
-        return v2.Compose([*geometry, *sometimes, _Clamp(), *cut])
+        return v2.Compose([*sometimes, _Clamp(), *cut])
 
     def _geometric(self) -> list[v2.Transform]:
         changes: list[v2.Transform] = []

@@ -6,7 +6,8 @@ it would have seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from lungsight.datasets.splits import TRAIN, VALIDATION
 from lungsight.faults import InvalidManifest
 from lungsight.training.image_cache import ImageCache
+from lungsight.training.places import GRID
 from lungsight.training.recipe import Recipe, Sampling
 from lungsight.training.training_set import TrainingSet
 
@@ -34,53 +37,113 @@ class Share:
     world: int = 1
 
 
-class EpochImages:
-    """A dataset whose i-th item is the i-th image of the current epoch: (float32 [1, side, side] in 0…1, class)."""
+@dataclass(frozen=True, eq=False)
+class Images:
+    """What is known of the images of one side of the split, row by row.
 
-    def __init__(self, cache: ImageCache, paths: list[str], targets: NDArray[np.int64]) -> None:
-        self.cache, self.paths, self.targets = cache, paths, targets
-        self.plan: NDArray[np.int64] = np.arange(len(paths))
+    Attributes:
+        paths: their files.
+        shares: float32 [images, classes], the truth.
+        sources: int64 [images].
+        places: uint8 [images, 2, GRID, GRID] as in :mod:`lungsight.training.places`, or None.
+    """
+
+    paths: list[str]
+    shares: NDArray[np.float32]
+    sources: NDArray[np.int64]
+    places: NDArray[np.uint8] | None = None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+#: Pixels [1, side, side] in 0…1; shares of the classes; places [2, GRID, GRID] in 0…1, or [0]; source.
+Item = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class EpochImages:
+    """A dataset whose i-th item is the i-th image of the current epoch."""
+
+    def __init__(self, cache: ImageCache, images: Images) -> None:
+        self.cache, self.images = cache, images
+        self.plan: NDArray[np.int64] = np.arange(len(images))
 
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, Tensor]:
-        row = self.plan[place]
-        pixels = torch.from_numpy(self.cache.load(self.paths[row])).float().div_(255)[None]
-        return self.change(pixels, place), torch.tensor(self.targets[row])
+    def __getitem__(self, place: int) -> Item:
+        return self.item(int(self.plan[place]))
 
-    def change(self, pixels: Tensor, place: int) -> Tensor:
-        return pixels
+    def item(self, row: int) -> Item:
+        """One image as it is."""
+        images = self.images
+        pixels = torch.from_numpy(self.cache.load(images.paths[row])).float().div_(255)[None]
+        places = torch.zeros(0) if images.places is None else torch.from_numpy(images.places[row]).float().div_(255)
+        return pixels, torch.from_numpy(images.shares[row]), places, torch.tensor(images.sources[row])
 
 
 class TrainingImages(EpochImages):
-    """The training images: sampled by weight, shuffled, augmented."""
+    """The training images: sampled by weight, shuffled, blended, augmented."""
 
     def __init__(
-        self, cache: ImageCache, paths: list[str], targets: NDArray[np.int64],
-        weights: NDArray[np.float64] | None, recipe: Recipe, share: Share,
-    ) -> None:  # fmt: skip
-        super().__init__(cache, paths, targets)
+        self, cache: ImageCache, images: Images, weights: NDArray[np.float64] | None, recipe: Recipe, share: Share
+    ) -> None:
+        super().__init__(cache, images)
         self.weights, self.seed, self.share = weights, recipe.seed, share
-        self.images_per_epoch = recipe.sampling.images_per_epoch or len(paths)
-        self.transform = recipe.augmentation.transform(recipe.image_size)
+        self.images_per_epoch = recipe.sampling.images_per_epoch or len(images)
+        self.mix_sources = recipe.sampling.mix_sources
+        self.geometry = recipe.augmentation.geometry()
+        self.picture = recipe.augmentation.picture(recipe.image_size)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the plan of an epoch, counted from the run's start."""
         self.epoch = epoch
         rng = np.random.default_rng([self.seed, epoch, _ORDER])
-        whole = _plan(rng, len(self.paths), self.images_per_epoch, self.weights)
+        whole = _plan(rng, len(self.images), self.images_per_epoch, self.weights)
         even = len(whole) // self.share.world * self.share.world
         self.plan = whole[:even][self.share.rank :: self.share.world]
 
-    def change(self, pixels: Tensor, place: int) -> Tensor:
+    def __getitem__(self, place: int) -> Item:
         overall = place * self.share.world + self.share.rank
         seed = np.random.SeedSequence([self.seed, self.epoch, _CHANGE, overall]).generate_state(1, np.uint64)[0]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(seed))
-            changed: Tensor = self.transform(pixels)
-        return changed
+            return self._changed(self._blended(int(self.plan[place])))
+
+    def _changed(self, item: Item) -> Item:
+        """Image and places are moved together; what changes the picture leaves the places alone."""
+        pixels, shares, places, source = item
+        if places.numel():
+            enlarged = functional.interpolate(places[None], pixels.shape[-1], mode="bilinear")[0]
+            moved = self.geometry(torch.cat([pixels, enlarged]))
+            pixels, places = moved[:1], functional.adaptive_avg_pool2d(moved[1:], GRID)
+        else:
+            pixels = self.geometry(pixels)
+        return self.picture(pixels), shares, places, source
+
+    def _blended(self, row: int) -> Item:
+        item = self.item(row)
+        if not self.mix_sources or torch.rand(()) >= self.mix_sources:
+            return item
+        others = self._elsewhere[row]
+        if not len(others):
+            return item
+        other = self.item(int(others[torch.randint(len(others), ())]))
+        part = 0.5 * torch.rand(())
+        pixels, shares, places = (torch.lerp(a, b, part) for a, b in zip(item[:3], other[:3], strict=True))
+        return pixels, shares, places, item[3]
+
+    @cached_property
+    def _elsewhere(self) -> list[NDArray[np.int64]]:
+        """For each image those of the same class from other sources."""
+        target, source = self.images.shares.argmax(axis=1), self.images.sources
+        found = {
+            (t, s): np.flatnonzero((target == t) & (source != s))
+            for t in np.unique(target)
+            for s in np.unique(source)
+        }
+        return [found[key] for key in zip(target, source, strict=True)]
 
 
 def _plan(
@@ -122,9 +185,28 @@ def sampling_weights(sampling: Sampling, classes: pd.Series, sources: pd.Series)
 
 
 def build_loaders(
-    recipe: Recipe, images: TrainingSet, cache: ImageCache, *, share: Share, device: torch.device, workers: int = 0
+    recipe: Recipe,
+    images: TrainingSet,
+    cache: ImageCache,
+    *,
+    share: Share,
+    device: torch.device,
+    workers: int = 0,
+    places: NDArray[np.uint8] | None = None,
+    taught: NDArray[np.float32] | None = None,
 ) -> DataLoaders:
-    """fastai's loaders for training and validation. Raises InvalidManifest where a batch can't be filled."""
+    """fastai's loaders for training and validation. Raises InvalidManifest where a batch can't be filled.
+
+    Args:
+        recipe: what is trained.
+        images: on which images.
+        cache: where these are.
+        share: of this process.
+        device: where batches go.
+        workers: processes that load images.
+        places: of all ``images``.
+        taught: float32 [training images, classes], what teachers say of them.
+    """
     table = images.manifest.table
     train, validation = images.rows(TRAIN), images.rows(VALIDATION)
     if len(train) < recipe.batch_size * share.world:
@@ -133,12 +215,28 @@ def build_loaders(
     if not len(validation):
         raise InvalidManifest(images.manifest.name, "no image is left for validation", "raise split.validation")
     weights = sampling_weights(recipe.sampling, images.class_names.iloc[train], table["source"].iloc[train])
-    paths = table["path"]
-    training = TrainingImages(cache, list(paths.iloc[train]), images.targets[train], weights, recipe, share)
-    watching = EpochImages(cache, list(paths.iloc[validation]), images.targets[validation])
+    learned = _of_rows(images, train, places)
+    if taught is not None:
+        weight = np.float32(recipe.teachers.weight)
+        learned = replace(learned, shares=(1 - weight) * learned.shares + weight * taught)
+    training = TrainingImages(cache, learned, weights, recipe, share)
+    watching = EpochImages(cache, _of_rows(images, validation, places))
     settings: dict[str, Any] = {"num_workers": workers, "device": device}
-    return DataLoaders(
+    loaders = DataLoaders(
         DataLoader(training, bs=recipe.batch_size, drop_last=True, **settings),
         DataLoader(watching, bs=2 * recipe.batch_size, **settings),
         device=device,
+    )
+    loaders.n_inp = 1
+    return loaders
+
+
+def _of_rows(images: TrainingSet, rows: NDArray[np.int64], places: NDArray[np.uint8] | None) -> Images:
+    table = images.manifest.table
+    sources, _ = pd.factorize(table["source"], sort=True)
+    return Images(
+        list(table["path"].iloc[rows]),
+        images.shares[rows],
+        sources[rows].astype(np.int64),
+        None if places is None else places[rows],
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +20,17 @@ from lungsight.training.diagnosis import Diagnosis, EpochLosses, Trouble, diagno
 
 HISTORY = ("epoch", "stage", "train_loss", "valid_loss", "accuracy", "lr", "seconds")
 BATCHES = ("step", "epoch", "stage", "loss", "lr")
+
+
+@runtime_checkable
+class KeepsState(Protocol):
+    """A callback that a resumed run must find as it was."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Its tensors by name."""
+
+    def take_up(self, state: dict[str, Tensor], weights: dict[str, Tensor]) -> None:
+        """Go on from ``state``; ``weights`` were in the network with it."""
 
 
 class EpochSeed(Callback):
@@ -135,11 +147,32 @@ class Watch(Callback):
         if self.writes:
             state = self.opt.state_dict()
             weights = self._network().state_dict()
-            Checkpoint(self.progress, weights, self.best_weights, state).write(self.run_folder / "checkpoint")
+            besides = kept_state(self.learn.cbs)
+            whole = Checkpoint(self.progress, weights, self.best_weights, state, besides)
+            whole.write(self.run_folder / "checkpoint")
 
     def _network(self) -> torch.nn.Module:
         model: torch.nn.Module = getattr(self.learn.model, "module", self.learn.model)
         return model
+
+
+def kept_state(callbacks: Iterable[Callback]) -> dict[str, Tensor]:
+    """What the callbacks that have a state of their own need to go on, under their names."""
+    return {
+        f"{type(callback).__name__}/{name}": tensor
+        for callback in callbacks
+        if isinstance(callback, KeepsState)
+        for name, tensor in callback.state().items()
+    }
+
+
+def take_up_state(callbacks: Iterable[Callback], besides: dict[str, Tensor], weights: dict[str, Tensor]) -> None:
+    """Hand :func:`kept_state` back; ``weights`` are those that were in the network then."""
+    for callback in callbacks:
+        if isinstance(callback, KeepsState):
+            own = f"{type(callback).__name__}/"
+            state = {name.removeprefix(own): t for name, t in besides.items() if name.startswith(own)}
+            callback.take_up(state, weights)
 
 
 def _append(path: Path, header: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:

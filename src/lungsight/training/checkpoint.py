@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lungsight.faults import Fault
+
+_OPTIONAL = ("best.safetensors", "optimizer.pt", "besides.safetensors")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Checkpoint:
     weights: dict[str, Tensor]
     best_weights: dict[str, Tensor]
     optimizer: dict[str, Any] | None
+    besides: dict[str, Tensor] = field(default_factory=dict)
+    """What callbacks need, by their names."""
 
     def write(self, folder: Path) -> None:
         partial = folder.with_name(folder.name + ".part")
@@ -42,9 +46,11 @@ class Checkpoint:
         partial.mkdir(parents=True)
         save_file(_contiguous(self.weights), partial / "weights.safetensors")
         if self.best_weights:
-            save_file(_contiguous(self.best_weights), partial / "best.safetensors")
+            save_file(_contiguous(self.best_weights), partial / _OPTIONAL[0])
+        if self.besides:
+            save_file(_contiguous(self.besides), partial / _OPTIONAL[2])
         if self.optimizer is not None:
-            torch.save(_plain(self.optimizer), partial / "optimizer.pt")
+            torch.save(_plain(self.optimizer), partial / _OPTIONAL[1])
         (partial / "progress.json").write_text(json.dumps(asdict(self.progress)), "utf-8")
         previous = folder.with_name(folder.name + ".old")
         shutil.rmtree(previous, ignore_errors=True)
@@ -67,12 +73,13 @@ class Checkpoint:
 
     @classmethod
     def _from(cls, folder: Path) -> Checkpoint:
-        best, optimizer = folder / "best.safetensors", folder / "optimizer.pt"
+        best, optimizer, besides = (folder / name for name in _OPTIONAL)
         return cls(
             progress=Progress(**json.loads((folder / "progress.json").read_text("utf-8"))),
             weights=load_file(folder / "weights.safetensors"),
             best_weights=load_file(best) if best.is_file() else {},
             optimizer=torch.load(optimizer, weights_only=True) if optimizer.is_file() else None,
+            besides=load_file(besides) if besides.is_file() else {},
         )
 
 

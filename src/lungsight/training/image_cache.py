@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -17,6 +16,8 @@ from numpy.typing import NDArray
 from lungsight.faults import UnreadableImage
 from lungsight.package.preprocessing import Preprocessing
 from lungsight.reading import read_radiograph
+from lungsight.training.cached_files import make_all, place_of
+from lungsight.training.lung_cache import LungCache
 
 
 def default_cache_folder() -> Path:
@@ -30,61 +31,34 @@ class ImageCache:
 
     preprocessing: Preprocessing
     folder: Path
+    lungs: LungCache | None = None
 
     @classmethod
-    def at(cls, preprocessing: Preprocessing, root: Path | None = None) -> ImageCache:
-        stated = hashlib.sha256(preprocessing.model_dump_json().encode()).hexdigest()[:12]
-        return cls(preprocessing, (root or default_cache_folder()) / f"{preprocessing.image_size}px-{stated}")
+    def at(cls, preprocessing: Preprocessing, root: Path | None = None, lungs: LungCache | None = None) -> ImageCache:
+        """Under ``root``; ``lungs`` are needed where the preprocessing asks for them, and are left out otherwise."""
+        if preprocessing.needs_lungs and lungs is None:
+            raise ValueError("this preprocessing needs to know where the lungs are")
+        lungs = lungs if preprocessing.needs_lungs else None
+        rests_on = preprocessing.model_dump_json() + (lungs.folder.name if lungs else "")
+        stated = hashlib.sha256(rests_on.encode()).hexdigest()[:12]
+        return cls(preprocessing, (root or default_cache_folder()) / f"{preprocessing.image_size}px-{stated}", lungs)
 
     def load(self, image: str) -> NDArray[np.uint8]:
         """The preprocessed image; made now if it isn't there. Raises UnreadableImage."""
-        place = self._place(image)
+        place = place_of(image, self.folder)
         if not place.is_file():
-            self._make(image, place)
+            self.make(image, place)
         return cast(NDArray[np.uint8], np.load(place, allow_pickle=False))
 
     def prepare(
         self, images: Sequence[str], *, workers: int | None = None, advance: Callable[[int], None] = lambda _: None
     ) -> dict[str, UnreadableImage]:
         """Make all that are missing; answers the images that can't be read, with the reason."""
-        missing = [image for image in dict.fromkeys(images) if not self._is_made(image)]
-        advance(len(images) - len(missing))
-        faults: dict[str, UnreadableImage] = {}
-        workers = workers or os.cpu_count() or 1
-        if len(missing) < 4 * workers:
-            for image in missing:
-                faults |= self._try(image)
-                advance(1)
-            return faults
-        with ProcessPoolExecutor(workers) as pool:
-            for fault in pool.map(self._try, missing, chunksize=8):
-                faults |= fault
-                advance(1)
-        return faults
+        return make_all(images, self.folder, self.make, workers=workers, advance=advance)
 
-    def _is_made(self, image: str) -> bool:
-        try:
-            return self._place(image).is_file()
-        except UnreadableImage:
-            return False
-
-    def _place(self, image: str) -> Path:
-        try:
-            stat = os.stat(image)
-        except OSError as error:
-            raise UnreadableImage(image, f"can't be read ({error.strerror})", "check the path") from error
-        name = hashlib.sha256(f"{image}\0{stat.st_size}\0{stat.st_mtime_ns}".encode(errors="surrogateescape"))
-        return self.folder / name.hexdigest()[:2] / f"{name.hexdigest()[2:34]}.npy"
-
-    def _try(self, image: str) -> dict[str, UnreadableImage]:
-        try:
-            self._make(image, self._place(image))
-        except UnreadableImage as fault:
-            return {image: fault}
-        return {}
-
-    def _make(self, image: str, place: Path) -> None:
-        pixels = self.preprocessing.apply(read_radiograph(image).pixels)
+    def make(self, image: str, place: Path) -> None:
+        box = self.lungs.load(image).box if self.lungs else None
+        pixels = self.preprocessing.apply(read_radiograph(image).pixels, box)
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_suffix(f".{os.getpid()}.part")
         with partial.open("wb") as file:

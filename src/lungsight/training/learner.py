@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.optimizer import Adam
-from torch import Tensor
-from torch.nn import functional
 
-from lungsight.networks.backbones import layer_groups
-from lungsight.networks.evidence_network import EvidenceNetwork, Output
+from lungsight.networks.backbones import first_layers, layer_groups
+from lungsight.networks.evidence_network import EvidenceNetwork
 from lungsight.training.callbacks import BFloat16, EpochSeed
+from lungsight.training.losses import Loss, accuracy
 from lungsight.training.recipe import Recipe
+from lungsight.training.regularisation import AveragedWeights, FixedLayers, SourceAdversary
 
 
 def build_learner(
     recipe: Recipe, network: EvidenceNetwork, loaders: DataLoaders, *, folder: Path, rank: int = 0
 ) -> Learner:
-    """Adam, cross-entropy, three layer groups for discriminative rates; ``folder`` takes fastai's scratch files."""
-    callbacks = [EpochSeed(recipe.seed, rank)]
+    """Adam, the recipe's loss, three layer groups for discriminative rates; ``folder`` takes fastai's scratch
+    files."""
+    callbacks = [EpochSeed(recipe.seed, rank), *_regularisation(recipe, network, loaders)]
     if recipe.precision == "bfloat16":
         callbacks.append(BFloat16())
     learner = Learner(
         loaders,
         network.to(memory_format=torch.channels_last),
-        loss_func=cross_entropy(recipe.label_smoothing),
+        loss_func=_loss(recipe),
         opt_func=Adam,
         splitter=layer_groups,
         wd=recipe.weight_decay,
@@ -43,14 +45,17 @@ def build_learner(
     return learner
 
 
-def cross_entropy(label_smoothing: float) -> Callable[[Output, Tensor], Tensor]:
-    """Mean cross-entropy in nats of the logits against the classes."""
-
-    def loss(output: Output, targets: Tensor) -> Tensor:
-        return functional.cross_entropy(output.logits, targets, label_smoothing=label_smoothing)
-
-    return loss
+def _loss(recipe: Recipe) -> Loss:
+    healthy = list(recipe.classes).index(recipe.guidance.healthy) if recipe.guidance.weight else -1
+    return Loss(recipe.label_smoothing, recipe.logit_penalty, recipe.guidance.weight, healthy)
 
 
-def accuracy(output: Output, targets: Tensor) -> Tensor:
-    return (output.logits.argmax(dim=1) == targets).float().mean()
+def _regularisation(recipe: Recipe, network: EvidenceNetwork, loaders: DataLoaders) -> Iterator[Callback]:
+    if recipe.fixed_layers:
+        first_layers(network, recipe.fixed_layers)  # a wrong number is known before the training
+        yield FixedLayers(recipe.fixed_layers)
+    if recipe.weight_averaging.decay:
+        yield AveragedWeights(recipe.weight_averaging.decay)
+    if recipe.source_adversary.weight:
+        sources = int(loaders.train_ds.images.sources.max()) + 1
+        yield SourceAdversary(recipe.source_adversary.weight, sources, network.weigh.in_channels, recipe.seed)

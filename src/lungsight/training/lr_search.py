@@ -10,6 +10,8 @@ import numpy as np
 from fastai.callback.schedule import valley
 from fastai.learner import Learner
 
+from lungsight.training.callbacks import KeepsState
+
 
 @dataclass(frozen=True)
 class LearningRateCurve:
@@ -45,7 +47,9 @@ class LearningRateCurve:
 
 def search(learner: Learner, iterations: int) -> LearningRateCurve:
     """Search from 1e-7 to 10; the learner's weights and optimizer are as before when it returns."""
-    found = learner.lr_find(num_it=iterations, show_plot=False, suggest_funcs=longest_valley)
+    remembering = [callback for callback in learner.cbs if isinstance(callback, KeepsState)]
+    with learner.removed_cbs(remembering):
+        found = learner.lr_find(num_it=iterations, show_plot=False, suggest_funcs=longest_valley)
     rates = tuple(float(rate) for rate in learner.recorder.lrs)
     losses = tuple(float(loss) for loss in learner.recorder.losses)
     return LearningRateCurve(rates, losses, float(found[0]))

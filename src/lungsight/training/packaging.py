@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,69 +13,102 @@ import numpy as np
 import onnx
 import pandas as pd
 import torch
-from fastai.data.load import DataLoader
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight.datasets.fingerprints import fingerprint_manifest
 from lungsight.datasets.perceptual_hash import perceptual_hash
 from lungsight.datasets.phantom import Label, draw
 from lungsight.datasets.registry import COLLECTIONS
-from lungsight.datasets.splits import TEST, VALIDATION
+from lungsight.datasets.splits import TEST, TRAIN, VALIDATION
 from lungsight.networks.evidence_network import EvidenceNetwork
+from lungsight.networks.half_precision import round_to_half, store_as_half
 from lungsight.package import TrainedImage, write_package
 from lungsight.package.description import PackageDescription, TrainingSource
+from lungsight.package.familiarity import FamiliarityDescription
 from lungsight.package.model_card import model_card
+from lungsight.package.network import Network
 from lungsight.package.preprocessing import Preprocessing
+from lungsight.package.storage import FAMILIARITY
 from lungsight.statistics.thresholds import Aim
 from lungsight.training.calibration import ValidationLogits, choose_thresholds, fit_calibration
+from lungsight.training.familiarity import fit_familiarity
+from lungsight.training.image_cache import ImageCache
+from lungsight.training.parts import Parts
 from lungsight.training.recipe import Recipe
 from lungsight.training.software import installed_versions
 from lungsight.training.training_set import TrainingSet
 
+_AT_ONCE = 16
+
 
 def package_network(
-    recipe: Recipe, network: EvidenceNetwork, images: TrainingSet, validation: DataLoader, origin: str, folder: Path
+    recipe: Recipe,
+    network: EvidenceNetwork,
+    images: TrainingSet,
+    cache: ImageCache,
+    origin: str,
+    folder: Path,
+    parts: Parts = Parts(),
+    advance: Callable[[int], None] = lambda _: None,
 ) -> PackageDescription:
-    """Calibrate and choose thresholds on the validation images, export, and write the package."""
-    network = network.cpu().eval()
-    seen = validation_logits(network, images, validation)
-    fitted = fit_calibration(seen)
-    aim = Aim(recipe.decision.aim_sensitivity, recipe.decision.aim_specificity)
-    decision = choose_thresholds(seen, fitted.probabilities, recipe.target, aim, recipe.decision.inconclusive_below)
-    description = PackageDescription(
-        name=recipe.name,
-        created=datetime.now(UTC).replace(microsecond=0),
-        lungsight_version=__version__,
-        intended_use=f"{RESEARCH_ONLY} Frontal chest radiographs; {recipe.description}",
-        classes=images.classes,
-        target=recipe.target,
-        backbone=recipe.backbone,
-        initial_weights=origin,
-        preprocessing=recipe.preprocessing,
-        calibration=fitted.calibration,
-        decision=decision,
-        sources=_sources(images),
-        split_unit=recipe.split.unit,
-        recipe=recipe.model_dump(mode="json", exclude_none=True),
-        software={library: version for library, version in installed_versions().items() if version},
-    )
+    """Export, calibrate and choose thresholds on the validation images with the network as exported, and write the
+    package. ``advance`` is told of every image that was judged for it (:func:`images_to_judge`)."""
     with tempfile.TemporaryDirectory() as scratch:
         exported = Path(scratch) / "network.onnx"
-        export_onnx(network, recipe.image_size, exported)
+        export_onnx(network.cpu().eval(), recipe.image_size, exported, half=recipe.half_precision)
+        judge = Network(exported.read_bytes(), features=recipe.familiarity.percentile is not None)
+        seen = validation_answers(judge, images, cache, advance)
+        fitted = fit_calibration(seen.logits)
+        aim = Aim(recipe.decision.aim_sensitivity, recipe.decision.aim_specificity)
+        decision = choose_thresholds(
+            seen.logits, fitted.probabilities, recipe.target, aim, recipe.decision.inconclusive_below
+        )
+        familiarity, contents = _familiarity(recipe, judge, images, cache, seen, advance)
+        description = PackageDescription(
+            name=recipe.name,
+            created=datetime.now(UTC).replace(microsecond=0),
+            lungsight_version=__version__,
+            intended_use=f"{RESEARCH_ONLY} Frontal chest radiographs; {recipe.description}",
+            classes=images.classes,
+            target=recipe.target,
+            backbone=recipe.backbone,
+            initial_weights=origin,
+            preprocessing=recipe.preprocessing,
+            calibration=fitted.calibration,
+            decision=decision,
+            lung_fields=parts.lung_fields_description,
+            gate=parts.gate_description,
+            familiarity=familiarity,
+            sources=_sources(images),
+            split_unit=recipe.split.unit,
+            recipe=recipe.model_dump(mode="json", exclude_none=True),
+            software={library: version for library, version in installed_versions().items() if version},
+        )
         return write_package(
             folder,
             description,
             network=exported,
-            weights={name: tensor.numpy() for name, tensor in network.state_dict().items()},
+            weights={name: _as_stored(tensor) for name, tensor in network.state_dict().items()},
             reference_inputs=reference_inputs(recipe.preprocessing),
             trained_on=_trained_on(images),
             model_card=model_card(description),
+            parts=parts.contents | contents,
         )
 
 
-def export_onnx(network: EvidenceNetwork, image_size: int, path: Path) -> None:
-    """ONNX with input ``pixels`` [N, 1, side, side] and outputs ``logits`` and ``maps``; N is free."""
+def images_to_judge(recipe: Recipe, images: TrainingSet) -> int:
+    """How many images :func:`package_network` shows to the network."""
+    sides = [VALIDATION] if recipe.familiarity.percentile is None else [VALIDATION, TRAIN]
+    return sum(len(images.rows(side)) for side in sides)
+
+
+def export_onnx(network: EvidenceNetwork, image_size: int, path: Path, *, half: bool = False) -> None:
+    """ONNX with input ``pixels`` [N, 1, side, side] and outputs ``logits`` and ``maps``; N is free. With ``half`` the
+    network's weights are rounded to float16 in place, and stored so."""
+    if half:
+        round_to_half(network)
     batch = torch.export.Dim("N", min=1, max=4096)
     program = torch.onnx.export(
         network.to(memory_format=torch.contiguous_format),
@@ -86,10 +121,18 @@ def export_onnx(network: EvidenceNetwork, image_size: int, path: Path) -> None:
         external_data=False,
     )
     assert program is not None
-    model = program.model_proto
+    model = store_as_half(program.model_proto) if half else program.model_proto
     bias = json.dumps(network.bias.detach().tolist())
     onnx.helper.set_model_props(model, {"bias": bias, "research_only": RESEARCH_ONLY})
     onnx.save(model, path)
+
+
+def _as_stored(tensor: Tensor) -> NDArray[np.generic]:
+    """What was rounded to float16 loses nothing when it is stored so."""
+    halved = tensor.half()
+    is_half = tensor.dtype == torch.float32 and tensor.numel() > 1 and torch.equal(halved.float(), tensor)
+    stored: NDArray[np.generic] = (halved if is_half else tensor).numpy()
+    return stored
 
 
 def reference_inputs(preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -99,22 +142,64 @@ def reference_inputs(preprocessing: Preprocessing) -> NDArray[np.uint8]:
     return np.stack(seen)[:, None]
 
 
-@torch.no_grad()
-def validation_logits(network: EvidenceNetwork, images: TrainingSet, validation: DataLoader) -> ValidationLogits:
-    """What the network says of the validation images, and whose they are; ``validation`` gives them in the order of
-    ``images``."""
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What the network says of the validation images, and float32 [n, c], the features it says it by (or none)."""
+
+    logits: ValidationLogits
+    features: NDArray[np.float32] | None
+
+
+def validation_answers(
+    judge: Network, images: TrainingSet, cache: ImageCache, advance: Callable[[int], None] = lambda _: None
+) -> Answers:
+    """The images without changes, in the manifest's order."""
     rows = images.rows(VALIDATION)
-    batches = [(network(pixels.cpu()).logits, targets.cpu()) for pixels, targets in validation]
-    logits, targets = (torch.cat(parts).numpy() for parts in zip(*batches, strict=True))
-    if not np.array_equal(targets, images.targets[rows]):
-        raise ValueError("the validation images came in another order than the manifest's")
+    logits, features = _judged(judge, images, rows, cache, advance)
     patients, _ = pd.factorize(images.manifest.patient_key.iloc[rows])
-    return ValidationLogits(images.classes, logits.astype(np.float64), targets.astype(np.int64), patients)
+    seen = ValidationLogits(images.classes, logits.astype(np.float64), images.targets[rows], patients)
+    return Answers(seen, features)
+
+
+def _familiarity(
+    recipe: Recipe, judge: Network, images: TrainingSet, cache: ImageCache, seen: Answers,
+    advance: Callable[[int], None],
+) -> tuple[FamiliarityDescription | None, dict[str, bytes]]:  # fmt: skip
+    if recipe.familiarity.percentile is None or seen.features is None:
+        return None, {}
+    rows = images.rows(TRAIN)
+    _, features = _judged(judge, images, rows, cache, advance)
+    assert features is not None
+    description, content = fit_familiarity(
+        features, images.targets[rows], seen.features, percentile=recipe.familiarity.percentile
+    )
+    return description, {FAMILIARITY: content}
+
+
+def _judged(
+    judge: Network, images: TrainingSet, rows: NDArray[np.int64], cache: ImageCache, advance: Callable[[int], None]
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Logits [n, classes], and features [n, c] where the network gives them."""
+    paths = images.manifest.table["path"].iloc[rows].tolist()
+    logits, features = [], []
+    for start in range(0, len(paths), _AT_ONCE):
+        batch = [cache.load(path) for path in paths[start : start + _AT_ONCE]]
+        pixels = np.stack(batch)[:, None].astype(np.float32) / np.float32(255)
+        if judge.gives_features:
+            outputs, found = judge.run_with_features(pixels)
+            features.append(found)
+        else:
+            outputs = judge.run(pixels)
+        logits.append(outputs.logits)
+        advance(len(batch))
+    return np.concatenate(logits), np.concatenate(features) if features else None
 
 
 def _sources(images: TrainingSet) -> tuple[TrainingSource, ...]:
     fitted = images.manifest.table["split"] != TEST
-    table = images.manifest.table.assign(target=images.class_names)[fitted]
+    certain = images.shares.max(axis=1) == 1
+    table = images.manifest.table
+    table = table.assign(target=np.where(certain, images.class_names, table["label"] + " (soft label)"))[fitted]
     return tuple(
         TrainingSource(
             name=str(name),

@@ -14,9 +14,12 @@ from lungsight.faults import InvalidRecipe
 from lungsight.package.preprocessing import Preprocessing
 from lungsight.radiograph import View
 from lungsight.training.augmentation import Augmentation
+from lungsight.training.gate.recipe import GateRecipe
+from lungsight.training.lung_fields.recipe import LungFieldsRecipe
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
@@ -69,6 +72,9 @@ class Sampling(_Part):
 
     balance: tuple[Literal["class", "source"], ...] = ()
     """Columns whose groups get the same share."""
+    mix_sources: float = Field(default=0.0, ge=0, le=1)
+    """Probability that an image is blended with one of the same class from another source, so that what is common to
+    the class outweighs what is common to the source (mixup, Zhang et al. 2018, kept within the class)."""
     images_per_epoch: int = Field(default=0, ge=0)
     """How many images make an epoch."""
 
@@ -82,6 +88,43 @@ class LearningRateSearch(_Part):
     """Steps of the search."""
     use: bool = False
     """Train with the rate it suggests instead of the stage's own."""
+
+
+class Guidance(_Part):
+    """Where the evidence for a class may lie, taught where it is known: in images of ``healthy`` nowhere; where
+    disease is marked (boxes, lesion masks) there and only there; otherwise, where the lung fields are known, not
+    outside them. Cross-entropy of the evidence, as a probability at each place, against this."""
+
+    weight: float = Field(default=0.0, ge=0)
+    """Of this loss beside the loss of the classes; 0 leaves it out."""
+    healthy: str = "no_pneumonia"
+    """The class whose images show disease nowhere."""
+
+
+class WeightAveraging(_Part):
+    """The network that is watched and kept has the exponential moving average of the weights over the steps (Polyak
+    and Juditsky 1992): it swings less from epoch to epoch than the weights themselves."""
+
+    decay: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the average that stays at each step; 0 leaves it out."""
+
+
+class SourceAdversary(_Part):
+    """A second layer guesses the source from the network's features, and the network is trained to leave it nothing
+    to guess from (gradient reversal, Ganin et al. 2016)."""
+
+    weight: float = Field(default=0.0, ge=0)
+    """Of the reversed gradient; 0 leaves it out."""
+
+
+class Teachers(_Part):
+    """Packages whose averaged probabilities of the training images take part in the labels (distillation, Hinton et
+    al. 2015). They must not have seen the images that this run watches or tests on."""
+
+    packages: tuple[str, ...] = ()
+    """Paths of model packages with the same classes."""
+    weight: float = Field(default=0.5, gt=0, le=1)
+    """Share of the teachers' probabilities in each label."""
 
 
 def _rate_range(value: Any) -> Any:
@@ -114,6 +157,15 @@ class Decision(_Part):
     """Calibrated probability that a verdict needs where there are no thresholds."""
 
 
+class FamiliarityAim(_Part):
+    """A network is sure of itself far from anything it was trained on, too. With a percentile, the package says of
+    such images that they are *inconclusive*: those whose features lie further from the training's than this
+    percentile of the validation images'."""
+
+    percentile: float | None = Field(default=None, gt=50, le=100)
+    """None: every image gets an answer."""
+
+
 class Recipe(_Part):
     """What a training run does. Every key can be overridden with ``--set key=value``."""
 
@@ -124,12 +176,21 @@ class Recipe(_Part):
     backbone: str = "tf_efficientnet_lite0"
     """Timm's name of a network whose head is average pooling and one linear layer."""
     weights: str = Field(default="pretrained", description="`pretrained`, `random`, or a weights file")
+    fine_maps: bool = False
+    """Join the backbone's last maps with those of twice their resolution, for heatmaps with four times as many
+    places."""
     image_size: int = Field(default=256, ge=32, le=4096)
-    geometry: Literal["squash", "pad", "crop"] = "squash"
+    geometry: Literal["squash", "pad", "crop", "lungs"] = "squash"
+    margin: float = Field(default=0.1, ge=0, le=1, description="around the lungs, with geometry lungs")
     intensity: Literal["as_is", "percentile"] = "as_is"
     frontal_only: bool = True
     """Leave out lateral views, CT and all that is no frontal radiograph."""
     classes: dict[str, tuple[str, ...]] = Field(min_length=2, description='labels of each class; "*" is all others')
+    soft_labels: dict[str, dict[str, Share]] = Field(
+        default={}, description="shares of the classes in further labels"
+    )
+    """Labels between the classes, for instance a radiologist's *indeterminate*: they are trained on with these
+    shares, and stand neither in validation nor in test, since there is no truth to hold an answer against."""
     target: str = "covid19"
     """The class set against the others; its evidence is what the heatmap shows."""
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -138,10 +199,15 @@ class Recipe(_Part):
     """Images in one step, on each GPU."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """`bfloat16` halves the memory of the forward pass where the processor or GPU has it."""
+    fixed_layers: int = Field(default=0, ge=0)
+    """This many of the backbone's first layer groups stay as they came, their normalisation too: edges and textures
+    needn't be learned again, and each step costs less."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Share of the last features left out in training."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     """Share of each label that is spread over all classes."""
+    logit_penalty: float = Field(default=0.0, ge=0)
+    """Weight of the mean squared logit in the loss: nothing is then as sure as a shortcut makes it."""
     weight_decay: float = Field(default=0.01, ge=0)
     """Of fastai's optimizer."""
     keep: Literal["last", "best"] = Field(default="last", description="`best`: the epoch of lowest validation loss")
@@ -153,9 +219,22 @@ class Recipe(_Part):
     """Rules for further test images, of patients who are in neither training nor validation."""
     split: Split = Split()
     sampling: Sampling = Sampling()
+    guidance: Guidance = Guidance()
+    weight_averaging: WeightAveraging = WeightAveraging()
+    source_adversary: SourceAdversary = SourceAdversary()
+    teachers: Teachers = Teachers()
     augmentation: Augmentation = Augmentation()
     learning_rate_search: LearningRateSearch = LearningRateSearch()
     decision: Decision = Decision()
+    familiarity: FamiliarityAim = FamiliarityAim()
+    lung_fields: LungFieldsRecipe | None = None
+    """How the segmenter of the package is trained, on the images with lung masks; None: the package has none."""
+    gate: GateRecipe | None = None
+    """How the gate of the package is trained; None: the package has none."""
+    parts_from: str = ""
+    """A run whose lung fields and gate are taken, instead of training them."""
+    half_precision: bool = False
+    """Store the network's weights as float16, in half the space; it runs in float32."""
     stages: tuple[Stage, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -166,11 +245,28 @@ class Recipe(_Part):
         twice = sorted({label for label in named if named.count(label) > 1})
         if twice:
             raise ValueError(f"label '{twice[0]}' stands in two classes")
+        if self.guidance.weight and self.guidance.healthy not in self.classes:
+            raise ValueError(f"guidance.healthy '{self.guidance.healthy}' is not among the classes")
+        if self.guidance.weight and self.geometry in ("pad", "crop"):
+            raise ValueError("guidance needs geometry squash or lungs")
+        return self
+
+    @model_validator(mode="after")
+    def _soft_labels_are_shares(self) -> Self:
+        named = {label for labels in self.classes.values() for label in labels}
+        for label, shares in self.soft_labels.items():
+            if label in named:
+                raise ValueError(f"soft label '{label}' stands in a class too")
+            if unknown := sorted(set(shares) - set(self.classes)):
+                raise ValueError(f"soft label '{label}' names '{unknown[0]}', which is no class")
+            if abs(sum(shares.values()) - 1) > 1e-6:
+                raise ValueError(f"the shares of soft label '{label}' don't sum to 1")
         return self
 
     @property
     def preprocessing(self) -> Preprocessing:
-        return Preprocessing(image_size=self.image_size, geometry=self.geometry, intensity=self.intensity)
+        stated = self.model_dump(include={"image_size", "geometry", "margin", "intensity"})
+        return Preprocessing(**stated)
 
     @property
     def epochs(self) -> int:

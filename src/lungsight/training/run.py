@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
+from numpy.typing import NDArray
 from rich.console import Console
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.faults import InvalidManifest, InvalidRecipe
+from lungsight.faults import InvalidManifest, InvalidRecipe, UnreadableImage
 from lungsight.networks.backbones import build_network
 from lungsight.networks.evidence_network import EvidenceNetwork
 from lungsight.training import lr_search, training_set
@@ -22,11 +25,19 @@ from lungsight.training.batches import Share, build_loaders
 from lungsight.training.diagnosis import Diagnosis
 from lungsight.training.image_cache import ImageCache, default_cache_folder
 from lungsight.training.learner import build_learner
-from lungsight.training.packaging import package_network
+from lungsight.training.lung_cache import LungCache
+from lungsight.training.packaging import images_to_judge, package_network
+from lungsight.training.parts import Parts, prepare_parts
+from lungsight.training.places import known_places
 from lungsight.training.recipe import Recipe
-from lungsight.training.run_folder import RunFolder, log_to
+from lungsight.training.run_folder import RunFolder
+from lungsight.training.run_log import log_to
 from lungsight.training.stages import Stages
+from lungsight.training.teachers import taught_by
 from lungsight.training.training_set import TrainingSet
+
+#: Share of the healthy class from which on an image counts as showing no disease.
+_HEALTHY = 0.5
 
 
 @dataclass(frozen=True)
@@ -61,10 +72,15 @@ def train(
         return RunOutcome(folder, finished=True)
     say = log_to(folder / "log.txt", console, writes=state.is_main_process)
     cache_root = cache or default_cache_folder()
-    network, origin = _build_network(recipe)
-    images = _prepare(recipe, manifest, list_folders, cache_root, console, say)
-    image_cache = ImageCache.at(recipe.preprocessing, cache_root)
-    loaders = build_loaders(recipe, images, image_cache, share=share, device=state.device, workers=workers)
+    network, origin = build_network_of(recipe)
+    with _first_process_first(state):
+        parts = prepare_parts(recipe, manifest, folder, cache_root, console)
+    seen = SeenImages.of(recipe, parts, cache_root)
+    images = _prepare(recipe, manifest, list_folders, seen, console, say)
+    loaders = build_loaders(
+        recipe, images, seen.images, share=share, device=state.device, workers=workers,
+        places=places_for(recipe, images, seen.lungs), taught=_taught(recipe, images, seen, console),
+    )  # fmt: skip
     if state.is_main_process:
         recorded.begin(images)
     say(f"{recipe.backbone}, initial weights: {origin}; {len(loaders.train_ds)} images an epoch on {state.device}")
@@ -72,11 +88,56 @@ def train(
     diagnosis = Stages(recipe, folder, learner, share, say, console).run()
     if state.is_main_process:
         say("calibrating and writing the package")
-        package_network(recipe, learner.model, images, loaders.valid, origin, folder / "package")
+        with progress_bars(console) as bars:
+            judging = bars.add_task("judging images for it", total=images_to_judge(recipe, images))
+            package_network(
+                recipe, learner.model, images, seen.images, origin, folder / "package", parts,
+                advance=lambda n: bars.advance(judging, n),
+            )  # fmt: skip
         shutil.rmtree(folder / "scratch", ignore_errors=True)
         recorded.end(diagnosis)
     state.wait_for_everyone()
     return RunOutcome(folder, finished=True, diagnosis=diagnosis)
+
+
+@dataclass(frozen=True)
+class SeenImages:
+    """The images as the network sees them, and where their lungs are, if a segmenter is at hand."""
+
+    images: ImageCache
+    lungs: LungCache | None
+
+    @classmethod
+    def of(cls, recipe: Recipe, parts: Parts, cache: Path) -> SeenImages:
+        lungs = LungCache.at(parts.lung_fields, cache) if parts.lung_fields else None
+        if lungs is None and recipe.preprocessing.needs_lungs:
+            raise InvalidRecipe("geometry lungs", "nobody says where the lungs are", "give lung_fields or parts_from")
+        return cls(ImageCache.at(recipe.preprocessing, cache, lungs), lungs)
+
+
+def places_for(recipe: Recipe, images: TrainingSet, lungs: LungCache | None = None) -> NDArray[np.uint8] | None:
+    """Of all images, where the recipe guides the evidence."""
+    if not recipe.guidance.weight:
+        return None
+    healthy = images.shares[:, images.classes.index(recipe.guidance.healthy)] > _HEALTHY
+    return known_places(images.manifest, healthy, recipe.preprocessing, lungs.load if lungs else None)
+
+
+def _taught(recipe: Recipe, images: TrainingSet, seen: SeenImages, console: Console) -> NDArray[np.float32] | None:
+    if not recipe.teachers.packages:
+        return None
+    with progress_bars(console) as bars:
+        asking = bars.add_task("asking the teachers", total=None)
+        return taught_by(
+            recipe, images, seen.lungs, progress=lambda done, total: bars.update(asking, completed=done, total=total)
+        )
+
+
+@contextmanager
+def _first_process_first(state: PartialState) -> Iterator[None]:
+    """Of several processes, the first trains the parts; the others then find them finished."""
+    with state.main_process_first():
+        yield
 
 
 def find_learning_rate(
@@ -91,11 +152,12 @@ def find_learning_rate(
     """Draw the learning-rate curve of a recipe's first stage into the folder ``out``."""
     say = console.print
     cache_root = cache or default_cache_folder()
-    network, _ = _build_network(recipe)
-    images = _prepare(recipe, manifest, list_folders, cache_root, console, say)
-    image_cache = ImageCache.at(recipe.preprocessing, cache_root)
+    network, _ = build_network_of(recipe)
+    seen = SeenImages.of(recipe, prepare_parts(recipe, manifest, out, cache_root, console), cache_root)
+    images = _prepare(recipe, manifest, list_folders, seen, console, say)
     device = PartialState().device
-    loaders = build_loaders(recipe, images, image_cache, share=Share(), device=device)
+    places = places_for(recipe, images, seen.lungs)
+    loaders = build_loaders(recipe, images, seen.images, share=Share(), device=device, places=places)
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     learner = build_learner(recipe, network, loaders, folder=out)
@@ -109,11 +171,26 @@ def find_learning_rate(
     return curve
 
 
-def _build_network(recipe: Recipe) -> tuple[EvidenceNetwork, str]:
+def _read_all(paths: list[str], seen: SeenImages, console: Console) -> dict[str, UnreadableImage]:
+    faults: dict[str, UnreadableImage] = {}
+    with progress_bars(console) as bars:
+        if seen.lungs is not None:
+            finding = bars.add_task("finding the lungs", total=len(paths))
+            faults |= seen.lungs.prepare(paths, advance=lambda n: bars.advance(finding, n))
+        reading = bars.add_task("reading images", total=len(paths))
+        readable = [path for path in paths if path not in faults]
+        return faults | seen.images.prepare(readable, advance=lambda n: bars.advance(reading, n))
+
+
+def build_network_of(recipe: Recipe) -> tuple[EvidenceNetwork, str]:
     """The network and its origin, tried on one image of the recipe's size: before hours of reading, not after."""
     torch.manual_seed(recipe.seed)
     network, origin = build_network(
-        recipe.backbone, len(recipe.classes), weights=recipe.weights, dropout=recipe.dropout
+        recipe.backbone,
+        len(recipe.classes),
+        weights=recipe.weights,
+        dropout=recipe.dropout,
+        fine_maps=recipe.fine_maps,
     )
     try:
         with torch.no_grad():
@@ -125,16 +202,13 @@ def _build_network(recipe: Recipe) -> tuple[EvidenceNetwork, str]:
 
 
 def _prepare(
-    recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...], cache: Path, console: Console,
+    recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...], seen: SeenImages, console: Console,
     say: Callable[[str], None],
 ) -> TrainingSet:  # fmt: skip
     chosen, left_out = training_set.choose(recipe, manifest, folders)
     if recipe.split.unit != "given" and (manifest.table["split"] != "").any():
         say("the manifest has a split of its own, which this recipe doesn't use; --set split.unit=given keeps it")
-    with progress_bars(console) as bars:
-        reading = bars.add_task("reading images", total=len(chosen))
-        images = ImageCache.at(recipe.preprocessing, cache)
-        faults = images.prepare(list(chosen.table["path"]), advance=lambda n: bars.advance(reading, n))
+    faults = _read_all(list(chosen.table["path"]), seen, console)
     for fault in faults.values():
         say(str(fault))
     if faults:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shlex
-import sys
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import torch
-from rich.console import Console
 
 from lungsight.faults import Fault, InvalidManifest, InvalidRecipe
 from lungsight.training.diagnosis import Diagnosis
 from lungsight.training.recipe import Recipe, as_toml, load_recipe
+from lungsight.training.run_log import command_line, write_whole
 from lungsight.training.software import installed_versions
 from lungsight.training.training_set import TrainingSet
 
@@ -64,13 +60,6 @@ class RunFolder:
         write_whole(self.folder / "environment.json", json.dumps(content, indent=1))
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write all of ``text`` or, when interrupted, nothing."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
-
-
 def _read_json(path: Path) -> dict[str, object]:
     try:
         content = json.loads(path.read_text("utf-8"))
@@ -89,7 +78,7 @@ def _environment(recipe: Recipe) -> dict[str, object]:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "started": _now(),
-        "command": _command(),
+        "command": command_line(),
         "seed": recipe.seed,
         "host": platform.node(),
         "platform": platform.platform(),
@@ -98,10 +87,6 @@ def _environment(recipe: Recipe) -> dict[str, object]:
         "gpus": gpus,
         "versions": installed_versions(),
     }
-
-
-def _command() -> str:
-    return shlex.join(["lungsight", *sys.argv[1:]])
 
 
 def _now() -> str:
@@ -118,18 +103,3 @@ def truncate(path: Path, epochs: int) -> None:
         path.unlink()
     else:
         kept.to_csv(path, index=False)
-
-
-def log_to(path: Path, console: Console, *, writes: bool) -> Callable[[str], None]:
-    started = time.strftime("%Y-%m-%d %H:%M:%S")
-
-    def say(sentence: str) -> None:
-        if writes:
-            with path.open("a", encoding="utf-8") as log:
-                log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {sentence}\n")
-        console.print(sentence, highlight=False, markup=False)
-
-    if writes:
-        with path.open("a", encoding="utf-8") as log:
-            log.write(f"{started} {_command()}\n")
-    return say

@@ -14,7 +14,7 @@ from lungsight.faults import Fault
 from lungsight.training import lr_search
 from lungsight.training.bars import TrainingBars, progress_bars
 from lungsight.training.batches import Share
-from lungsight.training.callbacks import EvenShares, Watch
+from lungsight.training.callbacks import EvenShares, Watch, take_up_state
 from lungsight.training.checkpoint import Checkpoint, Progress
 from lungsight.training.diagnosis import Diagnosis, EpochLosses, Trouble
 from lungsight.training.recipe import Recipe, Stage
@@ -67,6 +67,7 @@ class Stages:
         if self.checkpoint is None:
             return
         self.learner.model.load_state_dict(self.checkpoint.weights)
+        take_up_state(self.learner.cbs, self.checkpoint.besides, self.checkpoint.weights)
         if self.progress.stage_epochs == self.recipe.stages[self.progress.stage].epochs:
             self.progress = replace(self.progress, stage=self.progress.stage + 1, stage_epochs=0)
         history = pd.read_csv(self.folder / "history.csv")

@@ -22,14 +22,20 @@ from lungsight.training.recipe import Recipe, Selection
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """``manifest`` has its split; ``targets`` int [images] are indices into ``classes``; ``left_out`` counts what
-    was passed over, by reason; ``leaks`` are those the recipe allows."""
+    """``manifest`` has its split; ``shares`` float [images, classes] are the truth: 1 for the class of the label, or
+    the shares of a soft label, which stand in training only; ``left_out`` counts what was passed over, by reason;
+    ``leaks`` are those the recipe allows."""
 
     manifest: Manifest
     classes: tuple[str, ...]
-    targets: NDArray[np.int64]
+    shares: NDArray[np.float32]
     left_out: dict[str, int]
     leaks: tuple[Leak, ...] = ()
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """int [images]: indices into ``classes``, of a soft label the class with the largest share."""
+        return self.shares.argmax(axis=1)
 
     def rows(self, side: str) -> NDArray[np.int64]:
         """Row numbers on one side of the split."""
@@ -45,7 +51,7 @@ def choose(recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...] = ()) -
 
     ``folders`` are searched for the lists of files that the recipe names. Raises InvalidRecipe, InvalidManifest."""
     classes = labels_of(recipe.classes, manifest.table["label"].unique())
-    keep = manifest.table["label"].isin(list(classes))
+    keep = manifest.table["label"].isin([*classes, *recipe.soft_labels])
     left_out = {"label is of no class of the recipe": int((~keep).sum())}
     if recipe.frontal_only:
         frontal = manifest.is_frontal & manifest.is_projection
@@ -115,15 +121,27 @@ def _sides(recipe: Recipe, chosen: Manifest, groups: NDArray[np.int_]) -> NDArra
 def _with_targets(
     recipe: Recipe, manifest: Manifest, left_out: dict[str, int], leaks: tuple[Leak, ...]
 ) -> TrainingSet:
-    classes = tuple(recipe.classes)
-    mapping = labels_of(recipe.classes, manifest.table["label"].unique())
-    targets = np.array([classes.index(mapping[label]) for label in manifest.table["label"]], dtype=np.int64)
-    training = targets[(manifest.table["split"] == TRAIN).to_numpy()]
-    for i, name in enumerate(classes):
-        if not (training == i).any():
+    undecided = manifest.table["label"].isin(list(recipe.soft_labels)) & (manifest.table["split"] != TRAIN)
+    if undecided.any():
+        manifest = manifest.where(~undecided)
+        left_out = {**left_out, "soft label, so nothing to validate or test with": int(undecided.sum())}
+    truth = _shares(recipe, manifest)
+    images = TrainingSet(manifest, tuple(recipe.classes), truth, left_out, leaks)
+    certain = truth[images.rows(TRAIN)] == 1
+    for i, name in enumerate(images.classes):
+        if not certain[:, i].any():
             cure = "give a manifest that holds that class, or other classes in the recipe"
             raise InvalidManifest(manifest.name, f"no training image is of class {name}", cure)
-    return TrainingSet(manifest, classes, targets, left_out, leaks)
+    return images
+
+
+def _shares(recipe: Recipe, manifest: Manifest) -> NDArray[np.float32]:
+    """float32 [images, classes]."""
+    labels = manifest.table["label"]
+    certain = {label: {name: 1.0} for label, name in labels_of(recipe.classes, labels.unique()).items()}
+    shares = certain | recipe.soft_labels
+    rows = [[shares[label].get(name, 0.0) for name in recipe.classes] for label in labels]
+    return np.array(rows, dtype=np.float32).reshape(len(labels), len(recipe.classes))
 
 
 def _picked(

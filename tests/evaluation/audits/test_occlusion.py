@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,11 @@ from evaluation.audits.drawn import LUNGS, SIDE, chests, judged_by
 from lungsight.evaluation.audits.audit import Audit, Call
 from lungsight.evaluation.audits.interventions import Exam
 from lungsight.evaluation.audits.occlusion import black_lungs, filled_lungs, occlusion_audits, only_border, only_lungs
+from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.judging.lungs import FoundLungs
+from lungsight.package import Preprocessing
+from lungsight.package.lung_fields import Box, Lungs
+from lungsight.package.preprocessing import Region
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)
@@ -48,7 +54,9 @@ def test_without_masks_the_border_can_still_be_asked(tmp_path: Path, make_packag
     rows = chests(tmp_path / "films", 40, lungs=lambda sick: 0.4, around=lambda sick: 0.6 if sick else 0.3)
     audits = audited(rows.assign(lung_mask=""), make_package)
     assert audits["lungs hidden"].call is Call.NOT_DONE
-    assert audits["lungs hidden"].meaning == "No image here has a mask of its lung fields."
+    assert audits["lungs hidden"].meaning == (
+        "No image here has a mask of its lung fields, and none were found by a network."
+    )
     assert audits["only the border"].call is Call.SHORTCUT
 
 
@@ -89,3 +97,63 @@ def test_the_border_keeps_no_lung_that_reaches_into_it() -> None:
     wide = np.zeros((SIDE, SIDE), dtype=bool)
     wide[20:60, :36] = True
     assert only_border(Exam(np.full((SIDE, SIDE), 0.5, np.float32), wide, 0))[30, 0] == 0
+
+
+def found_on(judged: Judged, mask: np.ndarray = LUNGS, crop: Box | None = None, bad: int = 0) -> Judged:
+    """The images with the lungs that a network found; the first ``bad`` of them implausible."""
+    good, faulty = FoundLungs.of(Lungs(mask), crop), FoundLungs.of(Lungs(mask, ("Only one lung was found.",)), crop)
+    return replace(judged, lungs=(faulty,) * bad + (good,) * (len(judged) - bad))
+
+
+def test_lungs_that_a_network_found_are_hidden_where_there_is_no_mask(tmp_path: Path, make_package: Callable) -> None:
+    rows = chests(tmp_path / "films", 60, lungs=lambda sick: 0.4, around=lambda sick: 0.6 if sick else 0.3)
+    package = make_package(rows)
+    with_masks = occlusion_audits(*judged_by(package, rows), resampling=FEW)
+    detector, judged = judged_by(package, rows.assign(lung_mask=""))
+    found = occlusion_audits(detector, found_on(judged), resampling=FEW)
+    for one, other in zip(with_masks, found, strict=True):
+        np.testing.assert_allclose(one.table["value"], other.table["value"], atol=0.02)
+    assert "Lung fields of 60 images: 60 from the manifest's masks." in with_masks[0].meaning
+    assert "Lung fields of 60 images: 60 found by a network." in found[0].meaning
+
+
+def test_bad_lungs_are_not_hidden_and_counted(tmp_path: Path, make_package: Callable) -> None:
+    rows = chests(tmp_path / "films", 60, lungs=lambda sick: 0.6 if sick else 0.3, around=lambda sick: 0.5)
+    rows.loc[:49, "lung_mask"] = ""
+    detector, judged = judged_by(make_package(rows), rows)
+    hidden, border, _ = occlusion_audits(detector, found_on(judged, bad=20), resampling=FEW)
+    assert hidden.effect.n == 40
+    assert border.effect.n == 60
+    assert "10 from the manifest's masks, 30 found by a network, 20 without." in hidden.meaning
+
+
+def test_a_network_that_sees_the_lungs_box_sees_the_altered_image_in_the_same_box(
+    tmp_path: Path, make_package: Callable
+) -> None:
+    """The disease is told by what lies just around the lungs, inside the box; hiding the lungs must not move it."""
+    rows = chests(tmp_path / "films", 60, lungs=lambda sick: 0.4, around=lambda sick: 0.6 if sick else 0.3)
+    detector, judged = judged_by(make_package(rows), rows.assign(lung_mask=""))
+    crop = Lungs(LUNGS).box
+    preprocessing = Preprocessing(image_size=32, geometry="lungs", margin=0.2)
+    detector.description = detector.description.model_copy(update={"preprocessing": preprocessing})
+    hidden, border, alone = occlusion_audits(detector, found_on(judged, crop=crop), resampling=FEW)
+    assert hidden.call is border.call is Call.SHORTCUT
+    assert alone.effect.value < 0.8
+    assert hidden.meaning.endswith("in the box around the lungs of the unaltered one.")
+
+
+def test_the_border_of_a_box_is_the_boxes_own() -> None:
+    pixels = np.full((SIDE, SIDE), 0.5, np.float32)
+    exam = Exam(pixels, LUNGS, 0, Region(10, 16, 70, 64))
+    border = only_border(exam)
+    assert border[16:64, 10:70].max() == 0.5  # something is left of what the network sees
+    assert border[21:59, 16:64].max() == 0
+    assert border[_near(LUNGS)].max() == 0
+
+
+def _near(lungs: np.ndarray) -> np.ndarray:
+    """A pixel around the lungs, too."""
+    grown = lungs.copy()
+    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        grown |= np.roll(lungs, step, axis)
+    return grown

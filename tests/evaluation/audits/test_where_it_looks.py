@@ -19,7 +19,9 @@ from lungsight.evaluation.audits import where_it_looks as module
 from lungsight.evaluation.audits.audit import Audit, Call
 from lungsight.evaluation.audits.where_it_looks import GRID, where_it_looks
 from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.judging.lungs import FoundLungs
 from lungsight.package import Preprocessing
+from lungsight.package.lung_fields import Box, Lungs
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=300)
@@ -194,7 +196,7 @@ def test_against_everywhere_is_no_heat(tmp_path: Path) -> None:
 def test_what_is_not_a_list_of_boxes_counts_as_none(boxes: str) -> None:
     audit = where_it_looks(judged_of([LEFT] * 3, boxes=boxes), SQUASH)
     assert audit.call is Call.NOT_DONE
-    assert "lung mask" in audit.meaning
+    assert "lung fields" in audit.meaning
 
 
 def test_maps_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
@@ -220,3 +222,30 @@ def test_sources_stay_apart_and_each_gives_at_most_so_many(tmp_path: Path) -> No
     assert sum(done) == 7
     assert audit.effect is not None
     assert audit.effect.n == 3  # external
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.floats(0, 0.5), st.floats(0, 0.5), st.floats(0.2, 0.5), st.floats(0.2, 0.5))
+def test_the_map_of_a_box_is_laid_over_the_box(left: float, top: float, width: float, height: float) -> None:
+    crop = Box(left, top, left + width, top + height)
+    preprocessing = Preprocessing(image_size=64, geometry="lungs", margin=0.0)
+    network_map = np.zeros((8, 8), np.float32)
+    network_map[2, 5] = 1
+    row, column = module._peak(network_map, (200, 256), preprocessing, crop)
+    assert row / GRID == pytest.approx(top + height * 2.5 / 8, abs=0.03)
+    assert column / GRID == pytest.approx(left + width * 5.5 / 8, abs=0.03)
+    laid = module._on_grid(network_map, (200, 256), preprocessing, crop)
+    assert laid[row, column] == pytest.approx(laid.max(), abs=0.15)
+    assert np.isfinite(laid).mean() == pytest.approx(width * height, abs=0.05)
+
+
+def test_lungs_that_a_network_found_stand_in_for_masks(tmp_path: Path) -> None:
+    half = np.zeros((64, 64), dtype=bool)
+    half[:, :32] = True
+    bad = FoundLungs.of(Lungs(half, ("Only one lung was found.",)))
+    judged = judged_of([LEFT] * 5, lung_mask=["", "", draw_mask(tmp_path / "right.png", ~half), "", ""])
+    found = FoundLungs.of(Lungs(half))
+    audit = where_it_looks(replace(judged, lungs=(found, found, found, bad, None)), SQUASH, resampling=FEW)
+    assert audit.images == 3  # those with bad lungs, or none, aren't looked at
+    assert value_of(audit, "heat_inside") == pytest.approx(2 / 3, abs=0.03)
+    assert "Lung fields: 1 from the manifest's masks, 2 found by a network." in audit.meaning

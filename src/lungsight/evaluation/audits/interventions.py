@@ -6,16 +6,20 @@ import json
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.judging.judged import INVERTED, Judged
+from lungsight.evaluation.judging.lungs import FoundLungs
 from lungsight.faults import UnreadableImage
+from lungsight.package import Preprocessing
+from lungsight.package.lung_fields import Box
+from lungsight.package.preprocessing import Region
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 from lungsight.scanning import Detector
@@ -24,7 +28,7 @@ from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH, Floats, Floats32
 _AT_ONCE = 8
 _PIXELS_AT_ONCE = 2**20
 _IN_A_MASK = 0.5
-_ASKED_OF = "asked_of"
+_ASKED_OF, _FOUND = "asked_of", "found"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,13 +37,16 @@ class Exam:
 
     Attributes:
         pixels: float32 [height, width] in 0…1, at most twice as large as what the network sees.
-        lungs: bool [height, width], the lung fields; None where the manifest names no mask.
+        lungs: bool [height, width], the lung fields: of the manifest's mask or, where it names none, as a network
+            found them; None where neither is to be had.
         seed: the image's own, so that what is random is the same at every call.
+        region: the rectangle that the network sees of it; None for the whole.
     """
 
     pixels: Floats32
     lungs: Mask | None
     seed: int
+    region: Region | None = None
 
 
 #: From an exam to other pixels, float32 [height, width] in 0…1, or None where this image can't be altered so.
@@ -70,10 +77,11 @@ def judge_altered(
     advance: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Floats]:
     """Probabilities, float64 [rows, k], of the altered images by the name of the alteration; NaN where an image can't
-    be altered so. ``cache`` keeps the network's answers by model, file, lungs and alteration: a call that was cut
-    off goes on. ``advance`` is told how many images were done."""
+    be altered so. A network that sees only the box around the lungs sees the altered image in the box found on the
+    unaltered one: hiding the lungs must not move what it looks at. ``cache`` keeps the network's answers by model,
+    file, lungs and alteration: a call that was cut off goes on. ``advance`` is told how many images were done."""
     kept = _Answers.read(cache, detector.model)
-    images = judged.table.assign(**{_ASKED_OF: _asked_of(judged.table)})
+    images = judged.table.assign(**{_ASKED_OF: pd.Series(_asked_of(judged)), _FOUND: judged.found})
     asked = images[_ASKED_OF].to_numpy(dtype=str)[np.asarray(rows)]
     done = [all((image, name) in kept.logits for name in alterations) for image in asked]
     advance(sum(done))
@@ -90,11 +98,14 @@ def judge_altered(
     return {name: detector.probabilities(logits) for name, logits in answers.items()}
 
 
-def _asked_of(images: pd.DataFrame) -> list[str]:
-    """What an answer is kept by: the image's sha256 and, where lungs are named, their file as it is now, since with
-    other lungs the answer is another."""
-    named = zip(images[SHA256].astype(str), images["lung_mask"].astype(str), strict=True)
-    return [f"{digest} {_state(mask)}" if mask else digest for digest, mask in named]
+def _asked_of(judged: Judged) -> list[str]:
+    """What an answer is kept by: the image's sha256 and, where lungs are named or found, their file as it is now, or
+    the mask and box found: with other lungs the answer is another."""
+    digests, masks = (judged.table[name].astype(str) for name in (SHA256, "lung_mask"))
+    return [
+        " ".join([digest, *([_state(mask)] if mask else []), *([lungs.digest] if lungs else [])])
+        for digest, mask, lungs in zip(digests, masks, judged.found, strict=True)
+    ]
 
 
 def _state(file: str) -> str:
@@ -109,7 +120,8 @@ def _judge_batch(
     detector: Detector, images: pd.DataFrame, alterations: Mapping[str, Alteration], kept: _Answers
 ) -> None:
     side = 2 * detector.description.preprocessing.image_size
-    rows = images[["path", _ASKED_OF, "lung_mask"]].astype(object).to_dict("records")
+    columns = ["path", _ASKED_OF, "lung_mask", _FOUND, *([INVERTED] if INVERTED in images else [])]
+    rows = images[columns].astype(object).to_dict("records")
     with ThreadPoolExecutor(2) as readers:
         prepared = list(readers.map(lambda row: _altered(detector, row, alterations, side), rows))
     known = [(image, name, pixels) for one in prepared for image, name, pixels in one]
@@ -132,30 +144,41 @@ def _logits(detector: Detector, seen: Sequence[Floats32]) -> list[list[float]]:
 
 
 def _altered(
-    detector: Detector, row: Mapping[Hashable, str], alterations: Mapping[str, Alteration], side: int
+    detector: Detector, row: Mapping[Hashable, Any], alterations: Mapping[str, Alteration], side: int
 ) -> list[tuple[str, str, Floats32 | None]]:
     image = row[_ASKED_OF]
     try:
         radiograph = read_radiograph(row["path"])
     except UnreadableImage:  # it was readable a moment ago
         return [(image, name, None) for name in alterations]
-    exam = exam_of(radiograph, row["lung_mask"], side)
-    preprocessing = detector.description.preprocessing
+    if row.get(INVERTED):
+        radiograph = replace(radiograph, pixels=np.asarray(1 - radiograph.pixels, dtype=np.float32))
+    found, preprocessing = row[_FOUND], detector.description.preprocessing
+    exam = exam_of(radiograph, row["lung_mask"], side, found)
+    crop = found.crop if found else None
+    exam = replace(exam, region=_region(preprocessing, exam.pixels, crop))
     changed = {name: alter(exam) for name, alter in alterations.items()}
     return [
-        (image, name, None if pixels is None else preprocessing.apply(pixels)[None])
+        (image, name, None if pixels is None else preprocessing.apply(pixels, crop)[None])
         for name, pixels in changed.items()
     ]
 
 
-def exam_of(radiograph: Radiograph, lung_mask: str, side: int) -> Exam:
+def _region(preprocessing: Preprocessing, pixels: Floats32, crop: Box | None) -> Region | None:
+    height, width = pixels.shape
+    return None if crop is None else preprocessing.region(height, width, crop)
+
+
+def exam_of(radiograph: Radiograph, lung_mask: str, side: int, found: FoundLungs | None = None) -> Exam:
     """The radiograph with its lung fields, its longer side reduced to at most ``side``. A mask that can't be read
-    counts as none."""
+    counts as none; where there is none, the lungs found stand in for it if they are two plausible ones."""
     height, width = radiograph.pixels.shape
     scale = min(1.0, side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     pixels = radiograph.pixels if scale == 1 else cv2.resize(radiograph.pixels, size, interpolation=cv2.INTER_AREA)
     lungs = _mask(lung_mask, size) if lung_mask else None
+    if lungs is None and found is not None and found.plausible:
+        lungs = found.on(size[1], size[0])
     return Exam(np.asarray(pixels, dtype=np.float32), lungs, int(radiograph.sha256[:8], 16))
 
 

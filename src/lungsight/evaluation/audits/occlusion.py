@@ -7,6 +7,7 @@ from somewhere else (Maguolo & Nanni 2021; DeGrave et al. 2021).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ from lungsight.evaluation.audits.interventions import Alteration, Exam, audited_
 from lungsight.evaluation.judging.judged import KIND, KINDS, Judged
 from lungsight.evaluation.parts.section import estimate_table
 from lungsight.evaluation.wording import as_figure, as_words, withheld_because
+from lungsight.package.preprocessing import Region
 from lungsight.scanning import Detector
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
@@ -53,12 +55,15 @@ def filled_lungs(exam: Exam) -> Floats32 | None:
 
 
 def only_border(exam: Exam) -> Floats32:
-    """A frame of a tenth of each side, without what of the lungs reaches into it; the rest is black."""
+    """A frame of a tenth of each side, without what of the lungs reaches into it; the rest is black. Of a network
+    that sees only the box around the lungs, the frame is that of the box: of the image's own it would see nothing."""
     height, width = exam.pixels.shape
-    inner = np.zeros(exam.pixels.shape, dtype=bool)
-    y, x = max(1, round(_FRAME * height)), max(1, round(_FRAME * width))
-    inner[y:-y, x:-x] = True
-    hidden = inner if exam.lungs is None else inner | _widened(exam.lungs)
+    seen = exam.region or Region(0, 0, width, height)
+    y, x = (max(1, round(_FRAME * side)) for side in (seen.bottom - seen.top, seen.right - seen.left))
+    hidden = np.zeros(exam.pixels.shape, dtype=bool)
+    hidden[seen.top + y : seen.bottom - y, seen.left + x : seen.right - x] = True
+    if exam.lungs is not None:
+        hidden |= _widened(exam.lungs)
     return np.where(hidden, 0, exam.pixels).astype(np.float32)
 
 
@@ -84,7 +89,9 @@ def occlusion_audits(
     advance: Callable[[int], None] = lambda done: None,
     resampling: Resampling = Resampling(),
 ) -> list[Audit]:
-    """The three audits, on one reading of at most ``at_most`` images of each kind, spread over source and truth."""
+    """The three audits, on one reading of at most ``at_most`` images of each kind, spread over source and truth. Lung
+    fields are those of the manifest's masks and, where it names none, those that a network found; where these aren't
+    two plausible lungs they aren't hidden either: what a bad mask leaves open would pass for a shortcut."""
     kinds = [(judged.table[KIND] == kind).to_numpy() for kind in KINDS]
     rows = np.sort(np.concatenate([audited_rows(judged, at_most, among=kind) for kind in kinds if kind.any()]))
     altered = judge_altered(detector, judged, rows, ALTERATIONS, cache=cache, advance=advance)
@@ -92,7 +99,8 @@ def occlusion_audits(
     scores = {name: probabilities[:, target] for name, probabilities in altered.items()}
     words = as_words(judged.target)
     shown = judged.where(np.isin(np.arange(len(judged)), rows))
-    return [
+    said = whose_lungs(shown)
+    audits = [
         _surviving(
             "lungs hidden",
             f"Does the model still tell {words} from the rest when the lungs are hidden?",
@@ -109,6 +117,21 @@ def occlusion_audits(
         ),
         _lungs_alone(shown, scores[ONLY_LUNGS], resampling),
     ]
+    return [replace(one, meaning=f"{one.meaning} {said}") if one.call is not Call.NOT_DONE else one for one in audits]
+
+
+def whose_lungs(shown: Judged) -> str:
+    """Where the lung fields of the images come from, how many of each, and how the network sees altered images."""
+    masks = (shown.table["lung_mask"] != "").to_numpy()
+    found = [lungs for lungs, masked in zip(shown.lungs or (), masks, strict=False) if lungs and not masked]
+    plausible = sum(lungs.plausible for lungs in found)
+    parts = [f"{int(masks.sum()):,} from the manifest's masks"] if masks.any() else []
+    parts += [f"{plausible:,} found by a network"] if plausible else []
+    without = len(shown) - int(masks.sum()) - plausible
+    parts += [f"{without:,} without"] if without else []
+    cropped = any(lungs is not None and lungs.crop is not None for lungs in shown.lungs)
+    crop = " The network sees altered images in the box around the lungs of the unaltered one." if cropped else ""
+    return f"Lung fields of {len(shown):,} images: {', '.join(parts)}.{crop}"
 
 
 def _surviving(
@@ -183,7 +206,7 @@ def _figures(part: tuple[str, Judged, Mask], scores: Mapping[str, Floats], resam
 
 def _why_not(rows: list[Row], shown: Judged) -> str:
     if not rows:
-        return "No image here has a mask of its lung fields."
+        return "No image here has a mask of its lung fields, and none were found by a network."
     reasons = sorted({withheld_because(e) for _, e in rows if e.withheld})
     return f"Among the images that could be altered there are too few: {'; '.join(reasons)}."
 

@@ -116,7 +116,8 @@ def _read(package: ModelPackage, judged: Judged, at_most: int) -> _Images | None
             except UnreadableImage:  # it was readable a moment ago
                 continue
             kept.append(row)
-            prepared.append(package.description.preprocessing.apply(pixels)[None])
+            shown_as = np.asarray(1 - pixels, dtype=np.float32) if judged.was_inverted(row) else pixels
+            prepared.append(package.description.preprocessing.apply(shown_as, judged.crop_of(row))[None])
         if kept:
             shown = judged.where(np.isin(np.arange(len(judged)), kept))
             return _Images(shown, np.stack(prepared), _partners(shown.patient))

@@ -8,23 +8,21 @@ strongest cell, and that is the peak; it is no more exact than a cell is wide.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
+from lungsight.evaluation.audits.regions import GRID, lesions_on_grid, lungs_on_grid
 from lungsight.evaluation.judging.judged import EXTERNAL, KINDS, Judged
 from lungsight.evaluation.parts.section import estimate_table
 from lungsight.evaluation.wording import as_figure, as_words
-from lungsight.faults import UnreadableImage
 from lungsight.package import Preprocessing
-from lungsight.reading import read_radiograph
+from lungsight.package.lung_fields import Box
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.means import Sample, estimate_means
@@ -32,13 +30,9 @@ from lungsight.statistics.outcomes import Floats, Floats32, Integers, Mask
 
 NAME = "where it looks"
 QUESTION = "Does the evidence for the target lie in the lungs, and in the lesions where these are known?"
-#: Side of the grid of fractions that all is measured on.
-GRID = 128
 _WORKING_SIDE = 256
 _FOLDS = 5
-_IN_A_MASK = 0.5
-#: A box may reach out of the image by so much of its side.
-_BESIDE = 0.05
+_SEEN = 0.5
 _AT_ONCE = 16
 
 
@@ -92,9 +86,10 @@ def where_it_looks(
     progress: Callable[[int], None] = lambda done: None,
     resampling: Resampling = Resampling(),
 ) -> Audit:
-    """Compare each image's evidence with its lung fields (column ``lung_mask``; every image) and with its lesions
-    (column ``lesion_mask``, or else ``boxes``; images truly of the target class), at most ``at_most`` of each in each
-    source. Heat is the evidence for the target where there is any (what speaks against it is left out).
+    """Compare each image's evidence with its lung fields (column ``lung_mask``, or else those that a network found,
+    where they are two plausible ones; every image) and with its lesions (column ``lesion_mask``, or else ``boxes``;
+    images truly of the target class), at most ``at_most`` of each in each source. Heat is the evidence for the target
+    where there is any (what speaks against it is left out).
 
     The table has, for each source and for ``region`` lungs or lesions, means over images:
 
@@ -128,17 +123,27 @@ def where_it_looks(
     rows = [row for group in groups for row in _figures(*group, resampling)]
     effect, meaning = _conclusion(groups, resampling)
     images = sum(len(looked) for *_, looked in groups)
+    if any(name == "lungs" for _, _, name, _ in groups):
+        meaning += f" {_whose_lungs([looked.judged for _, _, name, looked in groups if name == 'lungs'])}"
     return Audit(NAME, QUESTION, Call.REPORTED, meaning, effect, estimate_table(rows), images)
+
+
+def _whose_lungs(groups: list[Judged]) -> str:
+    masks = sum(int((judged.table["lung_mask"] != "").sum()) for judged in groups)
+    found = sum(len(judged) for judged in groups) - masks
+    return f"Lung fields: {masks:,} from the manifest's masks, {found:,} found by a network."
 
 
 def _why_not(judged: Judged) -> str:
     if judged.maps is None or not np.isfinite(judged.maps).all(axis=(1, 2, 3)).any():
         return "No image has a heatmap of numbers."
-    return "No image has a lung mask that can be read, and none of the target class has lesions marked."
+    return "No image has lung fields that are known, and none of the target class has lesions marked."
 
 
 def _lung_rows(part: Judged) -> Integers:
-    return np.flatnonzero((part.table["lung_mask"] != "").to_numpy())
+    masked = (part.table["lung_mask"] != "").to_numpy()
+    found = [lungs is not None and lungs.plausible for lungs in part.found]
+    return np.flatnonzero(masked | np.array(found, dtype=bool))
 
 
 def _lesion_rows(part: Judged) -> Integers:
@@ -154,11 +159,11 @@ def _look(
     part: Judged, rows: Integers, name: str, preprocessing: Preprocessing, progress: Callable[[int], None]
 ) -> _Looked:
     """The images of ``rows`` whose map is of numbers and whose region can be read."""
-    find = _lungs if name == "lungs" else _lesions
+    find = lungs_on_grid if name == "lungs" else lesions_on_grid
     maps = part.maps
     assert maps is not None  # asked before
     target = part.classes.index(part.target)
-    files = part.table[["lung_mask", "lesion_mask", "boxes"]].to_dict("records")
+    files = part.table[["lung_mask", "lesion_mask", "boxes"]].assign(found=part.found).to_dict("records")
     usable = [row for row in rows if np.isfinite(maps[row]).all()]
     kept, evidence, peaks, regions = [], [], [], []
     for start in range(0, len(usable), _AT_ONCE):
@@ -172,8 +177,8 @@ def _look(
                 continue
             kept.append(row)
             regions.append(region)
-            evidence.append(_on_grid(against, shape, preprocessing))
-            peaks.append(_peak(against, shape, preprocessing))
+            evidence.append(_on_grid(against, shape, preprocessing, part.crop_of(row)))
+            peaks.append(_peak(against, shape, preprocessing, part.crop_of(row)))
         progress(len(batch))
     chosen = part.where(np.isin(np.arange(len(part)), kept))
     nothing = np.zeros((0, GRID, GRID))
@@ -194,61 +199,30 @@ def _shape(part: Judged, row: int) -> tuple[int, int] | None:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _on_grid(network_map: Floats32, shape: tuple[int, int], preprocessing: Preprocessing) -> Floats32:
+def _on_grid(
+    network_map: Floats32, shape: tuple[int, int], preprocessing: Preprocessing, crop: Box | None = None
+) -> Floats32:
     """float32 [GRID, GRID]; -inf where the network saw nothing of the image."""
-    drawn = preprocessing.restore(np.ascontiguousarray(network_map, dtype=np.float32), *shape)
-    seen = preprocessing.restore(np.ones_like(network_map, dtype=np.float32), *shape)
+    drawn = preprocessing.restore(np.ascontiguousarray(network_map, dtype=np.float32), *shape, crop)
+    seen = preprocessing.restore(np.ones_like(network_map, dtype=np.float32), *shape, crop)
     size = (GRID, GRID)
     laid = cv2.resize(drawn, size, interpolation=cv2.INTER_LINEAR)
-    inside = cv2.resize(seen, size, interpolation=cv2.INTER_LINEAR) > _IN_A_MASK
+    inside = cv2.resize(seen, size, interpolation=cv2.INTER_LINEAR) > _SEEN
     return np.where(inside, laid, -np.inf).astype(np.float32)
 
 
-def _peak(network_map: Floats32, shape: tuple[int, int], preprocessing: Preprocessing) -> tuple[int, int]:
+def _peak(
+    network_map: Floats32, shape: tuple[int, int], preprocessing: Preprocessing, crop: Box | None = None
+) -> tuple[int, int]:
     """The middle of the strongest cell (the first of equals) on the grid; (-1, -1) where it lies beside the image."""
     rows, columns = network_map.shape
     row, column = np.unravel_index(int(network_map.argmax()), network_map.shape)
-    region = preprocessing.region(*shape)
+    region = preprocessing.region(*shape, crop)
     y = region.top + (row + 0.5) / rows * (region.bottom - region.top)
     x = region.left + (column + 0.5) / columns * (region.right - region.left)
     if not (0 <= y < shape[0] and 0 <= x < shape[1]):
         return -1, -1
     return int(y / shape[0] * GRID), int(x / shape[1] * GRID)
-
-
-def _lungs(row: Mapping[Hashable, str]) -> Mask | None:
-    return _mask(row["lung_mask"])
-
-
-def _lesions(row: Mapping[Hashable, str]) -> Mask | None:
-    found = _mask(row["lesion_mask"]) if row["lesion_mask"] else None
-    return _boxes(row["boxes"]) if found is None else found
-
-
-def _mask(file: str) -> Mask | None:
-    """bool [GRID, GRID], white is inside; None where it can't be read or holds nothing."""
-    try:
-        pixels = read_radiograph(Path(file)).pixels
-    except UnreadableImage:
-        return None
-    inside = np.asarray(cv2.resize(pixels, (GRID, GRID), interpolation=cv2.INTER_AREA) > _IN_A_MASK)
-    return inside if inside.any() else None
-
-
-def _boxes(stated: str) -> Mask | None:
-    """bool [GRID, GRID]: the places whose middle lies in a box of the JSON list; None where there is none, or where a
-    number is no fraction of the image (a box in pixels would be taken for the whole image)."""
-    try:
-        boxes = np.array(json.loads(stated or "[]"), dtype=np.float64).reshape(-1, 4)
-    except (ValueError, TypeError, RecursionError):
-        return None
-    if not ((boxes >= -_BESIDE) & (boxes <= 1 + _BESIDE)).all():
-        return None
-    middle = (np.arange(GRID) + 0.5) / GRID
-    inside = np.zeros((GRID, GRID), dtype=bool)
-    for x0, y0, x1, y1 in boxes:
-        inside |= ((middle >= y0) & (middle < y1))[:, None] & ((middle >= x0) & (middle < x1))
-    return inside if inside.any() else None
 
 
 def _figures(

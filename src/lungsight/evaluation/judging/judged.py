@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lungsight.evaluation.judging.lungs import FoundLungs
+from lungsight.package.lung_fields import Box
 from lungsight.statistics.outcomes import FAULT, TRUTH, Floats, Floats32, Mask, Outcomes, probability_column
 
 #: The column that says how the model stands to an image's source.
@@ -15,21 +18,27 @@ KIND = "kind"
 #: The model was trained on other patients of the source; it never saw the source; nobody said which.
 INTERNAL, EXTERNAL, UNSTATED = "internal", "external", "unstated"
 KINDS = (INTERNAL, EXTERNAL, UNSTATED)
+#: Columns that a package's gate, measure of familiarity and lung fields add where it holds them: why the gate would
+#: refuse the image (empty where it wouldn't), whether it took it for a negative; whether the image is unlike anything
+#: in training; why its lungs aren't two plausible ones.
+REFUSED, INVERTED, UNFAMILIAR, LUNG_FAULTS = "refused", "inverted", "unfamiliar", "lung_faults"
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Images with a truth and a judgement, row by row the same in all four.
+    """Images with a truth and a judgement, row by row the same in all five.
 
     Attributes:
         table: a manifest's columns with ``truth``, ``sha256``, ``probability_<class>``, ``prediction``, ``fault``
-            and ``kind``; index 0…n-1. ``logit_<class>`` where there is a model.
+            and ``kind``; index 0…n-1. ``logit_<class>`` where there is a model; ``refused``, ``inverted``,
+            ``unfamiliar`` and ``lung_faults`` where it brings who can say them.
         classes: of the model, in its order.
         target: the class set against the rest.
         headers: a column for each field of :class:`~lungsight.evaluation.judging.header.Header`; NaN where it can't
             be read.
         features: float32 [n, c], what the network's last layer weighs; None without a model.
         maps: float32 [n, k, h, w], the logits region by region; None without a model.
+        lungs: the lung fields found on each image; empty where nobody looked for any.
     """
 
     table: pd.DataFrame
@@ -38,6 +47,7 @@ class Judged:
     headers: pd.DataFrame
     features: Floats32 | None = None
     maps: Floats32 | None = None
+    lungs: tuple[FoundLungs | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.table)
@@ -50,7 +60,22 @@ class Judged:
             headers=self.headers[mask].reset_index(drop=True),
             features=None if self.features is None else self.features[mask],
             maps=None if self.maps is None else self.maps[mask],
+            lungs=tuple(lungs for lungs, kept in zip(self.lungs, mask, strict=True) if kept) if self.lungs else (),
         )
+
+    @property
+    def found(self) -> pd.Series[Any]:
+        """The lung fields found on each image, None where nobody looked or it couldn't be read."""
+        return pd.Series(self.lungs or [None] * len(self), index=self.table.index, dtype=object)
+
+    def crop_of(self, row: int) -> Box | None:
+        """The box that the network's input was cut by; None where it saw what its geometry says of the whole."""
+        found = self.lungs[row] if self.lungs else None
+        return None if found is None else found.crop
+
+    def was_inverted(self, row: int) -> bool:
+        """Whether the network was shown the image's negative, since the gate took it for one."""
+        return INVERTED in self.table and bool(self.table[INVERTED].iloc[row])
 
     def with_columns(self, **columns: object) -> Judged:
         return replace(self, table=self.table.assign(**columns))  # type: ignore[arg-type]

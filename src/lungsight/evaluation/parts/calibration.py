@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.judging.judged import KIND, KINDS, Judged
 from lungsight.evaluation.parts.section import Section, estimate_table
+from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.evaluation.wording import as_figure, as_words, withheld_because
 from lungsight.statistics.binary import Binary
 from lungsight.statistics.bootstrap import Resampling
@@ -22,13 +23,15 @@ def calibration(judged: Judged, *, resampling: Resampling = Resampling()) -> Sec
     """Brier score with its parts, ECE, intercept and slope, and the bins of the reliability diagram.
 
     Tables: ``calibration``, estimates by kind and source, of each class against the rest and (ECE alone) of the most
-    probable class; ``reliability``, the bins of each class, of equal mass and of equal width.
+    probable class, with rows of source ``all`` where a kind has several; ``reliability``, the bins of each class, of
+    equal mass and of equal width, source by source.
     """
     rows: list[tuple[_Labels, Estimate]] = []
     bins: list[pd.DataFrame] = []
     sentences: list[str] = []
     withheld: list[str] = []
-    for kind, source, images in judged.scored.by_source():
+    scored = judged.scored
+    for kind, source, images in (*_together(scored), *scored.by_source()):
         labels: _Labels = {"kind": kind, "source": source}
         of_target: dict[str, Estimate] = {}
         for sample in _samples(images.outcomes):
@@ -36,6 +39,8 @@ def calibration(judged: Judged, *, resampling: Resampling = Resampling()) -> Sec
             rows += [(labels, e) for e in found]
             if sample.scope == judged.target:
                 of_target = {e.name: e for e in found}
+        if source == ALL_SOURCES:
+            continue
         bins += _reliability(images.outcomes, labels, resampling)
         sentences += _sentences(of_target, source, kind)
         withheld += _withheld(of_target, source)
@@ -44,6 +49,14 @@ def calibration(judged: Judged, *, resampling: Resampling = Resampling()) -> Sec
         "reliability": pd.concat(bins, ignore_index=True) if bins else pd.DataFrame(),
     }
     return Section("calibration", tables, tuple(sentences), tuple(withheld))
+
+
+def _together(scored: Judged) -> Iterator[tuple[str, str, Judged]]:
+    """The sources of one kind together, where there are several."""
+    for kind in KINDS:
+        of_kind = (scored.table[KIND] == kind).to_numpy()
+        if scored.table["source"][of_kind].nunique() > 1:
+            yield kind, ALL_SOURCES, scored.where(of_kind)
 
 
 def _samples(outcomes: Outcomes) -> Iterator[Binary]:

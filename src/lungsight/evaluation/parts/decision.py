@@ -12,6 +12,8 @@ import pandas as pd
 from lungsight.datasets.splits import VALIDATION
 from lungsight.evaluation.judging.judged import Judged
 from lungsight.evaluation.parts.section import Section, estimate_table
+from lungsight.evaluation.parts.verdicts import NAME as VERDICTS
+from lungsight.evaluation.parts.verdicts import verdicts
 from lungsight.evaluation.wording import as_figure, as_words, in_words
 from lungsight.statistics.binary import Binary, Share
 from lungsight.statistics.bootstrap import Resampling
@@ -61,7 +63,8 @@ def decision(
 
     Tables: ``decision_rule``, the thresholds and what they were chosen on; ``decision``, figures at the threshold,
     and with the inconclusive band the share left open and the error among the rest; ``risk_coverage``;
-    ``decision_curve``; ``per_1000``, the patients of each kind among 1,000.
+    ``decision_curve``; ``per_1000``, the patients of each kind among 1,000; ``verdicts``, what scanning says, by what
+    is true.
 
     Args:
         rule: chosen on validation data; where None, it is chosen on the rows whose ``split`` is ``validation`` (the
@@ -79,6 +82,7 @@ def decision(
         "risk_coverage": _joined([part.risk_coverage() for part in parts]),
         "decision_curve": _joined([part.decision_curve() for part in parts]),
         "per_1000": estimate_table(row for part in parts for row in part.per_1000()),
+        VERDICTS: verdicts(settled.reported, settled.rule, resampling),
     }
     sentences = (*settled.sentences, *(sentence for part in parts for sentence in part.sentences(tables)))
     missing = (sentence for part in parts for sentence in part.missing())

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, KINDS, Judged
+from lungsight.evaluation.parts.one_against_one import NAME as ONE_AGAINST_ONE
+from lungsight.evaluation.parts.one_against_one import one_against_one
 from lungsight.evaluation.parts.section import Section, estimate_table
 from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.evaluation.wording import as_words, fixed, withheld_because
@@ -57,14 +59,15 @@ def discrimination(
 
     ``prevalence`` is the share of patients with the target class where the model would be used; without it PPV and
     NPV are given for the mix of classes in the test only. Tables: ``metrics``, ``roc``, ``precision_recall``,
-    ``operating_points``, ``confusion``, ``within_and_pooled``. Where a kind has several sources, its rows with source
-    ``all`` put them together. Raises ValueError where ``prevalence`` isn't between 0 and 1.
+    ``operating_points``, ``confusion``, ``within_and_pooled``, ``one_against_one``. Where a kind has several sources,
+    its rows with source ``all`` put them together. Raises ValueError where ``prevalence`` isn't between 0 and 1.
     """
     if prevalence is not None and not 0 < prevalence < 1:
         raise ValueError(f"a prevalence of {prevalence} isn't between 0 and 1")
     scored = judged.scored
     groups = [_scored_group(*part, prevalence, resampling) for part in _parts(scored)]
     within = [row for kind in KINDS for row in _within_kind(scored, kind, resampling)]
+    pairs, of_pairs = one_against_one(scored, resampling)
     tables = {
         "metrics": estimate_table((g.labels, e) for g in groups for e in g.estimates),
         curves.ROC: _curve_table(groups, curves.ROC, resampling.level),
@@ -72,8 +75,9 @@ def discrimination(
         "operating_points": _operating_point_table(groups, resampling.level),
         "confusion": _confusion_table(groups),
         "within_and_pooled": _within_table(within),
+        ONE_AGAINST_ONE: pairs,
     }
-    sentences = (*_sentences(groups, judged.target, prevalence), *_within_sentences(within))
+    sentences = (*_sentences(groups, judged.target, prevalence), *_within_sentences(within), *of_pairs)
     return Section(NAME, tables, sentences, tuple(_withheld(groups, within, judged.target)))
 
 

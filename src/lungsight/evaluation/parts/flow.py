@@ -11,13 +11,14 @@ from lungsight.datasets.check import AGE_GROUPS, UNKNOWN, age_groups
 from lungsight.evaluation.judging.eligibility import Eligible
 from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, Judged
 from lungsight.evaluation.judging.overlap import Match, Overlap
+from lungsight.evaluation.parts.safeguards import EVERY_CLASS, safeguards
 from lungsight.evaluation.parts.section import Section
 from lungsight.evaluation.wording import as_words
+from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT, TRUTH
 
 NAME = "flow"
 CAME_IN, NOT_JUDGED = "came in", "couldn't be read, or scanning refuses it"
-EVERY_CLASS = "every class"
 #: What a manifest's reader puts before the path where an image has no patient key.
 _OWN_PATIENT = "image:"
 #: A property that so large a share of the images lacks is named.
@@ -31,24 +32,33 @@ _OF_SPLIT = {
 }
 
 
-def flow(eligible: Eligible, judged: Judged, *, split_unit: str | None = None) -> Section:
+def flow(
+    eligible: Eligible,
+    judged: Judged,
+    *,
+    split_unit: str | None = None,
+    resampling: Resampling = Resampling(),
+) -> Section:
     """How the images tested on were come by, and what they are.
 
     ``judged`` are those that remained, unreadable ones included; ``split_unit`` is the package's (None: nobody says).
     Tables: ``flow`` (step, left out, remain), ``left_out`` (by reason, source and label), ``counts`` (images and
     patients of every class by kind, source, view, age group and sex) and, where it is known what the model was
-    trained on, ``overlap`` (each test image met before) and ``overlap_counts``.
+    trained on, ``overlap`` (each test image met before) and ``overlap_counts``. Where the package brings a gate, a
+    measure of familiarity or lung fields, also the tables of :func:`~.safeguards.safeguards`.
     """
-    images = judged.scored
+    images, guarded = judged.scored, safeguards(judged, resampling)
     tables = {"flow": _steps(eligible, judged), "left_out": _left_out(eligible, judged), "counts": counts(images)}
     if eligible.overlap is not None:
         tables |= {"overlap": _met_before(eligible.overlap), "overlap_counts": eligible.overlap.counts}
+    tables |= guarded.tables
     sentences = (
         *_of_images(eligible, images),
         *_of_overlap(eligible),
         *([_OF_SPLIT[split_unit]] if split_unit in _OF_SPLIT else []),
         *_of_patients(images),
         *_of_what_is_missing(images),
+        *guarded.sentences,
     )
     return Section(NAME, tables, sentences)
 

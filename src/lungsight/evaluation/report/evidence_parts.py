@@ -28,6 +28,7 @@ _CALLING = ("sensitivity", "specificity", "ppv", "npv", "ppv_at_prevalence", "np
 _OF_SUBGROUPS = ("auroc", "sensitivity", "specificity")
 #: Rows of the table of counts, at most.
 _COUNTS = 100
+_IN_WORDS = ("ece", "calibration_intercept", "calibration_slope")
 _OVERALL = ("accuracy", "balanced_accuracy", "mcc")
 #: What becomes of 1,000 patients, in the order of the bar, with its words and colour.
 _FATES = {
@@ -150,6 +151,7 @@ def parts_of(evidence: Evidence) -> Iterator[Part]:
             {
                 "metrics": _metric_tables(tables, target, classes),
                 "operating_points": _operating_points(tables, target),
+                "one_against_one": _one_against_one(tables, target),
                 "roc": (),
                 "precision_recall": (),
                 "confusion": (),
@@ -239,6 +241,16 @@ def _metric_tables(tables: Tables, target: str, classes: tuple[str, ...]) -> Ite
             yield by_metric(table, "metrics", f"{as_words(name)} against the rest", name, figures_of, ("auroc",))
 
 
+def _one_against_one(tables: Tables, target: str) -> Iterator[Shown | None]:
+    """The target against each other class; the CSV file has the other pairs too."""
+    table = with_columns(tables, "one_against_one", "against", "scope")
+    if table is not None:
+        said = table.assign(against=table["against"].map(as_words))
+        names = ("auroc", "auroc_within_site")
+        caption = f"{as_words(target)} against one other class, and within the sites that hold both"
+        yield by_metric(said, "one_against_one", caption, target, names, names)
+
+
 def _operating_points(tables: Tables, target: str) -> Iterator[Shown | None]:
     """The name of the metric says what is held at which value; the threshold is in the CSV file."""
     table = tables.get("operating_points")
@@ -304,7 +316,7 @@ def _calibration_pictures(tables: Tables, target: str) -> Iterator[Picture]:
     if "binning" in shown.columns:
         shown = shown[shown["binning"] == shown["binning"].iloc[0]]
     caption = f"Reliability by source: how often {as_words(target)} was true, by the probability it was given."
-    said = figures_in_words(tables.get("calibration"), ("ece", "calibration_intercept", "calibration_slope"), target)
+    said = figures_in_words(_alone(tables.get("calibration")), _IN_WORDS, target)
     yield Picture.of(figures.reliability_figure(shown), caption, said, "reliability")
 
 

@@ -1,0 +1,48 @@
+"""What an image may be, as the gate tells them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+#: Gives some radiograph, float32 [height, width] in 0…1, another at each call.
+Films = Callable[[np.random.Generator], Floats]
+
+
+class Kind(StrEnum):
+    """One frontal chest radiograph, and all that isn't one."""
+
+    FRONTAL = "frontal"
+    LATERAL = "lateral"
+    SLICE = "slice"
+    """CT, MR, ultrasound: a section, not a projection."""
+    OTHER_PART = "other part"
+    """A radiograph of another part of the body."""
+    PICTURE = "picture"
+    """Photographs, paintings, textures; a film photographed among other things."""
+    DOCUMENT = "document"
+    """Text, plots, screenshots, slides, drawings, masks, several films on one sheet."""
+    UNUSABLE = "unusable"
+    """Of a chest, but cut off, blurred, noisy, over- or underexposed until useless; blank."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Decoys of one making.
+
+    Attributes:
+        origin: ``drawn`` from nothing; ``broken`` out of radiographs; ``found`` among installed libraries' samples.
+        draw: one decoy, float32 [height, width] in 0…1, bright where a radiograph would be dense. All that varies
+            comes from the generator.
+    """
+
+    name: str
+    kind: Kind
+    origin: Literal["drawn", "broken", "found"]
+    draw: Callable[[np.random.Generator, Films], Floats]

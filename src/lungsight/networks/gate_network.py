@@ -1,0 +1,98 @@
+"""The gate's network: the first layers of a network trained on photographs, kept as they are, under small heads.
+
+The encoder isn't trained: what it learned from a million photographs of everything is what tells an image unlike all
+radiographs. Trained are linear heads on its features, and the distance from real radiographs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lungsight.networks.backbones import build_network
+
+BACKBONE = "tf_efficientnet_lite0"
+TURNS = (0, 90, 180, 270)
+"""Degrees by which a film has to be turned clockwise to stand upright."""
+SIGNS = ("inverted", "marked", "child")
+
+_STAGES = 5  # of the backbone's seven: 0.7 of its 3.4 million weights, at a sixteenth of the input's resolution
+_GRID, _STRIDE = 4, 2  # of a 10 x 10 map: 16 overlapping places, so that the heads know what lies where
+_TEXTURE = (1, 2)  # stages whose mean and spread over the image say what it is made of
+
+
+class GateOutput(NamedTuple):
+    """``kinds`` [N, K] and ``turns`` [N, 4]: logits of a softmax; ``signs`` [N, 3]: logits each of its own;
+    ``distance`` [N]: from real frontal radiographs, as a standard deviation (about 1 for those it was fitted on)."""
+
+    kinds: Tensor
+    turns: Tensor
+    signs: Tensor
+    distance: Tensor
+
+
+class GateEncoder(nn.Module):
+    """Pixels [N, 1, side, side] in 0…1 to features [N, features]. ``origin`` says where its weights come from.
+
+    Raises InvalidRecipe where the weights can't be had."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, weights: str = "pretrained") -> None:
+        super().__init__()
+        network, self.origin = build_network(BACKBONE, 1, weights=weights)
+        model = network.backbone.model
+        self.stem = nn.Sequential(model.conv_stem, model.bn1)
+        self.stages = nn.ModuleList(model.blocks[:_STAGES])
+        self.register_buffer("mean", network.mean.clone())
+        self.register_buffer("std", network.std.clone())
+        self.requires_grad_(False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        maps: Tensor = self.stem((pixels - self.mean) / self.std)
+        textures = []
+        for number, stage in enumerate(self.stages):
+            maps = stage(maps)
+            if number in _TEXTURE:
+                middle = maps.mean(dim=(2, 3), keepdim=True)
+                spread = ((maps - middle) ** 2).mean(dim=(2, 3)).add(1e-6).sqrt()
+                textures += [middle.flatten(1), spread]
+        layout = functional.avg_pool2d(maps, _GRID, _STRIDE).flatten(1)
+        return torch.cat([layout, *textures], dim=1)
+
+
+class GateHeads(nn.Module):
+    """What the features say. The distance is that of probabilistic principal components (Tipping and Bishop 1999):
+    the Mahalanobis distance under a covariance of ``components`` directions and one variance for all the others."""
+
+    centre: Tensor
+    spread: Tensor
+    directions: Tensor
+    weights: Tensor
+    rest: Tensor
+
+    def __init__(self, features: int, kinds: int, components: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(features))
+        self.register_buffer("spread", torch.ones(features))
+        self.register_buffer("directions", torch.zeros(features, components))
+        self.register_buffer("weights", torch.ones(components))  # one over each direction's variance
+        self.register_buffer("rest", torch.ones(()))
+        self.dropout = nn.Dropout(dropout)
+        self.kinds = nn.Linear(features, kinds)
+        self.turns = nn.Linear(features, len(TURNS))
+        self.signs = nn.Linear(features, len(SIGNS))
+
+    def forward(self, features: Tensor) -> GateOutput:
+        seen = (features - self.centre) / self.spread
+        drawn = seen @ self.directions
+        within = (drawn**2 * self.weights).sum(dim=1)
+        beyond = ((seen**2).sum(dim=1) - (drawn**2).sum(dim=1)).clamp_min(0) * self.rest
+        distance = ((within + beyond) / seen.shape[1]).sqrt()
+        # What lies far outside all that was trained on shouldn't be the surer for it.
+        bounded = self.dropout(seen.clamp(-5, 5))
+        return GateOutput(self.kinds(bounded), self.turns(bounded), self.signs(bounded), distance)

@@ -1,0 +1,115 @@
+"""Is an image like anything that the network was trained on?
+
+The features that the network's last layer weighs, averaged over the image, lie in a cloud for each training class.
+The distance of an image from the nearest cloud is Mahalanobis', with one covariance shared by all classes (Lee et al.
+2018, "A simple unified framework for detecting out-of-distribution samples and adversarial attacks", equations 1
+and 2). The covariance is stated on the principal components; in all other directions it is the same small variance,
+as in probabilistic PCA (Tipping & Bishop 1999), so that an image which leaves the components' space is far as well::
+
+    x = features - centre
+    z = x · basis                                            on the principal components
+    rest² = (‖x‖² - ‖z‖²) / spread²                          off them
+    distance² = rest² + min over classes k of ‖(z - means[k]) · whitening‖²,  whitening · whiteningᵀ = covariance⁻¹
+
+A softmax can be sure of itself far from its training data; this distance grows there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_safetensors
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+
+class FamiliarityDescription(BaseModel):
+    """What ``package.json`` says of the measure of familiarity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    features: int = Field(ge=1)
+    """How many features the network's last layer weighs."""
+    components: int = Field(ge=1)
+    """Principal components kept of them."""
+    threshold: float = Field(gt=0)
+    """Distance beyond which an image is unlike anything in training."""
+    percentile: float = Field(gt=0, le=100)
+    """The threshold is this percentile of the distances of the validation images."""
+    fitted_on: int = Field(ge=2)
+    """Number of training images."""
+    validated_on: int = Field(ge=1)
+    """Number of validation images."""
+
+
+class UnusableFamiliarity(ValueError):
+    """A file that isn't what its description says; ``str()`` says why, without a full stop."""
+
+
+class Familiarity:
+    """How far images lie from the training's, by their features.
+
+    Args:
+        safetensors_file: the bytes of ``familiarity.safetensors``: float32 arrays ``centre`` [c], ``basis`` [c, d]
+            (orthonormal), ``means`` [K, d], ``whitening`` [d, d] and ``spread`` [1].
+        description: what ``package.json`` says of it.
+
+    Raises:
+        UnusableFamiliarity: an array is missing, has another shape or holds what isn't a number.
+    """
+
+    def __init__(self, safetensors_file: bytes, description: FamiliarityDescription) -> None:
+        self.description = description
+        arrays = _arrays(safetensors_file, description)
+        self._centre = arrays["centre"]
+        self._basis = arrays["basis"]
+        self._whitening = arrays["whitening"]
+        self._means = arrays["means"] @ arrays["whitening"]
+        self._spread = float(arrays["spread"][0])
+
+    @property
+    def threshold(self) -> float:
+        """Distance beyond which an image is unlike anything in training."""
+        return self.description.threshold
+
+    def distance(self, features: Floats) -> Doubles:
+        """Of each image from the nearest training class, float64 [N], from features float32 [N, c]; NaN where a
+        feature is. In standard deviations of the training images around their class."""
+        x = np.asarray(features, dtype=np.float64) - self._centre
+        z = x @ self._basis
+        off = np.maximum((x**2).sum(axis=1) - (z**2).sum(axis=1), 0) / self._spread**2
+        on = ((z @ self._whitening)[:, None] - self._means) ** 2
+        return np.asarray(np.sqrt(off + on.sum(axis=2).min(axis=1)))
+
+    def is_far(self, features: Floats) -> NDArray[np.bool_]:
+        """Which images lie beyond the threshold, bool [N]."""
+        return self.distance(features) > self.threshold
+
+
+def _arrays(content: bytes, description: FamiliarityDescription) -> dict[str, Doubles]:
+    try:
+        stored = load_safetensors(content)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise UnusableFamiliarity("it isn't a readable safetensors file") from error
+    if fault := _fault(stored, description):
+        raise UnusableFamiliarity(fault)
+    return {name: array.astype(np.float64) for name, array in stored.items()}
+
+
+def _fault(stored: Mapping[str, np.ndarray], description: FamiliarityDescription) -> str | None:
+    c, d = description.features, description.components
+    classes = len(stored["means"]) if "means" in stored and stored["means"].ndim else 0
+    shapes = {"centre": (c,), "basis": (c, d), "means": (max(classes, 1), d), "whitening": (d, d), "spread": (1,)}
+    for name, shape in shapes.items():
+        if name not in stored:
+            return f"it lacks {name}"
+        if stored[name].shape != shape:
+            return f"{name} has the shape {stored[name].shape} instead of {shape}"
+        if stored[name].dtype != np.float32 or not np.isfinite(stored[name]).all():
+            return f"{name} isn't float32 numbers throughout"
+    return None if stored["spread"][0] > 0 else "spread isn't positive"

@@ -1,0 +1,243 @@
+"""Where the lungs are on a radiograph, and whether they are two plausible ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from scipy import ndimage
+
+from lungsight.package.onnx_session import UnusableNetwork, open_session
+from lungsight.package.preprocessing import Preprocessing
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+INPUT, OUTPUT = "pixels", "lungs"
+_AT_ONCE = 8
+_FLAT = 1e-3
+
+
+class LungFieldsDescription(BaseModel):
+    """What ``package.json`` says of the lung-field network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    image_size: int = Field(ge=32, le=1024)
+    """Side of the network's square input, in pixels."""
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    """Probability from which on a pixel is lung."""
+    trained_on: dict[str, int]
+    """Radiographs with lung masks it was trained on, by source and site."""
+    initial_weights: str = "not stated"
+    """What the network started from."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle on a radiograph, in fractions 0…1 of its width and height."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, eq=False)
+class Lungs:
+    """The lung fields of one radiograph.
+
+    Attributes:
+        mask: bool [side, side] over the whole radiograph, squashed into a square: at most two connected pieces.
+        faults: why these are no two plausible lungs, a sentence each; empty if they are.
+    """
+
+    mask: Mask
+    faults: tuple[str, ...] = ()
+
+    @cached_property
+    def box(self) -> Box | None:
+        """Tight around both lungs; None if there is no lung at all."""
+        rows, columns = np.flatnonzero(self.mask.any(axis=1)), np.flatnonzero(self.mask.any(axis=0))
+        if not len(rows):
+            return None
+        height, width = self.mask.shape
+        return Box(
+            left=float(columns[0] / width),
+            top=float(rows[0] / height),
+            right=float((columns[-1] + 1) / width),
+            bottom=float((rows[-1] + 1) / height),
+        )
+
+    @cached_property
+    def sides(self) -> tuple[Mask, Mask]:
+        """The lung on the image's left (usually the patient's right lung) and that on its right, each bool as
+        ``mask``. A single lung is on the side of the image where its middle lies."""
+        return split_sides(self.mask)
+
+    def on(self, height: int, width: int) -> Mask:
+        """The mask on the radiograph's own grid, bool [height, width]."""
+        drawn = cv2.resize(self.mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(drawn >= 0.5, dtype=bool)
+
+
+class LungFields:
+    """The lung-field network at work. Safe to call from several threads.
+
+    Args:
+        onnx_file: the bytes of ``lung_fields.onnx``: input ``pixels`` float32 [N, 1, side, side], output ``lungs``
+            float32 [N, 1, side, side], logits.
+        threads: cores to use for one batch; 0: all of them.
+
+    Raises:
+        UnusableNetwork: not ONNX, not self-contained, with operators that aren't ONNX's own, or off the contract.
+    """
+
+    def __init__(self, onnx_file: bytes, description: LungFieldsDescription, threads: int = 0) -> None:
+        self.description = description
+        self._session = open_session(onnx_file, threads)
+        inputs = [(node.name, node.type, len(node.shape)) for node in self._session.get_inputs()]
+        if inputs != [(INPUT, "tensor(float)", 4)]:
+            raise UnusableNetwork(f"its input must be '{INPUT}', float32 [N, 1, side, side]")
+        if OUTPUT not in {node.name for node in self._session.get_outputs()}:
+            raise UnusableNetwork(f"it must give '{OUTPUT}'")
+
+    def find(self, pixels: Floats) -> Lungs:
+        """The lungs of one radiograph, float32 [height, width] in 0…1. Any such array has an answer, if only that
+        nothing in it is a lung."""
+        return self.find_many([pixels])[0]
+
+    def find_many(self, images: Sequence[Floats]) -> list[Lungs]:
+        """As :meth:`find`, for radiographs of whatever sizes, a few at a time through the network."""
+        return [lungs for batch in _batches(images, _AT_ONCE) for lungs in self._find(batch)]
+
+    def _find(self, images: Sequence[Floats]) -> list[Lungs]:
+        side = self.description.image_size
+        seen = np.stack([network_input(pixels, side) for pixels in images])[:, None]
+        (logits,) = self._session.run([OUTPUT], {INPUT: seen})
+        # A logit is compared as it stands: a million sigmoids would take longer than the network's last layers.
+        threshold = np.log(self.description.threshold / (1 - self.description.threshold))
+        return [lungs_of(image[0] >= threshold) for image in logits]
+
+
+def network_input(pixels: Floats, side: int) -> Floats:
+    """What the network sees of a radiograph, float32 [side, side]: squashed into a square, its greys stretched."""
+    clean = np.nan_to_num(np.asarray(pixels, dtype=np.float32), nan=0.0, posinf=1.0, neginf=0.0)
+    if clean.ndim != 2 or not clean.size:
+        raise ValueError(f"a radiograph is a plane of pixels, not an array of shape {clean.shape}")
+    return stretched(Preprocessing(image_size=side).apply(np.clip(clean, 0.0, 1.0)))
+
+
+def stretched(pixels: Floats) -> Floats:
+    """The 1st and the 99th percentile drawn to 0 and 1, so that a dark film looks like a bright one. Done on the
+    small image: on the original the percentiles would take longer than all the rest."""
+    low, high = np.percentile(pixels, (1, 99))
+    if high - low < _FLAT:
+        return pixels
+    return np.clip((pixels - low) / (high - low), 0.0, 1.0).astype(np.float32)
+
+
+def lungs_of(found: Mask) -> Lungs:
+    """The two largest pieces of what the network calls lung, their holes filled, and what is wrong with them."""
+    lungs = two_largest(found)
+    return Lungs(lungs, faults_of(lungs))
+
+
+def two_largest(found: Mask) -> Mask:
+    """The two largest connected pieces of bool [side, side], with their holes filled."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=4)
+    largest = np.argsort(stats[1:, cv2.CC_STAT_AREA])[::-1][:2] + 1
+    kept = np.isin(labels, largest[stats[largest, cv2.CC_STAT_AREA] > 0])
+    return np.asarray(ndimage.binary_fill_holes(kept), dtype=bool)
+
+
+def split_sides(mask: Mask) -> tuple[Mask, Mask]:
+    """The piece on the image's left and the piece on its right."""
+    labels, count = ndimage.label(mask)
+    if count == 2:
+        first, second = (float(np.nonzero(labels == n)[1].mean()) for n in (1, 2))
+        left = 1 if first <= second else 2
+        return labels == left, labels == 3 - left
+    nothing = np.zeros_like(mask)
+    if not count:
+        return nothing, nothing
+    middle = float(np.nonzero(mask)[1].mean())
+    return (mask, nothing) if middle < mask.shape[1] / 2 else (nothing, mask)
+
+
+@dataclass(frozen=True)
+class LungMeasures:
+    """Two pieces measured, in fractions of the squashed image; the first of each pair is the piece on the left."""
+
+    area: tuple[float, float]
+    width: tuple[float, float]
+    height: tuple[float, float]
+    solidity: tuple[float, float]
+    """Area as a share of the convex hull's."""
+    side_by_side: float
+    """Share of the shorter piece's rows that the other has, too."""
+    above_another: float
+    """Share of the narrower piece's columns that the other has, too."""
+    cut: dict[str, float]
+    """By edge of the image: which share of both pieces' extent along that edge lies on it."""
+
+    @classmethod
+    def of(cls, left: Mask, right: Mask) -> LungMeasures:
+        """Of two pieces, bool [side, side], neither empty."""
+        rows = [np.flatnonzero(piece.any(axis=1)) for piece in (left, right)]
+        columns = [np.flatnonzero(piece.any(axis=0)) for piece in (left, right)]
+        height, width = left.shape
+        both = left | right
+        down, across = np.unique(np.concatenate(rows)).size, np.unique(np.concatenate(columns)).size
+        return cls(
+            area=(float(left.mean()), float(right.mean())),
+            width=_pair(columns, width),
+            height=_pair(rows, height),
+            solidity=(_solidity(left), _solidity(right)),
+            side_by_side=_overlap(*rows),
+            above_another=_overlap(*columns),
+            cut={
+                "left": float(both[:, 0].sum() / down),
+                "right": float(both[:, -1].sum() / down),
+                "top": float(both[0].sum() / across),
+                "bottom": float(both[-1].sum() / across),
+            },
+        )
+
+
+def _pair(extents: list[NDArray[np.intp]], whole: int) -> tuple[float, float]:
+    first, second = (float((e[-1] - e[0] + 1) / whole) for e in extents)
+    return first, second
+
+
+def _overlap(first: NDArray[np.intp], second: NDArray[np.intp]) -> float:
+    shared = min(first[-1], second[-1]) - max(first[0], second[0]) + 1
+    return float(max(shared, 0) / min(first[-1] - first[0] + 1, second[-1] - second[0] + 1))
+
+
+def _solidity(piece: Mask) -> float:
+    outline = cv2.findNonZero(piece.astype(np.uint8))
+    hull = cv2.convexHull(outline)
+    drawn = cv2.fillConvexPoly(np.zeros(piece.shape, np.uint8), hull, 1)
+    return float(piece.sum() / drawn.sum())
+
+
+def faults_of(mask: Mask) -> tuple[str, ...]:
+    """Why these are no two plausible lungs, a sentence each."""
+    left, right = split_sides(mask)
+    if not mask.any():
+        return ("No lung was found.",)
+    if not (left.any() and right.any()):
+        return ("Only one lung was found.",)
+    return ()
+
+
+def _batches(images: Sequence[Floats], size: int) -> Iterator[Sequence[Floats]]:
+    for start in range(0, len(images), size):
+        yield images[start : start + size]

@@ -1,0 +1,102 @@
+"""All views of a training with what is to be said of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungsight.datasets.decoys import Kind
+from lungsight.datasets.decoys.kinds import Floats
+from lungsight.training.gate.features import Seen
+from lungsight.training.gate.groups import CHILDREN, PHANTOMS, Group
+
+KINDS = tuple(Kind)
+_FRONTAL = KINDS.index(Kind.FRONTAL)
+_SHARE_OF_FRONTAL = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """n views, in the order of their groups.
+
+    Attributes:
+        features: float32 [n, features].
+        kind, turn: class numbers.
+        signs: 0 or 1 [n, 3]: inverted, marked, child.
+        source: of the film, or of the film that a decoy was broken out of; empty where there is none.
+        group: the group's name.
+        plain: upright, not inverted, not heavily marked.
+        first: as the file has it.
+        held: of a validation patient, or kept from training like one.
+        weight: in the loss; 1 on average.
+    """
+
+    features: Floats
+    kind: NDArray[np.int64]
+    turn: NDArray[np.int64]
+    signs: NDArray[np.float32]
+    source: NDArray[np.object_]
+    group: NDArray[np.object_]
+    plain: NDArray[np.bool_]
+    first: NDArray[np.bool_]
+    held: NDArray[np.bool_]
+    weight: NDArray[np.float32]
+
+    @property
+    def frontal(self) -> NDArray[np.bool_]:
+        return self.kind == _FRONTAL
+
+    @property
+    def real(self) -> NDArray[np.bool_]:
+        """Frontal radiographs of people."""
+        return self.frontal & (self.source != PHANTOMS)
+
+    @property
+    def sources(self) -> list[str]:
+        """Of the real frontal radiographs."""
+        return sorted(set(self.source[self.real]))
+
+    def where(self, chosen: NDArray[np.bool_]) -> Examples:
+        """Those chosen, weighed anew."""
+        kept = {name: getattr(self, name)[chosen] for name in self.__dataclass_fields__ if name != "weight"}
+        return Examples(**kept, weight=_weights(kept["kind"], kept["group"]))
+
+
+def gather(groups: Sequence[Group], see: Callable[[Group], Seen], is_held: Callable[[Group, int], bool]) -> Examples:
+    """The examples of all groups; ``is_held`` tells whether an image of a group is kept for validation."""
+    parts = [(group, see(group)) for group in groups]
+    counts = [len(seen.image) for _, seen in parts]
+    kind = np.repeat([KINDS.index(group.kind) for group, _ in parts], counts)
+    name = np.repeat(np.array([group.name for group, _ in parts], dtype=object), counts)
+    child = np.repeat([group.source in CHILDREN for group, _ in parts], counts)
+    inverted = np.concatenate([seen.inverted for _, seen in parts])
+    marked = np.concatenate([seen.marked for _, seen in parts])
+    return Examples(
+        features=np.concatenate([seen.features for _, seen in parts]),
+        kind=kind,
+        turn=np.concatenate([seen.turn for _, seen in parts]),
+        signs=np.stack([inverted, marked, child], axis=1).astype(np.float32),
+        source=np.repeat(np.array([group.source for group, _ in parts], dtype=object), counts),
+        group=name,
+        plain=np.concatenate([seen.plain for _, seen in parts]),
+        first=np.concatenate([seen.first for _, seen in parts]),
+        held=np.array([is_held(group, int(image)) for group, seen in parts for image in seen.image]),
+        weight=_weights(kind, name),
+    )
+
+
+def _weights(kind: NDArray[np.int64], group: NDArray[np.object_]) -> NDArray[np.float32]:
+    """Frontal films weigh 0.4 of all, the other kinds share the rest evenly, and groups share within their kind
+    by the square root of their size."""
+    weight = np.zeros(len(kind), dtype=np.float64)
+    kinds = np.unique(kind)
+    for number in kinds:
+        rest = (1 - _SHARE_OF_FRONTAL) / max(len(kinds) - 1, 1)
+        share = _SHARE_OF_FRONTAL if number == _FRONTAL else rest
+        rows = np.flatnonzero(kind == number)
+        _, place, size = np.unique(group[rows].astype(str), return_inverse=True, return_counts=True)
+        weight[rows] = (share / np.sqrt(size).sum() / np.sqrt(size))[place]
+    return np.asarray(weight * len(kind) / weight.sum(), dtype=np.float32)

@@ -1,0 +1,110 @@
+"""Which images the gate learns from: the manifest's own, by source, and decoys, by family."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lungsight.datasets.decoys import Kind, families
+from lungsight.datasets.manifest import Manifest
+from lungsight.datasets.splits import TEST, TRAIN, VALIDATION
+from lungsight.faults import InvalidManifest
+from lungsight.radiograph import View
+from lungsight.training.gate.recipe import GateRecipe
+
+#: In this collection all patients are children; no other here says of anybody that they are one.
+CHILDREN = frozenset({"kermany"})
+PHANTOMS = "phantom"
+_SHARES = {TRAIN: 0.7, VALIDATION: 0.15, TEST: 0.15}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images of one kind and one origin.
+
+    Attributes:
+        name: tells it apart from all others.
+        kind: what they are.
+        source: of the manifest's images, and of the films that decoys are broken out of; empty where none.
+        family: of decoys; empty for the manifest's own images and for phantoms.
+        paths, patients: of the manifest's images: those shown, or those that decoys are broken out of.
+        views: how often each path is shown; of decoys and phantoms, how many are drawn.
+    """
+
+    name: str
+    kind: Kind
+    source: str
+    family: str
+    paths: tuple[str, ...]
+    patients: tuple[str, ...]
+    views: int
+
+    def generator(self, seed: int, place: int) -> np.random.Generator:
+        """What the ``place``-th image of the group varies by."""
+        return np.random.default_rng([seed, zlib.crc32(self.name.encode()), place])
+
+
+def sides_of(manifest: Manifest, seed: int) -> NDArray[np.object_]:
+    """The side of each image: the manifest's own where it states one, else by the patient's key: 70% training, 15%
+    validation, 15% test. A patient's side depends on nothing else, so it is the same in every selection."""
+    drawn = np.array([_fraction(f"{seed}/{key}") for key in manifest.patient_key])
+    own = np.select([drawn < _SHARES[TRAIN], drawn < 1 - _SHARES[TEST]], [TRAIN, VALIDATION], TEST)
+    stated = manifest.table["split"].to_numpy(dtype=object)
+    return np.where(stated == "", own, stated)
+
+
+def groups(recipe: GateRecipe, manifest: Manifest, seed: int) -> list[Group]:
+    """All groups of a training. Raises InvalidManifest where there is no frontal radiograph to learn from."""
+    known = manifest.table.assign(key=manifest.patient_key, kind=kinds_of(manifest))
+    usable = known[(sides_of(manifest, seed) != TEST) & ~known["source"].isin(recipe.without_sources)]
+    found = [group for kind in Kind for group in _shown(recipe, usable, kind, seed)]
+    films = [group for group in found if group.kind is Kind.FRONTAL]
+    if not films:
+        raise InvalidManifest(manifest.name, "holds no frontal chest X-ray to learn from", "give PA or AP images")
+    if recipe.phantoms:
+        found.append(Group(PHANTOMS, Kind.FRONTAL, PHANTOMS, "", (), (), recipe.phantoms))
+    found += _decoys(recipe, films)
+    return [group for group in found if group.kind is Kind.FRONTAL or group.kind not in recipe.without_kinds]
+
+
+def kinds_of(manifest: Manifest) -> pd.Series:
+    """What each of the manifest's images is; empty where it is none of the kinds (another view of a radiograph)."""
+    lateral = manifest.is_projection & (manifest.table["view"] == View.LATERAL)
+    frontal = manifest.is_projection & manifest.is_frontal
+    chosen = np.select([frontal, lateral, ~manifest.is_projection], [Kind.FRONTAL, Kind.LATERAL, Kind.SLICE], "")
+    return pd.Series(chosen, index=manifest.table.index, dtype=object)
+
+
+def _shown(recipe: GateRecipe, usable: pd.DataFrame, kind: Kind, seed: int) -> Iterator[Group]:
+    most = recipe.films_per_source if kind is Kind.FRONTAL else recipe.slices_per_source
+    for source, rows in usable[usable["kind"] == kind].groupby("source", sort=True):
+        name = f"{kind} of {source}"
+        order = np.random.default_rng([seed, zlib.crc32(name.encode())]).permutation(len(rows))[:most]
+        chosen = rows.iloc[np.sort(order)]
+        few = len(chosen) <= most // 2
+        views = recipe.views_per_film if kind is Kind.FRONTAL else recipe.views_per_other if few else 2
+        yield Group(name, kind, str(source), "", tuple(chosen["path"]), tuple(chosen["key"]), views)
+
+
+def _decoys(recipe: GateRecipe, films: list[Group]) -> Iterator[Group]:
+    for family in families().values():
+        if family.name in recipe.without_families:
+            continue
+        if family.origin != "broken":
+            yield Group(family.name, family.kind, "", family.name, (), (), recipe.decoys_per_family)
+            continue
+        for film in films:  # apart by source, so that a source left out leaves nothing of itself behind
+            name = f"{family.name} of {film.source}"
+            yield Group(
+                name, family.kind, film.source, family.name, film.paths, film.patients, recipe.broken_per_source
+            )
+
+
+def _fraction(key: str) -> float:
+    return int.from_bytes(hashlib.sha256(key.encode(errors="surrogateescape")).digest()[:6], "big") / 2**48

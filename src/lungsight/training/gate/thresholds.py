@@ -1,0 +1,70 @@
+"""Where the gate draws its two lines: on real radiographs of sources that the heads in question never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungsight.training.gate.examples import Examples
+from lungsight.training.gate.heads import fit_heads, said
+from lungsight.training.gate.recipe import GateRecipe
+
+#: A probability threshold outside these would be no question any more.
+_LOWEST, _HIGHEST = 0.05, 0.9
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """``least_probability`` of a frontal radiograph, ``greatest_distance`` from real ones."""
+
+    least_probability: float
+    greatest_distance: float
+
+
+def choose_thresholds(
+    recipe: GateRecipe, examples: Examples, seed: int, say: Callable[[str], None] = lambda _: None
+) -> Thresholds:
+    """Leave each source out in turn, with all that was broken out of its films, and ask heads trained on the others
+    about its real radiographs as they are. Each line is drawn where it would refuse ``refused_of_real`` of them,
+    every source as heavy as any other. Where there is one source only, on its validation patients."""
+    sources = examples.sources
+    if len(sources) < 2:
+        asked = examples.where(examples.real & examples.first & examples.held)
+        return _lines(recipe, [_answers(recipe, examples, asked, seed)])
+    answers = []
+    for source in sources:
+        own = examples.source == source
+        asked = examples.where(own & examples.real & examples.first)
+        answers.append(_answers(recipe, examples.where(~own), asked, seed))
+        say(
+            f"without {source}: 1st percentile of its probability {np.quantile(answers[-1][0], 0.01):.3f}, "
+            f"99th of its distance {np.quantile(answers[-1][1], 0.99):.3f} (n = {len(answers[-1][0])})"
+        )
+    return _lines(recipe, answers)
+
+
+Answers = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def _answers(recipe: GateRecipe, learned: Examples, asked: Examples, seed: int) -> Answers:
+    output = said(fit_heads(recipe, learned, seed), asked)
+    return output.kinds.softmax(dim=1)[:, 0].double().numpy(), output.distance.double().numpy()
+
+
+def _lines(recipe: GateRecipe, answers: list[Answers]) -> Thresholds:
+    weights = np.concatenate([np.full(len(p), 1 / len(p)) for p, _ in answers])
+    probability = np.concatenate([p for p, _ in answers])
+    distance = np.concatenate([d for _, d in answers])
+    least = weighted_quantile(probability, weights, recipe.refused_of_real)
+    greatest = weighted_quantile(distance, weights, 1 - recipe.refused_of_real)
+    return Thresholds(float(np.clip(least, _LOWEST, _HIGHEST)), greatest)
+
+
+def weighted_quantile(values: NDArray[np.float64], weights: NDArray[np.float64], share: float) -> float:
+    """The smallest of ``values`` below or at which at least ``share`` of the weight lies."""
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order]) / weights.sum()
+    return float(values[order][min(int(np.searchsorted(reached, share - 1e-12)), len(values) - 1)])

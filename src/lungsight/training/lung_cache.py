@@ -1,0 +1,72 @@
+"""Where the lungs are in each image of a run, found once, kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+
+from lungsight.faults import UnreadableImage
+from lungsight.package.lung_fields import LungFields, LungFieldsDescription, Lungs
+from lungsight.reading import read_radiograph
+from lungsight.training.cached_files import make_all, place_of
+
+NETWORK, DESCRIPTION = "lung_fields.onnx", "lung_fields.json"
+
+
+@dataclass(frozen=True)
+class LungCache:
+    """One file for each image and segmenter. Several processes and runs may share a cache.
+
+    Attributes:
+        model: the folder of the segmenter's ``lung_fields.onnx`` and ``lung_fields.json``.
+        folder: of the kept masks.
+    """
+
+    model: Path
+    folder: Path
+
+    @classmethod
+    def at(cls, model: Path, root: Path) -> LungCache:
+        return cls(model, root / f"lungs-{network_digest(model)}")
+
+    def load(self, image: str) -> Lungs:
+        """The lungs in an image; found now if they weren't before. Raises UnreadableImage."""
+        place = place_of(image, self.folder)
+        if not place.is_file():
+            self.make(image, place)
+        packed = np.load(place, allow_pickle=False)
+        side = _segmenter(self.model).description.image_size
+        return Lungs(np.unpackbits(packed, count=side * side).reshape(side, side).astype(bool))
+
+    def prepare(
+        self, images: Sequence[str], *, workers: int | None = None, advance: Callable[[int], None] = lambda _: None
+    ) -> dict[str, UnreadableImage]:
+        """Find all that are missing; answers the images that can't be read, with the reason."""
+        return make_all(images, self.folder, self.make, workers=workers, advance=advance)
+
+    def make(self, image: str, place: Path) -> None:
+        lungs = _segmenter(self.model).find(read_radiograph(image).pixels)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_suffix(f".{os.getpid()}.part")
+        with partial.open("wb") as file:
+            np.save(cast(BinaryIO, file), np.packbits(lungs.mask), allow_pickle=False)
+        partial.replace(place)
+
+
+def network_digest(model: Path) -> str:
+    """Twelve digits of the segmenter's sha256."""
+    return hashlib.sha256((model / NETWORK).read_bytes()).hexdigest()[:12]
+
+
+@lru_cache(maxsize=2)
+def _segmenter(model: Path) -> LungFields:
+    """Loaded once in each process: a session can't be handed from one to another."""
+    description = LungFieldsDescription.model_validate_json((model / DESCRIPTION).read_bytes())
+    return LungFields((model / NETWORK).read_bytes(), description, threads=1)

@@ -1,0 +1,68 @@
+"""What other packages say of the training images, for a network that learns from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungsight.datasets.splits import TRAIN
+from lungsight.faults import InvalidRecipe
+from lungsight.package import ModelPackage
+from lungsight.package.calibration import calibrated
+from lungsight.package.trained_on import patient_digest
+from lungsight.reading import read_radiograph
+from lungsight.training.lung_cache import LungCache
+from lungsight.training.recipe import Recipe
+from lungsight.training.training_set import TrainingSet
+
+_AT_ONCE = 8
+
+
+def taught_by(
+    recipe: Recipe, images: TrainingSet, lungs: LungCache | None, *, progress: Callable[[int, int], None]
+) -> NDArray[np.float32]:
+    """float32 [training images, classes]: the teachers' calibrated probabilities, averaged over the teachers and over
+    each image and its mirror image.
+
+    Raises InvalidPackage, and InvalidRecipe where a teacher has other classes, needs lungs that nobody finds, or has
+    seen an image that this run watches or tests on."""
+    packages = [ModelPackage.open(path) for path in recipe.teachers.packages]
+    for package in packages:
+        _check(package, images, lungs)
+    paths = images.manifest.table["path"].iloc[images.rows(TRAIN)].tolist()
+    total = len(paths) * len(packages)
+    said = np.zeros((len(paths), len(images.classes)))
+    for number, package in enumerate(packages):
+        network = package.network()
+        for start in range(0, len(paths), _AT_ONCE):
+            pixels = _prepared(package, paths[start : start + _AT_ONCE], lungs)
+            for turned in (pixels, np.ascontiguousarray(pixels[..., ::-1])):
+                logits = network.run(turned).logits
+                answers = calibrated(package.description.calibration, package.description.classes, logits)
+                order = [package.description.classes.index(name) for name in images.classes]
+                said[start : start + len(pixels)] += answers[:, order] / (2 * len(packages))
+            progress(number * len(paths) + start + len(pixels), total)
+    return said.astype(np.float32)
+
+
+def _prepared(package: ModelPackage, paths: list[str], lungs: LungCache | None) -> NDArray[np.float32]:
+    preprocessing = package.description.preprocessing
+    boxes = [lungs.load(path).box if lungs and preprocessing.needs_lungs else None for path in paths]
+    seen = [preprocessing.apply(read_radiograph(path).pixels, box) for path, box in zip(paths, boxes, strict=True)]
+    return np.stack(seen)[:, None]
+
+
+def _check(package: ModelPackage, images: TrainingSet, lungs: LungCache | None) -> None:
+    name = f"teacher {package.path}"
+    if set(package.description.classes) != set(images.classes):
+        raise InvalidRecipe(name, "has other classes than the recipe", "train it with the same classes")
+    if package.description.preprocessing.needs_lungs and lungs is None:
+        raise InvalidRecipe(name, "sees lungs only, and this run has no segmenter", "give lung_fields or parts_from")
+    table = images.manifest.table
+    kept_back = table[table["split"] != TRAIN]
+    unseen = {patient_digest(*key) for key in zip(kept_back["source"], kept_back["patient"], strict=True)}
+    if any(image.patient in unseen for image in package.trained_on if image.split == TRAIN):
+        fault = "was trained on patients that this run watches or tests on"
+        raise InvalidRecipe(name, fault, "train both with the same seed and split")
