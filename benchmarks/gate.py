@@ -126,9 +126,7 @@ def about_decoys(asked: Asked, kind: Kind, films: list[str]) -> Iterator[Row]:
         if family.kind is not kind:
             continue
         rngs = [np.random.default_rng([_DECOY_SEED, n]) for n in range(_DECOYS)]
-        drawn = (
-            (family.name, family.draw(rng, lambda r: loaded[int(r.integers(len(loaded)))].copy())) for rng in rngs
-        )
+        drawn = ((family.name, family.draw(rng, _one_of(loaded))) for rng in rngs)
         yield asked.refused(kind, f"{family.name} ({family.origin})", drawn)
 
 
@@ -150,9 +148,8 @@ class Study:
         self.manifest = Manifest.read(arguments.manifest)
         self.work, self.cache, self.elsewhere = arguments.work, arguments.cache, arguments.elsewhere
         self.most, self.seed = arguments.most, arguments.seed
-        self.recipe = (
-            GateRecipe.model_validate_json(arguments.recipe.read_text()) if arguments.recipe else GateRecipe()
-        )
+        stated = arguments.recipe.read_text("utf-8") if arguments.recipe else "{}"
+        self.recipe = GateRecipe.model_validate_json(stated)
         self.lungs = _lung_fields(arguments.lung_fields)
         self.table = self.manifest.table.assign(
             kind=kinds_of(self.manifest), side=sides_of(self.manifest, self.seed), path=self.manifest.table["path"]

@@ -131,7 +131,9 @@ def _covers(lungs: Lungs, boxes: str, margin: float) -> dict[str, float]:
     side = lungs.mask.shape[0]
     boxed = np.zeros((side, side), dtype=bool)
     for x0, y0, x1, y1 in json.loads(boxes):
-        boxed[int(y0 * side) : max(int(np.ceil(y1 * side)), 1), int(x0 * side) : max(int(np.ceil(x1 * side)), 1)] = True
+        boxed[int(y0 * side) : max(int(np.ceil(y1 * side)), 1), int(x0 * side) : max(int(np.ceil(x1 * side)), 1)] = (
+            True
+        )
     regions = (lungs.mask, _hull(lungs.mask), _widened(lungs.box, side, margin))
     shares = {f"boxed area within the {n}": float((boxed & r).sum() / boxed.sum()) for n, r in zip(names, regions)}
     shares["less than 90% of it within the crop"] = float(shares["boxed area within the crop"] < 0.9)
@@ -167,7 +169,9 @@ def speed(data: Data, network: Network, out: Out, images: int = 60) -> None:
         for name, some in (("as stored here", decoded), ("3000 × 2500", large)):
             fields.find(some[0])
             wall, cpu = np.array([_timed(fields, pixels) for pixels in some]).T * 1000
-            rows.append({"threads": threads, "size": name, "ms": np.median(wall), "ms of CPU": np.median(cpu), "n": len(some)})
+            rows.append(
+                {"threads": threads, "size": name, "ms": np.median(wall), "ms of CPU": np.median(cpu), "n": len(some)}
+            )
     pd.DataFrame(rows).round(1).to_csv(out, index=False)
     typer.echo(pd.DataFrame(rows).round(1).to_string())
 
@@ -200,9 +204,7 @@ def _figures(manifest: Manifest, table: pd.DataFrame, stated: dict[str, str]) ->
     names = [name for name in table.columns if table[name].notna().any()]
     values = table[names].to_numpy(dtype=np.float64)
     shares = [bool(np.isin(values[np.isfinite(values[:, i]), i], (0.0, 1.0)).all()) for i in range(len(names))]
-    estimates = [
-        estimate_means(sample, values[:, [i]], [name], shares=shares[i])[0] for i, name in enumerate(names)
-    ]
+    estimates = [estimate_means(sample, values[:, [i]], [name], shares=shares[i])[0] for i, name in enumerate(names)]
     return pd.DataFrame([{**stated, **_row(estimate)} for estimate in estimates])
 
 

@@ -38,6 +38,9 @@ _AT_MOST = 1500
 _SOFT = "soft_labels={indeterminate={covid19=0.55,other_pneumonia=0.35,no_pneumonia=0.1},"
 _SOFT += "atypical={covid19=0.15,other_pneumonia=0.7,no_pneumonia=0.15}}"
 _LUNGS = ("geometry=lungs", "margin=0.1")
+_TWICE = "stages=[{epochs=1, frozen=true, lr=2e-3}, {epochs=7, lr=[1e-4, 1e-3]}]"
+#: Four changes at once, which further ones are tried on top of.
+COMBINED = (*_LUNGS, "fine_maps=true", "guidance.weight=1.0", _SOFT)
 
 #: What all variants share: small and short.
 PLAIN = (
@@ -71,6 +74,7 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
     ),
     "no balance": ("sampling.balance=[]",),
     "balance over classes only": ('sampling.balance=["class"]',),
+    "balance over sources, then classes": ('sampling.balance=["source", "class"]',),
     "mixing sources within a class": ("sampling.mix_sources=0.5",),
     "logit penalty 0.02": ("logit_penalty=0.02",),
     "label smoothing 0.1": ("label_smoothing=0.1",),
@@ -86,8 +90,21 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
     "EfficientNet-Lite1": ("backbone=tf_efficientnet_lite1",),
     "EfficientNet-Lite2": ("backbone=tf_efficientnet_lite2",),
     "lung crop": _LUNGS,
-    "lung crop, fine maps, guidance, soft labels": (*_LUNGS, "fine_maps=true", "guidance.weight=1.0", _SOFT),
-    "twice as long": ("stages=[{epochs=1, frozen=true, lr=2e-3}, {epochs=7, lr=[1e-4, 1e-3]}]",),
+    "lung crop, fine maps, guidance, soft labels": COMBINED,
+    "lung crop, fine maps, guidance, soft labels, sources then classes": (
+        *COMBINED,
+        'sampling.balance=["source", "class"]',
+    ),
+    "combined, 256 px": (*COMBINED, "image_size=256"),
+    "combined, twice as long": (*COMBINED, _TWICE),
+    "combined, mixing sources within a class": (*COMBINED, "sampling.mix_sources=0.5"),
+    "combined, logit penalty 0.02": (*COMBINED, "logit_penalty=0.02"),
+    "combined, source adversary": (*COMBINED, "source_adversary.weight=0.3"),
+    "combined, averaged weights": (*COMBINED, "weight_averaging.decay=0.99"),
+    "combined, without balance": (*COMBINED, "sampling.balance=[]"),
+    "combined, EfficientNet-Lite1": (*COMBINED, "backbone=tf_efficientnet_lite1"),
+    "combined, EfficientNet-Lite2": (*COMBINED, "backbone=tf_efficientnet_lite2"),
+    "twice as long": (_TWICE,),
 }
 
 

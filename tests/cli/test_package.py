@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -6,8 +7,9 @@ from typer.testing import CliRunner, Result
 
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import app
-from lungsight.package import ModelPackage
+from lungsight.package import ModelPackage, bundled, storage
 from tiny_package import write_tiny
+from tiny_parts import LUNG_FIELDS, tiny_lung_fields
 
 
 @pytest.fixture
@@ -98,3 +100,22 @@ def test_complete_names_what_is_wrong_with_the_evaluation(
     result = package("complete", model, folder)
     assert result.exit_code == 3
     assert fault in result.stderr
+
+
+def test_a_bundled_package_is_asked_for_by_name(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundled, "_FOLDER", tmp_path / "bundled")
+    for command in ("verify", "describe"):
+        missing = package(command, "released")
+        assert missing.exit_code == 3
+        assert "no model is bundled" in missing.stderr
+    shutil.copytree(model, tmp_path / "bundled" / "released")
+    assert "all 7 files" in package("verify", "released").stdout
+    assert "covid19" in package("describe", "released").stdout
+
+
+def test_describe_tells_of_what_stands_beside_the_network(tmp_path: Path) -> None:
+    model = write_tiny(tmp_path / "lungs", lung_fields=LUNG_FIELDS, parts={storage.LUNG_FIELDS: tiny_lung_fields()})
+    said = " ".join(package("describe", model).stdout.split())
+    assert "lung fields A network finds the lungs, at 64 × 64 pixels" in said
+    assert "The detector sees the whole image all the same." in said
+    assert "all 8 files" in package("verify", model).stdout

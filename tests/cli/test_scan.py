@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,11 @@ from typer.testing import CliRunner, Result
 
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import app
+from lungsight.datasets.phantom import Label, draw
+from lungsight.package import Preprocessing, bundled, storage
+from lungsight.package.lung_fields import Box
 from tiny_package import write_tiny
+from tiny_parts import LUNG_FIELDS, tiny_familiarity, tiny_lung_fields
 
 KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "lungs", "unfamiliarity"]
 KEYS += ["reasons", "warnings", "model", "seconds"]
@@ -181,3 +186,57 @@ def test_ctrl_c_keeps_what_was_found(model: Path, films: Path, tmp_path: Path) -
     assert page.read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert abs(page.read_text(encoding="utf-8").count("<h3>") - len(found)) <= 1
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_without_a_model_the_bundled_one_scans(
+    model: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundled, "_FOLDER", tmp_path / "bundled")
+    missing = lungsight("scan", films)
+    assert missing.exit_code == 3
+    assert missing.stderr.strip().splitlines() == [
+        "released: no model is bundled with this installation; give a model package by --model, or install lungsight "
+        "anew."
+    ]
+    shutil.copytree(model, tmp_path / "bundled" / "released")
+    by_default, by_name, by_path = (
+        lungsight("scan", films, *options) for options in ((), ("--model", "released"), ("--model", model))
+    )
+    assert by_default.exit_code == 0
+    assert by_default.stdout == by_name.stdout == by_path.stdout
+
+
+def test_phantoms_by_their_lungs_with_every_output(tmp_path: Path) -> None:
+    familiarity, stored = tiny_familiarity()
+    model = write_tiny(
+        tmp_path / "whole",
+        preprocessing=Preprocessing(image_size=32, geometry="lungs"),
+        lung_fields=LUNG_FIELDS,
+        familiarity=familiarity,
+        parts={storage.LUNG_FIELDS: tiny_lung_fields(), storage.FAMILIARITY: stored},
+    )
+    films = tmp_path / "phantoms"
+    films.mkdir()
+    for seed in range(2):
+        pixels = draw(seed, Label.NO_PNEUMONIA, size=160).pixels[10:150]
+        Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(films / f"{seed}.png")
+    Image.new("L", (100, 100), 90).save(films / "blank.png")
+    lines, page, heat = tmp_path / "f.jsonl", tmp_path / "f.html", tmp_path / "heat"
+    result = lungsight("scan", films, "--model", model, "--json", lines, "--html", page, "--heatmaps", heat)
+    assert result.exit_code == 0, result.output
+    first, second, blank = (json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines())
+    assert (blank["status"], blank["lungs"], blank["unfamiliarity"]) == ("refused", None, None)
+    html = page.read_text(encoding="utf-8")
+    assert "is the outline of the lungs" in html
+    assert "The image is blank" in html
+    for line in (first, second):
+        left, top, right, bottom = line["lungs"]["box"]
+        assert 0 <= left < right <= 1
+        assert 0 <= top < bottom <= 1
+        grey = np.asarray(Image.open(line["heatmap"]))
+        assert grey.shape == (140, 160)
+        region = Preprocessing(image_size=32, geometry="lungs").region(140, 160, Box(left, top, right, bottom))
+        beside = np.ones(grey.shape, bool)
+        beside[region.top : region.bottom, region.left : region.right] = False
+        assert beside.any()
+        assert (grey[beside] == 0).all()

@@ -145,12 +145,12 @@ def test_a_described_part_that_is_gone_is_missed(package: Path) -> None:
     del stated["files"][FAMILIARITY]
     (package / "package.json").write_text(json.dumps(stated))
     (package / FAMILIARITY).unlink()
-    with pytest.raises(InvalidPackage, match="describes familiarity.safetensors and doesn't hold it"):
+    with pytest.raises(InvalidPackage, match=r"describes familiarity\.safetensors and doesn't hold it"):
         ModelPackage.open(package)
 
 
 def test_nothing_is_written_of_parts_that_dont_fit(tmp_path: Path) -> None:
-    with pytest.raises(InvalidPackage, match="can't be given lung_fields.onnx"):
+    with pytest.raises(InvalidPackage, match=r"can't be given lung_fields\.onnx"):
         write_tiny(tmp_path / "undescribed", parts={LUNG_FIELDS: tiny_lung_fields()})
     with pytest.raises(InvalidPackage, match=r"lung_fields\.onnx is described and not there"):
         write_tiny(tmp_path / "ungiven", lung_fields=DESCRIBED)

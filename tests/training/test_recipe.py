@@ -65,6 +65,11 @@ def test_any_key_can_be_set() -> None:
         ("split.validation=1.0", "split.validation: Input should be less than 1"),
         ("target=flu", "target 'flu' is not among the classes"),
         ('classes.flu=["covid19"]', "label 'covid19' stands in two classes"),
+        ("soft_labels.vague={flu=1.0}", "names 'flu', which is no class"),
+        ("soft_labels.vague={covid19=0.5}", "don't sum to 1"),
+        ("soft_labels.covid19={covid19=1.0}", "stands in a class too"),
+        ("guidance={weight=1, healthy='well'}", "guidance.healthy 'well' is not among the classes"),
+        ("guidance.weight=-1", "guidance.weight: Input should be greater than or equal to 0"),
     ],
 )
 def test_a_wrong_setting_is_named(setting: str, said: str) -> None:
@@ -78,6 +83,11 @@ def test_a_wrong_setting_is_named(setting: str, said: str) -> None:
 def test_no_setting_ends_in_anything_but_a_recipe_or_a_sentence(key: str, value: str) -> None:
     with contextlib.suppress(InvalidRecipe):
         load_recipe("article", [f"{key}={value}"])
+
+
+def test_guidance_needs_a_geometry_it_can_follow() -> None:
+    with pytest.raises(InvalidRecipe, match="needs geometry squash or lungs"):
+        load_recipe("released", ["geometry=pad"])
 
 
 def test_an_unknown_recipe_lists_the_known() -> None:

@@ -67,8 +67,6 @@ def test_a_teacher_of_other_classes_is_refused(teacher: Path, phantoms: Manifest
 def test_a_pupil_learns_from_its_teacher(
     teacher: Path, phantoms: Manifest, image_cache_folder: Path, tmp_path: Path
 ) -> None:
-    teacher: Path, phantoms: Manifest, image_cache_folder: Path, tmp_path: Path
-) -> None:
     outcome = train(_pupil(teacher), phantoms, tmp_path, cache=image_cache_folder)
     assert outcome.finished
     assert (tmp_path / "package" / "network.onnx").is_file()

@@ -124,3 +124,27 @@ def test_the_same_image_under_two_names_stays_on_one_side(tmp_path: Path) -> Non
     sides = divided.manifest.table["split"]
     assert list(sides[::2]) == list(sides[1::2])
     assert divided.leaks == ()
+
+
+def test_a_soft_label_is_trained_on_with_its_shares_and_never_tested_with() -> None:
+    labels = ["covid19", "no_pneumonia", "indeterminate"] * 20
+    manifest = _manifest(label=labels, patient=[str(i) for i in range(60)])
+    recipe = _recipe("soft_labels={indeterminate={covid19=0.6, other=0.4}}", "split.validation=0.3", "split.test=0.3")
+    chosen, _ = choose(recipe, manifest)
+    assert len(chosen) == 60
+    images = divide(recipe, chosen, {})
+    table = images.manifest.table
+    soft = (table["label"] == "indeterminate").to_numpy()
+    assert set(table["split"][soft]) == {"train"}
+    assert images.left_out == {"soft label, so nothing to validate or test with": 20 - soft.sum()}
+    assert 0 < soft.sum() < 20
+    np.testing.assert_allclose(images.shares[soft], [[0.6, 0.4]] * soft.sum())
+    assert (images.targets[soft] == 0).all()
+    assert (images.shares[~soft].max(axis=1) == 1).all()
+
+
+def test_soft_labels_alone_are_no_class_to_train() -> None:
+    manifest = _manifest(label=["indeterminate", "no_pneumonia"] * 10)
+    with pytest.raises(InvalidManifest, match="covid19"):
+        recipe = _recipe("soft_labels={indeterminate={covid19=0.9, other=0.1}}")
+        divide(recipe, choose(recipe, manifest)[0], {})

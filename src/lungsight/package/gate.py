@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import expit, softmax
 
+from lungsight.package.calibration import softmax
 from lungsight.package.lung_fields import Lungs
 from lungsight.package.onnx_session import UnusableNetwork, open_session
 from lungsight.package.preprocessing import Preprocessing
@@ -160,10 +160,10 @@ class Gate:
         clean = np.nan_to_num(np.asarray(pixels, dtype=np.float32), nan=0.0, posinf=1.0, neginf=0.0)
         seen = self._preprocessing.apply(np.clip(clean, 0.0, 1.0))[None, None]
         kinds, turns, signs, distance = (each[0] for each in self._session.run(list(OUTPUTS), {INPUT: seen}))
-        inverted, marked, child = (float(p) for p in expit(signs))
+        inverted, marked, child = np.exp(-np.logaddexp(0, -signs)).tolist()
         return Look(
-            kinds=dict(zip(self.description.kinds, softmax(kinds).tolist(), strict=True)),
-            turns=tuple(softmax(turns).tolist()),
+            kinds=dict(zip(self.description.kinds, softmax(kinds[None])[0].tolist(), strict=True)),
+            turns=tuple(softmax(turns[None])[0].tolist()),
             inverted=inverted,
             marked=marked,
             child=child,

@@ -76,8 +76,8 @@ def _gate(description: PackageDescription) -> str:
     return (
         "Before an image is judged, a network asks whether it is a frontal chest radiograph. It learned from "
         f"{_counted(stated.trained_on)} and {sum(stated.decoys.values()):,} others "
-        f"({', '.join(sorted(stated.decoys))}). What isn't one is refused in words; where black and white are swapped, "
-        "they are swapped back."
+        f"({', '.join(sorted(stated.decoys))}). What isn't one is refused in words; where black and white are "
+        "swapped, they are swapped back."
     )
 
 

@@ -47,7 +47,8 @@ def _of_image(radiograph: Radiograph, image_size: int, region: Region | None) ->
     if min(height, width) < image_size / 2:
         what = "image" if (height, width) == radiograph.pixels.shape else "part of the image with the lungs"
         size = f"{width} x {height}"
-        yield f"The {what} has {size} pixels, less than half of what the model looks at ({image_size} x {image_size})."
+        looked_at = f"{image_size} x {image_size}"
+        yield f"The {what} has {size} pixels, less than half of what the model looks at ({looked_at})."
     if radiograph.burned_in_annotation:
         yield "The header says that there is writing in the image; the model may have read it."
     if radiograph.modality in ("SC", "OT"):

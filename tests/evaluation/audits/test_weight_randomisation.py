@@ -176,3 +176,25 @@ def test_shuffling_keeps_values_and_goes_from_the_last_layer_to_the_first() -> N
     np.testing.assert_array_equal(
         Network(network.shuffled(0, 7), 1).run(pixels).maps, Network(content, 1).run(pixels).maps
     )
+
+
+def test_weights_that_are_stored_as_float16_are_shuffled_too() -> None:
+    whole = tiny_network()
+    names = [name for layer in ShuffledNetwork(whole.SerializeToString()).layers for name in layer]
+    halved = onnx.ModelProto()
+    halved.CopyFrom(whole)
+    casts = []
+    for tensor in halved.graph.initializer:
+        if tensor.name in names:
+            half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{tensor.name}_half")
+            casts.append(helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT))
+            tensor.CopyFrom(half)
+    nodes = [*casts, *halved.graph.node]
+    del halved.graph.node[:]
+    halved.graph.node.extend(nodes)
+    network = ShuffledNetwork(halved.SerializeToString())
+    assert [name for layer in network.layers for name in layer] == names
+    pixels = np.random.default_rng(0).random((1, 1, SIDE, SIDE)).astype(np.float32)
+    same, changed = (Network(network.shuffled(n, 7), 1).run(pixels).maps for n in (0, 2))
+    np.testing.assert_allclose(same, Network(halved.SerializeToString(), 1).run(pixels).maps, atol=1e-6)
+    assert np.abs(changed - same).max() > 1e-3

@@ -28,7 +28,7 @@ class ShuffledNetwork:
     """
 
     def __init__(self, onnx_file: bytes) -> None:
-        self._model = onnx.load_model_from_string(onnx_file)
+        self._model = _in_single_precision(onnx.load_model_from_string(onnx_file))
         self._tensors = {tensor.name: tensor for tensor in self._model.graph.initializer}
         self._values = {name: numpy_helper.to_array(tensor) for name, tensor in self._tensors.items()}
         self.layers = tuple(self._layers())
@@ -59,3 +59,17 @@ class ShuffledNetwork:
             tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), name))
         content: bytes = self._model.SerializeToString()
         return content
+
+
+def _in_single_precision(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Weights may be stored as float16 with a Cast behind each; here they stand as the float32 that the layers see."""
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    casts = [node for node in model.graph.node if node.op_type == "Cast" and node.input[0] in stored]
+    for cast in casts:
+        values = numpy_helper.to_array(stored[cast.input[0]]).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(values, cast.output[0]))
+        model.graph.node.remove(cast)
+    used = {name for node in model.graph.node for name in node.input}
+    for name in {cast.input[0] for cast in casts} - used:
+        model.graph.initializer.remove(stored[name])
+    return model

@@ -21,8 +21,8 @@ _THREADS = 1
 class Looked(NamedTuple):
     """What is known of an image before the detector is asked.
 
-    ``radiograph`` is as it is judged, a negative turned back (``inverted``); ``refused`` says why the gate would refuse
-    it: sentences.
+    ``radiograph`` is as it is judged, a negative turned back (``inverted``); ``refused`` says why the gate would
+    refuse it: sentences.
     """
 
     radiograph: Radiograph

@@ -270,8 +270,8 @@ def _kept(cache: Path, opening: Mapping[str, Any]) -> dict[_Key, Judgement]:
 
 
 def _opening(model: str, beside: Companions) -> dict[str, Any]:
-    """A cache's first line: another model (its companions with it), other lung fields for the audits, or other features
-    of an image need another cache."""
+    """A cache's first line: another model (its companions with it), other lung fields for the audits, or other
+    features of an image need another cache."""
     return {"model": model, "lung_fields": beside.borrowed, "header": list(Header._fields)}
 
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import fastai.callback.schedule  # noqa: F401  (puts fit_one_cycle on Learner)
 import numpy as np
 import torch
 from fastai.callback.core import Callback

@@ -77,7 +77,9 @@ def _claim(folder: Path, recipe: LungFieldsRecipe, manifest: Manifest, seed: int
     place = folder / "run.json"
     if place.is_file():
         if json.loads(place.read_text("utf-8")) != stated:
-            raise InvalidRecipe(folder, "holds a training of another recipe, seed or manifest", "choose another --out")
+            raise InvalidRecipe(
+                folder, "holds a training of another recipe, seed or manifest", "choose another --out"
+            )
         return
     folder.mkdir(parents=True, exist_ok=True)
     place.write_text(json.dumps(stated, indent=2) + "\n", "utf-8")
