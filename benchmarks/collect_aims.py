@@ -109,7 +109,8 @@ AIMS = (
     Aim("pointing game on siim's boxes", _LOOKS, _BOXES | _where(metric="pointing_game"), 0.75),
     Aim("pointing: one fixed place", _LOOKS, _BOXES | _where(metric="pointing_at_fixed_place")),
     Aim("pointing: less the fixed place", _LOOKS, _BOXES | _where(metric="pointing_minus_fixed_place")),
-    Aim("pointing: by lot", _LOOKS, _BOXES | _where(metric="area")),
+    Aim("pointing: by lot, in the image", _LOOKS, _BOXES | _where(metric="area")),
+    Aim("pointing: by lot, in what the network sees", _LOOKS, _BOXES | _where(metric="area_in_view")),
     Aim("share of the heat inside siim's boxes", _LOOKS, _BOXES | _where(metric="heat_inside"), 0.50),
     Aim("heat inside: of a map that doesn't look", _LOOKS, _BOXES | _where(metric="guess_heat_inside")),
     Aim(
@@ -163,7 +164,11 @@ class Report:
         labels = (name for name in row if name not in (*_FIGURE, "kind", "source", "metric", "scope"))
         of_what = "; ".join(f"{name} {row[name]}" for name in labels if row[name] not in (None, ""))
         figure = {name: row.get(name) for name in _FIGURE}
-        met = {"met": aim.met(row["value"]), "met_with_whole_interval": aim.met(aim.worst(row))}
+        worst = aim.worst(row)
+        value = (
+            None if worst is None else row["value"]
+        )  # of so few images that there is no interval: it shows nothing
+        met = {"met": aim.met(value), "met_with_whole_interval": aim.met(worst)}
         where = {"source": row.get("source"), "of_what": of_what, "metric": row["metric"]}
         return _about(aim) | named | where | figure | met
 
@@ -193,9 +198,12 @@ def main(
         table[column] = pd.to_numeric(table[column]).round(4)
     table.to_csv(out, index=False)
     asked = table[table["wanted"] != _TO_COMPARE]
-    for line in asked.itertuples():
-        value = "withheld" if pd.isna(line.value) else f"{line.value:.3f} ({line.low:.3f} to {line.high:.3f})"
-        whose = " ".join(str(part) for part in (line.run, line.source, line.of_what) if isinstance(part, str))
+    for line in asked.fillna({"met": "", "withheld": ""}).itertuples():
+        between = line.withheld if pd.isna(line.low) else f"{line.low:.3f} to {line.high:.3f}"
+        value = f"withheld: {line.withheld}" if pd.isna(line.value) else f"{line.value:.3f} ({between})"
+        whose = " ".join(
+            str(part) for part in (line.run, line.kind, line.source, line.of_what) if isinstance(part, str)
+        )
         typer.echo(f"{line.met or '–':>3}  {line.aim}, {line.wanted}: {whose} {value}")
     typer.echo(f"{len(table)} figures in {out}")
 

@@ -18,6 +18,10 @@ import typer
 _TABLES: dict[str, tuple[str, ...] | None] = {
     "metrics": ("auroc", "sensitivity", "specificity", "ppv_at_prevalence", "npv_at_prevalence"),
     "within_and_pooled": None,
+    "one_against_one": None,
+    "verdicts": None,
+    "safeguards": None,
+    "without_refused": None,
     "calibration": ("ece", "brier_score", "calibration_intercept", "calibration_slope"),
     "audit_lungs_hidden": None,
     "audit_only_the_border": None,

@@ -31,10 +31,11 @@ from lungsight.package.lung_fields import LungFields, LungFieldsDescription
 from lungsight.reading import read_radiograph
 from lungsight.training.gate import GateRecipe, train_gate
 from lungsight.training.gate.groups import kinds_of, sides_of
+from lungsight.training.gate.views import with_marks
 
 Floats = NDArray[np.float32]
 _DECOY_SEED = 977  # another than any training's
-_TURNED, _DECOYS = 150, 40
+_TURNED, _DECOYS = 60, 40
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,22 @@ def about_films(asked: Asked, paths: list[str], source: str) -> Iterator[Row]:
     other = [asked(1 - pixels) for _, pixels in pixels_of(paths[:_TURNED])]
     yield Row.of(asked.name, "said inverted", "frontal, inverted", source, [answer.inverted for answer in other])
     yield Row.of(asked.name, "refused", "frontal, inverted", source, [bool(answer.refusals) for answer in other])
+    heavy = (with_marks(pixels, np.random.default_rng([_DECOY_SEED, n])) for n, (_, pixels) in _numbered(paths))
+    answers = [asked(pixels) for pixels in heavy]
+    yield Row.of(asked.name, "said marked", "frontal, marked", source, [MARKED in a.warnings for a in answers])
+    yield Row.of(asked.name, "refused", "frontal, marked", source, [bool(a.refusals) for a in answers])
     right, refused = [], []
-    for place, (_, pixels) in enumerate(pixels_of(paths[:_TURNED])):
+    for place, (_, pixels) in _numbered(paths):
         quarters = place % 3 + 1
         answer = asked(np.ascontiguousarray(np.rot90(pixels, quarters)))
         right.append(_angle(answer) == 90 * quarters)
         refused.append(bool(answer.refusals))
     yield Row.of(asked.name, "said turned, by the right angle", "frontal, turned", source, right)
     yield Row.of(asked.name, "refused", "frontal, turned", source, refused)
+
+
+def _numbered(paths: list[str]) -> Iterator[tuple[int, tuple[str, Floats]]]:
+    return enumerate(pixels_of(paths[:_TURNED]))
 
 
 def _angle(answer: Admission) -> int:
@@ -225,7 +234,7 @@ def main() -> None:
     parser.add_argument("--elsewhere", type=Path, required=True, help="kind/origin/*.png")
     parser.add_argument("--lung-fields", type=Path, help="a folder with lung_fields.onnx and .json")
     parser.add_argument("--recipe", type=Path, help="a recipe as JSON; the released one otherwise")
-    parser.add_argument("--most", type=int, default=400, help="images of each source, at most")
+    parser.add_argument("--most", type=int, default=300, help="images of each source, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()

@@ -43,12 +43,14 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def train(data: Data, out: Out, site: Site = "", epochs: int | None = None, seed: int = 1) -> None:
+def train(
+    data: Data, out: Out, site: Site = "", epochs: int | None = None, seed: int = 1, cache: Path | None = None
+) -> None:
     """Train the lung fields, of one site or of all, by the recipe's defaults."""
     from lungsight.training.lung_fields import LungFieldsRecipe, train_lung_fields
 
     recipe = LungFieldsRecipe() if epochs is None else LungFieldsRecipe(epochs=epochs)
-    train_lung_fields(recipe, _images(data, site), out, seed=seed, console=Console())
+    train_lung_fields(recipe, _images(data, site), out, seed=seed, cache=cache, console=Console())
 
 
 @app.command()
@@ -83,8 +85,8 @@ def _against_mask(fields: LungFields, row: dict[str, str]) -> dict[str, float]:
 
 
 def _boundary_distances(found: Mask, true: Mask) -> tuple[float, float]:
-    """Mean distance between the two outlines, both ways, and the larger of the two 95th percentiles, in percent of the
-    image's width; NaN where nothing was found."""
+    """Mean distance between the two outlines, both ways, and the larger of the two 95th percentiles, in percent of
+    the image's width; NaN where nothing was found."""
     if not found.any():
         return float("nan"), float("nan")
     edges = [mask & ~ndimage.binary_erosion(mask) for mask in (found, true)]
@@ -125,7 +127,6 @@ def survey(data: Data, network: Network, out: Out, margin: float = 0.1, per_imag
 
 def _covers(lungs: Lungs, boxes: str, margin: float) -> dict[str, float]:
     """Shares of the boxed area within each of several regions; empty where nothing was boxed."""
-    names = ("lungs", "convex hull", "crop")
     if not boxes:
         return {}
     side = lungs.mask.shape[0]
@@ -134,8 +135,8 @@ def _covers(lungs: Lungs, boxes: str, margin: float) -> dict[str, float]:
         boxed[int(y0 * side) : max(int(np.ceil(y1 * side)), 1), int(x0 * side) : max(int(np.ceil(x1 * side)), 1)] = (
             True
         )
-    regions = (lungs.mask, _hull(lungs.mask), _widened(lungs.box, side, margin))
-    shares = {f"boxed area within the {n}": float((boxed & r).sum() / boxed.sum()) for n, r in zip(names, regions)}
+    regions = {"lungs": lungs.mask, "convex hull": _hull(lungs.mask), "crop": _widened(lungs.box, side, margin)}
+    shares = {f"boxed area within the {n}": float((boxed & r).sum() / boxed.sum()) for n, r in regions.items()}
     shares["less than 90% of it within the crop"] = float(shares["boxed area within the crop"] < 0.9)
     return shares
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from lungsight.datasets.manifest import Manifest
+from lungsight.package.preprocessing import crop_of
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
@@ -145,7 +146,7 @@ def _hit_and_share(
     evidence: NDArray[np.float64], path: str, boxes: str, recipe: Recipe, lungs: LungCache
 ) -> tuple[float, float]:
     preprocessing = recipe.preprocessing
-    box = lungs.load(path).box if preprocessing.needs_lungs else None
+    box = crop_of(lungs.load(path)) if preprocessing.needs_lungs else None
     region = preprocessing.region(_FINE, _FINE, box)
     inside = np.zeros((_SIDE, _SIDE), dtype=bool)
     for left, top, right, bottom in json.loads(boxes):

@@ -51,7 +51,7 @@ def package_description() -> Lines:
     yield from _opening("package.json", "The keys of a model package's `package.json`; [the package](package.md).")
     schema = PackageDescription.model_json_schema()
     yield from _section("Top level", schema, "PackageDescription", {})
-    for part in ("preprocessing", "calibration", "decision", "sources"):
+    for part in ("preprocessing", "calibration", "decision", "lung_fields", "gate", "familiarity", "sources"):
         name = _reference(schema["properties"][part])
         attributes = _attributes(Preprocessing) if name == "Preprocessing" else {}
         yield from _section(f"`{part}`", schema["$defs"][name], name, attributes)
@@ -159,7 +159,8 @@ def _attributes(model: type) -> dict[str, str]:
 
 
 def _reference(value: Schema) -> str:
-    pointer: str = value.get("$ref") or value.get("items", {}).get("$ref") or value["allOf"][0]["$ref"]
+    others = value.get("allOf") or value.get("anyOf") or [{}]
+    pointer: str = value.get("$ref") or value.get("items", {}).get("$ref") or others[0]["$ref"]
     return pointer.rpartition("/")[2]
 
 

@@ -36,7 +36,7 @@ def lungsight(*arguments: str, status: int = 0) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Holds phantoms of two hospitals; ``unmasked.csv``, the same without masks; three packages."""
     folder = tmp_path_factory.mktemp("phantoms")
-    lungsight("phantom", "--out", str(folder / "phantoms"), "--patients", "36", "--size", "96")
+    lungsight("phantom", "--out", str(folder / "phantoms"), "--patients", "44", "--size", "128")
     manifest = Manifest.read(folder / "phantoms" / "manifest.csv").with_columns(lung_mask="")
     manifest.write(folder / "unmasked.csv")
     recipe = {"backbone": "tiny", "classes": CLASSES}
@@ -58,9 +58,18 @@ def familiarity_of(package: Path, manifest: Manifest) -> tuple[FamiliarityDescri
 
 
 def evaluated(folder: Path, package: str, out: str, *more: str, data: str = "unmasked.csv") -> dict[str, Any]:
-    fixed = ("--data", str(folder / data), "--replicates", "100", "--audit-images", "24", "--out", str(folder / out))
+    fixed = (
+        "--data",
+        str(folder / data),
+        "--replicates",
+        "100",
+        "--audit-images",
+        "60",
+        "--out",
+        str(folder / "tested" / out),
+    )
     lungsight("evaluate", str(folder / package), *fixed, *more)
-    stated: dict[str, Any] = json.loads((folder / out / "evidence.json").read_text())
+    stated: dict[str, Any] = json.loads((folder / "tested" / out / "evidence.json").read_text())
     return stated
 
 
@@ -71,14 +80,14 @@ def audit(stated: dict[str, Any], name: str) -> dict[str, Any]:
 def test_a_cropping_model_with_its_own_lungs(folder: Path) -> None:
     stated = evaluated(folder, "cropping", "cropped")
     hidden = audit(stated, "lungs hidden")
-    assert hidden["call"] != "not done"
+    assert hidden["call"] != "not done", hidden["meaning"]
     assert "found by a network" in hidden["meaning"]
     assert "in the box around the lungs of the unaltered one" in hidden["meaning"]
     looks = audit(stated, "where it looks")
     assert {row["region"] for row in looks["table"]} == {"lungs", "lesions"}
     guarded = stated["sections"]["flow"]["tables"]
     assert {row["metric"] for row in guarded["safeguards"]} == {"unfamiliar", "without_plausible_lungs"}
-    predictions = pd.read_csv(folder / "cropped" / "predictions.csv", keep_default_na=False)
+    predictions = pd.read_csv(folder / "tested" / "cropped" / "predictions.csv", keep_default_na=False)
     whole = next(r for r in guarded["safeguards"] if r["metric"] == "unfamiliar" and r["truth"] == "every class")
     far = predictions[predictions["kind"] == whole["kind"]]["unfamiliar"]
     assert 0 < far.mean() < 1
@@ -88,10 +97,10 @@ def test_a_cropping_model_with_its_own_lungs(folder: Path) -> None:
     said = verdicts.groupby(["kind", "source", "truth"])["value"].sum()
     assert said.to_numpy() == pytest.approx(1)
     assert "verdict_inconclusive" in set(verdicts["metric"])
-    kept = (folder / "cropped" / "predictions.jsonl").read_bytes()
+    kept = (folder / "tested" / "cropped" / "predictions.jsonl").read_bytes()
     assert evaluated(folder, "cropping", "cropped")["audits"] == stated["audits"]
-    assert (folder / "cropped" / "predictions.jsonl").read_bytes() == kept
-    page = (folder / "cropped" / "index.html").read_text()
+    assert (folder / "tested" / "cropped" / "predictions.jsonl").read_bytes() == kept
+    page = (folder / "tested" / "cropped" / "index.html").read_text()
     assert "unlike anything in training" in page
 
 
@@ -106,10 +115,6 @@ def test_another_packages_lung_fields_are_used_by_the_audits_alone(folder: Path)
 
     masked = evaluated(folder, "plain", "plain", data="phantoms/manifest.csv")
     assert "from the manifest's masks" in audit(masked, "lungs hidden")["meaning"]
-    area = [
-        next(r for r in audit(one, "where it looks")["table"] if r["metric"] == "area") for one in (found, masked)
-    ]
-    assert area[0]["value"] == pytest.approx(area[1]["value"], abs=0.08)
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,8 @@ def described(**changes: object) -> FamiliarityDescription:
 def arrays(**changes: np.ndarray) -> dict[str, np.ndarray]:
     draw = np.random.default_rng(3)
     stated = {
-        "centre": draw.normal(size=C),
         "basis": np.linalg.qr(draw.normal(size=(C, C)))[0][:, :D],
-        "means": draw.normal(size=(K, D)),
+        "means": draw.normal(size=(K, C)),
         "whitening": draw.normal(size=(D, D)),
         "spread": np.array([0.5]),
     }
@@ -30,21 +29,16 @@ def test_the_distance_is_mahalanobis_with_the_covariance_that_the_parts_state() 
     features = np.random.default_rng(0).normal(size=(7, C)).astype(np.float32)
     on = wide["basis"] @ wide["whitening"] @ wide["whitening"].T @ wide["basis"].T
     off = (np.eye(C) - wide["basis"] @ wide["basis"].T) / 0.5**2
-    expected = [
-        min(
-            np.sqrt((x - wide["centre"] - wide["basis"] @ m) @ (on + off) @ (x - wide["centre"] - wide["basis"] @ m))
-            for m in wide["means"]
-        )
-        for x in features
-    ]
+    precision = on + off
+    expected = [min(np.sqrt((x - m) @ precision @ (x - m)) for m in wide["means"]) for x in features]
     found = Familiarity(save(parts), described()).distance(features)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_far_is_beyond_the_threshold() -> None:
-    parts = arrays(means=np.zeros((1, D)), whitening=np.eye(D), spread=np.array([1.0]))
-    features = (parts["centre"] + np.array([[0], [1], [1.1]]) * parts["basis"][:, 0] * 4).astype(np.float32)
+    parts = arrays(means=np.ones((1, C)), whitening=np.eye(D), spread=np.array([1.0]))
+    features = (1 + np.array([[0], [1], [1.1]]) * parts["basis"][:, 0] * 4).astype(np.float32)
     familiarity = Familiarity(save(parts), described())
     np.testing.assert_allclose(familiarity.distance(features), [0, 4, 4.4], atol=1e-4)
     assert familiarity.is_far(features)[[0, 2]].tolist() == [False, True]
@@ -61,11 +55,11 @@ def test_features_that_are_no_numbers_are_at_no_distance() -> None:
     ("changes", "fault"),
     [
         ({"basis": np.zeros((D, C))}, "basis has the shape"),
-        ({"means": np.zeros((K, D + 1))}, "means has the shape"),
-        ({"means": np.zeros((0, D))}, "means has the shape"),
+        ({"means": np.zeros((K, C + 1))}, "means has the shape"),
+        ({"means": np.zeros((0, C))}, "means has the shape"),
         ({"means": np.float32(1)}, "means has the shape"),
         ({"spread": np.zeros(1)}, "spread isn't positive"),
-        ({"centre": np.full(C, np.inf)}, "centre isn't float32 numbers"),
+        ({"means": np.full((K, C), np.inf)}, "means isn't float32 numbers"),
     ],
 )
 def test_what_does_not_fit_is_named(changes: dict[str, np.ndarray], fault: str) -> None:

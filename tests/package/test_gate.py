@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from lungsight.datasets.decoys import Kind
-from lungsight.package.gate import FRONTAL, INVERTED, REFUSALS, UNLIKE, Gate, GateDescription
+from lungsight.package.gate import FRONTAL, INVERTED, MARKED, REFUSALS, UNLIKE, Gate, GateDescription
 from lungsight.package.lung_fields import Lungs
 from lungsight.package.onnx_session import UnusableNetwork
 
@@ -24,7 +24,7 @@ def description(**changed: object) -> GateDescription:
     return GateDescription.model_validate(stated | changed)
 
 
-def network(kind: str = FRONTAL, sure: float = 9.0, *, distance: float = 1.0) -> bytes:
+def network(kind: str = FRONTAL, sure: float = 9.0, *, distance: float = 1.0, marked: float = -9.0) -> bytes:
     """A network that says ``kind`` with logit ``sure``. Its signs and turns follow the image: ``inverted`` is
     claimed when the image is brighter at its left, ``turned`` when it is brighter at its top or bottom."""
     side = 96
@@ -35,7 +35,7 @@ def network(kind: str = FRONTAL, sure: float = 9.0, *, distance: float = 1.0) ->
     kinds = np.zeros((1, len(KINDS)), np.float32)
     kinds[0, KINDS.index(kind)] = sure
     constants = {
-        "signs_weight": signs, "signs_bias": np.array([[-2, -9, -9]]), "turns_weight": turns,
+        "signs_weight": signs, "signs_bias": np.array([[-2, marked, -9]]), "turns_weight": turns,
         "turns_bias": np.array([[2.0, 0, -9, 0]]), "zero": np.zeros((side * side, 1)), "kinds_bias": kinds,
         "distance_bias": np.array([distance]),
     }  # fmt: skip
@@ -135,3 +135,12 @@ def test_another_network_is_refused() -> None:
         Gate(model.SerializeToString(), description())
     with pytest.raises(UnusableNetwork, match="first kind must be 'frontal'"):
         Gate(network(), description(kinds=KINDS[::-1]))
+
+
+def test_heavy_marks_excuse_a_distance_where_the_network_is_sure() -> None:
+    """The fake network calls every image marked once its bias says so."""
+    far = network(sure=20.0, distance=2.5, marked=9.0)
+    answer = Gate(far, description()).ask(RAMP, None)
+    assert (answer.refusals, answer.warnings) == ((), (MARKED,))
+    unsure = network(sure=4.0, distance=2.5, marked=9.0)
+    assert Gate(unsure, description()).ask(RAMP, None).refusals == (UNLIKE,)

@@ -98,7 +98,7 @@ def _other_network(package: Path) -> bytes:
 
 def _of_other_features(package: Path) -> bytes:
     arrays = load((package / FAMILIARITY).read_bytes())
-    return save(arrays | {"centre": np.zeros(7, np.float32)})
+    return save(arrays | {"basis": np.zeros((7, 2), np.float32)})
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def _of_other_features(package: Path) -> bytes:
     [
         (LUNG_FIELDS, _other_network, "must give 'lungs'"),
         (LUNG_FIELDS, lambda _: b"other", "isn't an ONNX file"),
-        (FAMILIARITY, _of_other_features, "centre has the shape"),
+        (FAMILIARITY, _of_other_features, "basis has the shape"),
         (FAMILIARITY, lambda _: b"other", "isn't a readable safetensors file"),
     ],
 )

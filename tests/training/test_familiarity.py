@@ -106,7 +106,7 @@ def test_phantoms_are_familiar_and_turned_ones_are_not() -> None:
         (np.ones((1, 3)), np.zeros(1, int), np.ones((2, 3)), "two training images"),
         (np.ones((4, 3)), np.zeros(4, int), np.ones((0, 3)), "one validation image"),
         (np.full((4, 3), np.nan), np.zeros(4, int), np.ones((2, 3)), "aren't numbers"),
-        (np.ones((4, 3)), np.zeros(4, int), np.ones((2, 3)), "the same features"),
+        (np.ones((4, 3)), np.zeros(4, int), np.ones((2, 3)), "same features"),
     ],
 )
 def test_what_cannot_be_fitted_is_said(

@@ -37,6 +37,17 @@ def test_lungs_are_found_once(film: str, lungs: LungCache, monkeypatch: pytest.M
     np.testing.assert_array_equal(lungs.load(film).mask, found.mask)
 
 
+def test_one_lung_is_kept_with_what_is_wrong_and_not_cropped_to(lungs: LungCache, tmp_path: Path) -> None:
+    pixels = np.full((128, 128), 230, dtype=np.uint8)
+    pixels[16:64, 16:48] = 20
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    once, again = (lungs.load(str(tmp_path / "one.png")) for _ in range(2))
+    assert once.faults == again.faults != ()
+    cropping = Preprocessing(image_size=32, geometry="lungs", margin=0.0)
+    seen = ImageCache.at(cropping, tmp_path / "cache", lungs).load(str(tmp_path / "one.png"))
+    assert (seen[:, 20:] > 180).all()  # a crop would hide the side where the other lung must be
+
+
 def test_another_segmenter_is_kept_apart(lungs: LungCache, tmp_path: Path) -> None:
     other = LungCache.at(write_segmenter(tmp_path / "other", darker_than=0.3), tmp_path / "cache")
     assert other.folder != lungs.folder

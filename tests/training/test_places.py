@@ -20,6 +20,7 @@ class _Lungs:
         self.mask = np.zeros((64, 64), dtype=bool)
         self.mask[8:32, 8:24] = self.mask[8:32, 40:56] = True
         self.box = _Box(8 / 64, 8 / 64, 56 / 64, 32 / 64)
+        self.faults: tuple[str, ...] = ()
 
 
 class _Box:

@@ -71,6 +71,7 @@ class GateHeads(nn.Module):
 
     centre: Tensor
     spread: Tensor
+    middle: Tensor
     directions: Tensor
     weights: Tensor
     rest: Tensor
@@ -79,6 +80,7 @@ class GateHeads(nn.Module):
         super().__init__()
         self.register_buffer("centre", torch.zeros(features))
         self.register_buffer("spread", torch.ones(features))
+        self.register_buffer("middle", torch.zeros(features))  # of real frontal radiographs, on the scaled features
         self.register_buffer("directions", torch.zeros(features, components))
         self.register_buffer("weights", torch.ones(components))  # one over each direction's variance
         self.register_buffer("rest", torch.ones(()))
@@ -89,9 +91,10 @@ class GateHeads(nn.Module):
 
     def forward(self, features: Tensor) -> GateOutput:
         seen = (features - self.centre) / self.spread
-        drawn = seen @ self.directions
+        away = seen - self.middle
+        drawn = away @ self.directions
         within = (drawn**2 * self.weights).sum(dim=1)
-        beyond = ((seen**2).sum(dim=1) - (drawn**2).sum(dim=1)).clamp_min(0) * self.rest
+        beyond = ((away**2).sum(dim=1) - (drawn**2).sum(dim=1)).clamp_min(0) * self.rest
         distance = ((within + beyond) / seen.shape[1]).sqrt()
         # What lies far outside all that was trained on shouldn't be the surer for it.
         bounded = self.dropout(seen.clamp(-5, 5))

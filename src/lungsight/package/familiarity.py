@@ -3,13 +3,11 @@
 The features that the network's last layer weighs, averaged over the image, lie in a cloud for each training class.
 The distance of an image from the nearest cloud is Mahalanobis', with one covariance shared by all classes (Lee et al.
 2018, "A simple unified framework for detecting out-of-distribution samples and adversarial attacks", equations 1
-and 2). The covariance is stated on the principal components; in all other directions it is the same small variance,
+and 2). The covariance is stated on its principal components; in all other directions it is the same small variance,
 as in probabilistic PCA (Tipping & Bishop 1999), so that an image which leaves the components' space is far as well::
 
-    x = features - centre
-    z = x · basis                                            on the principal components
-    rest² = (‖x‖² - ‖z‖²) / spread²                          off them
-    distance² = rest² + min over classes k of ‖(z - means[k]) · whitening‖²,  whitening · whiteningᵀ = covariance⁻¹
+    x = features - means[k],  z = x · basis                                   for each class k
+    distance² = min over k of ‖z · whitening‖² + (‖x‖² - ‖z‖²) / spread²,     whitening · whiteningᵀ = covariance of z⁻¹
 
 A softmax can be sure of itself far from its training data; this distance grows there.
 """
@@ -55,8 +53,8 @@ class Familiarity:
     """How far images lie from the training's, by their features.
 
     Args:
-        safetensors_file: the bytes of ``familiarity.safetensors``: float32 arrays ``centre`` [c], ``basis`` [c, d]
-            (orthonormal), ``means`` [K, d], ``whitening`` [d, d] and ``spread`` [1].
+        safetensors_file: the bytes of ``familiarity.safetensors``: float32 arrays ``means`` [K, c], ``basis`` [c, d]
+            (orthonormal), ``whitening`` [d, d] and ``spread`` [1].
         description: what ``package.json`` says of it.
 
     Raises:
@@ -66,10 +64,7 @@ class Familiarity:
     def __init__(self, safetensors_file: bytes, description: FamiliarityDescription) -> None:
         self.description = description
         arrays = _arrays(safetensors_file, description)
-        self._centre = arrays["centre"]
-        self._basis = arrays["basis"]
-        self._whitening = arrays["whitening"]
-        self._means = arrays["means"] @ arrays["whitening"]
+        self._means, self._basis, self._whitening = (arrays[name] for name in ("means", "basis", "whitening"))
         self._spread = float(arrays["spread"][0])
 
     @property
@@ -80,15 +75,17 @@ class Familiarity:
     def distance(self, features: Floats) -> Doubles:
         """Of each image from the nearest training class, float64 [N], from features float32 [N, c]; NaN where a
         feature is. In standard deviations of the training images around their class."""
-        x = np.asarray(features, dtype=np.float64) - self._centre
-        z = x @ self._basis
-        off = np.maximum((x**2).sum(axis=1) - (z**2).sum(axis=1), 0) / self._spread**2
-        on = ((z @ self._whitening)[:, None] - self._means) ** 2
-        return np.asarray(np.sqrt(off + on.sum(axis=2).min(axis=1)))
+        wide = np.asarray(features, dtype=np.float64)
+        return np.asarray(np.min([self._squared(wide - mean) for mean in self._means], axis=0) ** 0.5)
 
     def is_far(self, features: Floats) -> NDArray[np.bool_]:
         """Which images lie beyond the threshold, bool [N]."""
         return self.distance(features) > self.threshold
+
+    def _squared(self, x: Doubles) -> Doubles:
+        z = x @ self._basis
+        off = np.maximum((x**2).sum(axis=1) - (z**2).sum(axis=1), 0)
+        return np.asarray(((z @ self._whitening) ** 2).sum(axis=1) + off / self._spread**2)
 
 
 def _arrays(content: bytes, description: FamiliarityDescription) -> dict[str, Doubles]:
@@ -104,7 +101,7 @@ def _arrays(content: bytes, description: FamiliarityDescription) -> dict[str, Do
 def _fault(stored: Mapping[str, np.ndarray], description: FamiliarityDescription) -> str | None:
     c, d = description.features, description.components
     classes = len(stored["means"]) if "means" in stored and stored["means"].ndim else 0
-    shapes = {"centre": (c,), "basis": (c, d), "means": (max(classes, 1), d), "whitening": (d, d), "spread": (1,)}
+    shapes = {"means": (max(classes, 1), c), "basis": (c, d), "whitening": (d, d), "spread": (1,)}
     for name, shape in shapes.items():
         if name not in stored:
             return f"it lacks {name}"

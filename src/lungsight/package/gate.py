@@ -6,7 +6,8 @@ Its rule, in this order:
    inverted, the image is put right and looked at once more; what follows rests on the second look.
 2. Refused is what is a frontal radiograph with a probability below ``least_probability``, in the words of the most
    probable other kind.
-3. Refused is what lies farther from all real frontal radiographs than ``greatest_distance``.
+3. Refused is what lies farther from all real frontal radiographs than ``greatest_distance``, unless the network is
+   ``sure_probability`` sure of a frontal radiograph and sees heavy marks on it: those lead far away by themselves.
 4. Refused is what has no two plausible lungs, unless the network is ``sure_probability`` sure of a frontal
    radiograph: then it is a warning, since white-out and collapse hide lungs, too. Lungs that were looked for in
    an inverted or turned image count for nothing.
@@ -64,7 +65,8 @@ class GateDescription(BaseModel):
     greatest_distance: float = Field(gt=0)
     """From real frontal radiographs, beyond which an image is refused."""
     sure_probability: float = Field(default=0.99, gt=0, lt=1)
-    """Of a frontal radiograph, from which on implausible lungs are a warning and no refusal."""
+    """Of a frontal radiograph, from which on implausible lungs, or the distance of a heavily marked one, refuse no
+    more."""
     sign_threshold: float = Field(default=0.5, gt=0, lt=1)
     """Probability from which on an image counts as turned, inverted, marked, a child's."""
     refused_of_real: float = Field(gt=0, lt=1)
@@ -170,6 +172,9 @@ class Gate:
             distance=float(distance),
         )
 
+    def _is_marked(self, look: Look) -> bool:
+        return look.marked >= self.description.sign_threshold
+
     def _askew(self, look: Look) -> tuple[int, bool]:
         """By how many degrees it has to be turned clockwise, and whether it is inverted."""
         if look.probability < self.description.least_probability:
@@ -178,12 +183,13 @@ class Gate:
         return look.turn(threshold), look.inverted >= threshold
 
     def _refusals(self, look: Look, lung_faults: tuple[str, ...]) -> Iterator[str]:
+        sure = look.probability >= self.description.sure_probability
         if look.probability < self.description.least_probability:
             others = {kind: p for kind, p in look.kinds.items() if kind != FRONTAL}
             yield REFUSALS.get(max(others, key=others.__getitem__), UNLIKE)
-        elif look.distance > self.description.greatest_distance:
+        elif look.distance > self.description.greatest_distance and not (sure and self._is_marked(look)):
             yield UNLIKE
-        elif lung_faults and look.probability < self.description.sure_probability:
+        elif lung_faults and not sure:
             yield _NO_LUNGS
 
     def _warnings(self, look: Look, turn: int, inverted: bool, lung_faults: tuple[str, ...]) -> Iterator[str]:
@@ -191,7 +197,7 @@ class Gate:
             yield f"The image seems to be turned: it should be turned clockwise by {turn} degrees."
         if inverted:
             yield INVERTED
-        if look.marked >= self.description.sign_threshold:
+        if self._is_marked(look):
             yield MARKED
         if look.child >= self.description.sign_threshold:
             yield CHILD

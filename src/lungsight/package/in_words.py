@@ -75,8 +75,8 @@ def _gate(description: PackageDescription) -> str:
         return ""
     return (
         "Before an image is judged, a network asks whether it is a frontal chest radiograph. It learned from "
-        f"{_counted(stated.trained_on)} and {sum(stated.decoys.values()):,} others "
-        f"({', '.join(sorted(stated.decoys))}). What isn't one is refused in words; where black and white are "
+        f"{_counted(stated.trained_on)} and {sum(stated.decoys.values()):,} images of {len(stated.decoys)} kinds of "
+        "decoys. What isn't one is refused in words; where black and white are "
         "swapped, they are swapped back."
     )
 

@@ -21,10 +21,10 @@ INPUT, OUTPUT = "pixels", "lungs"
 _AT_ONCE = 8
 _FLAT = 1e-3
 
-# Bounds on two plausible lungs, as fractions of the squashed image. Each lies just outside what is found on 3,948 real
-# radiographs of five collections, children and very ill patients among them, but for the few where the network plainly
-# failed; docs/explanation/lung-fields.md has the distributions. They are to catch what can't be two lungs, not what is
-# unusual: who has lost a lung is told so, too.
+# Bounds on two plausible lungs, as fractions of the squashed image. Each lies just outside what is found on 3,948
+# real radiographs of five collections, children and very ill patients among them, but for the few where the network
+# plainly failed; docs/explanation/lung-fields.md has the distributions. They are to catch what can't be two lungs,
+# not what is unusual: an image of somebody who has lost a lung is told so, too.
 _SMALLEST, _LARGEST = 0.02, 0.35
 _LEAST_OF_THE_OTHER = 0.2
 _SIDE_BY_SIDE, _ABOVE_ANOTHER = 0.5, 0.3
@@ -168,7 +168,7 @@ def _certainty(logits: Floats) -> float:
 
 def two_largest(found: Mask) -> Mask:
     """The two largest connected pieces of bool [side, side], with their holes filled."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=4)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=4)
     largest = np.argsort(stats[1:, cv2.CC_STAT_AREA])[::-1][:2] + 1
     kept = np.isin(labels, largest[stats[largest, cv2.CC_STAT_AREA] > 0])
     return _without_holes(kept)

@@ -28,7 +28,7 @@ class Preprocessing(BaseModel):
         image_size: side of the network's square input, in pixels.
         geometry: ``squash`` fits the whole image into the square and lets the aspect ratio go; ``pad`` keeps the
             ratio and adds black; ``crop`` keeps the ratio and takes the central square; ``lungs`` squashes the box
-            around the lungs into the square, or the whole image where no lungs were found.
+            around the lungs into the square, or the whole image where no two plausible lungs were found.
         margin: what ``lungs`` adds to the box on each side, as a share of the box's width and height; the
             image's edge cuts it. The other geometries don't look at it.
         intensity: ``as_is`` keeps 0…1 as read; ``percentile`` stretches the 1st and 99th percentile to 0 and 1: of

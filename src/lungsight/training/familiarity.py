@@ -38,24 +38,23 @@ def fit_familiarity(
         ValueError: the arrays don't fit together, hold what isn't a number, or are too few.
     """
     _check(features, targets, validation_features)
-    within = np.asarray(features, dtype=np.float64)
+    wide = np.asarray(features, dtype=np.float64)
+    labels, which = np.unique(targets, return_inverse=True)
+    means = np.stack([wide[which == k].mean(axis=0) for k in range(len(labels))])
+    around = wide - means[which]
     # 'covariance_eigh' is exact, and quick where there are more images than features
-    solver = "covariance_eigh" if within.shape[0] > within.shape[1] else "full"
-    pca = PCA(n_components=_VARIANCE, svd_solver=solver).fit(within)
-    z = pca.transform(within)
-    labels = np.unique(targets)
-    means = np.stack([z[targets == label].mean(axis=0) for label in labels])
-    around = z - means[np.searchsorted(labels, targets)]
+    solver = "covariance_eigh" if around.shape[0] > around.shape[1] else "full"
+    pca = PCA(n_components=_VARIANCE, svd_solver=solver).fit(around)
+    z = pca.transform(around)
     arrays = {
-        "centre": pca.mean_,
-        "basis": pca.components_.T,
         "means": means,
-        "whitening": _whitening(LedoitWolf(assume_centered=True).fit(around).covariance_),
-        "spread": np.array([_spread(within - pca.mean_, z)]),
+        "basis": pca.components_.T,
+        "whitening": _whitening(LedoitWolf(assume_centered=True).fit(z).covariance_),
+        "spread": np.array([_spread(around, z)]),
     }
     stored = bytes(save_safetensors({k: np.ascontiguousarray(v, dtype=np.float32) for k, v in arrays.items()}))
     described = FamiliarityDescription(
-        features=within.shape[1],
+        features=wide.shape[1],
         components=z.shape[1],
         threshold=1.0,
         percentile=percentile,
@@ -73,12 +72,12 @@ def _whitening(covariance: Doubles) -> Doubles:
     return np.asarray(directions / np.sqrt(np.maximum(variances, _LEAST_VARIANCE * variances[-1])))
 
 
-def _spread(centred: Doubles, z: Doubles) -> float:
+def _spread(around: Doubles, z: Doubles) -> float:
     """Standard deviation in each direction that the principal components leave out."""
-    total, kept = (centred**2).sum(), (z**2).sum()
-    left_out = max(centred.shape[1] - z.shape[1], 1)
+    total, kept = (around**2).sum(), (z**2).sum()
+    left_out = max(around.shape[1] - z.shape[1], 1)
     least = _LEAST_VARIANCE * float(z.var(axis=0).max())
-    return float(np.sqrt(max((total - kept) / len(centred) / left_out, least)))
+    return float(np.sqrt(max((total - kept) / len(around) / left_out, least)))
 
 
 def _check(features: Floats, targets: NDArray[np.integer], validation_features: Floats) -> None:
@@ -90,5 +89,5 @@ def _check(features: Floats, targets: NDArray[np.integer], validation_features: 
         raise ValueError("familiarity needs two training images and one validation image")
     if not (np.isfinite(features).all() and np.isfinite(validation_features).all()):
         raise ValueError("the features hold values that aren't numbers")
-    if not features.var(axis=0).any():
-        raise ValueError("all training images have the same features")
+    if not any(features[targets == label].var(axis=0).any() for label in np.unique(targets)):
+        raise ValueError("all training images of a class have the same features")

@@ -14,7 +14,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from lungsight.faults import UnreadableImage
-from lungsight.package.preprocessing import Preprocessing
+from lungsight.package.preprocessing import Preprocessing, crop_of
 from lungsight.reading import read_radiograph
 from lungsight.training.cached_files import make_all, place_of
 from lungsight.training.lung_cache import LungCache
@@ -57,7 +57,7 @@ class ImageCache:
         return make_all(images, self.folder, self.make, workers=workers, advance=advance)
 
     def make(self, image: str, place: Path) -> None:
-        box = self.lungs.load(image).box if self.lungs else None
+        box = crop_of(self.lungs.load(image)) if self.lungs else None
         pixels = self.preprocessing.apply(read_radiograph(image).pixels, box)
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_suffix(f".{os.getpid()}.part")

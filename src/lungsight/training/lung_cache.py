@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lungsight.faults import UnreadableImage
 from lungsight.package.lung_fields import LungFields, LungFieldsDescription, Lungs
@@ -41,9 +42,7 @@ class LungCache:
         place = place_of(image, self.folder)
         if not place.is_file():
             self.make(image, place)
-        packed = np.load(place, allow_pickle=False)
-        side = _segmenter(self.model).description.image_size
-        return Lungs(np.unpackbits(packed, count=side * side).reshape(side, side).astype(bool))
+        return _unpacked(np.load(place, allow_pickle=False), _segmenter(self.model).description.image_size)
 
     def prepare(
         self, images: Sequence[str], *, workers: int | None = None, advance: Callable[[int], None] = lambda _: None
@@ -56,8 +55,20 @@ class LungCache:
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_suffix(f".{os.getpid()}.part")
         with partial.open("wb") as file:
-            np.save(cast(BinaryIO, file), np.packbits(lungs.mask), allow_pickle=False)
+            np.save(cast(BinaryIO, file), _packed(lungs), allow_pickle=False)
         partial.replace(place)
+
+
+def _packed(lungs: Lungs) -> NDArray[np.uint8]:
+    """The mask, eight pixels a byte, and behind it the faults as lines of text."""
+    faults = np.frombuffer("\n".join(lungs.faults).encode(), dtype=np.uint8)
+    return np.concatenate([np.packbits(lungs.mask), faults])
+
+
+def _unpacked(packed: NDArray[np.uint8], side: int) -> Lungs:
+    size = -(-side * side // 8)
+    mask = np.unpackbits(packed[:size], count=side * side).reshape(side, side).astype(bool)
+    return Lungs(mask, tuple(packed[size:].tobytes().decode().splitlines()))
 
 
 def network_digest(model: Path) -> str:

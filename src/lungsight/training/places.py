@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.faults import UnreadableImage
-from lungsight.package.preprocessing import Preprocessing, Region
+from lungsight.package.preprocessing import Preprocessing, Region, crop_of
 from lungsight.reading import read_radiograph
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ def known_places(
     columns = ["path", "boxes", "lesion_mask", "lung_mask"]
     for i, row in enumerate(manifest.table[columns].to_dict("records")):
         lungs = find_lungs(row["path"]) if find_lungs else None
-        region = preprocessing.region(_FINE, _FINE, lungs.box if lungs else None)
+        region = preprocessing.region(_FINE, _FINE, crop_of(lungs))
         if healthy[i]:
             continue
         lesions = _lesions(row)
         if lesions is not None:
             places[i, 0] = _on_grid(lesions, region)
         else:
-            places[i, 1] = 255 if lungs is None or lungs.box is None else _on_grid(_around(lungs.mask), region)
+            places[i, 1] = 255 if lungs is None or lungs.faults else _on_grid(_around(lungs.mask), region)
     return places
 
 

@@ -249,3 +249,18 @@ def test_lungs_that_a_network_found_stand_in_for_masks(tmp_path: Path) -> None:
     assert audit.images == 3  # those with bad lungs, or none, aren't looked at
     assert value_of(audit, "heat_inside") == pytest.approx(2 / 3, abs=0.03)
     assert "Lung fields: 1 from the manifest's masks, 2 found by a network." in audit.meaning
+
+
+def test_even_heat_in_the_lungs_box_is_no_better_than_chance_there() -> None:
+    """Of the whole image a network that sees only the box looks good whatever it learned."""
+    two = np.zeros((64, 64), dtype=bool)
+    two[16:48, 8:28] = two[16:48, 36:56] = True
+    found = FoundLungs.of(Lungs(two), Lungs(two).box)
+    judged = replace(judged_of([np.ones((8, 8))] * 4), lungs=(found,) * 4)
+    preprocessing = Preprocessing(image_size=64, geometry="lungs", margin=0.1)
+    audit = where_it_looks(judged, preprocessing, resampling=FEW)
+    assert value_of(audit, "heat_inside_minus_area") > 0.2
+    assert value_of(audit, "heat_inside_minus_area_in_view") == pytest.approx(0, abs=0.03)
+    assert audit.effect is not None
+    assert audit.effect.name == "heat_inside_minus_area_in_view"
+    assert "of what the network sees of it" in audit.meaning

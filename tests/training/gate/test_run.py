@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,9 @@ from lungsight.datasets.decoys import Kind, families
 from lungsight.datasets.manifest import Manifest
 from lungsight.faults import InvalidManifest, InvalidRecipe
 from lungsight.package.gate import Gate, GateDescription
-from lungsight.training.gate import GateRecipe, train_gate
-from lungsight.training.gate.groups import groups, sides_of
+from lungsight.training.gate import GateRecipe, run, train_gate
+from lungsight.training.gate.features import Seen, see
+from lungsight.training.gate.groups import Group, groups, sides_of
 
 RECIPE = GateRecipe(
     weights="random", image_size=96, films_per_source=10, views_per_film=2, decoys_per_family=2, broken_per_source=1,
@@ -63,23 +65,22 @@ def test_a_finished_gate_is_left_alone_and_another_recipe_refused(
 
 
 def test_what_was_seen_before_an_interruption_is_kept(
-    phantoms: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, phantoms: Manifest, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lungsight.training.gate import run
-
+    kept = set(cache.glob("gate-*/*.npz"))
     asked: list[str] = []
-    whole = run.see
 
-    def breaking(group, *others):  # type: ignore[no-untyped-def]
-        if len(asked) == 3:
+    def breaking(group: Group, *others: Any) -> Seen:
+        if len(asked) == 2:
             raise KeyboardInterrupt
         asked.append(group.name)
-        return whole(group, *others)
+        return see(group, *others)
 
     monkeypatch.setattr(run, "see", breaking)
+    recipe = RECIPE.model_copy(update={"views_per_film": 1})
     with pytest.raises(KeyboardInterrupt):
-        train_gate(RECIPE, phantoms, tmp_path / "gate", cache=tmp_path, console=Console(quiet=True))
-    assert len(list(tmp_path.glob("gate-*/*.npz"))) == 3
+        train_gate(recipe, phantoms, tmp_path / "gate", seed=1, cache=cache, console=Console(quiet=True))
+    assert len(set(cache.glob("gate-*/*.npz")) - kept) == 2
     assert not (tmp_path / "gate" / "gate.onnx").exists()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from lungsight.datasets.decoys.canvas import SIDE, field, stretched, write
+from lungsight.datasets.decoys.canvas import SIDE, field, squared, stretched, write
 from lungsight.datasets.decoys.kinds import Films, Floats
 
 
@@ -27,7 +27,7 @@ def cropped(rng: np.random.Generator, films: Films) -> Floats:
 
 def hidden(rng: np.random.Generator, films: Films) -> Floats:
     """A bar or a block over one lung or more."""
-    film = cv2.resize(films(rng), (SIDE, SIDE))
+    film = squared(films(rng))
     left = int(rng.choice([0.0, rng.uniform(0, 0.12), rng.uniform(0.42, 0.5)]) * SIDE)
     width = int(rng.uniform(0.45, 0.58) * SIDE)
     film[int(rng.uniform(0, 0.12) * SIDE) : int(rng.uniform(0.75, 1) * SIDE), left : left + width] = rng.random()
@@ -36,23 +36,23 @@ def hidden(rng: np.random.Generator, films: Films) -> Floats:
 
 def blurred(rng: np.random.Generator, films: Films) -> Floats:
     """So heavily that neither ribs nor vessels are seen; by motion or out of focus."""
-    film = cv2.resize(films(rng), (SIDE, SIDE))
+    film = squared(films(rng))
     if rng.random() < 0.3:
         length = int(rng.uniform(40, 90))
         return np.asarray(cv2.blur(film, (length, 3) if rng.random() < 0.5 else (3, length)), np.float32)
-    return cv2.GaussianBlur(film, (0, 0), float(rng.uniform(10, 24)))
+    return np.asarray(cv2.GaussianBlur(film, (0, 0), float(rng.uniform(10, 24))), np.float32)
 
 
 def noisy(rng: np.random.Generator, films: Films) -> Floats:
     """More noise than image."""
-    film = cv2.resize(films(rng), (SIDE, SIDE))
+    film = squared(films(rng))
     grain = field(rng, film.shape, float(rng.choice([0.3, 0.8, 1.5])))
     return stretched(film * rng.uniform(0.05, 0.35) + rng.uniform(0.25, 0.5) * grain)
 
 
 def burnt_out(rng: np.random.Generator, films: Films) -> Floats:
     """Over- or underexposed until the lungs are one flat shade, or posterised to two or three."""
-    film = cv2.resize(films(rng), (SIDE, SIDE))
+    film = squared(films(rng))
     style = rng.choice(["bright", "dark", "posterised"])
     if style == "posterised":
         levels = int(rng.integers(1, 3))
@@ -66,7 +66,7 @@ def burnt_out(rng: np.random.Generator, films: Films) -> Floats:
 
 def shuffled(rng: np.random.Generator, films: Films) -> Floats:
     """A damaged file: bands shifted or tiles out of place."""
-    film = cv2.resize(films(rng), (SIDE, SIDE))
+    film = squared(films(rng))
     if rng.random() < 0.5:
         n = int(rng.integers(2, 5))
         tile = SIDE // n

@@ -74,6 +74,11 @@ def _print(image: Floats, letters: np.ndarray, ink: float) -> None:
     image += cover * (np.float32(ink) - image)
 
 
+def squared(film: Floats) -> Floats:
+    """A copy of ``film``, squashed into the canvas's square."""
+    return np.array(cv2.resize(film, (SIDE, SIDE)), dtype=np.float32)
+
+
 def paste(canvas: Floats, picture: Floats, box: tuple[int, int, int, int]) -> None:
     """Put ``picture`` into ``box`` (left, top, right, bottom), squashed to fit."""
     left, top, right, bottom = box

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from lungsight.datasets.decoys.canvas import SIDE, clouds, field, paste, stretched, word, write, write_lines
+from lungsight.datasets.decoys.canvas import SIDE, clouds, field, paste, squared, stretched, word, write, write_lines
 from lungsight.datasets.decoys.kinds import Films, Floats
 
 
@@ -136,7 +136,8 @@ def drawing(rng: np.random.Generator, films: Films) -> Floats:
         elif shape == "line":
             cv2.polylines(page, [points], False, shade, abs(thick), cv2.LINE_AA)
         else:
-            write(page, word(rng, 5), tuple(map(int, points[0])), shade, float(rng.uniform(0.3, 2)), rng, abs(thick))
+            column, row = (int(v) for v in points[0])
+            write(page, word(rng, 5), (column, row), shade, float(rng.uniform(0.3, 2)), rng, abs(thick))
     return page
 
 
@@ -145,7 +146,8 @@ def mask(rng: np.random.Generator, films: Films) -> Floats:
     if rng.random() < 0.5:
         base = field(rng, (SIDE, SIDE), float(rng.uniform(8, 40)))
     else:
-        base = cv2.GaussianBlur(cv2.resize(films(rng), (SIDE, SIDE)), (0, 0), float(rng.uniform(3, 8)))
+        film = squared(films(rng))
+        base = np.asarray(cv2.GaussianBlur(film, (0, 0), float(rng.uniform(3, 8))), np.float32)
     levels = np.quantile(base, np.sort(rng.uniform(0.2, 0.9, int(rng.integers(1, 4)))))
     drawn = np.digitize(base, levels) / len(levels)
     return np.asarray(1 - drawn if rng.random() < 0.5 else drawn, dtype=np.float32)

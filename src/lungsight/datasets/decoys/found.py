@@ -94,4 +94,6 @@ def _pixels(file: Path) -> Floats:
     except UnreadableImage:
         return np.zeros((0, 0), np.float32)
     scale = _LARGEST / max(pixels.shape)
-    return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else pixels
+    if scale < 1:
+        pixels = np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.float32)
+    return pixels

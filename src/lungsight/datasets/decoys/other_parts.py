@@ -154,8 +154,8 @@ def abdomen(rng: np.random.Generator, films: Films) -> Floats:
             shadow = shadow.with_bone(ends, 0.5)
     gas = np.zeros_like(shadow.soft)
     for _ in range(int(rng.integers(3, 14))):
-        place = (rng.uniform(-12, 12), rng.uniform(-12, 12))
-        gas += ellipsoid(shadow.grid, place, (rng.uniform(1, 3.5), rng.uniform(0.8, 2.2)), rng.uniform(1, 4))
+        bubble = (rng.uniform(-12, 12), rng.uniform(-12, 12))
+        gas += ellipsoid(shadow.grid, bubble, (rng.uniform(1, 3.5), rng.uniform(0.8, 2.2)), rng.uniform(1, 4))
     return replace(shadow, soft=np.maximum(shadow.soft - gas, 0)).seen(rng)
 
 

@@ -61,7 +61,7 @@ def head(rng: np.random.Generator, films: Films) -> Floats:
     drawn[_inside((0, 0), (wide - 0.15, high - 0.15), wobble) & (folds < 0.08)] = water
     for side in (-1, 1):
         drawn[_inside((side * 0.1, rng.normal(0, 0.04)), (0.06, 0.24), 2 * wobble)] = water
-    drawn = cv2.GaussianBlur(drawn, (0, 0), float(rng.uniform(0.6, 1.8)))
+    drawn = np.asarray(cv2.GaussianBlur(drawn, (0, 0), float(rng.uniform(0.6, 1.8))), np.float32)
     return np.asarray(np.clip(drawn + rng.uniform(0.01, 0.06) * field(rng, drawn.shape, 0.7), 0, 1), np.float32)
 
 
@@ -95,5 +95,6 @@ def ultrasound(rng: np.random.Generator, films: Films) -> Floats:
     drawn = np.where(fan, np.clip(echo, 0, 1.2) * speckle, 0).astype(np.float32)
     drawn = np.ascontiguousarray(np.clip(drawn, 0, 1))
     for _ in range(int(rng.integers(0, 6))):
-        write(drawn, word(rng), tuple(map(int, rng.uniform(4, 230, 2))), 0.9, 0.3, rng)
+        column, row = (int(v) for v in rng.uniform(4, 230, 2))
+        write(drawn, word(rng), (column, row), 0.9, 0.3, rng)
     return drawn

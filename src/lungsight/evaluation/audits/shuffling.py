@@ -62,7 +62,7 @@ class ShuffledNetwork:
 
 
 def _in_single_precision(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Weights may be stored as float16 with a Cast behind each; here they stand as the float32 that the layers see."""
+    """Weights may be stored as float16 with a Cast behind each; here they stand as the float32 that layers see."""
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     casts = [node for node in model.graph.node if node.op_type == "Cast" and node.input[0] in stored]
     for cast in casts:

@@ -65,6 +65,21 @@ class _Looked:
         return np.asarray(self.region.mean(axis=(1, 2)))
 
     @cached_property
+    def view(self) -> Mask:
+        """bool [n, GRID, GRID]: what the network saw of the image."""
+        return np.asarray(np.isfinite(self.evidence))
+
+    @cached_property
+    def area_in_view(self) -> Floats:
+        """float [n]: the share that the region covers of what the network saw: chance, for a map that lies there."""
+        return np.asarray((self.region & self.view).mean(axis=(1, 2)) / self.view.mean(axis=(1, 2)))
+
+    @cached_property
+    def cropped(self) -> bool:
+        """Whether the network saw the box around the lungs only."""
+        return any(lungs is not None and lungs.crop is not None for lungs in self.judged.lungs)
+
+    @cached_property
     def guess(self) -> Floats:
         """float [n, GRID, GRID]: for each image the average region of the patients of the other folds, a little
         smoothed so that its highest place isn't an accident; NaN where there are none."""
@@ -93,9 +108,11 @@ def where_it_looks(
 
     The table has, for each source and for ``region`` lungs or lesions, means over images:
 
-    - ``has_heat``: share of the images with any heat; the others are no part of the next five;
+    - ``has_heat``: share of the images with any heat; the others are no part of the next seven;
     - ``heat_inside``: share of the heat inside; ``area``: share of the image that the region covers, which is what
-      heat spread evenly would give; ``heat_inside_minus_area``; ``guess_heat_inside`` and
+      heat spread evenly would give; ``heat_inside_minus_area``; ``area_in_view`` and
+      ``heat_inside_minus_area_in_view``: the same of the part of the image that the network saw, since a network that
+      sees only the box around the lungs has its heat there whatever it learned; ``guess_heat_inside`` and
       ``heat_inside_minus_guess``: against a map that doesn't look at the image, the average region of other patients;
 
     for lesions also
@@ -257,6 +274,8 @@ def _heat(looked: _Looked) -> dict[str, Floats]:
         "heat_inside": inside,
         "area": area,
         "heat_inside_minus_area": inside - area,
+        "area_in_view": np.where(has_heat, looked.area_in_view, np.nan),
+        "heat_inside_minus_area_in_view": inside - looked.area_in_view,
         "guess_heat_inside": guess,
         "heat_inside_minus_guess": inside - guess,
     }
@@ -277,6 +296,7 @@ def _pointing(looked: _Looked) -> dict[str, Floats]:
         "pointing_at_centre": centre.astype(np.float64),
         "pointing_at_fixed_place": fixed,
         "pointing_minus_area": hit - looked.area,
+        "pointing_minus_area_in_view": hit - looked.area_in_view,
         "pointing_minus_centre": hit - centre,
         "pointing_minus_fixed_place": hit - fixed,
     }
@@ -326,16 +346,18 @@ def _conclusion(groups: list[tuple[str, str, str, _Looked]], resampling: Resampl
             kind, source, name, looked = group
             measured = _heat(looked) | (_pointing(looked) if name == "lesions" else {})
             found = _estimates(looked, measured, resampling)
-            effects.append(found["heat_inside_minus_area"])
-            sentences.append(_sentence(kind, source, name, found, as_words(looked.judged.target)))
+            gap = found["heat_inside_minus_area_in_view" if looked.cropped else "heat_inside_minus_area"]
+            effects.append(gap)
+            sentences.append(_sentence(kind, source, name, found, gap, as_words(looked.judged.target)))
     return effects[0], " ".join(sentences)
 
 
-def _sentence(kind: str, source: str, name: str, found: dict[str, Estimate], words: str) -> str:
-    gap = found["heat_inside_minus_area"]
+def _sentence(kind: str, source: str, name: str, found: dict[str, Estimate], gap: Estimate, words: str) -> str:
+    in_view = gap.name.endswith("in_view")
+    seen = f" and {_percent(found['area_in_view'])} of what the network sees of it" if in_view else ""
     first = (
         f"At {source} ({kind}), {_percent(found['heat_inside'])} of the evidence for {words} lies in the {name}, "
-        f"which cover {_percent(found['area'])} of the image: {_against(gap)} (difference {as_figure(gap)})."
+        f"which cover {_percent(found['area'])} of the image{seen}: {_against(gap)} (difference {as_figure(gap)})."
     )
     if name == "lungs":
         return first

@@ -42,7 +42,7 @@ def safeguards(judged: Judged, resampling: Resampling = Resampling()) -> Section
         return Section(NAME, {})
     shares = [row for group in _groups(scored) for row in _shares(*group, scored, asked, resampling)]
     tables = {NAME: estimate_table(shares)}
-    sentences = list(_said(shares, scored))
+    sentences = list(_said(shares))
     if REFUSED in scored.table:
         tables["refusals"] = _reasons(scored)
     if "refused" in asked or "unfamiliar" in asked:
@@ -123,16 +123,16 @@ def _with_and_without(scored: Judged, resampling: Resampling) -> Iterator[_Row]:
                 yield from ((labels, e) for e in found if e.scope == scored.target and e.name in _FIGURES)
 
 
-def _said(rows: list[_Row], scored: Judged) -> Iterator[str]:
+def _said(rows: list[_Row]) -> Iterator[str]:
+    """Where there are any; the table also says where there are none."""
     words = {
         "refused": "would be refused by the package's gate; they are judged here all the same",
         "unfamiliar": "are unlike anything in training, by the features of the network: scanning says inconclusive",
         "without_plausible_lungs": "show no two plausible lung fields",
     }
     for labels, e in rows:
-        if labels["truth"] == EVERY_CLASS and labels["source"] != ALL_SOURCES:
-            share = f"{e.value:.1%}" if e.value is not None else "an unknown share"
-            yield f"{labels['source']} ({labels['kind']}): {share} of {e.n:,} images {words[e.name]}."
+        if labels["truth"] == EVERY_CLASS and labels["source"] != ALL_SOURCES and e.value:
+            yield f"{labels['source']} ({labels['kind']}): {e.value:.1%} of {e.n:,} images {words[e.name]}."
 
 
 def _compared(rows: list[_Row], target: str) -> Iterator[str]:

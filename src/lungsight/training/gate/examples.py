@@ -47,12 +47,12 @@ class Examples:
 
     @property
     def frontal(self) -> NDArray[np.bool_]:
-        return self.kind == _FRONTAL
+        return np.asarray(self.kind == _FRONTAL, dtype=np.bool_)
 
     @property
     def real(self) -> NDArray[np.bool_]:
         """Frontal radiographs of people."""
-        return self.frontal & (self.source != PHANTOMS)
+        return np.asarray(self.frontal & (self.source != PHANTOMS), dtype=np.bool_)
 
     @property
     def sources(self) -> list[str]:

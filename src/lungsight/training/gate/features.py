@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ class Seen:
     @property
     def plain(self) -> NDArray[np.bool_]:
         """Upright, not inverted, not heavily marked."""
-        return (self.turn == 0) & ~self.inverted & ~self.marked
+        return np.asarray((self.turn == 0) & ~self.inverted & ~self.marked, dtype=np.bool_)
 
 
 class Encoder:
@@ -103,7 +104,9 @@ def see(group: Group, encoder: Encoder, cache: Path, seed: int, say: Callable[[s
         return Seen(**{name: kept[name].astype(np.float32) if name == "features" else kept[name] for name in kept})
 
 
-def _look(group: Group, encoder: Encoder, cache: Path, seed: int, say: Callable[[str], None]) -> dict[str, NDArray]:
+def _look(
+    group: Group, encoder: Encoder, cache: Path, seed: int, say: Callable[[str], None]
+) -> dict[str, NDArray[Any]]:
     films = ImageCache.at(Preprocessing(image_size=FILM_SIDE), cache)
     features: list[Floats] = []
     facts: list[tuple[int, int, bool, bool, bool]] = []
@@ -133,7 +136,7 @@ def _views(
         return
     for number, path in enumerate(group.paths):
         try:
-            film = films.load(path).astype(np.float32) / 255
+            film = np.asarray(films.load(path), dtype=np.float32) / np.float32(255)
         except UnreadableImage as fault:
             say(str(fault))
             continue
@@ -179,7 +182,7 @@ def _key(group: Group, seed: int) -> str:
     return hashlib.sha256(stated.encode()).hexdigest()[:32]
 
 
-def _keep(place: Path, arrays: dict[str, NDArray]) -> None:
+def _keep(place: Path, arrays: dict[str, NDArray[Any]]) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     partial = place.with_suffix(f".{os.getpid()}.part")
     with partial.open("wb") as file:

@@ -60,7 +60,7 @@ def fit_distance(heads: GateHeads, examples: Examples) -> None:
     _, source, size = np.unique(examples.source[chosen].astype(str), return_inverse=True, return_counts=True)
     weight = torch.from_numpy((1 / size / len(size))[source])[:, None]
     middle = (seen * weight).sum(dim=0)
-    heads.centre.add_(heads.spread * middle.float())  # the heads' scale starts at the middle of real radiographs
+    heads.middle.copy_(middle)
     scaled = ((seen - middle) * weight.sqrt()).numpy()
     kept = min(heads.weights.numel(), min(scaled.shape) - 1)
     _, lengths, directions = randomized_svd(scaled, kept, n_iter=4, random_state=0)

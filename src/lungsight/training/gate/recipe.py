@@ -18,19 +18,19 @@ class GateRecipe(BaseModel):
     weights: str = Field(default="pretrained", description="of the encoder: `pretrained`, `random`, or a file")
     image_size: int = Field(default=160, ge=96, le=512)
     """Side of the network's square input, in pixels."""
-    films_per_source: int = Field(default=600, ge=1)
+    films_per_source: int = Field(default=400, ge=1)
     """Frontal radiographs of each source, drawn by patient."""
     views_per_film: int = Field(default=3, ge=1)
     """How often each is shown, the first time as it is."""
     views_per_other: int = Field(default=6, ge=1)
     """How often each lateral view or slice of a source of few is shown."""
-    slices_per_source: int = Field(default=600, ge=0)
+    slices_per_source: int = Field(default=300, ge=0)
     """Lateral views and slices of each source, at most."""
-    decoys_per_family: int = Field(default=100, ge=1)
+    decoys_per_family: int = Field(default=80, ge=1)
     """Of each family that is drawn or found."""
-    broken_per_source: int = Field(default=30, ge=1)
+    broken_per_source: int = Field(default=20, ge=1)
     """Of each family that is broken out of radiographs, from those of each source."""
-    phantoms: int = Field(default=100, ge=0)
+    phantoms: int = Field(default=60, ge=0)
     """Simulated radiographs among the frontal ones, so that the demo passes."""
     without_sources: tuple[str, ...] = ()
     """Sources left out whole, to test on them."""
@@ -40,11 +40,11 @@ class GateRecipe(BaseModel):
     """Kinds left out whole: decoys and the manifest's rows."""
     components: int = Field(default=96, ge=1)
     """Directions in which real radiographs vary."""
-    epochs: int = Field(default=12, ge=1)
+    epochs: int = Field(default=15, ge=1)
     """Passes over all views."""
-    batch_size: int = Field(default=128, ge=2)
+    batch_size: int = Field(default=256, ge=2)
     """Views in one step."""
-    lr: float = Field(default=2e-3, gt=0)
+    lr: float = Field(default=5e-3, gt=0)
     """Highest rate of the one-cycle policy."""
     weight_decay: float = Field(default=0.05, ge=0)
     """Of fastai's optimizer."""

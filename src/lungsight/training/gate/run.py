@@ -51,8 +51,8 @@ def train_gate(
         return folder
     say = log_to(folder / "log.txt", console, writes=True)
     cache = cache or default_cache_folder()
-    encoder = Encoder(recipe, seed, cache)
     chosen = groups(recipe, manifest, seed)
+    encoder = Encoder(recipe, seed, cache)
     say(f"{encoder.module.origin}; {len(chosen)} groups of images")
     examples = _examples(chosen, manifest, encoder, cache, seed, say)
     say(f"{len(examples.kind)} views, {int(examples.frontal.sum())} of them of frontal radiographs")

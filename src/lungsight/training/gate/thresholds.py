@@ -12,8 +12,8 @@ from lungsight.training.gate.examples import Examples
 from lungsight.training.gate.heads import fit_heads, said
 from lungsight.training.gate.recipe import GateRecipe
 
-#: A probability threshold outside these would be no question any more.
-_LOWEST, _HIGHEST = 0.05, 0.9
+#: What is more probably a frontal radiograph than all else together is never refused by its probability.
+_LOWEST, _HIGHEST = 0.05, 0.5
 
 
 @dataclass(frozen=True)

@@ -44,11 +44,11 @@ def view_of(film: Floats, rng: np.random.Generator) -> View:
 
 def acquired(film: Floats, rng: np.random.Generator) -> Floats:
     """The film as another machine, person or archive might have given it; still one good frontal radiograph."""
-    drawn = _placed(film, rng)
+    drawn: Floats = _placed(film, rng)
     if rng.random() < 0.6:
         drawn = drawn ** np.float32(np.exp(rng.normal(0, 0.3)))
     if rng.random() < 0.3:
-        drawn = cv2.GaussianBlur(drawn, (0, 0), float(rng.uniform(0.3, 2.0)))
+        drawn = np.asarray(cv2.GaussianBlur(drawn, (0, 0), float(rng.uniform(0.3, 2.0))), np.float32)
     if rng.random() < 0.3:
         drawn = drawn + np.float32(rng.uniform(0, 0.05)) * rng.standard_normal(drawn.shape, dtype=np.float32)
     if rng.random() < 0.3:
@@ -92,7 +92,7 @@ def _placed(film: Floats, rng: np.random.Generator) -> Floats:
     lens[1] *= scale[1]
     lens[:, 2] += (1 - scale) * side / 2 + rng.normal(0, 0.03 * side, 2)
     drawn = cv2.warpAffine(film, lens, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return np.ascontiguousarray(drawn[:, ::-1]) if rng.random() < 0.3 else drawn
+    return np.ascontiguousarray(drawn[:, ::-1] if rng.random() < 0.3 else drawn, np.float32)
 
 
 def _bordered(film: Floats, rng: np.random.Generator) -> Floats:

@@ -53,11 +53,11 @@ class LungAugmentation(_Part):
 class LungFieldsRecipe(_Part):
     """Everything about a training of the lung fields but the images and the seed."""
 
-    image_size: int = Field(default=256, ge=64, le=1024)
+    image_size: int = Field(default=224, ge=64, le=1024)
     """Side of the network's square input, in pixels."""
     weights: str = "pretrained"
     """Where the encoder starts: `pretrained`, `random`, or a file of the backbone's tensors."""
-    epochs: int = Field(default=16, ge=1)
+    epochs: int = Field(default=11, ge=1)
     """Times that every training image is seen."""
     lr: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (5e-4, 3e-3)
     """Highest learning rates of the encoder and of the rest."""

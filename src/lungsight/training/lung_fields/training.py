@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import fastai.callback.schedule  # noqa: F401: puts fit_one_cycle on Learner
+import fastai.callback.schedule  # noqa: F401 - puts fit_one_cycle on the learner
 import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
@@ -149,12 +149,16 @@ class _Keep(Callback):
 
     def __init__(self, folder: Path, progress: Progress, console: Console) -> None:
         self.run_folder, self.progress, self.console = folder, progress, console
+        self._begin()
+
+    def _begin(self) -> None:
+        self.started = time.monotonic()
+        self.losses: list[float] = []
+        self.watched: list[float] = []
+        self.dices: list[float] = []
 
     def before_train(self) -> None:
-        self.started, self.losses, self.dices = time.monotonic(), [], []
-
-    def before_validate(self) -> None:
-        self.watched: list[float] = []
+        self._begin()
 
     def after_batch(self) -> None:
         if not torch.isfinite(self.loss):
@@ -169,10 +173,13 @@ class _Keep(Callback):
         if not self.losses:  # an epoch skipped on resuming
             return
         epoch = self.progress.epochs
-        row = (epoch, _mean(self.losses), _mean(self.watched), _mean(self.dices), time.monotonic() - self.started)
+        train, valid, watched = (_mean(values) for values in (self.losses, self.watched, self.dices))
+        seconds = time.monotonic() - self.started
+        row = (epoch, train, valid, watched, seconds)
         _append(self.run_folder / "history.csv", epoch, row)
         self.console.print(
-            f"epoch {epoch}: training loss {row[1]:.4f}, validation loss {row[2]:.4f}, Dice {row[3]:.4f}, {row[4]:.0f} s"
+            f"epoch {epoch}: training loss {train:.4f}, validation loss {valid:.4f}, "
+            f"Dice {watched:.4f}, {seconds:.0f} s"
         )
         self.progress = replace(self.progress, epochs=epoch + 1, stage_epochs=epoch + 1)
         Checkpoint(self.progress, self.model.state_dict(), {}, self.opt.state_dict()).write(
