@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -35,7 +35,8 @@ from lungsight.training.gate.views import with_marks
 
 Floats = NDArray[np.float32]
 _DECOY_SEED = 977  # another than any training's
-_TURNED, _DECOYS = 60, 40
+_TURNED, _DECOYS = 100, 40
+_PARTS = ("all", "sources", "kinds")
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,16 @@ class Study:
         self.console = Console(stderr=True)
         (self.work / "wrong.tsv").unlink(missing_ok=True)
 
-    def rows(self) -> Iterator[Row]:
-        yield from self._on_all()
+    def rows(self, parts: Collection[str]) -> Iterator[Row]:
+        if "all" in parts:
+            yield from self._on_all()
+        if "sources" in parts:
+            yield from self._without_each_source()
+        if "kinds" in parts:
+            for kind in (Kind.PICTURE, Kind.DOCUMENT, Kind.OTHER_PART, Kind.SLICE, Kind.LATERAL, Kind.UNUSABLE):
+                yield from self._without_kind(kind)
+
+    def _without_each_source(self) -> Iterator[Row]:
         sources = [str(s) for s in self.table.loc[self.table["kind"] == Kind.FRONTAL, "source"].unique()]
         for source in sources:
             yield from self._without_source(source)
@@ -175,8 +184,6 @@ class Study:
         for source in sorted(set(slices) - set(sources)):
             asked = self._gate(f"without {source}", without_sources=(source,))
             yield asked.refused(Kind.SLICE, source, pixels_of(self._paths(Kind.SLICE, source)))
-        for kind in (Kind.PICTURE, Kind.DOCUMENT, Kind.OTHER_PART, Kind.SLICE, Kind.LATERAL, Kind.UNUSABLE):
-            yield from self._without_kind(kind)
 
     def _on_all(self) -> Iterator[Row]:
         asked = self._gate("on all")
@@ -236,13 +243,14 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, help="a recipe as JSON; the released one otherwise")
     parser.add_argument("--most", type=int, default=300, help="images of each source, at most")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS, help="which gates to train and ask")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     with arguments.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([field.name for field in fields(Row)])
-        for row in Study(arguments).rows():
+        for row in Study(arguments).rows(arguments.parts):
             writer.writerow(astuple(row))
             file.flush()
             print(*astuple(row), sep="\t", flush=True)

@@ -39,6 +39,7 @@ _SOFT = "soft_labels={indeterminate={covid19=0.55,other_pneumonia=0.35,no_pneumo
 _SOFT += "atypical={covid19=0.15,other_pneumonia=0.7,no_pneumonia=0.15}}"
 _LUNGS = ("geometry=lungs", "margin=0.1")
 _TWICE = "stages=[{epochs=1, frozen=true, lr=2e-3}, {epochs=7, lr=[1e-4, 1e-3]}]"
+_LONG = "stages=[{epochs=1, frozen=true, lr=2e-3}, {epochs=8, lr=[1e-4, 1e-3]}]"
 #: Four changes at once, which further ones are tried on top of.
 COMBINED = (*_LUNGS, "fine_maps=true", "guidance.weight=1.0", _SOFT)
 
@@ -97,6 +98,16 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
     ),
     "combined, 256 px": (*COMBINED, "image_size=256"),
     "combined, twice as long": (*COMBINED, _TWICE),
+    "combined, three times as long": (*COMBINED, _LONG),
+    "combined, three times as long, logit penalty 0.05": (*COMBINED, _LONG, "logit_penalty=0.05"),
+    "combined, three times as long, mixing sources": (*COMBINED, _LONG, "sampling.mix_sources=0.5"),
+    "combined, three times as long, averaged weights, logit penalty 0.05, mixing sources": (
+        *COMBINED,
+        _LONG,
+        "logit_penalty=0.05",
+        "sampling.mix_sources=0.5",
+        "weight_averaging.decay=0.99",
+    ),
     "combined, mixing sources within a class": (*COMBINED, "sampling.mix_sources=0.5"),
     "combined, logit penalty 0.02": (*COMBINED, "logit_penalty=0.02"),
     "combined, source adversary": (*COMBINED, "source_adversary.weight=0.3"),

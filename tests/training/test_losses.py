@@ -100,3 +100,11 @@ def test_accuracy_takes_the_largest_share_for_the_label() -> None:
     logits = torch.tensor([[2.0, 0, 0], [0, 2.0, 0]])
     shares = torch.tensor([[0.6, 0.4, 0], [0.5, 0.1, 0.4]])
     assert accuracy(Output(logits, logits), shares, NO_PLACES, SOURCES) == 0.5
+
+
+def test_the_loss_of_the_classes_stands_alone() -> None:
+    output, truth = _output(), _one_hot(0, 1, 2, 0)
+    places = _places(torch.zeros(4, 32, 32))
+    everything = Loss(logit_penalty=0.5, guidance=1.0, healthy=2)
+    assert everything.of_classes(output, truth, places, SOURCES) == Loss()(output, truth, places, SOURCES)
+    assert everything(output, truth, places, SOURCES) > everything.of_classes(output, truth, places, SOURCES)

@@ -6,8 +6,10 @@ The distance of an image from the nearest cloud is Mahalanobis', with one covari
 and 2). The covariance is stated on its principal components; in all other directions it is the same small variance,
 as in probabilistic PCA (Tipping & Bishop 1999), so that an image which leaves the components' space is far as well::
 
-    x = features - means[k],  z = x · basis                                   for each class k
-    distance² = min over k of ‖z · whitening‖² + (‖x‖² - ‖z‖²) / spread²,     whitening · whiteningᵀ = covariance of z⁻¹
+    x = features - means[k],  z = x · basis                               for each class k
+    distance² = min over k of ‖z · whitening‖² + (‖x‖² - ‖z‖²) / spread²
+
+with whitening · whiteningᵀ the inverse of z's covariance, and spread² the variance in each direction left out.
 
 A softmax can be sure of itself far from its training data; this distance grows there.
 """
@@ -93,9 +95,20 @@ def _arrays(content: bytes, description: FamiliarityDescription) -> dict[str, Do
         stored = load_safetensors(content)
     except (SafetensorError, KeyError, ValueError) as error:
         raise UnusableFamiliarity("it isn't a readable safetensors file") from error
+    if "centre" in stored:
+        stored = _of_before(stored)
     if fault := _fault(stored, description):
         raise UnusableFamiliarity(fault)
     return {name: array.astype(np.float64) for name, array in stored.items()}
+
+
+def _of_before(stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The first packages stated the means on the components, from a common centre: the same distances otherwise."""
+    try:
+        means = stored["centre"] + stored["means"] @ stored["basis"].T
+    except (KeyError, ValueError) as error:
+        raise UnusableFamiliarity("centre, means and basis don't fit together") from error
+    return {**stored, "means": means}
 
 
 def _fault(stored: Mapping[str, np.ndarray], description: FamiliarityDescription) -> str | None:

@@ -147,7 +147,7 @@ class Gate:
         """Whether one image, float32 [height, width] in 0…1, is to be judged. ``lungs`` were found in the same
         pixels; None where there is no lung-field network."""
         first = self.look(pixels)
-        turn, inverted = self._askew(first)
+        turn, inverted = self._askew(first, pixels)
         if turn or inverted:
             pixels = np.ascontiguousarray(np.rot90(1 - pixels if inverted else pixels, -turn // 90))
             lungs = None
@@ -175,12 +175,14 @@ class Gate:
     def _is_marked(self, look: Look) -> bool:
         return look.marked >= self.description.sign_threshold
 
-    def _askew(self, look: Look) -> tuple[int, bool]:
-        """By how many degrees it has to be turned clockwise, and whether it is inverted."""
+    def _askew(self, look: Look, pixels: Floats) -> tuple[int, bool]:
+        """By how many degrees it has to be turned clockwise, and whether it is inverted: more so than its negative,
+        since what is surely right in a pair is often wrong for one image alone."""
         if look.probability < self.description.least_probability:
             return 0, False  # nothing that turning would make a radiograph of
         threshold = self.description.sign_threshold
-        return look.turn(threshold), look.inverted >= threshold
+        inverted = look.inverted >= threshold and self.look(1 - pixels).inverted < look.inverted
+        return look.turn(threshold), inverted
 
     def _refusals(self, look: Look, lung_faults: tuple[str, ...]) -> Iterator[str]:
         sure = look.probability >= self.description.sure_probability

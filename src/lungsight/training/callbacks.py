@@ -97,14 +97,16 @@ class Watch(Callback):
             return
         epoch = self.progress.epochs
         step = epoch * len(self.dls.train) + len(self.batches)
-        self.batches.append((step, epoch, self.stage, float(self.loss.detach()), float(self.opt.hypers[-1]["lr"])))
+        # of the classes alone: how far evidence is misplaced says nothing of whether anything is learned
+        loss = float(self.learn.loss_func.of_classes(self.pred, *self.yb).detach())
+        self.batches.append((step, epoch, self.stage, loss, float(self.opt.hypers[-1]["lr"])))
         if is_diverging([row[3] for row in self.batches], self.classes):
             self._stop(Diagnosis(Trouble.DIVERGENCE, f"training loss {self.batches[-1][3]:.3g} in epoch {epoch}"))
 
     def after_epoch(self) -> None:
         if not self.batches:  # an epoch skipped on resuming
             return
-        validation, accuracy = (float(value) for value in self.recorder.log[2:4])
+        validation, accuracy = (float(value) for value in self.recorder.log[3:5])
         train = float(np.mean([row[3] for row in self.batches]))
         self.epoch_losses.append(EpochLosses(train, validation))
         done = replace(self.progress, epochs=self.progress.epochs + 1, stage_epochs=self.epoch + 1)

@@ -27,14 +27,15 @@ def build_learner(
     callbacks = [EpochSeed(recipe.seed, rank), *_regularisation(recipe, network, loaders)]
     if recipe.precision == "bfloat16":
         callbacks.append(BFloat16())
+    loss = _loss(recipe)
     learner = Learner(
         loaders,
         network.to(memory_format=torch.channels_last),
-        loss_func=_loss(recipe),
+        loss_func=loss,
         opt_func=Adam,
         splitter=layer_groups,
         wd=recipe.weight_decay,
-        metrics=[accuracy],
+        metrics=[loss.of_classes, accuracy],
         path=folder,
         model_dir="scratch",
         cbs=callbacks,

@@ -30,12 +30,17 @@ class Loss:
     def __call__(self, output: Output, shares: Tensor, places: Tensor, sources: Tensor) -> Tensor:
         """``shares`` [N, classes] sum to 1; ``places`` [N, 2, rows, columns] in 0…1: how much of each place is
         diseased, and how little of this is known; ``sources`` [N] play no part."""
-        loss = functional.cross_entropy(output.logits, shares, label_smoothing=self.label_smoothing)
+        loss = self.of_classes(output, shares, places, sources)
         if self.logit_penalty:
             loss = loss + self.logit_penalty * output.logits.square().mean()
         if self.guidance:
             loss = loss + self.guidance * misplaced_evidence(output.maps, shares, places, self.healthy)
         return loss
+
+
+    def of_classes(self, output: Output, shares: Tensor, places: Tensor, sources: Tensor) -> Tensor:
+        """The cross-entropy alone: what guessing gives is known of it, and so whether a network learns anything."""
+        return functional.cross_entropy(output.logits, shares, label_smoothing=self.label_smoothing)
 
 
 def misplaced_evidence(maps: Tensor, shares: Tensor, places: Tensor, healthy: int) -> Tensor:

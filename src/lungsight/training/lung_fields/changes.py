@@ -5,6 +5,8 @@ All that is drawn comes from one generator, so a training that is taken up again
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +51,8 @@ def _moved(pixels: Floats, mask: Floats, amount: LungAugmentation, rng: np.rando
     beyond = cv2.BORDER_REPLICATE if rng.random() < 0.3 else cv2.BORDER_CONSTANT
     grey = float(rng.random()) if rng.random() < 0.2 else 0.0
     moved = cv2.warpAffine(pixels, affine, (side, side), borderMode=beyond, borderValue=grey)
-    return moved, cv2.warpAffine(mask, affine, (side, side), borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)
+    lungs = cv2.warpAffine(mask, affine, (side, side), borderMode=cv2.BORDER_CONSTANT, borderValue=0.0)
+    return _floats(moved), _floats(lungs)
 
 
 def _exposed(pixels: Floats, amount: LungAugmentation, rng: np.random.Generator) -> Floats:
@@ -68,9 +71,9 @@ def _degraded(pixels: Floats, amount: LungAugmentation, rng: np.random.Generator
     if amount.coarsen and rng.random() < 0.3:
         small = max(16, round(side * (1 - rng.uniform(0, amount.coarsen))))
         coarse = cv2.resize(pixels, (small, small), interpolation=cv2.INTER_AREA)
-        pixels = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR)
+        pixels = _floats(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR))
     if amount.blur and rng.random() < 0.3:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), max(float(rng.uniform(0, amount.blur)), 0.1))
+        pixels = _floats(cv2.GaussianBlur(pixels, (0, 0), max(float(rng.uniform(0, amount.blur)), 0.1)))
     if amount.noise and rng.random() < 0.5:
         noise = rng.standard_normal(pixels.shape, dtype=np.float32)
         pixels = pixels + np.float32(rng.uniform(0, amount.noise)) * noise
@@ -112,3 +115,7 @@ def _framed(pixels: Floats, mask: Floats, rng: np.random.Generator) -> Pair:
     inside[thick[0] : side - thick[1], thick[2] : side - thick[3]] = 1
     grey = np.float32(rng.choice([0.0, 1.0, rng.random()], p=[0.6, 0.25, 0.15]))
     return np.where(inside > 0, pixels, grey).astype(np.float32), mask * inside
+
+
+def _floats(plane: Any) -> Floats:
+    return np.asarray(plane, dtype=np.float32)

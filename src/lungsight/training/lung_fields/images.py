@@ -59,8 +59,8 @@ def gather(
     with progress_bars(console) as bars:
         reading = bars.add_task("reading images", total=len(files))
         faults = images.prepare(files, advance=lambda n: bars.advance(reading, n))
-    for fault in faults.values():
-        raise InvalidManifest(manifest.name, str(fault).rstrip("."), "correct or remove that row")
+    for unreadable in faults.values():
+        raise InvalidManifest(manifest.name, str(unreadable).rstrip("."), "correct or remove that row")
     sides = split_by_group(
         _numbers(masked), list(masked.table["source"] + masked.table["site"]), validation=recipe.validation, test=0.0,
         seed=seed,
