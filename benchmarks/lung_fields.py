@@ -61,7 +61,7 @@ def masks(data: Data, network: Network, out: Out, site: Site = "") -> None:
     fields = load(network)
     rows = [_against_mask(fields, row) for row in track(manifest.table.to_dict("records"), description=site)]
     table = pd.DataFrame(rows)
-    figures = _figures(manifest, table, {"trained on": _names(fields), "tested on": site or "all"})
+    figures = _figures(manifest, table, {"trained on": _names(fields), "images": site or "all"})
     worst = table["dice"].quantile([0, 0.01, 0.05, 0.5]).round(4).to_dict()
     typer.echo(f"Dice: smallest {worst[0]}, 1% {worst[0.01]}, 5% {worst[0.05]}, median {worst[0.5]}")
     figures.to_csv(out, index=False)
@@ -112,13 +112,12 @@ def survey(data: Data, network: Network, out: Out, margin: float = 0.1, per_imag
     table = pd.DataFrame(rows)
     if per_image:
         pd.concat([manifest.table, table], axis=1).to_csv(per_image, index=False)
-    groups = manifest.table["source"] + " " + manifest.table["label"]
-    for group in (manifest.table["source"], groups):
-        parts = [
-            _figures(manifest.where(group == name), table[group == name], {"images": name})
-            for name in sorted(set(group))
-        ]
-        figures = pd.concat(parts) if group is manifest.table["source"] else pd.concat([figures, *parts])  # noqa: F821
+    by_label = manifest.table["source"] + " " + manifest.table["label"]
+    figures = pd.concat(
+        _figures(manifest.where(group == name), table[group == name], {"trained on": _names(fields), "images": name})
+        for group in (manifest.table["source"], by_label)
+        for name in sorted(set(group))
+    )
     figures.to_csv(out, index=False)
     typer.echo(figures.to_string())
     for (source, fault), n in sorted(faults.items()):

@@ -28,6 +28,24 @@ Schema = Mapping[str, Any]
 Lines = Iterator[str]
 
 
+_PARTS_OF_RECIPES = (
+    "split",
+    "select",
+    "sampling",
+    "guidance",
+    "weight_averaging",
+    "source_adversary",
+    "teachers",
+    "augmentation",
+    "learning_rate_search",
+    "decision",
+    "familiarity",
+    "lung_fields",
+    "gate",
+    "stages",
+)
+
+
 def recipes() -> Lines:
     yield from _opening("Recipes", "A recipe is a TOML file that says everything about a training run.\n")
     yield "| recipe | what it is |\n| --- | --- |"
@@ -38,13 +56,13 @@ def recipes() -> Lines:
     yield "The run's folder keeps the recipe with every default written out (`recipe.toml`)."
     schema = Recipe.model_json_schema()
     yield from _section("Top level", schema, "Recipe", _attributes(Preprocessing))
-    parts = ("split", "select", "sampling", "augmentation", "learning_rate_search", "decision", "stages")
-    for part in parts:
+    for part in _PARTS_OF_RECIPES:
         name = _reference(schema["properties"][part])
         heading = f"`[[{part}]]`, and `[[test]]`" if part == "select" else f"`[{part}]`"
         heading = "`[[stages]]`" if part == "stages" else heading
         attributes = _attributes(Augmentation) if name == "Augmentation" else {}
         yield from _section(heading, schema["$defs"][name], name, attributes)
+    yield from _section("`[lung_fields.augmentation]`", schema["$defs"]["LungAugmentation"], "LungAugmentation", {})
 
 
 def package_description() -> Lines:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -118,7 +117,3 @@ def _plane(cache: ImageCache, file: str) -> Floats:
 
 def _tensor(plane: Floats) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(plane))[None]
-
-
-# One thread for OpenCV: a training has the cores already.
-cv2.setNumThreads(1)
