@@ -145,6 +145,7 @@ def test_a_soft_label_is_trained_on_with_its_shares_and_never_tested_with() -> N
 
 def test_soft_labels_alone_are_no_class_to_train() -> None:
     manifest = _manifest(label=["indeterminate", "no_pneumonia"] * 10)
+    recipe = _recipe("soft_labels={indeterminate={covid19=0.9, other=0.1}}")
+    chosen, _ = choose(recipe, manifest)
     with pytest.raises(InvalidManifest, match="covid19"):
-        recipe = _recipe("soft_labels={indeterminate={covid19=0.9, other=0.1}}")
-        divide(recipe, choose(recipe, manifest)[0], {})
+        divide(recipe, chosen, {})

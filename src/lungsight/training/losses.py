@@ -37,7 +37,6 @@ class Loss:
             loss = loss + self.guidance * misplaced_evidence(output.maps, shares, places, self.healthy)
         return loss
 
-
     def of_classes(self, output: Output, shares: Tensor, places: Tensor, sources: Tensor) -> Tensor:
         """The cross-entropy alone: what guessing gives is known of it, and so whether a network learns anything."""
         return functional.cross_entropy(output.logits, shares, label_smoothing=self.label_smoothing)

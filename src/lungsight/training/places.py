@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -60,7 +60,7 @@ def known_places(
     return places
 
 
-def _lesions(row: Mapping[str, str]) -> NDArray[np.float32] | None:
+def _lesions(row: Mapping[Hashable, Any]) -> NDArray[np.float32] | None:
     """float32 over the whole radiograph, squashed to a square: 1 where disease is marked; None where nobody
     marked."""
     if row["lesion_mask"]:
