@@ -23,7 +23,7 @@ from lungsight.datasets.phantom import Label, draw
 from lungsight.datasets.registry import COLLECTIONS
 from lungsight.datasets.splits import TEST, TRAIN, VALIDATION
 from lungsight.networks.evidence_network import EvidenceNetwork
-from lungsight.networks.half_precision import round_to_half, store_as_half
+from lungsight.networks.half_precision import round_to_half, store_as_half, without_traces
 from lungsight.package import TrainedImage, write_package
 from lungsight.package.description import PackageDescription, TrainingSource
 from lungsight.package.familiarity import FamiliarityDescription
@@ -121,7 +121,9 @@ def export_onnx(network: EvidenceNetwork, image_size: int, path: Path, *, half: 
         external_data=False,
     )
     assert program is not None
-    model = store_as_half(program.model_proto) if half else program.model_proto
+    model = without_traces(program.model_proto)
+    if half:
+        model = store_as_half(model)
     bias = json.dumps(network.bias.detach().tolist())
     onnx.helper.set_model_props(model, {"bias": bias, "research_only": RESEARCH_ONLY})
     onnx.save(model, path)
