@@ -74,14 +74,3 @@ def test_a_missing_array_and_another_file_are_named() -> None:
         Familiarity(save(parts), described())
     with pytest.raises(UnusableFamiliarity, match="safetensors"):
         Familiarity(b"other", described())
-
-
-def test_means_on_the_components_give_the_same_distances() -> None:
-    parts, draw = arrays(), np.random.default_rng(8)
-    centre, on = draw.normal(size=C).astype(np.float32), draw.normal(size=(K, D)).astype(np.float32)
-    features = draw.normal(size=(7, C)).astype(np.float32)
-    now = Familiarity(save(parts | {"means": centre + on @ parts["basis"].T}), described())
-    before = Familiarity(save(parts | {"means": on, "centre": centre}), described())
-    np.testing.assert_allclose(before.distance(features), now.distance(features), rtol=1e-5)
-    with pytest.raises(UnusableFamiliarity, match="don't fit together"):
-        Familiarity(save(parts | {"centre": centre}), described())

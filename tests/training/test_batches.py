@@ -108,14 +108,16 @@ def test_an_image_is_blended_with_its_class_from_elsewhere(
     known = Images(list(phantoms.table["path"].head(4)), truth, sources)
     images = TrainingImages(cache, known, None, still, Share())
     raw = [images.item(row)[0] for row in range(4)]
-    for place, row in enumerate(images.plan):
-        pixels, shares, *_ = images[place]
-        assert shares.tolist() == truth[row].tolist()
-        if row == 3:  # the only image of its class: nothing to blend it with
-            assert torch.equal(pixels, raw[3])
-            continue
-        partners = [1, 2] if row == 0 else [0]
-        assert any(_lies_between(pixels, raw[row], raw[partner]) for partner in partners)
+    for epoch in range(8):  # so often that each image meets each that it may meet
+        images.set_epoch(epoch)
+        for place, row in enumerate(images.plan):
+            pixels, shares, *_ = images[place]
+            assert shares.tolist() == truth[row].tolist()
+            if row == 3:  # the only image of its class: nothing to blend it with
+                assert torch.equal(pixels, raw[3])
+                continue
+            partners = [1, 2] if row == 0 else [0]
+            assert any(_lies_between(pixels, raw[row], raw[partner]) for partner in partners)
 
 
 def _lies_between(pixels: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> bool:

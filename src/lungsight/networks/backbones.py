@@ -25,8 +25,7 @@ def build_network(
     finer maps."""
     model = _create(backbone)
     found = InitialWeights.none() if weights == "random" else find_weights(backbone, weights)
-    if found.tensors is not None:
-        _load(model, backbone, found)
+    found.put_into(model, backbone)
     scaling = scaling_of(model, found)
     if not fine_maps:
         return EvidenceNetwork(FeatureMaps(model), model.num_features, classes, scaling, dropout), found.origin
@@ -90,15 +89,3 @@ def _pools_into_one_layer(model: Any) -> bool:
         return False
     finally:
         model.train(training)
-
-
-def _load(model: Any, backbone: str, found: InitialWeights) -> None:
-    assert found.tensors is not None
-    own = model.state_dict()
-    fitting = {name: tensor for name, tensor in found.tensors.items() if name in own}
-    missing = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
-    wrong = [name for name, tensor in fitting.items() if tensor.shape != own[name].shape]
-    if missing or wrong:
-        example = (missing or wrong)[0]
-        raise InvalidRecipe(found.origin, f"doesn't fit {backbone} (tensor {example})", "give that network's weights")
-    model.load_state_dict(fitting, strict=False)

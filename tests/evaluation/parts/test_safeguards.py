@@ -61,6 +61,13 @@ def test_a_gate_that_refuses_what_the_model_gets_wrong_flatters_it_and_is_seen()
     assert any("without refused" in s and "north" in s for s in section.sentences)
 
 
+def test_images_judged_the_other_way_round_are_counted() -> None:
+    section = safeguards(a_test(20, refused="", inverted=np.arange(20) < 5), FEW)
+    shares = section.tables["safeguards"].set_index(["source", "truth", "metric"])["value"]
+    assert shares["all", "every class", "inverted"] == 0.25
+    assert any("taken for negatives" in sentence for sentence in section.sentences)
+
+
 def test_reasons_that_differ_in_their_numbers_only_count_as_one() -> None:
     reasons = [f"The probability of a chest radiograph is 0.{i % 7}, below 0.5. No lungs." for i in range(20)]
     counted = safeguards(a_test(20, refused=reasons), FEW).tables["refusals"]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from lungsight.evaluation.judging.judged import KIND, KINDS, LUNG_FAULTS, REFUSED, UNFAMILIAR, Judged
+from lungsight.evaluation.judging.judged import INVERTED, KIND, KINDS, LUNG_FAULTS, REFUSED, UNFAMILIAR, Judged
 from lungsight.evaluation.parts.section import Section, estimate_table
 from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.evaluation.wording import as_figure, as_words
@@ -33,9 +33,10 @@ _Row = tuple[dict[str, object], Estimate]
 
 def safeguards(judged: Judged, resampling: Resampling = Resampling()) -> Section:
     """Tables: ``safeguards``, by source and truth the shares of images that the gate would refuse (``refused``), that
-    are unlike anything in training (``unfamiliar``), and whose lungs aren't two plausible ones
-    (``without_plausible_lungs``); ``refusals``, the gate's reasons by source; ``without_refused``, the target's
-    figures with and without these images. Without a table where the package has none of the three."""
+    it took for negatives, so that they were judged the other way round (``inverted``), that are unlike anything in
+    training (``unfamiliar``), and whose lungs aren't two plausible ones (``without_plausible_lungs``); ``refusals``,
+    the gate's reasons by source; ``without_refused``, the target's figures with and without these images. Without a
+    table where the package has none of the three."""
     scored = judged.scored
     asked = {name: mask for name, mask in _masks(scored).items() if mask is not None}
     if not asked or not len(scored):
@@ -56,6 +57,7 @@ def _masks(scored: Judged) -> dict[str, Mask | None]:
     table = scored.table
     return {
         "refused": (table[REFUSED] != "").to_numpy(dtype=bool) if REFUSED in table else None,
+        "inverted": table[INVERTED].to_numpy(dtype=bool) if INVERTED in table else None,
         "unfamiliar": table[UNFAMILIAR].to_numpy(dtype=bool) if UNFAMILIAR in table else None,
         "without_plausible_lungs": (table[LUNG_FAULTS] != "").to_numpy(dtype=bool) if LUNG_FAULTS in table else None,
     }
@@ -127,6 +129,7 @@ def _said(rows: list[_Row]) -> Iterator[str]:
     """Where there are any; the table also says where there are none."""
     words = {
         "refused": "would be refused by the package's gate; they are judged here all the same",
+        "inverted": "were taken for negatives by the gate, and judged the other way round",
         "unfamiliar": "are unlike anything in training, by the features of the network: scanning says inconclusive",
         "without_plausible_lungs": "show no two plausible lung fields",
     }

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lungsight.networks.gate_network import GateHeads, GateOutput
+from lungsight.training.bars import silence
 from lungsight.training.gate.examples import KINDS, Examples
 from lungsight.training.gate.recipe import GateRecipe
 
@@ -42,9 +43,7 @@ def fit_heads(recipe: GateRecipe, examples: Examples, seed: int) -> GateHeads:
             loaders, heads, loss_func=loss, opt_func=Adam, wd=recipe.weight_decay, path=Path(scratch),
             cbs=[_EpochOrder()],
         )  # fmt: skip
-        for bar in [cb for cb in learner.cbs if type(cb).__name__ == "ProgressCallback"]:
-            learner.remove_cb(bar)
-        learner.logger = lambda _: None
+        silence(learner)
         learner.fit_one_cycle(recipe.epochs, lr_max=recipe.lr)
     return heads.eval()
 

@@ -24,7 +24,7 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.faults import Fault, InvalidRecipe
 from lungsight.networks.lung_network import LungNetwork, build_lung_network, check_image_size, layer_groups
 from lungsight.package.lung_fields import LungFieldsDescription
-from lungsight.training.bars import TrainingBars, progress_bars
+from lungsight.training.bars import TrainingBars, progress_bars, silence
 from lungsight.training.callbacks import EpochSeed
 from lungsight.training.checkpoint import Checkpoint, Progress
 from lungsight.training.lung_fields.exporting import DESCRIPTION, NETWORK, export_lung_fields
@@ -106,9 +106,7 @@ def _learner(
         path=folder,
         cbs=[EpochSeed(seed, 0)],
     )
-    for bar in [cb for cb in learner.cbs if type(cb).__name__ == "ProgressCallback"]:
-        learner.remove_cb(bar)
-    learner.logger = lambda _: None
+    silence(learner)
     return learner
 
 
