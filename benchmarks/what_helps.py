@@ -96,6 +96,8 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
         *COMBINED,
         'sampling.balance=["source", "class"]',
     ),
+    "combined, seed 1": (*COMBINED, "seed=1"),
+    "combined, seed 2": (*COMBINED, "seed=2"),
     "combined, 256 px": (*COMBINED, "image_size=256"),
     "combined, twice as long": (*COMBINED, _TWICE),
     "combined, three times as long": (*COMBINED, _LONG),

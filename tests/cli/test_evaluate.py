@@ -116,6 +116,7 @@ def test_an_unreadable_image_is_named_and_the_others_are_judged(folder: Path) ->
         (("--predictions", "films.csv", "--data", "films.csv"), "films.csv"),
         (("--predictions", "none.csv", "--data", "films.csv"), "none.csv"),
         (("images", "--data", "films.csv"), "holds no package.json"),
+        (("package", "--data", "films.csv", "--out", "package/seen"), "lies in the package that is tested"),
     ],
 )
 def test_bad_input_gets_one_sentence(

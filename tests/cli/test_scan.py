@@ -22,8 +22,8 @@ from lungsight.package.lung_fields import Box
 from tiny_package import write_tiny
 from tiny_parts import LUNG_FIELDS, tiny_familiarity, tiny_lung_fields
 
-KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "lungs", "unfamiliarity"]
-KEYS += ["reasons", "warnings", "model", "seconds"]
+KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "overlay", "lungs", "unfamiliarity", "age", "sex"]
+KEYS += ["view", "arrived", "reasons", "warnings", "model", "seconds"]
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +184,7 @@ def test_ctrl_c_keeps_what_was_found(model: Path, films: Path, tmp_path: Path) -
     found = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
     assert 0 < len(found) < 3003
     assert page.read_text(encoding="utf-8").rstrip().endswith("</html>")
+    assert (tmp_path / "f.html.cards").is_file()  # the next scan goes on with them
     assert abs(page.read_text(encoding="utf-8").count("<h3>") - len(found)) <= 1
     assert not list(tmp_path.rglob("*.part"))
 

@@ -8,9 +8,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from lungsight.datasets.decoys import Kind
+from lungsight.package.foreign import UnusableNetwork
 from lungsight.package.gate import FRONTAL, INVERTED, MARKED, REFUSALS, UNLIKE, Gate, GateDescription
 from lungsight.package.lung_fields import Lungs
-from lungsight.package.onnx_session import UnusableNetwork
 
 KINDS = tuple(str(kind) for kind in Kind)
 RAMP = np.tile(np.linspace(0, 1, 128, dtype=np.float32), (128, 1))  # brighter to the right
@@ -131,7 +131,7 @@ def test_another_network_is_refused() -> None:
         Gate(b"no network", description())
     model = onnx.load_model_from_string(network())
     model.graph.output.pop()
-    with pytest.raises(UnusableNetwork, match="must give kinds, turns, signs, distance"):
+    with pytest.raises(UnusableNetwork, match="must give kinds, turns, signs and distance"):
         Gate(model.SerializeToString(), description())
     with pytest.raises(UnusableNetwork, match="first kind must be 'frontal'"):
         Gate(network(), description(kinds=KINDS[::-1]))

@@ -104,7 +104,7 @@ def _of_other_features(package: Path) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
-        (LUNG_FIELDS, _other_network, "must give 'lungs'"),
+        (LUNG_FIELDS, _other_network, "must give lungs"),
         (LUNG_FIELDS, lambda _: b"other", "isn't an ONNX file"),
         (FAMILIARITY, _of_other_features, "basis has the shape"),
         (FAMILIARITY, lambda _: b"other", "isn't a readable safetensors file"),

@@ -14,6 +14,7 @@ from lungsight import RESEARCH_ONLY
 from lungsight.package.lung_fields import Lungs
 from lungsight.radiograph import Radiograph
 from lungsight.scanning import INCONCLUSIVE, REFUSED, Detector, Finding, Status
+from lungsight.scanning.card import card_of
 from lungsight.scanning.page import FindingsPage
 from lungsight.scanning.pictures import (
     AGAINST,
@@ -42,10 +43,10 @@ def findings(detector: Detector, make_radiograph: Make) -> list[Finding]:
 
 
 def written(detector: Detector, findings: list[Finding], path: Path) -> str:
-    page = FindingsPage(detector)
+    page = FindingsPage(path, detector)
     for finding in findings:
-        page.add(finding)
-    page.write(path)
+        page.add(card_of(finding, detector.cautions))
+    page.write()
     return path.read_text(encoding="utf-8")
 
 

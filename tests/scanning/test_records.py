@@ -1,8 +1,8 @@
 import csv
-import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from tiny_package import CLASSES
 
 Make = Callable[..., Radiograph]
 
-KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "lungs", "unfamiliarity"]
-KEYS += ["reasons", "warnings", "model", "seconds"]
+KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "overlay", "lungs", "unfamiliarity", "age", "sex"]
+KEYS += ["view", "arrived", "reasons", "warnings", "model", "seconds"]
 
 
 def findings(detector: Detector, make_radiograph: Make) -> list[Finding]:
@@ -23,12 +23,14 @@ def findings(detector: Detector, make_radiograph: Make) -> list[Finding]:
     return [*detector.judge([make_radiograph(file="good.png")]), broken]
 
 
-def test_json_is_one_object_a_line_with_exactly_the_keys(detector: Detector, make_radiograph: Make) -> None:
-    file = io.StringIO()
-    lines = JsonLines(file)
+def test_json_is_one_object_a_line_with_exactly_the_keys(
+    detector: Detector, make_radiograph: Make, tmp_path: Path
+) -> None:
+    lines = JsonLines(tmp_path / "f.jsonl", detector.model, restart=False)
     for finding in findings(detector, make_radiograph):
-        lines.add(finding, "heat.png" if finding.evidence is not None else None)
-    good, broken = (json.loads(line) for line in file.getvalue().splitlines())
+        lines.add(finding, {"heatmap": Path("heat.png")} if finding.evidence is not None else {})
+    lines.close()
+    good, broken = (json.loads(line) for line in (tmp_path / "f.jsonl").read_text("utf-8").splitlines())
     assert list(good) == list(broken) == KEYS
     assert list(good["probabilities"]) == list(CLASSES)
     assert good["heatmap"] == "heat.png"
@@ -38,8 +40,13 @@ def test_json_is_one_object_a_line_with_exactly_the_keys(detector: Detector, mak
         "verdict": None,
         "probabilities": {},
         "heatmap": None,
+        "overlay": None,
         "lungs": None,
         "unfamiliarity": None,
+        "age": None,
+        "sex": None,
+        "view": None,
+        "arrived": None,
         "reasons": ["One.", "Two.\nlines"],
         "warnings": [],
         "model": detector.model,
@@ -47,22 +54,24 @@ def test_json_is_one_object_a_line_with_exactly_the_keys(detector: Detector, mak
     }
 
 
-def test_csv_is_one_row_a_file_with_a_column_for_each_class(detector: Detector, make_radiograph: Make) -> None:
-    file = io.StringIO(newline="")
-    table = CsvTable(file, CLASSES)
+def test_csv_is_one_row_a_file_with_a_column_for_each_class(
+    detector: Detector, make_radiograph: Make, tmp_path: Path
+) -> None:
+    table = CsvTable(tmp_path / "f.csv", detector.model, CLASSES, restart=False)
     both = findings(detector, make_radiograph)
     for finding in both:
-        table.add(finding, None)
-    good, broken = csv.DictReader(io.StringIO(file.getvalue(), newline=""))
+        table.add(finding, {})
+    table.close()
+    good, broken = csv.DictReader((tmp_path / "f.csv").read_text("utf-8").splitlines())
     assert [float(good[f"probability_{name}"]) for name in CLASSES] == [
         round(p, 6) for p in both[0].probabilities.values()
     ]
     assert broken["file"] == 'Łódź, "7".png'
-    assert broken["reasons"] == "One. Two.\nlines"
+    assert broken["reasons"] == "One. Two. lines"
     assert broken["probability_covid19"] == broken["verdict"] == broken["heatmap"] == ""
 
 
-def test_of_the_lungs_a_summary_is_kept(detector: Detector, make_radiograph: Make) -> None:
+def test_of_the_lungs_a_summary_is_kept(detector: Detector, make_radiograph: Make, tmp_path: Path) -> None:
     mask = np.zeros((64, 64), bool)
     mask[16:48, 8:56] = True
     good, _ = findings(detector, make_radiograph)
@@ -82,8 +91,9 @@ def test_of_the_lungs_a_summary_is_kept(detector: Detector, make_radiograph: Mak
         "percent_of_image": 0.0,
         "percent_of_evidence": None,
     }
-    file = io.StringIO(newline="")
-    CsvTable(file, CLASSES).add(found, None)
-    (row,) = csv.DictReader(io.StringIO(file.getvalue(), newline=""))
+    table = CsvTable(tmp_path / "f.csv", found.model, CLASSES, restart=False)
+    table.add(found, {})
+    table.close()
+    (row,) = csv.DictReader((tmp_path / "f.csv").read_text("utf-8").splitlines())
     assert (row["lungs_percent_of_image"], row["lungs_percent_of_evidence"]) == ("37.5", "43.2")
     assert row["unfamiliarity"] == "1.2346"

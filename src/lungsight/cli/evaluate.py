@@ -35,7 +35,12 @@ _OF_PREDICTIONS, _LEFT_OUT, _EFFORT = "With --predictions", "What is left out", 
 
 
 def command(
-    package: Annotated[Path | None, typer.Argument(help="The model package: a folder or a zip.")] = None,
+    package: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The model package: a folder, a zip, or 'released' for the one that ships with lungsight."
+        ),
+    ] = None,
     data: Annotated[
         list[Path] | None, typer.Option("--data", help="A manifest, CSV or Parquet. Several are joined.")
     ] = None,
@@ -173,9 +178,12 @@ def _of_package(
 ) -> tuple[Evidence, Path]:
     from lungsight.evaluation.gathering import evaluate_package
     from lungsight.package import ModelPackage
+    from lungsight.package.bundled import find_package
 
-    model = ModelPackage.open(path)
+    model = ModelPackage.open(find_package(path))
     folder = out or Path(f"evaluation-{model.description.name}-{date.today().isoformat()}")
+    if folder.resolve().is_relative_to(model.path.resolve()):
+        raise InvalidPackage(folder, "lies in the package that is tested", "name another folder for the report")
     return evaluate_package(model, manifests, folder, settings), folder
 
 

@@ -17,6 +17,7 @@ from lungsight.faults import Fault, MissingExtra
 #: so that scanning never waits for pandas or torch.
 COMMANDS = {
     "scan": "Look for signs of COVID-19 in X-rays.",
+    "triage": "Put findings in order of urgency, each rank explained.",
     "data": "List, get, build and check collections of images.",
     "phantom": "Draw simulated chest X-rays whose truth is known.",
     "find-lr": "Search for a learning rate and draw the curve.",
@@ -24,12 +25,16 @@ COMMANDS = {
     "evaluate": "Test a detector on images it never saw.",
     "compare": "Set tests of several models side by side.",
     "package": "Verify and describe a model package.",
+    "verify": "Check every file of a model package, and that it still says what it said.",
 }
 #: Which extra brings a module that the base installation lacks.
 _EXTRAS = {
     **dict.fromkeys(("accelerate", "fastai", "fastcore", "onnx", "onnxscript", "timm"), "train"),
     **dict.fromkeys(("tomli_w", "torch", "torchvision"), "train"),
     **dict.fromkeys(("matplotlib", "sklearn"), "report"),
+    "openvino": "openvino",
+    "pyarrow": "parquet",
+    "ray": "ray",
 }
 INTERRUPTED = 130
 
@@ -100,7 +105,7 @@ def _version(asked: bool) -> None:
 
 @app.callback(
     help=f"Finds signs of COVID-19 in chest X-rays, and shows how far its finding can be trusted.\n\n{RESEARCH_ONLY}",
-    epilog="Example: [bold]lungsight scan film.png --model detector.zip[/bold]",
+    epilog="Example: [bold]lungsight scan film.png --html finding.html[/bold]",
 )
 def _root(
     version: Annotated[

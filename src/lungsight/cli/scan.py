@@ -1,33 +1,41 @@
-"""``lungsight scan``: X-rays to findings in the terminal, as JSON lines, as CSV, as a page and as heatmaps."""
+"""``lungsight scan``: X-rays to findings in the terminal, as tables, as a page and as pictures."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from lungsight.cli.scan_table import ScanTable
 from lungsight.faults import Fault
 from lungsight.package import find_package
 from lungsight.package.bundled import DEFAULT
+from lungsight.package.runtime import AUTO, cores
 from lungsight.reading import ImageFile, walk_images
-from lungsight.scanning import Detector, Finding, Status
-from lungsight.scanning.heatmap import HeatmapFolder
-from lungsight.scanning.page import FindingsPage
-from lungsight.scanning.records import CsvTable, JsonLines
-from lungsight.scanning.scan import BATCH_SIZE, Found, cores, scan_found
+from lungsight.scanning import Detector, Status
+from lungsight.scanning.arrivals import arrivals
+from lungsight.scanning.durable import STDOUT
+from lungsight.scanning.outputs import Outputs, Places
+from lungsight.scanning.scan import BATCH_SIZE, Found, scan_and_finish
 
-STDOUT = Path("-")
+T = TypeVar("T")
+
 SOME_UNREADABLE = 1
 
-Sink = Callable[[Finding, str | None], None]
+_TABLES, _PICTURES, _WORK = "Tables and page", "Pictures", "How the work is done"
 
 
 def command(
@@ -39,113 +47,147 @@ def command(
         ),
     ] = DEFAULT,
     json: Annotated[
-        Path | None, typer.Option(help="Write one JSON object a line; '-' is standard output.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            help="Write one JSON object a line; '-' is standard output.", metavar="FILE", rich_help_panel=_TABLES
+        ),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write one row a file.", metavar="FILE")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write one row a file.", metavar="FILE", rich_help_panel=_TABLES)
+    ] = None,
+    parquet: Annotated[
+        Path | None,
+        typer.Option(help="Write a folder of Parquet files.", metavar="DIR", rich_help_panel=_TABLES),
+    ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page with each image and its evidence, surest first.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            help="Write a page with each image and its evidence, surest first.",
+            metavar="FILE",
+            rich_help_panel=_TABLES,
+        ),
     ] = None,
     heatmaps: Annotated[
         Path | None,
-        typer.Option(help="Write a 16-bit PNG of the evidence for each image, on its own pixel grid.", metavar="DIR"),
+        typer.Option(
+            help="Write a 16-bit PNG of the evidence for each image, on its own pixel grid.",
+            metavar="DIR",
+            rich_help_panel=_PICTURES,
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images that go through the network together.")] = BATCH_SIZE,
-    threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.")] = 0,
+    overlays: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a PNG of each image, small, under its evidence in colour.",
+            metavar="DIR",
+            rich_help_panel=_PICTURES,
+        ),
+    ] = None,
+    restart: Annotated[
+        bool,
+        typer.Option(
+            "--restart", help="Replace what an earlier scan left, instead of going on with it.", rich_help_panel=_WORK
+        ),
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Go on until Ctrl-C, scanning what arrives in the folders once it has fully arrived.",
+            rich_help_panel=_WORK,
+        ),
+    ] = False,
+    runtime: Annotated[
+        str,
+        typer.Option(
+            help="What runs the networks: onnxruntime, openvino, onnxruntime-cuda, openvino-gpu, or the quickest.",
+            rich_help_panel=_WORK,
+        ),
+    ] = AUTO,
+    batch_size: Annotated[
+        int,
+        typer.Option(min=1, help="The most images that go through a GPU together.", rich_help_panel=_WORK),
+    ] = BATCH_SIZE,
+    threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.", rich_help_panel=_WORK)] = 0,
 ) -> None:
     """Look for signs of COVID-19 in X-rays.
 
-    Files that can't be read are named and the others are done. JSON and CSV grow line by line while the scan runs, so
-    that a stopped scan keeps what it found. The exit status is 0, or 1 when a file could not be read, or 3 when the
-    model package or every PATH is missing or wrong.
+    Files that can't be read are named and the others are done. A scan that was broken off goes on with the same
+    command: what stands in --json, --csv or --parquet is not scanned again. The exit status is 0, or 1 when a file
+    could not be read, or 3 when the model package or every PATH is missing or wrong.
 
     Example: [bold]lungsight scan wards/ --html findings.html --json findings.jsonl[/bold]
+
+    Example: [bold]lungsight scan /mnt/inbox --watch --json findings.jsonl --overlays seen/[/bold]
     """
     _refuse_missing(paths)
-    outputs = [path for path in (json, csv, html) if path is not None]
-    _refuse_clashing(outputs, html)
-    threads = min(threads or cores(), cores())
+    places = Places(json, csv, parquet, html, heatmaps, overlays)
+    _refuse_clashing(places)
     package = find_package(model)
-    detector = Detector.load(package, threads)
-    found = list(walk_images(paths))
-    _refuse_overwriting(outputs, found, package)
+    detector = Detector.load(package, threads=1, runtime=runtime)
+    found = [] if watch else list(walk_images(paths))
+    _refuse_overwriting(places, found, package)
+    outputs = Outputs(places, detector, restart=restart)
     table = ScanTable(detector)
-    with ExitStack() as stack:
-        sinks = _Sinks(stack, detector, heatmaps)
-        sinks.open(json=json, csv=csv, html=html)
-        findings = scan_found(found, detector, batch_size=batch_size, threads=threads)
-        for finding in _with_progress(findings, found):
-            sinks.add(finding)
-            table.add(finding)
-    table.print(Console(stderr=json == STDOUT), quiet=json == STDOUT)
+    complete = False
+    try:
+        new = _not_done(arrivals(paths) if watch else found, outputs, table)
+        to_do = new if watch else list(new)
+        done = scan_and_finish(
+            to_do, detector, outputs.finish, batch_size=batch_size, threads=min(threads or cores(), cores())
+        )
+        for drawn in _with_progress(done, len(to_do) if isinstance(to_do, list) else None):
+            outputs.add(drawn)
+            table.add(drawn.finding)
+        complete = True
+    except KeyboardInterrupt:
+        if not watch:
+            raise
+    finally:
+        outputs.close(complete=complete or watch)
+    table.print(Console(stderr=json == STDOUT or csv == STDOUT), quiet=STDOUT in (json, csv))
     if table.counts[Status.ERROR]:
         raise typer.Exit(SOME_UNREADABLE)
 
 
-@dataclass
-class _Sinks:
-    """Where findings go, besides the terminal."""
-
-    stack: ExitStack
-    detector: Detector
-    heatmap_folder: Path | None
-    sinks: list[Sink] = field(default_factory=list)
-
-    def open(self, json: Path | None, csv: Path | None, html: Path | None) -> None:
-        """Open all of them before the first image is read, so that a path that can't be written is known at once."""
-        heatmaps = HeatmapFolder(self.heatmap_folder, self.detector) if self.heatmap_folder else None
-        self._heatmap = heatmaps.add if heatmaps else None
-        if json is not None:
-            self.sinks.append(JsonLines(self._file(json)).add)
-        if csv is not None:
-            self.sinks.append(CsvTable(self._file(csv), self.detector.description.classes).add)
-        if html is not None:
-            page = self.stack.enter_context(_page(html, self.detector))
-            self.sinks.append(lambda finding, _heatmap: page.add(finding))
-
-    def add(self, finding: Finding) -> None:
-        path = self._heatmap(finding) if self._heatmap else None
-        for sink in self.sinks:
-            sink(finding, str(path) if path else None)
-
-    def _file(self, path: Path) -> TextIO:
-        if path == STDOUT:
-            return sys.stdout
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return self.stack.enter_context(path.open("w", encoding="utf-8", newline=""))
+def _not_done(found: Iterable[Found], outputs: Outputs, table: ScanTable) -> Iterator[Found]:
+    """Those of which some output lacks the finding."""
+    for one in found:
+        if outputs.pass_by(one.name if isinstance(one, ImageFile) else one.subject):
+            table.already_there += 1
+        else:
+            yield one
 
 
-@contextmanager
-def _page(path: Path, detector: Detector) -> Iterator[FindingsPage]:
-    """A page that is written at the end, also when the end is Ctrl-C."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
-        raise Fault(path, "is a folder", "give --html the path of a file")
-    path.with_name(path.name + ".part").touch()  # a place that can't be written to is known before the scan
-    page = FindingsPage(detector)
-    try:
-        yield page
-    finally:
-        page.write(path)
+class _Rate(ProgressColumn):
+    """Images per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} images/s", style="progress.data.speed")
 
 
-def _with_progress(findings: Iterator[Finding], found: list[Found]) -> Iterator[Finding]:
+def _with_progress(findings: Iterator[T], total: int | None) -> Iterator[T]:
     console = Console(stderr=True)
-    columns = (TextColumn("Scanning"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("Scanning"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
+    )  # fmt: skip
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield from progress.track(findings, total=len(found), description="")
+        yield from progress.track(findings, total=total, description="")
 
 
-def _refuse_clashing(outputs: list[Path], html: Path | None) -> None:
-    if html == STDOUT:
-        raise typer.BadParameter("'-' is for --json and --csv; give --html the path of a file.")
-    if len({path if path == STDOUT else path.resolve() for path in outputs}) < len(outputs):
-        raise typer.BadParameter("--json, --csv and --html each need a place of their own.")
+def _refuse_clashing(places: Places) -> None:
+    if STDOUT in (places.html, places.parquet):
+        raise typer.BadParameter("'-' is for --json and --csv; give --html and --parquet a path.")
+    paths = [path for path in (*places.records, places.heatmaps, places.overlays) if path is not None]
+    if len({path if path == STDOUT else path.resolve() for path in paths}) < len(paths):
+        raise typer.BadParameter("Each output needs a place of its own.")
 
 
-def _refuse_overwriting(outputs: list[Path], found: list[Found], model: Path) -> None:
+def _refuse_overwriting(places: Places, found: list[Found], model: Path) -> None:
     """A slip of the shell's completion mustn't cost an X-ray: no output may take the place of what is read."""
     read = {file.path.resolve() for file in found if isinstance(file, ImageFile)} | {model.resolve()}
-    for path in outputs:
+    for path in places.records:
         if path != STDOUT and path.resolve() in read:
             raise Fault(path, "is read by this scan and would be overwritten", "name another file for the output")
 

@@ -22,10 +22,16 @@ WIDE = 110
 
 
 class ScanTable:
-    """Collects rows, then prints them with the totals. ``counts`` holds the number of findings by status."""
+    """Collects rows, then prints them with the totals.
+
+    Attributes:
+        counts: the number of findings by status.
+        already_there: files that an earlier scan had done.
+    """
 
     def __init__(self, detector: Detector) -> None:
         self.counts: Counter[Status] = Counter()
+        self.already_there = 0
         self._verdicts: Counter[str] = Counter()
         self._detector = detector
         self._warnings: Counter[str] = Counter()
@@ -36,20 +42,28 @@ class ScanTable:
         self._verdicts[finding.verdict or "not readable"] += 1
         self._warnings.update(set(finding.warnings) - set(self._detector.cautions))
         if len(self._findings) < MAX_ROWS:
-            self._findings.append(replace(finding, radiograph=None, evidence=None))
+            self._findings.append(replace(finding, radiograph=None, evidence=None, lungs=None))
 
     def print(self, console: Console, quiet: bool) -> None:
         """Print rows and totals; only the totals when ``quiet``."""
-        if not quiet:
-            console.print(self._table(console.width))
-            if (more := self.counts.total() - len(self._findings)) > 0:
-                console.print(f"… and {more:,} more: --csv, --json and --html have them all.")
-        totals = ", ".join(f"{count:,} {verdict}" for verdict, count in self._verdicts.most_common())
-        files = "file" if self.counts.total() == 1 else "files"
-        console.print(f"{self.counts.total():,} {files}: {totals}. Model: {self._detector.model}", highlight=False)
+        if self.counts or not self.already_there:
+            self._print_new(console, quiet)
+        if self.already_there:
+            files = "file" if self.already_there == 1 else "files"
+            more = " more" if self.counts else ""
+            console.print(f"{self.already_there:,} {files}{more} had been done before.", highlight=False)
         for caution in (*self._detector.cautions, *self._shared_warnings()):
             console.print(f"[yellow]{escape(caution)}[/]", highlight=False)
         console.print(f"[bold]{RESEARCH_ONLY}[/]", highlight=False)
+
+    def _print_new(self, console: Console, quiet: bool) -> None:
+        if not quiet:
+            console.print(self._table(console.width))
+            if (more := self.counts.total() - len(self._findings)) > 0:
+                console.print(f"… and {more:,} more: --csv, --json, --parquet and --html have them all.")
+        totals = ", ".join(f"{count:,} {verdict}" for verdict, count in self._verdicts.most_common())
+        files = "file" if self.counts.total() == 1 else "files"
+        console.print(f"{self.counts.total():,} {files}: {totals}. Model: {self._detector.model}", highlight=False)
 
     def _shared_warnings(self) -> Iterator[str]:
         """Warnings about images, each said once with the number of images it holds for."""
@@ -57,7 +71,7 @@ class ScanTable:
             yield f"{count:,} {'file' if count == 1 else 'files'}: {warning}"
         if len(self._warnings) > MAX_WARNINGS:
             more = len(self._warnings) - MAX_WARNINGS
-            yield f"… and {more:,} other warnings: --csv, --json and --html have them all."
+            yield f"… and {more:,} other warnings: --csv, --json, --parquet and --html have them all."
 
     def _table(self, width: int) -> Table:
         target, classes = self._detector.description.target, self._detector.description.classes

@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from lungsight.package.calibration import softmax
+from lungsight.package.foreign import UnusableNetwork
 from lungsight.package.lung_fields import Lungs
-from lungsight.package.onnx_session import UnusableNetwork, open_session
 from lungsight.package.preprocessing import Preprocessing
+from lungsight.package.runtime import AUTO, open_network
 
 Floats = NDArray[np.float32]
 
-INPUT, OUTPUTS = "pixels", ("kinds", "turns", "signs", "distance")
+OUTPUTS = ("kinds", "turns", "signs", "distance")
 FRONTAL = "frontal"
 TURNS = (0, 90, 180, 270)
 
@@ -125,21 +126,16 @@ class Gate:
         onnx_file: the bytes of ``gate.onnx``: input ``pixels`` float32 [N, 1, side, side]; outputs ``kinds`` [N, K],
             ``turns`` [N, 4] and ``signs`` [N, 3] (inverted, marked, child), logits, and ``distance`` [N].
         threads: cores to use for one image; 0: all of them.
+        runtime: what runs it: :mod:`lungsight.package.runtime`.
 
     Raises:
         UnusableNetwork: not ONNX, not self-contained, with operators that aren't ONNX's own, or off the contract.
     """
 
-    def __init__(self, onnx_file: bytes, description: GateDescription, threads: int = 0) -> None:
+    def __init__(self, onnx_file: bytes, description: GateDescription, threads: int = 0, runtime: str = AUTO) -> None:
         self.description = description
         self._preprocessing = Preprocessing(image_size=description.image_size, intensity="percentile")
-        self._session = open_session(onnx_file, threads)
-        inputs = [(node.name, node.type, len(node.shape)) for node in self._session.get_inputs()]
-        if inputs != [(INPUT, "tensor(float)", 4)]:
-            raise UnusableNetwork(f"its input must be '{INPUT}', float32 [N, 1, side, side]")
-        missing = set(OUTPUTS) - {node.name for node in self._session.get_outputs()}
-        if missing:
-            raise UnusableNetwork(f"it must give {', '.join(OUTPUTS)}")
+        self._network = open_network(onnx_file, OUTPUTS, threads, runtime)
         if description.kinds[0] != FRONTAL:
             raise UnusableNetwork(f"its first kind must be '{FRONTAL}'")
 
@@ -161,7 +157,7 @@ class Gate:
         """What the network says of one image as it is, float32 [height, width] in 0…1."""
         clean = np.nan_to_num(np.asarray(pixels, dtype=np.float32), nan=0.0, posinf=1.0, neginf=0.0)
         seen = self._preprocessing.apply(np.clip(clean, 0.0, 1.0))[None, None]
-        kinds, turns, signs, distance = (each[0] for each in self._session.run(list(OUTPUTS), {INPUT: seen}))
+        kinds, turns, signs, distance = (each[0] for each in self._network.run(OUTPUTS, seen))
         inverted, marked, child = np.exp(-np.logaddexp(0, -signs)).tolist()
         return Look(
             kinds=dict(zip(self.description.kinds, softmax(kinds[None])[0].tolist(), strict=True)),

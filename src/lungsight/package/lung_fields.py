@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from lungsight.package.onnx_session import UnusableNetwork, open_session
 from lungsight.package.preprocessing import Preprocessing
+from lungsight.package.runtime import AUTO, open_network
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-INPUT, OUTPUT = "pixels", "lungs"
+OUTPUT = "lungs"
 _AT_ONCE = 8
 _FLAT = 1e-3
 
@@ -104,19 +104,17 @@ class LungFields:
         onnx_file: the bytes of ``lung_fields.onnx``: input ``pixels`` float32 [N, 1, side, side], output ``lungs``
             float32 [N, 1, side, side], logits.
         threads: cores to use for one batch; 0: all of them.
+        runtime: what runs it: :mod:`lungsight.package.runtime`.
 
     Raises:
         UnusableNetwork: not ONNX, not self-contained, with operators that aren't ONNX's own, or off the contract.
     """
 
-    def __init__(self, onnx_file: bytes, description: LungFieldsDescription, threads: int = 0) -> None:
+    def __init__(
+        self, onnx_file: bytes, description: LungFieldsDescription, threads: int = 0, runtime: str = AUTO
+    ) -> None:
         self.description = description
-        self._session = open_session(onnx_file, threads)
-        inputs = [(node.name, node.type, len(node.shape)) for node in self._session.get_inputs()]
-        if inputs != [(INPUT, "tensor(float)", 4)]:
-            raise UnusableNetwork(f"its input must be '{INPUT}', float32 [N, 1, side, side]")
-        if OUTPUT not in {node.name for node in self._session.get_outputs()}:
-            raise UnusableNetwork(f"it must give '{OUTPUT}'")
+        self._network = open_network(onnx_file, (OUTPUT,), threads, runtime)
 
     def find(self, pixels: Floats) -> Lungs:
         """The lungs of one radiograph, float32 [height, width] in 0…1. Any such array has an answer, if only that
@@ -130,7 +128,7 @@ class LungFields:
     def _find(self, images: Sequence[Floats]) -> list[Lungs]:
         side = self.description.image_size
         seen = np.stack([network_input(pixels, side) for pixels in images])[:, None]
-        (logits,) = self._session.run([OUTPUT], {INPUT: seen})
+        (logits,) = self._network.run((OUTPUT,), seen)
         return [lungs_of(image[0], self.description.threshold) for image in logits]
 
 

@@ -1,4 +1,4 @@
-"""The network of a package, run by onnxruntime.
+"""The network of a package.
 
 Its contract: input ``pixels``, float32 [N, 1, side, side] in 0…1; outputs ``logits``, float32 [N, K], and ``maps``,
 float32 [N, K, h, w]. For each image and class the logit is the mean of the map plus the class's bias.
@@ -12,13 +12,13 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from lungsight.package.onnx_session import UnusableNetwork, open_session, refuse_foreign
+from lungsight.package.foreign import UnusableNetwork, refuse_foreign
+from lungsight.package.runtime import AUTO, open_network
 
 __all__ = ["Network", "Outputs", "UnusableNetwork", "bias_of"]
 
 Floats = NDArray[np.float32]
 
-INPUT = "pixels"
 OUTPUTS = ("logits", "maps")
 
 
@@ -34,20 +34,25 @@ class Network:
 
     Args:
         onnx_file: the bytes of ``network.onnx``.
-        threads: cores to use for one batch; 0 leaves it to onnxruntime (all of them).
+        threads: cores to use for one batch; 0: all of them.
+        runtime: what runs it: :mod:`lungsight.package.runtime`.
         features: also hand out what the last layer weighs (:meth:`run_with_features`).
 
     Raises:
         UnusableNetwork: not ONNX, not self-contained, with operators that aren't ONNX's own, or off the contract.
     """
 
-    def __init__(self, onnx_file: bytes, threads: int = 0, *, features: bool = False) -> None:
+    def __init__(self, onnx_file: bytes, threads: int = 0, *, runtime: str = AUTO, features: bool = False) -> None:
         self._features = ""
         if features:
             refuse_foreign(onnx_file)
             onnx_file, self._features = _with_features(onnx_file)
-        self._session = open_session(onnx_file, threads)
-        self._check_contract()
+        self._network = open_network(onnx_file, OUTPUTS, threads, runtime, checked=features)
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether several images at once are quicker than one by one: so on a GPU."""
+        return self._network.takes_batches
 
     @property
     def gives_features(self) -> bool:
@@ -56,21 +61,13 @@ class Network:
 
     def run(self, pixels: Floats) -> Outputs:
         """What the network says of ``pixels``, float32 [N, 1, side, side] in 0…1."""
-        logits, maps = self._session.run(list(OUTPUTS), {INPUT: pixels})
+        logits, maps = self._network.run(OUTPUTS, pixels)
         return Outputs(logits, maps)
 
     def run_with_features(self, pixels: Floats) -> tuple[Outputs, Floats]:
         """:meth:`run`, and float32 [N, c]: what the last layer weighs, averaged over each image."""
-        logits, maps, features = self._session.run([*OUTPUTS, self._features], {INPUT: pixels})
+        logits, maps, features = self._network.run((*OUTPUTS, self._features), pixels)
         return Outputs(logits, maps), features.mean(axis=(2, 3))
-
-    def _check_contract(self) -> None:
-        inputs = [(node.name, node.type, len(node.shape)) for node in self._session.get_inputs()]
-        if inputs != [(INPUT, "tensor(float)", 4)]:
-            raise UnusableNetwork(f"its input must be '{INPUT}', float32 [N, 1, side, side]")
-        outputs = {node.name for node in self._session.get_outputs()}
-        if not outputs.issuperset(OUTPUTS):
-            raise UnusableNetwork(f"it must give {' and '.join(OUTPUTS)}, not {', '.join(sorted(outputs))}")
 
 
 def bias_of(outputs: Outputs) -> Floats:

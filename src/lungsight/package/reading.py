@@ -19,6 +19,7 @@ from lungsight.package.familiarity import Familiarity
 from lungsight.package.gate import Gate
 from lungsight.package.lung_fields import LungFields
 from lungsight.package.network import Network
+from lungsight.package.runtime import AUTO
 from lungsight.package.storage import (
     ACTING_PARTS,
     DESCRIPTION,
@@ -74,22 +75,24 @@ class ModelPackage:
             raise InvalidPackage(self.path, f"{name} was altered since the package was made", _COPY_AGAIN)
         return content
 
-    def network(self, threads: int = 0, *, features: bool = False) -> Network:
+    def network(self, threads: int = 0, *, runtime: str = AUTO, features: bool = False) -> Network:
         """The network, ready to run on ``threads`` cores (0: all); with ``features``, for
         :meth:`Network.run_with_features`. Raises InvalidPackage."""
-        return self._usable(NETWORK, lambda content: Network(content, threads, features=features))
+        return self._usable(NETWORK, lambda content: Network(content, threads, runtime=runtime, features=features))
 
-    def lung_fields(self, threads: int = 0) -> LungFields | None:
+    def lung_fields(self, threads: int = 0, *, runtime: str = AUTO) -> LungFields | None:
         """What finds the lungs, on ``threads`` cores (0: all); None where the package has none. Raises
         InvalidPackage."""
         stated = self.description.lung_fields
-        return None if stated is None else self._usable(LUNG_FIELDS, lambda file: LungFields(file, stated, threads))
+        if stated is None:
+            return None
+        return self._usable(LUNG_FIELDS, lambda file: LungFields(file, stated, threads, runtime))
 
-    def gate(self, threads: int = 0) -> Gate | None:
+    def gate(self, threads: int = 0, *, runtime: str = AUTO) -> Gate | None:
         """What says whether an image is a frontal chest radiograph, on ``threads`` cores (0: all); None where the
         package has none. Raises InvalidPackage."""
         stated = self.description.gate
-        return None if stated is None else self._usable(GATE, lambda file: Gate(file, stated, threads))
+        return None if stated is None else self._usable(GATE, lambda file: Gate(file, stated, threads, runtime))
 
     def familiarity(self) -> Familiarity | None:
         """What says how far an image lies from the training's; None where the package has none. Raises

@@ -1,7 +1,7 @@
 """Radiographs and a model package to findings, without torch.
 
->>> detector = Detector.load("detector.zip")               # doctest: +SKIP
->>> for finding in scan(["study.zip", "wards/"], detector):
+>>> scanner = Scanner()                                    # doctest: +SKIP
+>>> for finding in scanner.scan_many(["study.zip", "wards/"]):
 ...     print(finding.file, finding.verdict, finding.probabilities)
 """
 
@@ -10,5 +10,17 @@ from lungsight.scanning.detector import Detector, Prediction
 from lungsight.scanning.examination import Examined
 from lungsight.scanning.finding import INCONCLUSIVE, REFUSED, Finding, Status
 from lungsight.scanning.scan import scan
+from lungsight.scanning.scanner import Scanner
 
-__all__ = ["INCONCLUSIVE", "REFUSED", "Detector", "Examined", "Finding", "Prediction", "Status", "refusals", "scan"]
+__all__ = [
+    "INCONCLUSIVE",
+    "REFUSED",
+    "Detector",
+    "Examined",
+    "Finding",
+    "Prediction",
+    "Scanner",
+    "Status",
+    "refusals",
+    "scan",
+]

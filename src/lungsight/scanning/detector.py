@@ -16,6 +16,7 @@ from lungsight.package.familiarity import Familiarity
 from lungsight.package.lung_fields import Lungs
 from lungsight.package.network import Outputs
 from lungsight.package.preprocessing import crop_of
+from lungsight.package.runtime import AUTO
 from lungsight.radiograph import Radiograph
 from lungsight.scanning.cautions import caution_of_place, cautions_of_image, cautions_of_model
 from lungsight.scanning.examination import Examined, Examiner
@@ -42,6 +43,7 @@ class Detector:
         description: the content of its ``package.json``.
         model: its id, as findings give it.
         cautions: what to keep in mind about this model: sentences.
+        takes_batches: whether several images at once are quicker than one by one: so on a GPU.
     """
 
     def __init__(
@@ -55,20 +57,33 @@ class Detector:
         self.description = package.description
         self.model = package.id
         self.cautions = cautions_of_model(package.description)
+        self.takes_batches = network.takes_batches
         self._network = network
         self._examiner = examiner or Examiner()
         self._familiarity = familiarity
         self._target = self.description.classes.index(self.description.target)
 
     @classmethod
-    def load(cls, package: ModelPackage | Path | str, threads: int = 0, *, features: bool = False) -> Detector:
-        """Load a package, or the one in a folder or zip; ``threads`` cores are used (0: all); ``features`` is needed
-        for :meth:`predict_with_features`. Raises InvalidPackage."""
+    def load(
+        cls, package: ModelPackage | Path | str, threads: int = 0, *, runtime: str = AUTO, features: bool = False
+    ) -> Detector:
+        """Load a package, or the one in a folder or zip.
+
+        Args:
+            package: the package, or where it lies.
+            threads: cores to use; 0: all.
+            runtime: what runs the networks: a name of :func:`lungsight.package.runtime.runtimes`, or the quickest.
+            features: for :meth:`predict_with_features`.
+
+        Raises:
+            InvalidPackage: it is incomplete, altered or can't be used.
+            Fault: there is no such runtime here.
+        """
         opened = package if isinstance(package, ModelPackage) else ModelPackage.open(package)
         familiarity = opened.familiarity()
-        network = opened.network(threads, features=features or familiarity is not None)
+        network = opened.network(threads, runtime=runtime, features=features or familiarity is not None)
         # whoever reads many images does so in as many threads as there are cores
-        examiner = Examiner(opened.lung_fields(threads=1), opened.gate(threads=1))
+        examiner = Examiner(opened.lung_fields(1, runtime=runtime), opened.gate(1, runtime=runtime))
         return cls(opened, network, examiner, familiarity)
 
     def admit(self, radiograph: Radiograph) -> Examined:
@@ -127,8 +142,8 @@ class Detector:
             distances = self._familiarity.distance(features).tolist()
         seconds = (time.perf_counter() - started) / len(examined)
         return [
-            self._conclude(one, Prediction(*said), distance, seconds)
-            for one, distance, *said in zip(examined, distances, *prediction, strict=True)
+            self._conclude(one, Prediction(*said), distance, seconds, sound=bool(np.isfinite(image).all()))
+            for one, image, distance, *said in zip(examined, images, distances, *prediction, strict=True)
         ]
 
     def evidence_on(self, finding: Finding, height: int, width: int) -> Floats:
@@ -141,10 +156,13 @@ class Detector:
     def _calibrated(self, outputs: Outputs) -> Prediction:
         return Prediction(self.probabilities(outputs.logits), outputs.logits, outputs.maps)
 
-    def _conclude(self, examined: Examined, said: Prediction, distance: float | None, seconds: float) -> Finding:
-        """``said`` is what the network says of this radiograph: a prediction without its first axis."""
+    def _conclude(
+        self, examined: Examined, said: Prediction, distance: float | None, seconds: float, *, sound: bool
+    ) -> Finding:
+        """``said`` is what the network says of this radiograph: a prediction without its first axis. It counts only
+        where the pixels are ``sound`` numbers: some runtimes make numbers of what is none."""
         radiograph = examined.radiograph
-        if not np.isfinite(said.logits).all():
+        if not (sound and np.isfinite(said.logits).all()):
             reason = f"{radiograph.file}: the network gives no number for it; check its pixels and the model package."
             return Finding(radiograph.file, Status.ERROR, None, reasons=(reason,), model=self.model, seconds=seconds)
         verdict, reasons = self._verdict(said.probabilities)
@@ -163,6 +181,9 @@ class Detector:
             lungs=examined.lungs,
             evidence_in_lungs=inside,
             unfamiliarity=self._in_thresholds(distance),
+            age=radiograph.age,
+            sex=radiograph.sex,
+            view=radiograph.view,
             radiograph=radiograph,
             reasons=reasons,
             warnings=self._warnings(examined, verdict, inside),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungsight.package.lung_fields import Lungs
-from lungsight.radiograph import Radiograph
+from lungsight.radiograph import Radiograph, View
 
 INCONCLUSIVE = "inconclusive"
 REFUSED = "refused"
@@ -41,6 +43,10 @@ class Finding:
             can't be told.
         unfamiliarity: how far the image lies from everything seen in training; above 1, further than the package lets
             pass. None where the package doesn't measure it.
+        age: of the patient, in years, as the file has it.
+        sex: of the patient: ``M``, ``F`` or ``O``.
+        view: as the file has it.
+        arrived: when the file was last changed, in UTC; None where nobody can tell.
         radiograph: the image judged, None where there is none to show.
         reasons: why it was refused, is inconclusive, or can't be read: sentences.
         warnings: what to keep in mind about this image: sentences.
@@ -57,22 +63,33 @@ class Finding:
     lungs: Lungs | None = None
     evidence_in_lungs: float | None = None
     unfamiliarity: float | None = None
+    age: float | None = None
+    sex: str | None = None
+    view: View | None = None
+    arrived: datetime | None = None
     radiograph: Radiograph | None = None
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     model: str = ""
     seconds: float = 0.0
 
-    def as_json(self, heatmap: str | None = None) -> dict[str, Any]:
-        """The object that ``lungsight scan --json`` writes, one a line; ``heatmap`` is the path of its picture."""
+    def as_json(self, pictures: Mapping[str, Path] | None = None) -> dict[str, Any]:
+        """The object that ``lungsight scan --json`` writes, one a line; ``pictures`` says where its heatmap and its
+        overlay lie."""
+        drawn = {kind: str(path) for kind, path in (pictures or {}).items()}
         return {
             "file": self.file,
             "status": str(self.status),
             "verdict": self.verdict,
             "probabilities": {name: round(p, 6) for name, p in self.probabilities.items()},
-            "heatmap": heatmap,
+            "heatmap": drawn.get("heatmap"),
+            "overlay": drawn.get("overlay"),
             "lungs": self._lungs_as_json(),
             "unfamiliarity": None if self.unfamiliarity is None else round(self.unfamiliarity, 4),
+            "age": self.age,
+            "sex": self.sex,
+            "view": None if self.view is None else str(self.view),
+            "arrived": None if self.arrived is None else self.arrived.isoformat(timespec="seconds"),
             "reasons": list(self.reasons),
             "warnings": list(self.warnings),
             "model": self.model,

@@ -11,39 +11,65 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from lungsight import RESEARCH_ONLY
+from lungsight.faults import Fault
 from lungsight.scanning.detector import Detector
 from lungsight.scanning.finding import Finding
+from lungsight.scanning.pictures import thumbnail, with_evidence, with_outline
+from lungsight.scanning.place import grid_of
 
 FULL_SCALE = 65535
 
 
-class HeatmapFolder:
-    """A folder that takes one heatmap for each finding, under names that are unique and safe on any system."""
+class _Folder:
+    """A folder that takes one picture for each judged finding, under names that are unique and safe on any system.
+    Safe to call from several threads."""
 
     def __init__(self, folder: Path, detector: Detector) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        """Raises Fault where the folder can't be made."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Fault(folder, f"can't be a folder of pictures ({error.strerror})", "name another place") from error
         self._folder = folder
         self._detector = detector
-        self._names: set[str] = set()
 
     def add(self, finding: Finding) -> Path | None:
-        """Write the heatmap of ``finding``; None where there is none, because it was not judged."""
-        if finding.evidence is None:
+        """Write the picture of ``finding``; None where there is none, because it was not judged. Raises Fault where
+        it can't be written."""
+        if finding.evidence is None or finding.radiograph is None:
             return None
-        path = self._folder / self._name_for(finding.file)
-        write_heatmap(path, finding, self._detector)
+        path = self._folder / f"{_name_for(finding.file, finding.radiograph.sha256)}.png"
+        try:
+            self._write(path, finding)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise Fault(path, f"can't be written ({reason})", "make room or name another folder") from error
         return path
 
-    def _name_for(self, file: str) -> str:
-        """The file's stem, made safe, and a digest of its whole name; the same file gets the same name next time."""
-        stem = re.sub(r"[^A-Za-z0-9_-]+", "_", PurePosixPath(file).stem).strip("_")[:60] or "image"
-        name = f"{stem}-{hashlib.sha256(file.encode()).hexdigest()[:8]}"
-        unique, count = name, 1
-        while unique in self._names:  # names that aren't UTF-8 can read the same and be two files
-            count += 1
-            unique = f"{name}-{count}"
-        self._names.add(unique)
-        return f"{unique}.png"
+    def _write(self, path: Path, finding: Finding) -> None:
+        raise NotImplementedError
+
+
+class HeatmapFolder(_Folder):
+    """Takes the 16-bit heatmaps of findings."""
+
+    def _write(self, path: Path, finding: Finding) -> None:
+        write_heatmap(path, finding, self._detector)
+
+
+class OverlayFolder(_Folder):
+    """Takes pictures of the radiographs, small, under their evidence in colour."""
+
+    def _write(self, path: Path, finding: Finding) -> None:
+        write_overlay(path, finding, self._detector)
+
+
+def _name_for(file: str, sha256: str) -> str:
+    """The file's stem, made safe, and a digest of its whole name and content: names that aren't UTF-8 can read the
+    same and be two files."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", PurePosixPath(file).stem).strip("_")[:60] or "image"
+    digest = hashlib.sha256("\0".join((file, sha256)).encode()).hexdigest()
+    return f"{stem}-{digest[:8]}"
 
 
 def write_heatmap(path: Path, finding: Finding, detector: Detector) -> None:
@@ -58,23 +84,43 @@ def write_heatmap(path: Path, finding: Finding, detector: Detector) -> None:
     evidence = np.maximum(detector.evidence_on(finding, radiograph.height, radiograph.width), 0)
     strongest = float(evidence.max())
     grey = np.rint(evidence * (FULL_SCALE / strongest)) if strongest > 0 else evidence
-    text = PngInfo()
-    for keyword, value in _text(finding, detector, strongest).items():
-        text.add_itxt(keyword, value)
+    text = _text(finding, detector) | {"Logits per 65535": f"{strongest:.6g}"}
+    _save(path, Image.fromarray(grey.astype(np.uint16)), text)
+
+
+def write_overlay(path: Path, finding: Finding, detector: Detector) -> None:
+    """Write an 8-bit RGB PNG, at most 512 pixels a side: the radiograph under its evidence.
+
+    Red speaks for the target class and blue against it; yellow is the outline of the lungs. The strongest colour is
+    the image's strongest evidence; the PNG's text says how many logits that is.
+    """
+    if finding.radiograph is None or finding.evidence is None:
+        raise ValueError(f"{finding.file} was not judged")
+    grey = thumbnail(finding.radiograph)
+    strongest = float(np.abs(finding.evidence).max())
+    drawn = with_evidence(grey, detector.evidence_on(finding, *grid_of(grey.height, grey.width)), strongest)
+    if finding.lungs is not None and finding.lungs.mask.any():
+        drawn = with_outline(drawn, finding.lungs.mask)
+    _save(path, drawn, _text(finding, detector) | {"Logits at full colour": f"{strongest:.6g}"})
+
+
+def _save(path: Path, picture: Image.Image, text: dict[str, str]) -> None:
+    stated = PngInfo()
+    for keyword, value in text.items():
+        stated.add_itxt(keyword, value)
     partial = path.with_name(path.name + ".part")
     try:
-        Image.fromarray(grey.astype(np.uint16)).save(partial, format="PNG", pnginfo=text, compress_level=1)
+        picture.save(partial, format="PNG", pnginfo=stated, compress_level=1)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _text(finding: Finding, detector: Detector, strongest: float) -> dict[str, str]:
+def _text(finding: Finding, detector: Detector) -> dict[str, str]:
     return {
         "Title": f"Evidence for {detector.description.target}",
         "Source": finding.file,
         "Class": detector.description.target,
-        "Logits per 65535": f"{strongest:.6g}",
         "Model": finding.model,
         "Software": "lungsight",
         "Disclaimer": RESEARCH_ONLY,

@@ -1,48 +1,150 @@
-"""Findings as JSON lines and as CSV. Every line is on disk before the next image is judged."""
+"""Findings as JSON lines and as CSV. Every line is on its way to the disk before the next image is said to be done.
+
+A file that an earlier, broken-off scan by the same model left is gone on with: each sink knows what it holds already.
+"""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
-from typing import TextIO
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
 
+from lungsight.scanning.durable import (
+    STDOUT,
+    Done,
+    GrowingFile,
+    StandardOutput,
+    already_there,
+    as_object,
+    of_another_model,
+)
 from lungsight.scanning.finding import Finding
 
+#: Where the pictures of a finding lie, by their kind.
+Pictures = Mapping[str, Path]
 
-class JsonLines:
+
+class Sink(Protocol):
+    """A place that findings are written to, one by one.
+
+    Attributes:
+        done: the files whose findings are there from an earlier scan.
+    """
+
+    done: Done
+
+    def add(self, finding: Finding, pictures: Pictures) -> None:
+        """Write the finding and where its pictures are, unless an earlier scan did."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+class Records:
+    """One line a finding, in a file or on standard output (``-``).
+
+    Attributes:
+        done: the files whose findings are there from an earlier scan.
+    """
+
+    def __init__(self, path: Path, model: str, *, restart: bool) -> None:
+        """Raises Fault where the file is there and isn't an earlier run's; ``restart`` replaces it unread."""
+        self._file = StandardOutput() if path == STDOUT else GrowingFile(path)
+        self._model = model
+        counts, kept = (Counter[str](), 0) if restart else already_there(self._file, self._read)
+        self.done = Done(counts)
+        self._file.begin(kept)
+        if kept == 0 and (heading := self._heading()):
+            self._file.append(heading)
+
+    def add(self, finding: Finding, pictures: Pictures) -> None:
+        """Write the finding and where its pictures are, unless an earlier scan did."""
+        if finding.file in self.done:
+            self.done.pass_by(finding.file)
+        else:
+            self._file.append(self._line(finding, pictures))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _heading(self) -> str:
+        return ""
+
+    def _line(self, finding: Finding, pictures: Pictures) -> str:
+        raise NotImplementedError
+
+    def _read(self, line: bytes, number: int) -> str | None:
+        raise NotImplementedError
+
+
+class JsonLines(Records):
     """One object a line, with the keys of ``Finding.as_json``."""
 
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
+    def _line(self, finding: Finding, pictures: Pictures) -> str:
+        return json.dumps(finding.as_json(pictures), ensure_ascii=False)
 
-    def add(self, finding: Finding, heatmap: str | None) -> None:
-        self._file.write(json.dumps(finding.as_json(heatmap), ensure_ascii=False) + "\n")
-        self._file.flush()
+    def _read(self, line: bytes, number: int) -> str:
+        stated = as_object(line)
+        if not isinstance(stated.get("file"), str) or "verdict" not in stated:
+            raise ValueError("no finding")
+        if stated.get("model") != self._model:
+            raise of_another_model(self._file.path, stated.get("model"), self._model)
+        return str(stated["file"])
 
 
 _OF_LUNGS = ("lungs_percent_of_image", "lungs_percent_of_evidence")
 _LAST = ("reasons", "warnings", "model", "seconds")
 
 
-class CsvTable:
+class CsvTable(Records):
     """One row a file; the probability of each class in a column of its own."""
 
-    def __init__(self, file: TextIO, classes: tuple[str, ...]) -> None:
-        self._file = file
-        self._writer = csv.writer(file, lineterminator="\n")
+    def __init__(self, path: Path, model: str, classes: tuple[str, ...], *, restart: bool) -> None:
         self._classes = classes
         probabilities = [f"probability_{name}" for name in classes]
-        self._write(["file", "status", "verdict", *probabilities, "heatmap", *_OF_LUNGS, "unfamiliarity", *_LAST])
+        first = ["file", "status", "verdict", *probabilities, "heatmap", "overlay"]
+        self._columns = [*first, *_OF_LUNGS, "unfamiliarity", *_LAST]
+        super().__init__(path, model, restart=restart)
 
-    def add(self, finding: Finding, heatmap: str | None) -> None:
-        values = finding.as_json(heatmap)
+    def _heading(self) -> str:
+        return _row(self._columns)
+
+    def _line(self, finding: Finding, pictures: Pictures) -> str:
+        values = finding.as_json(pictures)
         row = [values["file"], values["status"], values["verdict"]]
         row += [values["probabilities"].get(name) for name in self._classes]
         lungs = values["lungs"] or {}
-        row += [heatmap, lungs.get("percent_of_image"), lungs.get("percent_of_evidence"), values["unfamiliarity"]]
+        row += [
+            values["heatmap"],
+            values["overlay"],
+            lungs.get("percent_of_image"),
+            lungs.get("percent_of_evidence"),
+            values["unfamiliarity"],
+        ]
         row += [" ".join(finding.reasons), " ".join(finding.warnings), values["model"], values["seconds"]]
-        self._write(row)
+        return _row(row)
 
-    def _write(self, row: list[object]) -> None:
-        self._writer.writerow(row)
-        self._file.flush()
+    def _read(self, line: bytes, number: int) -> str | None:
+        row = next(csv.reader([line.decode("utf-8")]), [])
+        if number == 0:
+            if row != self._columns:
+                raise ValueError("another table")
+            return None
+        if len(row) != len(self._columns):
+            raise ValueError("another number of columns")
+        stated = dict(zip(self._columns, row, strict=True))
+        if stated["model"] != self._model:
+            raise of_another_model(self._file.path, stated["model"], self._model)
+        return stated["file"]
+
+
+def _row(values: list[object] | list[str]) -> str:
+    """A line of a CSV table; a cell holds no line break, so that a row is a line."""
+    text = io.StringIO()
+    flat = [" ".join(value.splitlines()) if isinstance(value, str) else value for value in values]
+    csv.writer(text, lineterminator="").writerow(flat)
+    return text.getvalue()

@@ -1,29 +1,32 @@
-"""Many files through one detector: read ahead in threads, judged in small batches, in the order they were found.
+"""Many files through one detector: reading, judging and drawing overlap, and findings come in the order of the files.
 
-The reading threads also find the lungs and ask the gate; the detector's network alone works on batches.
+Reading threads also find the lungs and ask the gate. On processors each image goes through the network on one core,
+as many at a time as there are cores; on a GPU the images that wait go through together.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lungsight.faults import UnreadableImage
+from lungsight.package.runtime import cores
+from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile, read_radiograph, walk_images
 from lungsight.scanning.detector import Detector
 from lungsight.scanning.examination import Examined
 from lungsight.scanning.finding import REFUSED, Finding, Status
+from lungsight.scanning.pipeline import Stage, through
 
 Found = ImageFile | UnreadableImage
+T = TypeVar("T")
 
 BATCH_SIZE = 4
 
@@ -35,11 +38,7 @@ class _Admitted:
     examined: Examined
     prepared: NDArray[np.float32]
     seconds: float
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    arrived: datetime | None = None
 
 
 def scan(
@@ -47,14 +46,14 @@ def scan(
 ) -> Iterator[Finding]:
     """A finding for every image that ``paths`` (files, folders, zips) hold, in the order of ``walk_images``.
 
-    A file that can't be read gives a finding too, and never stops the others. At most ``threads + 2 * batch_size``
+    A file that can't be read gives a finding too, and never stops the others. At most ``2 * threads + batch_size``
     images are in memory at a time.
 
     Args:
         paths: what to scan.
         detector: who judges.
-        batch_size: images that go through the network together.
-        threads: that read and resize images (default: one a core).
+        batch_size: the most images that go through the network together.
+        threads: that read, judge and draw images (default: one a core).
     """
     return scan_found(walk_images(paths), detector, batch_size=batch_size, threads=threads)
 
@@ -63,25 +62,26 @@ def scan_found(
     found: Iterable[Found], detector: Detector, *, batch_size: int = BATCH_SIZE, threads: int | None = None
 ) -> Iterator[Finding]:
     """As :func:`scan`, of files that ``walk_images`` has found already."""
-    waiting = _read_ahead(iter(found), detector, batch_size, threads or cores())
-    while batch := list(islice(waiting, batch_size)):
-        yield from _judged(batch, detector)
+    return scan_and_finish(found, detector, lambda finding: finding, batch_size=batch_size, threads=threads)
 
 
-def _read_ahead(
-    found: Iterator[Found], detector: Detector, batch_size: int, threads: int
-) -> Iterator[Finding | _Admitted]:
-    readers = ThreadPoolExecutor(threads, thread_name_prefix="reading")
-    try:
-        pending: deque[Future[Finding | _Admitted]] = deque()
-        for file in found:
-            pending.append(readers.submit(_read, file, detector))
-            if len(pending) >= threads + batch_size:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        readers.shutdown(wait=False, cancel_futures=True)
+def scan_and_finish(
+    found: Iterable[Found],
+    detector: Detector,
+    finish: Callable[[Finding], T],
+    *,
+    batch_size: int = BATCH_SIZE,
+    threads: int | None = None,
+) -> Iterator[T]:
+    """As :func:`scan_found`, and what ``finish`` makes of each finding, in threads as well: drawing, compressing."""
+    count = threads or cores()
+    judging = 1 if detector.takes_batches else count
+    stages = (
+        Stage("reading", lambda files: [_read(file, detector) for file in files], count),
+        Stage("judging", lambda batch: list(_judged(batch, detector)), judging, batch_size),
+        Stage("finishing", lambda findings: [finish(finding) for finding in findings], count),
+    )
+    return through(stages, found, 2 * count + batch_size)
 
 
 def _read(found: Found, detector: Detector) -> Finding | _Admitted:
@@ -93,7 +93,28 @@ def _read(found: Found, detector: Detector) -> Finding | _Admitted:
     except UnreadableImage as fault:
         seconds = time.perf_counter() - started
         name = found.name if isinstance(found, ImageFile) else found.subject
-        return Finding(name, Status.ERROR, None, reasons=(str(fault),), model=detector.model, seconds=seconds)
+        reasons, arrived = (str(fault),), _arrived(found)
+        return Finding(
+            name, Status.ERROR, None, arrived=arrived, reasons=reasons, model=detector.model, seconds=seconds
+        )
+    return replace(_examined(radiograph, detector, started), arrived=_arrived(found))
+
+
+def _arrived(found: Found) -> datetime | None:
+    """When the file was last changed; members of an archive came with it."""
+    path = found.path if isinstance(found, ImageFile) else Path(found.subject)
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except (OSError, ValueError, OverflowError):
+        return None
+
+
+def scan_radiograph(radiograph: Radiograph, detector: Detector) -> Finding:
+    """The finding of one radiograph, unless it is refused."""
+    return next(_judged([_examined(radiograph, detector, time.perf_counter())], detector))
+
+
+def _examined(radiograph: Radiograph, detector: Detector, started: float) -> Finding | _Admitted:
     examined = detector.admit(radiograph)
     if examined.refusals:
         return Finding(
@@ -101,6 +122,9 @@ def _read(found: Found, detector: Detector) -> Finding | _Admitted:
             Status.REFUSED,
             REFUSED,
             lungs=examined.lungs,
+            age=radiograph.age,
+            sex=radiograph.sex,
+            view=radiograph.view,
             radiograph=examined.radiograph,
             reasons=examined.refusals,
             warnings=(*radiograph.warnings, *examined.warnings),
@@ -119,4 +143,4 @@ def _judged(batch: list[Finding | _Admitted], detector: Detector) -> Iterator[Fi
             yield one
         else:
             finding = next(judged)
-            yield replace(finding, seconds=finding.seconds + one.seconds)
+            yield replace(finding, seconds=finding.seconds + one.seconds, arrived=one.arrived)

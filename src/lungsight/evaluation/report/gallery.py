@@ -10,7 +10,7 @@ import pandas as pd
 from lungsight.evaluation.report.page import write_page
 from lungsight.reading import read_radiograph
 from lungsight.scanning import Detector
-from lungsight.scanning.page import Card, card_of, full_scale
+from lungsight.scanning.card import Card, card_of, full_scale
 from lungsight.scanning.pictures import AGAINST, FOR
 from lungsight.statistics.outcomes import PREDICTION, TRUTH, probability_column
 

@@ -10,9 +10,9 @@ from onnx import compose
 from torch import Tensor, nn
 
 from lungsight.networks.gate_network import GateEncoder, GateHeads
-from lungsight.networks.half_precision import round_to_half, store_as_half
-from lungsight.package.gate import INPUT, OUTPUTS
-from lungsight.package.onnx_session import open_session
+from lungsight.networks.half_precision import round_to_half, store_as_half, without_traces
+from lungsight.package.gate import OUTPUTS
+from lungsight.package.runtime import INPUT, open_network
 
 _BETWEEN = "features"
 _TOLERANCE = 0.1  # of logits, on noise: the export folds the encoder's norms into weights, which are rounded anew
@@ -35,7 +35,7 @@ def export_gate(encoder: GateEncoder, exported_encoder: bytes, heads: GateHeads,
         compose.add_prefix(second, "heads/", rename_inputs=False, rename_outputs=False),
         io_map=[(_BETWEEN, _BETWEEN)],
     )
-    exported = bytes(store_as_half(joined).SerializeToString())
+    exported = bytes(store_as_half(without_traces(joined)).SerializeToString())
     _check(encoder, heads, exported, side)
     return exported
 
@@ -60,7 +60,7 @@ def _export(module: nn.Module, probe: Tensor, taken: str, given: tuple[str, ...]
 def _check(encoder: GateEncoder, heads: GateHeads, exported: bytes, side: int) -> None:
     """The file must say what the network says."""
     probe = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(0))
-    said = open_session(exported, 1).run(list(OUTPUTS), {INPUT: probe.numpy()})
+    said = open_network(exported, OUTPUTS, 1, "onnxruntime").run(OUTPUTS, probe.numpy())
     for name, stored, expected in zip(OUTPUTS, said, heads(encoder(probe)), strict=True):
         if not np.allclose(stored, expected.numpy(), rtol=0, atol=_TOLERANCE):
             raise RuntimeError(f"the exported gate says other {name} than the trained one")

@@ -23,8 +23,8 @@ from lungsight.datasets.phantom.patient import HOSPITALS
 from lungsight.faults import UnreadableImage
 from lungsight.networks.gate_network import GateEncoder
 from lungsight.networks.half_precision import round_to_half
-from lungsight.package.onnx_session import open_session
 from lungsight.package.preprocessing import Preprocessing
+from lungsight.package.runtime import open_network
 from lungsight.training.gate.exporting import export_encoder
 from lungsight.training.gate.groups import PHANTOMS, Group
 from lungsight.training.gate.recipe import FILM_SIDE, GateRecipe
@@ -74,12 +74,12 @@ class Encoder:
         fingerprint = hashlib.sha256(weights + self.preprocessing.model_dump_json().encode()).hexdigest()[:12]
         self.folder = cache / f"gate-{fingerprint}"
         self.exported = self._export(recipe.image_size)
-        self._session = open_session(self.exported, max(1, torch.get_num_threads()))
+        self._network = open_network(self.exported, ("features",), max(1, torch.get_num_threads()), "onnxruntime")
 
     def features(self, images: list[Floats]) -> Floats:
         """float32 [n, features] of images of whatever sizes."""
         seen = np.stack([self.preprocessing.apply(image) for image in images])[:, None]
-        found: Floats = self._session.run(["features"], {"pixels": seen})[0]
+        found: Floats = self._network.run(("features",), seen)[0]
         return found
 
     def _export(self, side: int) -> bytes:

@@ -10,7 +10,8 @@ import torch
 from lungsight import RESEARCH_ONLY
 from lungsight.networks.half_precision import round_to_half, store_as_half, without_traces
 from lungsight.networks.lung_network import LungNetwork
-from lungsight.package.lung_fields import INPUT, OUTPUT, LungFieldsDescription
+from lungsight.package.lung_fields import OUTPUT, LungFieldsDescription
+from lungsight.package.runtime import INPUT
 
 NETWORK, DESCRIPTION = "lung_fields.onnx", "lung_fields.json"
 

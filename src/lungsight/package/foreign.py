@@ -1,11 +1,10 @@
-"""An ONNX file from elsewhere to a session of onnxruntime; what may not or can't be run is refused."""
+"""What an ONNX file from elsewhere may not do: name files of this machine, or ask for other people's code."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import onnx
-import onnxruntime
 from google.protobuf.message import DecodeError
 from onnx.external_data_helper import uses_external_data
 
@@ -14,23 +13,6 @@ _STANDARD_DOMAINS = ("", "ai.onnx")
 
 class UnusableNetwork(ValueError):
     """An ONNX file that isn't a network lungsight may or can run; ``str()`` says why, without a full stop."""
-
-
-def open_session(onnx_file: bytes, threads: int = 0) -> onnxruntime.InferenceSession:
-    """A session that runs the network on ``threads`` cores (0: all). Safe to call from several threads.
-
-    Raises:
-        UnusableNetwork: not ONNX, not self-contained, with operators that aren't ONNX's own, or not loadable.
-    """
-    refuse_foreign(onnx_file)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle cores decode the next image
-    options.log_severity_level = 4  # what matters comes as an exception
-    try:
-        return onnxruntime.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has a dozen kinds, with no base of their own
-        raise UnusableNetwork(f"onnxruntime can't load it ({_first_line(error)})") from error
 
 
 def refuse_foreign(onnx_file: bytes) -> None:
@@ -77,7 +59,3 @@ def _tensors(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> Iterator[on
     for node in nodes:
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

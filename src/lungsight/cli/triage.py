@@ -1,0 +1,83 @@
+"""``lungsight triage``: findings in order of urgency."""
+
+from __future__ import annotations
+
+import csv as csv_tables
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lungsight import RESEARCH_ONLY
+from lungsight.faults import Fault
+from lungsight.triage import Place, load_rule, read_cases, worklist
+from lungsight.triage.rule import own_rule
+
+MAX_ROWS = 50
+_COLUMNS = ["rank", "file", "verdict", "points", "hours_waited", "overdue", "why"]
+
+
+def command(
+    findings: Annotated[Path | None, typer.Argument(help="What `lungsight scan --json` wrote.")] = None,
+    rule: Annotated[
+        Path | None,
+        typer.Option(help="A rule of your own, in TOML.", metavar="FILE", show_default="lungsight's own"),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the whole list as a table.", metavar="FILE")] = None,
+    target: Annotated[str, typer.Option(help="The class that weighs as the target.")] = "covid19",
+    at: Annotated[
+        datetime | None, typer.Option(help="Count waiting times up to this moment (UTC).", show_default="now")
+    ] = None,
+    show_rule: Annotated[
+        bool, typer.Option("--show-rule", help="Print lungsight's own rule with its sources, to copy and change.")
+    ] = False,
+) -> None:
+    """Put findings in order of urgency: by what was found, how sure that is, age and projection.
+
+    Whoever has waited longer than the rule allows goes to the front. Each rank says why. Nothing here replaces the
+    order in which a clinic treats its patients.
+
+    Example: [bold]lungsight triage findings.jsonl --csv worklist.csv[/bold]
+    """
+    if show_rule:
+        print(own_rule(), end="")
+        return
+    if findings is None:
+        raise Fault("FINDINGS", "is missing", "give what `lungsight scan --json` wrote")
+    stated = load_rule(rule)
+    places = worklist(read_cases(findings), stated, now=(at or datetime.now(UTC)).replace(tzinfo=UTC), target=target)
+    if csv is not None:
+        _write(csv, places)
+    console = Console()
+    console.print(_table(places[:MAX_ROWS]))
+    if (more := len(places) - MAX_ROWS) > 0:
+        console.print(f"… and {more:,} more: --csv has them all.")
+    console.print(f"Rule: {escape(stated.name)}. {RESEARCH_ONLY}", highlight=False)
+
+
+def _table(places: list[Place]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("rank", justify="right")
+    table.add_column("file", overflow="fold", ratio=1)
+    table.add_column("why", overflow="fold", ratio=2)
+    for place in places:
+        why = escape(place.why)
+        table.add_row(str(place.rank), escape(place.case.file), f"[bold]{why}[/]" if place.overdue else why)
+    return table
+
+
+def _write(path: Path, places: list[Place]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv_tables.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for place in places:
+            waited = None if place.hours_waited is None else round(place.hours_waited, 2)
+            row = [place.rank, place.case.file, place.case.verdict, round(place.points, 2), waited]
+            writer.writerow([*row, place.overdue, place.why])
+    partial.replace(path)

@@ -1,0 +1,73 @@
+"""Scanning from Python.
+
+>>> scanner = Scanner("package")                           # doctest: +SKIP
+>>> scanner.scan("film.dcm").verdict
+'no_pneumonia'
+>>> for finding in scanner.scan_many(["wards/", "study.zip"]):
+...     print(finding.file, finding.verdict, finding.probabilities)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungsight.package import ModelPackage, find_package
+from lungsight.package.bundled import DEFAULT
+from lungsight.package.runtime import AUTO, cores
+from lungsight.radiograph import Radiograph
+from lungsight.reading import ImageFile
+from lungsight.scanning.detector import Detector
+from lungsight.scanning.finding import Finding
+from lungsight.scanning.scan import BATCH_SIZE, scan, scan_found, scan_radiograph
+
+Image = Path | str | ImageFile | Radiograph | NDArray[np.float32]
+
+
+class Scanner:
+    """A model, ready to look at X-rays. Safe to call from several threads.
+
+    Args:
+        package: a package, its folder or zip, or the name of a bundled one.
+        threads: cores to use; 0: all.
+        runtime: what runs the networks (:func:`lungsight.package.runtime.runtimes`), or the quickest.
+
+    Raises:
+        InvalidPackage: the package is incomplete, altered, or can't be used.
+        Fault: there is no such runtime here.
+    """
+
+    def __init__(
+        self, package: ModelPackage | Path | str = DEFAULT, *, threads: int = 0, runtime: str = AUTO
+    ) -> None:
+        opened = package if isinstance(package, ModelPackage) else find_package(package)
+        self.detector = Detector.load(opened, threads=1, runtime=runtime)
+        self._threads = min(threads or cores(), cores())
+
+    @property
+    def model(self) -> str:
+        """The model's name and the first twelve digits of its sha256, as findings give it."""
+        return self.detector.model
+
+    def scan(self, image: Image) -> Finding:
+        """The finding of one image: a file, a radiograph, or pixels, float32 [height, width] in 0…1, bright where the
+        body is dense. What can't be read gives a finding with the status ``error``."""
+        if isinstance(image, np.ndarray):
+            image = _radiograph_of(image)
+        if isinstance(image, Radiograph):
+            return scan_radiograph(image, self.detector)
+        file = image if isinstance(image, ImageFile) else ImageFile.at(image)
+        return next(scan_found([file], self.detector, threads=1))
+
+    def scan_many(self, paths: Iterable[Path | str], *, batch_size: int = BATCH_SIZE) -> Iterator[Finding]:
+        """A finding for every image that files, folders and zip archives hold, in their order, as they come."""
+        return scan(paths, self.detector, batch_size=batch_size, threads=self._threads)
+
+
+def _radiograph_of(pixels: NDArray[np.float32]) -> Radiograph:
+    copied = np.array(pixels, dtype=np.float32)
+    return Radiograph(copied, file="pixels", sha256=hashlib.sha256(copied.tobytes()).hexdigest())

@@ -1,0 +1,99 @@
+"""The rule by which images are put in order: a TOML file that anybody can read and change."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lungsight.faults import Fault
+
+Points = Annotated[float, Field(ge=-1000, le=1000)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class FindingPoints(_Part):
+    """What a finding is worth."""
+
+    target: Points
+    """Times the probability of the package's target class."""
+    other_abnormal: Points
+    """Times the probability of each class that is neither the target nor normal; the most of all classes counts."""
+    normal: Points
+    """Times the probability of the normal class."""
+    inconclusive: Points
+    """At least, where the verdict is inconclusive."""
+    refused: Points
+    error: Points
+    normal_classes: tuple[str, ...]
+    """Names of classes that say nothing was found."""
+
+
+class DoubtPoints(_Part):
+    """What doubt is worth."""
+
+    points: Points
+    """Times the entropy of the probabilities, 0…1 of the largest possible."""
+
+
+class AgePoints(_Part):
+    """What an age is worth."""
+
+    model_config = ConfigDict(populate_by_name=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    from_years: float = Field(alias="from", ge=0, le=150)
+    points: Points
+
+
+class Rule(_Part):
+    """How urgent an image is."""
+
+    name: str = Field(min_length=1)
+    """Stands on every list that is made by it."""
+    longest_wait_hours: float = Field(gt=0)
+    """Whoever has waited longer goes to the front."""
+    finding: FindingPoints
+    doubt: DoubtPoints
+    age: tuple[AgePoints, ...] = ()
+    """In rising order; below the first, 0 points."""
+    view: dict[str, Points] = {}
+
+    @model_validator(mode="after")
+    def _ages_rise(self) -> Self:
+        if any(first.from_years >= second.from_years for first, second in pairwise(self.age)):
+            raise ValueError("age: 'from' must rise from entry to entry")
+        return self
+
+    def points_of_age(self, age: float | None) -> float:
+        """0 where the age isn't known."""
+        reached = [entry.points for entry in self.age if age is not None and age >= entry.from_years]
+        return reached[-1] if reached else 0.0
+
+
+def load_rule(path: Path | None = None) -> Rule:
+    """The rule in a TOML file, or lungsight's own. Raises Fault, naming the key."""
+    subject: object = path or "rule.toml"
+    cure = "`lungsight triage --show-rule` shows a rule that works"
+    try:
+        text = own_rule() if path is None else path.read_text("utf-8")
+        return Rule.model_validate(tomllib.loads(text))
+    except OSError as error:
+        raise Fault(subject, f"can't be read ({error.strerror})", "check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Fault(subject, f"is not TOML ({error})", cure) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise Fault(subject, f"{key}: {first['msg'].removeprefix('Value error, ')}", cure) from error
+
+
+def own_rule() -> str:
+    """The text of lungsight's own rule, with its sources."""
+    return (resources.files("lungsight.triage") / "rule.toml").read_text("utf-8")

@@ -1,0 +1,112 @@
+"""Cases in order of urgency, each with the reasons for its rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from lungsight.triage.cases import Case
+from lungsight.triage.rule import Rule
+
+_DEFAULT_TARGET = "covid19"
+_INCONCLUSIVE, _READ = "inconclusive", "read"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A case's place on the list.
+
+    Attributes:
+        rank: 1 is the most urgent.
+        points: by the rule; the waiting time isn't in them.
+        hours_waited: None where nobody knows.
+        overdue: it has waited longer than the rule lets anybody wait, and stands before all that haven't.
+        why: one sentence with every term that counted.
+    """
+
+    rank: int
+    case: Case
+    points: float
+    hours_waited: float | None
+    overdue: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class _Term:
+    points: float
+    words: str
+
+
+def worklist(cases: Iterable[Case], rule: Rule, *, now: datetime, target: str = _DEFAULT_TARGET) -> list[Place]:
+    """All cases, the most urgent first; ties go to whoever came first, then by name.
+
+    Args:
+        cases: in any order.
+        rule: what counts, and how much.
+        now: with a time zone; from when waiting is counted.
+        target: the class whose points are ``finding.target``.
+    """
+    judged = [_judged(case, rule, now, target) for case in cases]
+    judged.sort(key=_order)
+    return [
+        Place(rank, one.case, one.points, one.hours_waited, one.overdue, one.why)
+        for rank, one in enumerate(judged, 1)
+    ]
+
+
+def _order(place: Place) -> tuple[bool, float, float, str]:
+    waited = place.hours_waited or 0.0
+    if place.overdue:
+        return False, -waited, -place.points, place.case.file
+    return True, -place.points, -waited, place.case.file
+
+
+def _judged(case: Case, rule: Rule, now: datetime, target: str) -> Place:
+    terms = list(_terms(case, rule, target))
+    points = sum(term.points for term in terms)
+    waited = case.hours_waited(now)
+    overdue = waited is not None and waited > rule.longest_wait_hours
+    sentence = ", ".join(f"{term.words} {_signed(term.points)}" for term in terms)
+    why = f"{sentence}: {points:.0f} points."
+    if overdue:
+        limit = f"nobody waits longer than {rule.longest_wait_hours:g}"
+        why = f"It has waited {waited:.0f} hours, and {limit}; otherwise {why}"
+    return Place(0, case, points, waited, overdue, why)
+
+
+def _terms(case: Case, rule: Rule, target: str) -> Iterator[_Term]:
+    yield _of_finding(case, rule, target)
+    if case.status == _READ and (doubt := case.doubt) > 0:
+        yield _Term(rule.doubt.points * doubt, f"doubt {doubt:.0%}")
+    if (by_age := rule.points_of_age(case.age)) != 0:
+        yield _Term(by_age, f"age {case.age:.0f}")
+    if case.view is not None and (by_view := rule.view.get(case.view, 0.0)) != 0:
+        yield _Term(by_view, f"taken {case.view}")
+
+
+def _of_finding(case: Case, rule: Rule, target: str) -> _Term:
+    """The finding's own points: of the class that gives most."""
+    worth = rule.finding
+    if case.status == "refused":
+        return _Term(worth.refused, "not judged by the software")
+    if case.status != _READ:
+        return _Term(worth.error, "could not be read")
+    terms = [
+        _Term(_worth_of(name, rule, target) * p, f"{name.replace('_', ' ')} at {p:.0%}")
+        for name, p in case.probabilities.items()
+    ]
+    if case.verdict == _INCONCLUSIVE:
+        terms.append(_Term(worth.inconclusive, _INCONCLUSIVE))
+    return max(terms, key=lambda term: term.points, default=_Term(0.0, "no probability"))
+
+
+def _worth_of(name: str, rule: Rule, target: str) -> float:
+    if name == target:
+        return rule.finding.target
+    return rule.finding.normal if name in rule.finding.normal_classes else rule.finding.other_abnormal
+
+
+def _signed(points: float) -> str:
+    return f"{points:+.0f}".replace("-", "\N{MINUS SIGN}")

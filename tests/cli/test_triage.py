@@ -1,0 +1,76 @@
+"""``lungsight triage``, the real command on a real scan's findings."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from lungsight import RESEARCH_ONLY
+from lungsight.cli import app
+from tiny_package import write_tiny
+
+
+def lungsight(*arguments: object) -> Result:
+    return CliRunner(env={"COLUMNS": "160"}).invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def findings(tmp_path: Path) -> Path:
+    model = write_tiny(tmp_path / "tiny")
+    films = tmp_path / "films"
+    films.mkdir()
+    for name in ("a", "b", "c"):
+        grey = np.random.default_rng(ord(name)).integers(20, 200, (90, 90), dtype=np.uint8)
+        Image.fromarray(grey).save(films / f"{name}.png")
+    (films / "torn.png").write_bytes(b"\x89PNG")
+    long_ago = time.time() - 30 * 3600
+    os.utime(films / "b.png", (long_ago, long_ago))
+    assert lungsight("scan", films, "--model", model, "--json", tmp_path / "f.jsonl").exit_code == 1
+    return tmp_path / "f.jsonl"
+
+
+def test_a_scan_is_put_in_order_with_reasons(findings: Path, tmp_path: Path) -> None:
+    result = lungsight("triage", findings, "--csv", tmp_path / "new" / "list.csv")
+    assert result.exit_code == 0, result.output
+    assert RESEARCH_ONLY in " ".join(result.stdout.split())
+    with (tmp_path / "new" / "list.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
+    assert Path(rows[0]["file"]).name == "b.png"  # it waits longest
+    assert "It has waited 30 hours" in rows[0]["why"]
+    assert any("could not be read +35" in row["why"] for row in rows)
+    assert all(row["why"].endswith("points.") for row in rows)
+
+
+def test_another_rule_makes_another_order(findings: Path, tmp_path: Path) -> None:
+    shown = lungsight("triage", "--show-rule")
+    assert shown.exit_code == 0
+    text = shown.stdout.replace("error = 35.0", "error = 900.0").replace(
+        "longest_wait_hours = 24.0", "longest_wait_hours = 99"
+    )
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    lungsight("triage", findings, "--rule", tmp_path / "mine.toml", "--csv", tmp_path / "list.csv")
+    with (tmp_path / "list.csv").open(newline="") as table:
+        assert Path(next(csv.DictReader(table))["file"]).name == "torn.png"
+
+
+def test_waiting_can_be_counted_to_another_moment(findings: Path, tmp_path: Path) -> None:
+    lungsight("triage", findings, "--at", "2030-01-01T00:00:00", "--csv", tmp_path / "list.csv")
+    with (tmp_path / "list.csv").open(newline="") as table:
+        assert all(row["overdue"] == "True" for row in csv.DictReader(table))
+
+
+def test_bad_input_is_one_sentence(findings: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text(json.dumps({"file": 3}) + "\n")
+    for arguments in ((), (tmp_path / "none.jsonl",), (tmp_path / "bad.jsonl",), (findings, "--rule", findings)):
+        result = lungsight("triage", *arguments)
+        assert result.exit_code == 3
+        assert len(result.stderr.strip().splitlines()) == 1

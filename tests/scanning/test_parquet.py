@@ -1,0 +1,67 @@
+"""Findings as Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from lungsight.faults import Fault
+from lungsight.scanning import Detector, Finding, Status
+from lungsight.scanning.parquet import SCHEMA, ParquetFolder
+
+
+def _finding(name: str) -> Finding:
+    return Finding(name, Status.READ, "covid19", {"covid19": 0.75, "other": 0.25}, model="tiny 1")
+
+
+def _write(folder: Path, names: list[str], *, restart: bool = False, model: str = "tiny 1") -> None:
+    sink = ParquetFolder(folder, model, restart=restart)
+    for name in names:
+        sink.add(_finding(name), {"overlay": Path("seen.png")})
+    sink.close()
+
+
+def test_the_folder_reads_as_one_table(tmp_path: Path) -> None:
+    _write(tmp_path / "f", ["a", "b", "c"])
+    table = pq.read_table(tmp_path / "f")
+    assert table.schema.equals(SCHEMA)
+    assert table["file"].to_pylist() == ["a", "b", "c"]
+    assert dict(table["probabilities"].to_pylist()[0]) == {"covid19": 0.75, "other": 0.25}
+    assert table["overlay"].to_pylist()[0] == "seen.png"
+
+
+def test_a_second_scan_adds_what_is_missing(tmp_path: Path) -> None:
+    _write(tmp_path / "f", ["a", "b"])
+    (tmp_path / "f" / "part-00001.parquet.part").write_bytes(b"half")
+    _write(tmp_path / "f", ["a", "b", "b", "c"])
+    assert pq.read_table(sorted((tmp_path / "f").glob("*.parquet")))["file"].to_pylist() == ["a", "b", "b", "c"]
+    _write(tmp_path / "f", ["z"], restart=True)
+    assert pq.read_table(sorted((tmp_path / "f").glob("*.parquet")))["file"].to_pylist() == ["z"]
+
+
+def test_rows_are_written_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lungsight.scanning.parquet.ROWS", 2)
+    _write(tmp_path / "f", list("abcde"))
+    assert [path.name for path in sorted((tmp_path / "f").iterdir())] == [f"part-0000{n}.parquet" for n in range(3)]
+
+
+def test_what_is_no_table_of_findings_is_said(tmp_path: Path) -> None:
+    _write(tmp_path / "f", ["a"])
+    with pytest.raises(Fault, match="holds findings of tiny 1, not of other"):
+        _write(tmp_path / "f", ["a"], model="other")
+    (tmp_path / "f" / "part-00000.parquet").write_bytes(b"PAR1")
+    with pytest.raises(Fault, match="isn't a Parquet file of findings; remove it"):
+        _write(tmp_path / "f", ["a"])
+
+
+def test_real_findings_fit(detector: Detector, phantoms: Path, tmp_path: Path) -> None:
+    from lungsight.scanning import scan
+
+    sink = ParquetFolder(tmp_path / "f", detector.model, restart=False)
+    findings = list(scan([phantoms], detector))
+    for finding in findings:
+        sink.add(finding, {})
+    sink.close()
+    assert pq.read_table(tmp_path / "f")["verdict"].to_pylist() == [finding.verdict for finding in findings]

@@ -1,0 +1,131 @@
+"""The order of urgency, and what is said of each rank."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lungsight.faults import Fault
+from lungsight.triage import Case, load_rule, read_cases, worklist
+from lungsight.triage.rule import own_rule
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+RULE = load_rule()
+
+
+def _case(file: str = "a", covid: float = 0.2, **known: object) -> Case:
+    probabilities = {"covid19": covid, "other_pneumonia": (1 - covid) / 2, "no_pneumonia": (1 - covid) / 2}
+    verdict = max(probabilities, key=probabilities.__getitem__)
+    return replace(Case(file, "read", verdict, probabilities), **known)  # type: ignore[arg-type]
+
+
+def _order(*cases: Case) -> list[str]:
+    return [place.case.file for place in worklist(cases, RULE, now=NOW)]
+
+
+def test_the_surer_finding_comes_first() -> None:
+    assert _order(_case("low", 0.1), _case("high", 0.97), _case("middle", 0.6)) == ["high", "middle", "low"]
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({"age": 82.0}, "age 82 +44"),
+        ({"age": 30.0}, "age 30 \N{MINUS SIGN}20"),
+        ({"view": "AP"}, "taken AP +10"),
+        ({"verdict": "inconclusive"}, "inconclusive +40"),
+        ({"status": "refused", "probabilities": {}}, "not judged by the software +35"),
+        ({"status": "error", "probabilities": {}}, "could not be read +35"),
+    ],
+)
+def test_each_term_is_said_and_counts(known: dict[str, object], words: str) -> None:
+    (place,) = worklist([_case(**known)], RULE, now=NOW)
+    assert words in place.why
+    assert place.why.endswith(f"{place.points:.0f} points.")
+
+
+def test_doubt_counts_between_certain_and_a_coin() -> None:
+    assert _case(covid=1.0).doubt == 0
+    even = Case("a", "read", None, dict.fromkeys(("covid19", "b", "c"), 1 / 3))
+    assert even.doubt == pytest.approx(1)
+
+
+def test_nobody_waits_longer_than_the_rule_allows() -> None:
+    urgent = [_case(f"urgent {n}", 0.99, arrived=NOW - timedelta(hours=1), age=85.0) for n in range(5)]
+    old = [_case(f"old {hours}", 0.01, arrived=NOW - timedelta(hours=hours)) for hours in (23, 25, 30)]
+    places = worklist([*urgent, *old], RULE, now=NOW)
+    assert [place.case.file for place in places[:2]] == ["old 30", "old 25"]
+    assert places[-1].case.file == "old 23"
+    assert "It has waited 30 hours, and nobody waits longer than 24" in places[0].why
+    assert [place.overdue for place in places] == [True, True] + [False] * 6
+
+
+@given(
+    st.lists(
+        st.builds(
+            _case,
+            file=st.text("abc", min_size=1, max_size=4),
+            covid=st.floats(0, 1),
+            age=st.none() | st.floats(0, 110),
+            view=st.none() | st.sampled_from(["PA", "AP", "AP supine"]),
+            arrived=st.none() | st.integers(0, 60).map(lambda hours: NOW - timedelta(hours=hours)),
+        ),
+        max_size=20,
+    )
+)
+def test_every_case_has_one_rank_and_the_order_is_the_rule(cases: list[Case]) -> None:
+    places = worklist(cases, RULE, now=NOW)
+    assert [place.rank for place in places] == list(range(1, len(cases) + 1))
+    assert sorted(map(id, (place.case for place in places))) == sorted(map(id, cases))
+    late = [place.overdue for place in places]
+    assert late == sorted(late, reverse=True)
+    points = [place.points for place in places if not place.overdue]
+    assert points == sorted(points, reverse=True)
+    again = worklist(reversed(cases), RULE, now=NOW)
+    assert [(p.case.file, p.points) for p in again] == [(p.case.file, p.points) for p in places]
+
+
+def test_a_rule_can_be_changed_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(own_rule().replace("longest_wait_hours = 24.0", "longest_wait_hours = 2"))
+    places = worklist([_case(arrived=NOW - timedelta(hours=3))], load_rule(tmp_path / "rule.toml"), now=NOW)
+    assert places[0].overdue
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("name = ", "is not TOML"),
+        ('name = "x"', "longest_wait_hours: Field required"),
+        (own_rule().replace("from = 40", "from = 60"), "must rise"),
+        ("age_of_the_ward = 3\n" + own_rule(), "age_of_the_ward"),
+        (own_rule().replace("target = 60.0", "target = nan"), "finding.target"),
+    ],
+)
+def test_a_rule_that_is_none_is_one_sentence(text: str, fault: str, tmp_path: Path) -> None:
+    (tmp_path / "rule.toml").write_text(text)
+    with pytest.raises(Fault, match=fault):
+        load_rule(tmp_path / "rule.toml")
+
+
+def test_lines_are_read_and_a_half_one_is_passed_over(tmp_path: Path) -> None:
+    line = {"file": "a", "status": "read", "verdict": "covid19", "probabilities": {"covid19": 0.9}, "age": 70}
+    line |= {"view": "AP", "arrived": "2026-11-22T12:00:00", "lungs": None}
+    (tmp_path / "f").write_text(json.dumps(line) + "\n" + json.dumps(line)[:30])
+    (case,) = read_cases(tmp_path / "f")
+    assert (case.file, case.age, case.view, case.hours_waited(NOW)) == ("a", 70, "AP", 24)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"), [("{}\n", "line 1 is no finding"), ("x\n", "line 1 is no finding"), (None, "can't be read")]
+)
+def test_what_are_no_findings_is_one_sentence(content: str | None, fault: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "f").write_text(content)
+    with pytest.raises(Fault, match=fault):
+        read_cases(tmp_path / "f")
