@@ -27,12 +27,16 @@ demo: $(VENV)/ready  ## draw phantoms, train a small detector, test it, scan wit
 	$(BIN)/lungsight evaluate $(DEMO)/run/package --data $(DEMO)/held-out/manifest.csv --audit-images 80 \
 	  --out $(DEMO)/evaluation
 	$(BIN)/lungsight scan $(DEMO)/held-out/images --model $(DEMO)/run/package \
-	  --html $(DEMO)/scan/findings.html --csv $(DEMO)/scan/findings.csv --heatmaps $(DEMO)/scan/heatmaps
+	  --html $(DEMO)/scan/findings.html --csv $(DEMO)/scan/findings.csv --heatmaps $(DEMO)/scan/heatmaps --restart
+	$(BIN)/lungsight scan $(DEMO)/held-out/images --html $(DEMO)/scan/released.html --json $(DEMO)/scan/released.jsonl \
+	  --restart
+	$(BIN)/lungsight triage $(DEMO)/scan/released.jsonl --csv $(DEMO)/scan/worklist.csv
 	@echo
 	@echo "Open these pages in a browser:"
 	@echo "  $(CURDIR)/$(DEMO)/run/index.html         the training run and its results"
 	@echo "  $(CURDIR)/$(DEMO)/evaluation/index.html  the test on phantoms it never saw"
 	@echo "  $(CURDIR)/$(DEMO)/scan/findings.html     each phantom beside its heatmap"
+	@echo "  $(CURDIR)/$(DEMO)/scan/released.html     the same by the model that ships, which never saw a phantom"
 
 test: $(VENV)/ready  ## the whole test suite but its long part
 	$(BIN)/python -m pytest --numprocesses 2 -m "not long"

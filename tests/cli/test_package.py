@@ -51,7 +51,7 @@ def test_describe_tells_what_the_model_learned_from(model: Path) -> None:
 
 def an_evaluation(folder: Path, model: str) -> Path:
     folder.mkdir()
-    verdict = {"grade": "internal only"}
+    verdict = {"grade": "internal only", "sentence": "It was seen nowhere else."}
     evidence = {"subject": {"model": model}, "verdict": verdict, "made": "2026-11-23T04:00:00+00:00"}
     (folder / "evidence.json").write_text(json.dumps(evidence))
     (folder / "metadata.json").write_text(json.dumps({"lungsight_model": model}))
@@ -68,7 +68,7 @@ def test_complete_puts_the_evidence_into_the_package(model: Path, tmp_path: Path
     opened = ModelPackage.open(model)
     assert opened.id == before
     assert opened.model_card == "# tested\n"
-    assert "internal only (tested 2026-11-23)" in package("describe", model).stdout
+    assert "internal only (tested 2026-11-23). It was seen" in package("describe", model).stdout
     assert "all 8 files are as they were written" in package("verify", model).stdout
 
 

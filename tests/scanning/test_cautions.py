@@ -5,11 +5,13 @@ import pytest
 
 from lungsight.package import Calibration, TrainingSource
 from lungsight.package.preprocessing import Region
+from lungsight.package.reading import StatedVerdict
 from lungsight.radiograph import Radiograph
 from lungsight.scanning import INCONCLUSIVE
 from lungsight.scanning.cautions import caution_of_place, cautions_of_image, cautions_of_model
 from tiny_package import describe
 
+HOLDS = StatedVerdict("holds at several sites", "It held.", "2026-11-23")
 Make = Callable[..., Radiograph]
 
 
@@ -73,14 +75,25 @@ def test_an_adults_large_frontal_image_has_no_caution(make_radiograph: Make) -> 
     ],
 )
 def test_what_a_model_has_not_seen_is_said(sources: tuple[TrainingSource, ...], caution: str) -> None:
-    (said,) = cautions_of_model(describe(sources=sources))
+    (said,) = cautions_of_model(describe(sources=sources), HOLDS)
     assert caution in said
 
 
-def test_a_model_of_many_mixed_sources_has_no_caution() -> None:
-    assert cautions_of_model(describe(sources=(source("a", **MANY), source("b", **MANY)))) == ()
+def test_a_model_of_many_mixed_sources_that_holds_elsewhere_has_no_caution() -> None:
+    assert cautions_of_model(describe(sources=(source("a", **MANY), source("b", **MANY))), HOLDS) == ()
+
+
+def test_what_the_evidence_says_comes_first() -> None:
+    stated = describe(sources=(source("a", **MANY),))
+    confounded = StatedVerdict("confounded", "Its score says nothing about a patient.", "2026-11-23")
+    first, *_ = cautions_of_model(stated, confounded)
+    assert (
+        first == "The model's evidence report (2026-11-23) says: confounded. Its score says nothing about a patient."
+    )
+    first, *_ = cautions_of_model(stated, None)
+    assert "No evidence report is in the package" in first
 
 
 def test_a_model_that_was_not_calibrated_says_so() -> None:
     stated = describe(sources=(source("a", **MANY), source("b", **MANY)), calibration=Calibration())
-    assert cautions_of_model(stated) == ("The model's probabilities were not calibrated.",)
+    assert cautions_of_model(stated, HOLDS) == ("The model's probabilities were not calibrated.",)

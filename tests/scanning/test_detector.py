@@ -153,6 +153,7 @@ def test_the_model_is_named_with_its_cautions(make_detector: MakeDetector, make_
     assert finding.model == detector.package.id
     assert finding.warnings == (
         "The header was odd.",
+        "No evidence report is in the package: nothing here shows how the model does on images it never saw.",
         "The model learned from few images: 30 of covid19, 50 of other_pneumonia, 30 of no_pneumonia.",
         "The model's probabilities were not calibrated.",
     )

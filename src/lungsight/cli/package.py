@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,11 +104,10 @@ def _trained_on(package: ModelPackage) -> str:
 def _verdict(package: ModelPackage) -> str:
     if EVIDENCE not in package.description.files:
         return "none: the package holds no evidence"
-    try:
-        evidence = json.loads(package.read(EVIDENCE))
-        return f"{evidence['verdict']['grade']} (tested {evidence['made'][:10]})"
-    except (ValueError, KeyError, TypeError):
+    verdict = package.verdict
+    if verdict is None:
         return f"none: {EVIDENCE} holds no verdict"
+    return f"{verdict.grade} (tested {verdict.made}). {verdict.sentence}"
 
 
 def _sources(stated: PackageDescription) -> Table:

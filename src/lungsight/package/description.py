@@ -92,6 +92,8 @@ class PackageDescription(_Stated):
     """That made the package."""
     intended_use: str
     """One sentence."""
+    licence: str = ""
+    """Of the weights, as an SPDX identifier; empty where nobody stated it."""
     classes: tuple[str, ...] = Field(min_length=2)
     """In the order of the network's logits."""
     target: str = Field(description="the class whose evidence the heatmap shows")

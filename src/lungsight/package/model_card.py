@@ -16,7 +16,6 @@ from lungsight.package.markdown import cell, table
 TAGS = ("chest-x-ray", "covid-19", "onnx", "research-only")
 #: For a hub's list: https://huggingface.co/docs/hub/model-cards.
 _FRONT_MATTER: Mapping[str, object] = {
-    "license": "unknown",
     "library_name": "lungsight",
     "pipeline_tag": "image-classification",
     "tags": TAGS,
@@ -32,7 +31,7 @@ def model_card(description: PackageDescription) -> str:
         "",
         "How the model does on images it never saw: `lungsight evaluate` measures that.",
     )
-    parts = (front_matter(), opening(description.name), *described(description), nothing)
+    parts = (front_matter(description.licence), opening(description.name), *described(description), nothing)
     return as_text(parts)
 
 
@@ -46,9 +45,9 @@ def described(description: PackageDescription) -> tuple[Lines, ...]:
     )
 
 
-def front_matter(**more: object) -> Lines:
-    """What a hub reads, as YAML; ``more`` adds keys. The licence is unknown: nobody told the training."""
-    stated = {**_FRONT_MATTER, **more}
+def front_matter(licence: str, **more: object) -> Lines:
+    """What a hub reads, as YAML; ``more`` adds keys. The licence is unknown where nobody told the training."""
+    stated = {"license": licence.lower() or "unknown", **_FRONT_MATTER, **more}
     values = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in stated.items())
     return ("---", *values, "---")  # JSON is YAML
 
@@ -67,6 +66,8 @@ def _model(description: PackageDescription) -> Iterator[str]:
     yield ""
     if description.files:
         yield f"- Id: {description.model_id}."
+    if description.licence:
+        yield f"- Licence of the weights: {cell(description.licence)}; those of the images stand below."
     yield f"- Network: {description.backbone}, average pooling, one linear layer; the heatmap is part of its answer."
     yield f"- Initial weights: {cell(description.initial_weights)}."
     yield (

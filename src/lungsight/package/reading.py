@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -23,6 +23,7 @@ from lungsight.package.runtime import AUTO
 from lungsight.package.storage import (
     ACTING_PARTS,
     DESCRIPTION,
+    EVIDENCE,
     FAMILIARITY,
     GATE,
     LUNG_FIELDS,
@@ -38,6 +39,16 @@ from lungsight.package.trained_on import TrainedImage
 from lungsight.package.verification import verify_contents
 
 T = TypeVar("T")
+
+
+class StatedVerdict(NamedTuple):
+    """What the evidence report in a package concludes: its ``grade``, the ``sentence`` that says what it means, and
+    the day of the test (``made``)."""
+
+    grade: str
+    sentence: str
+    made: str
+
 
 _MAKE_AGAIN = "export the model again with `lungsight train`"
 _COPY_AGAIN = "copy the package again from where it was made"
@@ -103,6 +114,19 @@ class ModelPackage:
     @property
     def model_card(self) -> str:
         return self.read(MODEL_CARD).decode("utf-8", "replace")
+
+    @cached_property
+    def verdict(self) -> StatedVerdict | None:
+        """What its evidence report concludes; None where the package holds none that can be read. Raises
+        InvalidPackage where it was altered."""
+        if EVIDENCE not in self.description.files:
+            return None
+        try:
+            evidence = json.loads(self.read(EVIDENCE))
+            stated = evidence["verdict"]
+            return StatedVerdict(str(stated["grade"]), str(stated["sentence"]), str(evidence["made"])[:10])
+        except (ValueError, KeyError, TypeError):
+            return None
 
     @cached_property
     def trained_on(self) -> tuple[TrainedImage, ...]:

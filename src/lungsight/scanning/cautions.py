@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lungsight.package import PackageDescription
 from lungsight.package.preprocessing import Region
+from lungsight.package.reading import StatedVerdict
 from lungsight.radiograph import Radiograph
 from lungsight.scanning.finding import INCONCLUSIVE
 
@@ -16,6 +17,10 @@ FEW_IMAGES = 100
 
 #: Less of the evidence than this in the lungs says that the model looked elsewhere.
 MIN_INSIDE = 0.5
+
+
+#: How the grade of a model begins that held at sites it never saw; it needs no caution.
+HOLDS = "holds"
 
 
 def cautions_of_image(radiograph: Radiograph, image_size: int, region: Region | None = None) -> tuple[str, ...]:
@@ -32,9 +37,16 @@ def caution_of_place(target: str, verdict: str, inside: float | None) -> str | N
     return f"Less than half of the evidence for {target} lies in the lungs; the model may have seen something else."
 
 
-def cautions_of_model(description: PackageDescription) -> tuple[str, ...]:
-    """One sentence each, the same for every image this model judges."""
-    return tuple(_of_model(description))
+def cautions_of_model(description: PackageDescription, verdict: StatedVerdict | None = None) -> tuple[str, ...]:
+    """One sentence each, the same for every image this model judges; ``verdict`` is that of its evidence report."""
+    return (*_of_evidence(verdict), *_of_model(description))
+
+
+def _of_evidence(verdict: StatedVerdict | None) -> Iterator[str]:
+    if verdict is None:
+        yield "No evidence report is in the package: nothing here shows how the model does on images it never saw."
+    elif not verdict.grade.startswith(HOLDS):
+        yield f"The model's evidence report ({verdict.made}) says: {verdict.grade}. {verdict.sentence}"
 
 
 def _of_image(radiograph: Radiograph, image_size: int, region: Region | None) -> Iterator[str]:

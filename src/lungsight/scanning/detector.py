@@ -56,7 +56,7 @@ class Detector:
         self.package = package
         self.description = package.description
         self.model = package.id
-        self.cautions = cautions_of_model(package.description)
+        self.cautions = cautions_of_model(package.description, package.verdict)
         self.takes_batches = network.takes_batches
         self._network = network
         self._examiner = examiner or Examiner()

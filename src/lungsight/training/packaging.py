@@ -71,6 +71,7 @@ def package_network(
             created=datetime.now(UTC).replace(microsecond=0),
             lungsight_version=__version__,
             intended_use=f"{RESEARCH_ONLY} Frontal chest radiographs; {recipe.description}",
+            licence=recipe.licence,
             classes=images.classes,
             target=recipe.target,
             backbone=recipe.backbone,

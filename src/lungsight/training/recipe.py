@@ -173,6 +173,8 @@ class Recipe(_Part):
     """Of the recipe, and of the package it makes."""
     description: str = ""
     """One sentence; it goes into the package and its model card."""
+    licence: str = ""
+    """Of the weights, as an SPDX identifier (https://spdx.org/licenses); those of the images may bind it."""
     backbone: str = "tf_efficientnet_lite0"
     """Timm's name of a network whose head is average pooling and one linear layer."""
     weights: str = Field(default="pretrained", description="`pretrained`, `random`, or a weights file")

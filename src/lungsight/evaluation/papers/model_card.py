@@ -32,7 +32,7 @@ def tested_card(evidence: Evidence) -> str:
     subject = evidence.subject
     name = subject.description.name if subject.description else subject.model
     parts = (
-        front_matter(**_results(evidence, name)),
+        front_matter(subject.description.licence if subject.description else "", **_results(evidence, name)),
         opening(name),
         _verdict(evidence),
         *(described(subject.description) if subject.description else (_undescribed(evidence),)),
