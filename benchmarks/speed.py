@@ -9,6 +9,7 @@ counts is the ratio to the first of its group; the milliseconds belong to this m
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -18,9 +19,11 @@ import typer
 from rich.console import Console
 
 import machine
+from film_files import KINDS, draw_films
 from lungsight.datasets.phantom.collection import write_collection
+from lungsight.package.runtime import cores, runtimes
 from lungsight.reading import ImageFile, walk_images
-from lungsight.scanning.scan import BATCH_SIZE, cores
+from lungsight.scanning.scan import BATCH_SIZE
 from measuring import Contender, measure
 from speed_table import markdown, rows, write_csv
 
@@ -29,6 +32,8 @@ class Group(StrEnum):
     """Contenders that are compared with one another; the ratios are to the first of the group."""
 
     SCANNING = "scanning"
+    FORMATS = "formats"
+    RUNTIMES = "runtimes"
     TRAINING = "training"
 
 
@@ -44,7 +49,7 @@ TRAINED = (
 
 
 def main(
-    package: Annotated[Path, typer.Option(help="The model package that lungsight scans with.")],
+    package: Annotated[str, typer.Option(help="The model package that lungsight scans with.")] = "released",
     resnet_package: Annotated[
         Path | None,
         typer.Option(help="A package of a ResNet-50 at 512 px, the network of plain PyTorch."),
@@ -68,9 +73,9 @@ def main(
         }
         console.print(f"measuring on {facts['files']}")
         table: list[dict[str, object]] = []
-        for name in group or list(Group):
-            contenders = scanning(package, resnet_package) if name is Group.SCANNING else training_steps()
-            found = measure(contenders, files, rounds=rounds, at_least=at_least, cores=cores(), say=console.print)
+        for name, contenders, those in _groups(group or list(Group), package, resnet_package, files, Path(scratch)):
+            console.print(name)
+            found = measure(contenders, those, rounds=rounds, at_least=at_least, cores=cores(), say=console.print)
             table += [row | facts for row in rows(name, found)]
             if out:  # after each group, so that a run that is broken off keeps what it has
                 write_csv(out, table)
@@ -80,7 +85,68 @@ def main(
     print()
 
 
-def scanning(package: Path, resnet_package: Path | None) -> list[Contender]:
+def _groups(
+    wanted: list[Group], package: str, resnet_package: Path | None, files: list[Path], scratch: Path
+) -> Iterator[tuple[str, list[Contender], list[Path]]]:
+    """The name of each table, who is in it, and the files that they are given."""
+    for group in wanted:
+        if group is Group.FORMATS:
+            for number, kind in enumerate(KINDS):
+                films = draw_films(kind, scratch / f"films-{number}", len(files))
+                yield kind, in_a_format(package, resnet_package), films
+        elif group is Group.RUNTIMES:
+            yield str(group), by_runtime(package), files
+        else:
+            yield (
+                str(group),
+                scanning(package, resnet_package) if group is Group.SCANNING else training_steps(),
+                files,
+            )
+
+
+def in_a_format(package: str, resnet_package: Path | None) -> list[Contender]:
+    """From files of one kind to probabilities and a heatmap; and the networks alone."""
+    ours = "contenders.lungsight_scan"
+    contenders = [
+        Contender("lungsight scan", f"{ours}:find", BATCH_SIZE, {"package": package, "batch_size": BATCH_SIZE}),
+        Contender("its networks alone", f"{ours}:networks", 1, {"package": package}),
+        Contender(
+            "PyTorch ResNet-50, 512 px, grad-cam",
+            "contenders.plain_torch:heatmap",
+            1,
+            {"backbone": "resnet50", "image_size": 512},
+        ),
+        Contender(
+            "torchxrayvision DenseNet-121, 224 px, grad-cam",
+            "contenders.xray_vision:heatmap",
+            1,
+            {"resizer": "skimage"},
+        ),
+    ]
+    if resnet_package is not None:
+        same = {"package": str(resnet_package), "batch_size": BATCH_SIZE}
+        contenders.append(Contender("lungsight scan with that ResNet-50", f"{ours}:find", BATCH_SIZE, same))
+    return contenders
+
+
+def by_runtime(package: str) -> list[Contender]:
+    """The whole scan and the networks alone by each runtime, on all cores and on one."""
+    ours = "contenders.lungsight_scan"
+    settings = {"package": package, "batch_size": BATCH_SIZE}
+    alone = [
+        Contender(f"networks alone, {name}", f"{ours}:networks", 1, {"package": package, "runtime": name})
+        for name in runtimes()
+    ]
+    whole = [
+        Contender(f"lungsight scan, {name}, {count} thread{'s' * (count > 1)}", f"{ours}:find", BATCH_SIZE,
+                  settings | {"runtime": name, "threads": count})
+        for name in runtimes()
+        for count in sorted({cores(), 1}, reverse=True)
+    ]  # fmt: skip
+    return [*whole, *alone]
+
+
+def scanning(package: str, resnet_package: Path | None) -> list[Contender]:
     """``resnet_package`` shows what the pipeline saves when the network is the same; None leaves it out."""
     ours = {"package": str(package), "batch_size": BATCH_SIZE}
     scan, by_hand, theirs = "contenders.lungsight_scan", "contenders.plain_torch:heatmap", "contenders.xray_vision"

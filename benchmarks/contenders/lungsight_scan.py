@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from io import StringIO
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
+
+import numpy as np
 
 from contenders import Task
-from lungsight.reading import ImageFile, read_radiograph
-from lungsight.scanning import Detector, Status
-from lungsight.scanning.heatmap import HeatmapFolder
-from lungsight.scanning.records import JsonLines
-from lungsight.scanning.scan import cores, scan
+from lungsight.package import ModelPackage, find_package
+from lungsight.package.runtime import AUTO, cores
+from lungsight.reading import ImageFile, read_radiograph, walk_images
+from lungsight.scanning import Detector, Finding, Status
+from lungsight.scanning.outputs import Outputs, Places
+from lungsight.scanning.scan import scan_and_finish
 
 
 def read() -> Task:
@@ -23,35 +28,61 @@ def read() -> Task:
     return task
 
 
-def find(package: str, batch_size: int) -> Task:
+def find(package: str, batch_size: int, runtime: str = AUTO, threads: int = 0) -> Task:
     """Probabilities, and the evidence on the image's own grid as an array."""
-    detector = Detector.load(Path(package), cores())
+    detector = Detector.load(find_package(package), 1, runtime=runtime)
+
+    def drawn(finding: Finding) -> bool:
+        assert finding.status is Status.READ, finding.reasons
+        assert finding.radiograph is not None
+        return detector.evidence_on(finding, finding.radiograph.height, finding.radiograph.width).size > 0
 
     def task(files: list[Path]) -> int:
-        done = 0
-        for finding in scan(files, detector, batch_size=batch_size):
-            assert finding.status is Status.READ, finding.reasons
-            assert finding.radiograph is not None
-            evidence = detector.evidence_on(finding, finding.radiograph.height, finding.radiograph.width)
-            done += evidence.size > 0
-        return done
+        found = scan_and_finish(walk_images(files), detector, drawn, batch_size=batch_size, threads=threads or None)
+        return sum(found)
 
     return task
 
 
 def find_and_write(package: str, batch_size: int) -> Task:
     """The same with the 16-bit heatmap PNG and the JSON line of every image, as the command leaves them."""
-    detector = Detector.load(Path(package), cores())
-    folder = Path(mkdtemp(prefix="lungsight-heatmaps-"))
+    detector = Detector.load(find_package(package), 1)
 
     def task(files: list[Path]) -> int:
-        heatmaps, lines = HeatmapFolder(folder, detector), JsonLines(StringIO())
+        folder = Path(mkdtemp(prefix="lungsight-outputs-"))
+        outputs = Outputs(Places(json=folder / "f.jsonl", heatmaps=folder / "heat"), detector)
         done = 0
-        for finding in scan(files, detector, batch_size=batch_size):
-            path = heatmaps.add(finding)
-            assert path is not None, finding.reasons
-            lines.add(finding, str(path))
-            done += 1
+        for drawn in scan_and_finish(walk_images(files), detector, outputs.finish, batch_size=batch_size):
+            outputs.add(drawn)
+            done += "heatmap" in drawn.pictures
+        outputs.close(complete=True)
         return done
+
+    return task
+
+
+def networks(package: str, runtime: str = AUTO) -> Task:
+    """The package's networks alone, on noise, as many at a time as there are cores: what the rest is added to."""
+    opened = ModelPackage.open(find_package(package))
+    calls: list[Callable[[], Any]] = []
+    noise = np.random.default_rng(0)
+    side = opened.description.preprocessing.image_size
+    network, pixels = opened.network(1, runtime=runtime), noise.random((1, 1, side, side), dtype=np.float32)
+    calls.append(lambda: network.run(pixels))
+    if (lung_fields := opened.lung_fields(1, runtime=runtime)) is not None:
+        of_lungs = noise.random((1, 1, *[lung_fields.description.image_size] * 2), dtype=np.float32)
+        calls.append(lambda: lung_fields.network.run(("lungs",), of_lungs))
+    if (gate := opened.gate(1, runtime=runtime)) is not None:
+        of_gate = noise.random((1, 1, *[gate.description.image_size] * 2), dtype=np.float32)
+        calls.append(lambda: gate.network.run(("kinds", "turns", "signs", "distance"), of_gate))
+
+    def one(_: Path) -> int:
+        for call in calls:
+            call()
+        return 1
+
+    def task(files: list[Path]) -> int:
+        with ThreadPoolExecutor(cores()) as threads:
+            return sum(threads.map(one, files))
 
     return task

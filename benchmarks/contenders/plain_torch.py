@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pydicom
 import timm
 import torch
 from PIL import Image
@@ -37,11 +38,18 @@ def heatmap(backbone: str, image_size: int) -> Task:
             return sum(one(cam, file) for file in files)
 
     def one(cam: GradCAM, file: Path) -> bool:
-        with Image.open(file) as opened:
-            image = opened.convert("RGB")
+        image = _opened(file)
         grey = cam(input_tensor=prepare(image)[None], targets=[ClassifierOutputTarget(1)])[0]
         probabilities = torch.softmax(cam.outputs.detach(), dim=1)[0]
         evidence = cv2.resize(grey, image.size)
         return bool(np.isfinite(evidence).all()) and len(probabilities) == 2
 
     return task
+
+
+def _opened(file: Path) -> Image.Image:
+    if file.suffix == ".dcm":
+        film = pydicom.dcmread(file)
+        return Image.fromarray((film.pixel_array / (2**film.BitsStored - 1) * 255).astype(np.uint8)).convert("RGB")
+    with Image.open(file) as opened:
+        return opened.convert("RGB")

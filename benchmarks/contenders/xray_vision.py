@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pydicom
 import torch
 import torchxrayvision as xrv
 from numpy.typing import NDArray
@@ -54,6 +55,10 @@ def _model() -> torch.nn.Module:
 
 
 def _load(file: Path) -> NDArray[np.float32]:
+    if file.suffix == ".dcm":
+        film = pydicom.dcmread(file)
+        scaled = xrv.utils.normalize(film.pixel_array.astype(np.float32), 2**film.BitsStored - 1)
+        return np.asarray(scaled, dtype=np.float32)[None]
     return np.asarray(xrv.utils.load_image(str(file)))
 
 

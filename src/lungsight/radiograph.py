@@ -44,6 +44,7 @@ class Radiograph:
         pixel_spacing: of a row and of a column, in millimetres.
         burned_in_annotation: what the header says of text in the pixels.
         bit_depth: bits per sample that the file stores.
+        file_shape: height and width in the file, where the pixels were read smaller; None where they weren't.
         warnings: sentences about what had to be assumed or repaired.
     """
 
@@ -60,6 +61,7 @@ class Radiograph:
     pixel_spacing: tuple[float, float] | None = None
     burned_in_annotation: bool | None = None
     bit_depth: int = 8
+    file_shape: tuple[int, int] | None = None
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -70,8 +72,10 @@ class Radiograph:
 
     @property
     def height(self) -> int:
-        return int(self.pixels.shape[0])
+        """In the file, in pixels."""
+        return int(self.pixels.shape[0]) if self.file_shape is None else self.file_shape[0]
 
     @property
     def width(self) -> int:
-        return int(self.pixels.shape[1])
+        """In the file, in pixels."""
+        return int(self.pixels.shape[1]) if self.file_shape is None else self.file_shape[1]

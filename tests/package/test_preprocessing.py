@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lungsight.package.lung_fields import Box, Lungs
-from lungsight.package.preprocessing import Preprocessing, crop_of
+from lungsight.package.preprocessing import Preprocessing, crop_of, percentiles, sound
 
 edges = st.tuples(*[st.floats(0, 1)] * 2).map(sorted).filter(lambda pair: pair[1] > pair[0])
 boxes = st.builds(lambda x, y: Box(x[0], y[0], x[1], y[1]), edges, edges)
@@ -106,3 +106,32 @@ def test_a_crop_needs_two_plausible_lungs() -> None:
     assert crop_of(lungs) == lungs.box != None  # noqa: E711
     assert crop_of(Lungs(mask, ("One lung is missing.",))) is None
     assert crop_of(None) is None
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([2**8 - 1, 2**12 - 1, 2**16 - 1, 0]))
+def test_percentiles_of_large_images_are_numpys(seed: int, levels: int) -> None:
+    rng = np.random.default_rng(seed)
+    pixels = rng.beta(rng.uniform(0.2, 3), rng.uniform(0.2, 3), size=(400, 300)).astype(np.float32)
+    if levels:
+        pixels = np.rint(pixels * levels).astype(np.float32) / np.float32(levels)
+    np.testing.assert_allclose(percentiles(pixels, 1, 50, 99), np.percentile(pixels, (1, 50, 99)), atol=2 / 65535)
+
+
+@pytest.mark.parametrize("odd", [-1.0, 7.0, float("nan")])
+def test_percentiles_of_what_is_not_between_0_and_1_are_numpys_too(odd: float) -> None:
+    pixels = np.random.default_rng(0).random((400, 300)).astype(np.float32)
+    pixels[5, 5] = odd
+    np.testing.assert_equal(percentiles(pixels, 1, 99), np.percentile(pixels, (1, 99)).tolist())
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [(float("nan"), 0.0), (float("inf"), 1.0), (float("-inf"), 0.0), (-0.5, 0.0), (1.5, 1.0)]
+)
+def test_sound_pixels_are_numbers_between_0_and_1(given: float, meant: float) -> None:
+    pixels = np.array([[0.25, given]], dtype=np.float32)
+    np.testing.assert_array_equal(sound(pixels), np.array([[0.25, meant]], dtype=np.float32))
+
+
+def test_sound_pixels_are_left_as_they_are() -> None:
+    pixels = np.random.default_rng(0).random((30, 40)).astype(np.float32)
+    assert sound(pixels) is pixels

@@ -12,7 +12,7 @@ from PIL import Image
 from lungsight.package import ModelPackage
 from lungsight.package.gate import Admission
 from lungsight.radiograph import Radiograph
-from lungsight.reading import read_radiograph
+from lungsight.reading import ImageFile, read_radiograph
 from lungsight.scanning import REFUSED, Detector, Finding, Status, scan
 from lungsight.scanning.examination import Examiner
 
@@ -83,11 +83,11 @@ def test_few_images_are_held_at_a_time(
         save(tmp_path / f"{seed:02}.png", make_radiograph(seed).pixels)
     read, lock, ahead = 0, threading.Lock(), []
 
-    def counted(source: object) -> Radiograph:
+    def counted(source: ImageFile, *, at_least: int) -> Radiograph:
         nonlocal read
         with lock:
             read += 1
-        return read_radiograph(source)  # type: ignore[arg-type]
+        return read_radiograph(source, at_least=at_least)
 
     monkeypatch.setattr(sys.modules[scan.__module__], "read_radiograph", counted)
     for done, _finding in enumerate(scan([tmp_path], detector, batch_size=2, threads=3)):

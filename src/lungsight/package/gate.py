@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lungsight.package.calibration import softmax
 from lungsight.package.foreign import UnusableNetwork
 from lungsight.package.lung_fields import Lungs
-from lungsight.package.preprocessing import Preprocessing
+from lungsight.package.preprocessing import Preprocessing, sound
 from lungsight.package.runtime import AUTO, open_network
 
 Floats = NDArray[np.float32]
@@ -135,7 +135,7 @@ class Gate:
     def __init__(self, onnx_file: bytes, description: GateDescription, threads: int = 0, runtime: str = AUTO) -> None:
         self.description = description
         self._preprocessing = Preprocessing(image_size=description.image_size, intensity="percentile")
-        self._network = open_network(onnx_file, OUTPUTS, threads, runtime)
+        self.network = open_network(onnx_file, OUTPUTS, threads, runtime)
         if description.kinds[0] != FRONTAL:
             raise UnusableNetwork(f"its first kind must be '{FRONTAL}'")
 
@@ -155,9 +155,8 @@ class Gate:
 
     def look(self, pixels: Floats) -> Look:
         """What the network says of one image as it is, float32 [height, width] in 0…1."""
-        clean = np.nan_to_num(np.asarray(pixels, dtype=np.float32), nan=0.0, posinf=1.0, neginf=0.0)
-        seen = self._preprocessing.apply(np.clip(clean, 0.0, 1.0))[None, None]
-        kinds, turns, signs, distance = (each[0] for each in self._network.run(OUTPUTS, seen))
+        seen = self._preprocessing.apply(sound(pixels))[None, None]
+        kinds, turns, signs, distance = (each[0] for each in self.network.run(OUTPUTS, seen))
         inverted, marked, child = np.exp(-np.logaddexp(0, -signs)).tolist()
         return Look(
             kinds=dict(zip(self.description.kinds, softmax(kinds[None])[0].tolist(), strict=True)),

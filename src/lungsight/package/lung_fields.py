@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from lungsight.package.preprocessing import Preprocessing
+from lungsight.package.preprocessing import Preprocessing, sound
 from lungsight.package.runtime import AUTO, open_network
 
 Floats = NDArray[np.float32]
@@ -114,7 +114,7 @@ class LungFields:
         self, onnx_file: bytes, description: LungFieldsDescription, threads: int = 0, runtime: str = AUTO
     ) -> None:
         self.description = description
-        self._network = open_network(onnx_file, (OUTPUT,), threads, runtime)
+        self.network = open_network(onnx_file, (OUTPUT,), threads, runtime)
 
     def find(self, pixels: Floats) -> Lungs:
         """The lungs of one radiograph, float32 [height, width] in 0…1. Any such array has an answer, if only that
@@ -128,7 +128,7 @@ class LungFields:
     def _find(self, images: Sequence[Floats]) -> list[Lungs]:
         side = self.description.image_size
         seen = np.stack([network_input(pixels, side) for pixels in images])[:, None]
-        (logits,) = self._network.run((OUTPUT,), seen)
+        (logits,) = self.network.run((OUTPUT,), seen)
         return [lungs_of(image[0], self.description.threshold) for image in logits]
 
 
@@ -137,11 +137,7 @@ def network_input(pixels: Floats, side: int) -> Floats:
     given = np.asarray(pixels, dtype=np.float32)
     if given.ndim != 2 or not given.size:
         raise ValueError(f"a radiograph is a plane of pixels, not an array of shape {given.shape}")
-    with np.errstate(invalid="ignore"):
-        finite = np.isfinite(given.sum(dtype=np.float64))  # quicker than asking every pixel
-    if not finite:
-        given = np.nan_to_num(given, nan=0.0, posinf=1.0, neginf=0.0)
-    return stretched(Preprocessing(image_size=side).apply(_reduced(given, 2 * side)))
+    return stretched(Preprocessing(image_size=side).apply(_reduced(sound(given), 2 * side)))
 
 
 def _reduced(pixels: Floats, at_least: int) -> Floats:

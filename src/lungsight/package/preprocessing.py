@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from lungsight.package.lung_fields import Box, Lungs
 
 Floats = NDArray[np.float32]
+
+#: Below so many pixels sorting is as quick as counting.
+_FEW = 100_000
+_LEVELS = 65535
 
 
 class Preprocessing(BaseModel):
@@ -120,10 +125,31 @@ def _widened(low: float, high: float, margin: float, pixels: int) -> tuple[int, 
 
 
 def _stretch(pixels: Floats) -> Floats:
-    low, high = np.percentile(pixels, (1, 99))
+    low, high = percentiles(pixels, 1, 99)
     if high - low < 1e-6:
         return pixels
-    return np.clip((pixels - low) / (high - low), 0.0, 1.0).astype(np.float32)
+    stretched = (pixels - np.float32(low)) * np.float32(1 / (high - low))
+    return np.asarray(np.clip(stretched, 0.0, 1.0, out=stretched), dtype=np.float32)
+
+
+def sound(pixels: Floats) -> Floats:
+    """``pixels`` with a number in 0…1 everywhere: black where there is none."""
+    given = np.asarray(pixels, dtype=np.float32)
+    if given.size and given.min() >= 0 and given.max() <= 1:  # neither holds where a pixel is no number
+        return given
+    return np.clip(np.nan_to_num(given, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+
+
+def percentiles(pixels: Floats, *percents: float) -> tuple[float, ...]:
+    """As ``numpy.percentile``, to the last of 16 bits; a large image's greys are counted, in a tenth of the time."""
+    if pixels.size < _FEW or not (pixels.min() >= 0 and pixels.max() <= 1):  # nor where one is no number
+        return tuple(np.percentile(pixels, percents).tolist())
+    levels = (pixels * np.float32(_LEVELS) + np.float32(0.5)).astype(np.uint16)
+    counts = cv2.calcHist([levels], [0], None, [_LEVELS + 1], [0, _LEVELS + 1]).ravel()
+    upto = np.cumsum(counts, dtype=np.float64)
+    places = np.asarray(percents) / 100 * (pixels.size - 1)
+    below, above = (np.searchsorted(upto, f(places), side="right") for f in (np.floor, np.ceil))
+    return tuple(((below + (above - below) * (places - np.floor(places))) / _LEVELS).tolist())
 
 
 def _pad_to(pixels: Floats, region: Region) -> tuple[Floats, tuple[int, int, int, int]]:

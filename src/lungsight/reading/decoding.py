@@ -12,13 +12,19 @@ from lungsight.reading.dicom import read_dicom
 from lungsight.reading.files import ImageFile
 from lungsight.reading.formats import HEAD_BYTES, Format, recognise
 from lungsight.reading.images import read_image
+from lungsight.reading.reduction import reduced
 
 
-def read_radiograph(source: Path | str | ImageFile) -> Radiograph:
+def read_radiograph(source: Path | str | ImageFile, *, at_least: int = 0) -> Radiograph:
     """The radiograph in a file: PNG, JPEG, TIFF, WebP, BMP, GIF or DICOM, told by its content.
 
     Pixels come out float32 [height, width] in 0…1, bright where the body is dense. What had to be assumed or
     repaired stands in ``Radiograph.warnings``. Raises UnreadableImage, with one sentence, for everything else.
+
+    Args:
+        source: the file.
+        at_least: pixels that the shorter side needs; an image with twice as many or more is halved, quartered or
+            taken by eighths, a JPEG while it is decoded. 0 leaves every image as it is.
     """
     file = source if isinstance(source, ImageFile) else ImageFile.at(source)
     data = file.read_bytes()
@@ -29,8 +35,8 @@ def read_radiograph(source: Path | str | ImageFile) -> Radiograph:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if found is Format.DICOM:
-                return read_dicom(file.name, data, digest)
-            return read_image(file.name, data, digest, found)
+                return reduced(read_dicom(file.name, data, digest), at_least)
+            return reduced(read_image(file.name, data, digest, found, at_least), at_least)
     except UnreadableImage:
         raise
     except MemoryError as error:

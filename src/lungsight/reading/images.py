@@ -15,6 +15,7 @@ from lungsight.radiograph import Radiograph
 from lungsight.reading.formats import Format
 from lungsight.reading.grey import Grey, grey_of, stretched
 from lungsight.reading.limits import check_size
+from lungsight.reading.reduction import factor_of
 from lungsight.reading.silence import silent_stderr
 
 # Pillow logs some damage besides raising it; unless a program sets up logging, that would go to the terminal.
@@ -24,9 +25,12 @@ _WHITE_IS_ZERO = 0
 _DETECTOR_DEPTHS = (8, 10, 12, 14)
 
 
-def read_image(name: str, data: bytes, sha256: str, found: Format) -> Radiograph:
-    """Read ``data``, which is of the format ``found``. Raises UnreadableImage, and whatever Pillow raises for
-    damaged data."""
+def read_image(name: str, data: bytes, sha256: str, found: Format, at_least: int = 0) -> Radiograph:
+    """Read ``data``, which is of the format ``found``.
+
+    A JPEG is decoded by a half, a quarter or an eighth where its shorter side keeps ``at_least`` pixels; 0 asks for
+    all. Raises UnreadableImage, and whatever Pillow raises for damaged data.
+    """
     try:
         image = Image.open(BytesIO(data), formats=[found])
     except Image.DecompressionBombError as error:
@@ -36,7 +40,11 @@ def read_image(name: str, data: bytes, sha256: str, found: Format) -> Radiograph
     with image:
         check_size(name, image.height, image.width)
         _refuse_several(name, image)
+        stored = image.size
+        if (factor := factor_of(image.height, image.width, at_least)) > 1:
+            image.draft(None, (image.width // factor, image.height // factor))  # Pillow does so for JPEG alone
         turned, warnings = _upright(image)
+        shape = _shape_in_file(stored, image, turned)
         grey = _grey(turned)
         if _white_is_zero(image):
             np.subtract(1.0, grey.pixels, out=grey.pixels)
@@ -45,8 +53,17 @@ def read_image(name: str, data: bytes, sha256: str, found: Format) -> Radiograph
         file=name,
         sha256=sha256,
         bit_depth=grey.bit_depth,
+        file_shape=shape,
         warnings=(*warnings, *grey.warnings),
     )
+
+
+def _shape_in_file(stored: tuple[int, int], image: Image.Image, turned: Image.Image) -> tuple[int, int] | None:
+    """Height and width of the whole image, upright, where it was decoded smaller than ``stored`` (width, height)."""
+    if image.size == stored:
+        return None
+    lies = turned.size != image.size  # by a quarter turn; a square has the same shape either way
+    return stored if lies else (stored[1], stored[0])
 
 
 def _refuse_several(name: str, image: Image.Image) -> None:

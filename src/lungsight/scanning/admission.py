@@ -45,7 +45,7 @@ def _by_pixels(radiograph: Radiograph) -> Iterator[str]:
         size = f"{radiograph.width} x {radiograph.height}"
         yield f"The image has {size} pixels, fewer than {MIN_SIDE} on a side."
         return
-    step = max(1, min(radiograph.height, radiograph.width) // 256)
+    step = max(1, min(radiograph.pixels.shape) // 256)
     sample = radiograph.pixels[::step, ::step]
     darkest, brightest = np.percentile(sample, (1, 99))
     if brightest - darkest < MIN_SPAN:

@@ -57,7 +57,8 @@ def _of_image(radiograph: Radiograph, image_size: int, region: Region | None) ->
     seen = region or Region(0, 0, radiograph.width, radiograph.height)
     width, height = seen.right - seen.left, seen.bottom - seen.top
     if min(height, width) < image_size / 2:
-        what = "image" if (height, width) == radiograph.pixels.shape else "part of the image with the lungs"
+        whole = (height, width) == (radiograph.height, radiograph.width)
+        what = "image" if whole else "part of the image with the lungs"
         size = f"{width} x {height}"
         looked_at = f"{image_size} x {image_size}"
         yield f"The {what} has {size} pixels, less than half of what the model looks at ({looked_at})."

@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 from lungsight.package.gate import Gate
 from lungsight.package.lung_fields import LungFields, Lungs
 from lungsight.radiograph import Radiograph
+from lungsight.reading.reduction import reduced
 from lungsight.scanning.admission import refusals
+
+#: Pixels of the shorter side that lung fields and gate are given; they look at 224 or so.
+_ENOUGH = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,20 +49,21 @@ class Examiner:
 
     def examine(self, radiograph: Radiograph) -> Examined:
         """Where the lungs are, and what the gate says; a negative is turned back, and its lungs are sought again."""
-        lungs = self._lungs(radiograph)
+        small = reduced(radiograph, _ENOUGH).pixels
+        lungs = self._lungs(small)
         if self.gate is None:
             return Examined(radiograph, lungs, warnings=lungs.faults if lungs else ())
-        admission = self.gate.ask(radiograph.pixels, lungs)
+        admission = self.gate.ask(small, lungs)
         warnings = admission.warnings
         if admission.inverted:
             radiograph = replace(radiograph, pixels=_negative(radiograph.pixels))
-            lungs = self._lungs(radiograph)
+            lungs = self._lungs(_negative(small))
         if lungs is not None and not admission.refusals:
             warnings = (*warnings, *lungs.faults)
         return Examined(radiograph, lungs, admission.refusals, tuple(dict.fromkeys(warnings)))
 
-    def _lungs(self, radiograph: Radiograph) -> Lungs | None:
-        return None if self.lung_fields is None else self.lung_fields.find(radiograph.pixels)
+    def _lungs(self, pixels: NDArray[np.float32]) -> Lungs | None:
+        return None if self.lung_fields is None else self.lung_fields.find(pixels)
 
 
 def _negative(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

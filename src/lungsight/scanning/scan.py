@@ -89,7 +89,7 @@ def _read(found: Found, detector: Detector) -> Finding | _Admitted:
     try:
         if isinstance(found, UnreadableImage):
             raise found
-        radiograph = read_radiograph(found)
+        radiograph = read_radiograph(found, at_least=detector.enough_pixels)
     except UnreadableImage as fault:
         seconds = time.perf_counter() - started
         name = found.name if isinstance(found, ImageFile) else found.subject

@@ -85,7 +85,7 @@ def test_the_exported_network_is_the_trained_one(trained: Path) -> None:
     pixels = torch.rand(3, 1, 64, 64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = network.eval()(pixels).numpy()
-    found = load(trained)._session.run(["lungs"], {"pixels": pixels.numpy()})[0]
+    found = load(trained).network.run(["lungs"], pixels.numpy())[0]
     np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())
 
 

@@ -1,0 +1,66 @@
+"""The same phantoms in the formats that X-rays come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import (
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    generate_uid,
+)
+
+from lungsight.datasets.phantom import Label, draw
+
+Pixels = NDArray[np.float32]
+
+_BITS = 12
+
+
+def _jpeg(pixels: Pixels, place: Path) -> None:
+    Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(place.with_suffix(".jpg"), quality=90)
+
+
+def _dicom(pixels: Pixels, place: Path, compression: str | None = None) -> None:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    film = FileDataset(str(place), {}, file_meta=meta, preamble=b"\0" * 128)
+    film.SOPClassUID, film.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    film.Modality, film.BodyPartExamined, film.ViewPosition = "DX", "CHEST", "PA"
+    film.PhotometricInterpretation, film.SamplesPerPixel = "MONOCHROME2", 1
+    film.Rows, film.Columns = pixels.shape
+    film.BitsAllocated, film.BitsStored, film.HighBit, film.PixelRepresentation = 16, _BITS, _BITS - 1, 0
+    film.PixelData = np.rint(pixels * (2**_BITS - 1)).astype("<u2").tobytes()
+    if compression is not None:
+        film.compress(compression)
+    film.save_as(place.with_suffix(".dcm"), enforce_file_format=True)
+
+
+#: What writes a film of each kind, and its height in pixels.
+KINDS: Mapping[str, tuple[int, Callable[[Pixels, Path], None]]] = {
+    "JPEG, 512 px": (512, _jpeg),
+    "JPEG, 1024 px": (1024, _jpeg),
+    "JPEG, 2000 px": (2000, _jpeg),
+    "DICOM, 2000 px, uncompressed": (2000, _dicom),
+    "DICOM, 2000 px, JPEG 2000": (2000, lambda pixels, place: _dicom(pixels, place, JPEG2000Lossless)),
+    "DICOM, 2000 px, JPEG-LS": (2000, lambda pixels, place: _dicom(pixels, place, JPEGLSLossless)),
+}
+
+
+def draw_films(kind: str, folder: Path, count: int) -> list[Path]:
+    """``count`` phantoms of one kind; the same ones every time."""
+    size, write = KINDS[kind]
+    folder.mkdir(parents=True)
+    labels = list(Label)
+    for seed in range(count):
+        write(draw(seed, labels[seed % len(labels)], size=size).pixels, folder / f"{seed:03}")
+    return sorted(folder.iterdir())
