@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from lungsight.faults import InvalidPackage
 from lungsight.package import Calibration, ModelPackage
+from lungsight.scanning import Detector
 from tiny_package import CLASSES, write_tiny
 
 Make = Callable[..., Path]
@@ -50,6 +51,15 @@ def test_other_weights_in_the_network_are_found_though_signed(package: Path) -> 
     sign_again(package, "network.onnx")
     with pytest.raises(InvalidPackage, match="no longer gives its reference logits"):
         ModelPackage.open(package).verify()
+
+
+def test_a_network_that_says_something_else_is_refused_as_it_is_loaded(package: Path) -> None:
+    reference = load_file(package / "reference.safetensors")
+    reference["logits"] = reference["logits"] + np.float32(0.01)
+    save_file(reference, package / "reference.safetensors")
+    sign_again(package, "reference.safetensors")
+    with pytest.raises(InvalidPackage, match="no longer gives its reference logits"):
+        Detector.load(package)
 
 
 def test_other_reference_outputs_are_found(package: Path) -> None:

@@ -27,14 +27,17 @@ COMMANDS = {
     "package": "Verify and describe a model package.",
     "verify": "Check every file of a model package, and that it still says what it said.",
 }
+#: Which extra brings all that a command needs, where the base installation doesn't.
+_EXTRA_OF_COMMAND = {"compare": "report", "evaluate": "report", "find-lr": "train", "train": "train"}
 #: Which extra brings a module that the base installation lacks.
 _EXTRAS = {
-    **dict.fromkeys(("accelerate", "fastai", "fastcore", "onnx", "onnxscript", "timm"), "train"),
+    **dict.fromkeys(("accelerate", "fastai", "fastcore", "onnxscript", "timm"), "train"),
     **dict.fromkeys(("tomli_w", "torch", "torchvision"), "train"),
     **dict.fromkeys(("matplotlib", "sklearn"), "report"),
+    **dict.fromkeys(("cv2", "filelock", "httpx", "imagehash", "pandas", "platformdirs", "scipy"), "data"),
     "openvino": "openvino",
     "pyarrow": "parquet",
-    "ray": "ray",
+    **dict.fromkeys(("fsspec", "ray"), "ray"),
 }
 INTERRUPTED = 130
 
@@ -54,7 +57,7 @@ class Root(TyperGroup):
         except KeyboardInterrupt:
             _end("Stopped. What was already written is whole.", INTERRUPTED)
         except ModuleNotFoundError as error:
-            _end(_missing_extra(error), MissingExtra.exit_status)
+            _end(_missing_extra(error, ctx.invoked_subcommand), MissingExtra.exit_status)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has gone: typer ends quietly
                 raise
@@ -73,11 +76,12 @@ def _imported(name: str) -> Any:
     return typer.main.get_command(single)
 
 
-def _missing_extra(error: ModuleNotFoundError) -> MissingExtra:
+def _missing_extra(error: ModuleNotFoundError, command: str | None) -> MissingExtra:
     module = (error.name or "").partition(".")[0]
     if module not in _EXTRAS:
         raise error
-    return MissingExtra(module, "is not installed", f"`pip install 'lungsight[{_EXTRAS[module]}]'` brings it")
+    extra = _EXTRA_OF_COMMAND.get(command or "", _EXTRAS[module])
+    return MissingExtra(module, "is not installed", f"`pip install 'lungsight[{extra}]'` brings it")
 
 
 def _of_the_system(error: OSError) -> Fault:

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from lungsight.package.pieces import connected_pieces, hull_area, without_holes
 from lungsight.package.preprocessing import Preprocessing, sound
 from lungsight.package.runtime import AUTO, open_network
+from lungsight.reading.reduction import reduced_pixels
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -93,8 +95,8 @@ class Lungs:
 
     def on(self, height: int, width: int) -> Mask:
         """The mask on the radiograph's own grid, bool [height, width]."""
-        drawn = cv2.resize(self.mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(drawn >= 0.5, dtype=bool)
+        drawn = Image.fromarray(self.mask.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(drawn) >= 0.5
 
 
 class LungFields:
@@ -137,17 +139,7 @@ def network_input(pixels: Floats, side: int) -> Floats:
     given = np.asarray(pixels, dtype=np.float32)
     if given.ndim != 2 or not given.size:
         raise ValueError(f"a radiograph is a plane of pixels, not an array of shape {given.shape}")
-    return stretched(Preprocessing(image_size=side).apply(_reduced(sound(given), 2 * side)))
-
-
-def _reduced(pixels: Floats, at_least: int) -> Floats:
-    """A large image by a whole factor, no side below ``at_least``: the network sees the same, and sooner."""
-    height, width = pixels.shape
-    factor = min(height, width) // at_least
-    if factor < 2:
-        return pixels
-    size = (width // factor, height // factor)
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
+    return stretched(Preprocessing(image_size=side).apply(reduced_pixels(sound(given), 2 * side)))
 
 
 def stretched(pixels: Floats) -> Floats:
@@ -176,29 +168,14 @@ def _certainty(logits: Floats) -> float:
 
 def two_largest(found: Mask) -> Mask:
     """The two largest connected pieces of bool [side, side], with their holes filled."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8), connectivity=4)
-    largest = np.argsort(stats[1:, cv2.CC_STAT_AREA])[::-1][:2] + 1
-    kept = np.isin(labels, largest[stats[largest, cv2.CC_STAT_AREA] > 0])
-    return _without_holes(kept)
-
-
-def _without_holes(mask: Mask) -> Mask:
-    """What can't be reached from beyond the image counts as inside. By OpenCV: scipy would take longer to import than
-    a radiograph to be judged."""
-    around = np.pad(mask.astype(np.uint8), 1)
-    cv2.floodFill(around, None, (0, 0), 2)
-    return np.asarray(around[1:-1, 1:-1] != 2, dtype=bool)
-
-
-def _pieces(mask: Mask) -> tuple[NDArray[np.int32], int]:
-    """The connected pieces, numbered from 1, and how many they are."""
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    return np.asarray(labels, dtype=np.int32), count - 1
+    labels, _ = connected_pieces(found)
+    largest = np.argsort(np.bincount(labels.ravel())[1:])[::-1][:2] + 1
+    return without_holes(np.isin(labels, largest))
 
 
 def split_sides(mask: Mask) -> tuple[Mask, Mask]:
     """The piece on the image's left and the piece on its right."""
-    labels, count = _pieces(mask)
+    labels, count = connected_pieces(mask)
     if count == 2:
         first, second = (float(np.nonzero(labels == n)[1].mean()) for n in (1, 2))
         left = 1 if first <= second else 2
@@ -238,7 +215,7 @@ class LungMeasures:
             area=(float(left.mean()), float(right.mean())),
             width=_pair(columns, width),
             height=_pair(rows, height),
-            solidity=(_solidity(left), _solidity(right)),
+            solidity=(float(left.sum() / hull_area(left)), float(right.sum() / hull_area(right))),
             side_by_side=_overlap(*rows),
             above_another=_overlap(*columns),
             cut={
@@ -258,13 +235,6 @@ def _pair(extents: list[NDArray[np.intp]], whole: int) -> tuple[float, float]:
 def _overlap(first: NDArray[np.intp], second: NDArray[np.intp]) -> float:
     shared = min(first[-1], second[-1]) - max(first[0], second[0]) + 1
     return float(max(shared, 0) / min(first[-1] - first[0] + 1, second[-1] - second[0] + 1))
-
-
-def _solidity(piece: Mask) -> float:
-    outline = cv2.findNonZero(piece.astype(np.uint8))
-    hull = cv2.convexHull(outline)
-    drawn = cv2.fillConvexPoly(np.zeros(piece.shape, np.uint8), hull, 1)
-    return float(piece.sum() / drawn.sum())
 
 
 def faults_of(mask: Mask, certainty: float = 1.0) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -145,8 +144,7 @@ def percentiles(pixels: Floats, *percents: float) -> tuple[float, ...]:
     if pixels.size < _FEW or not (pixels.min() >= 0 and pixels.max() <= 1):  # nor where one is no number
         return tuple(np.percentile(pixels, percents).tolist())
     levels = (pixels * np.float32(_LEVELS) + np.float32(0.5)).astype(np.uint16)
-    counts = cv2.calcHist([levels], [0], None, [_LEVELS + 1], [0, _LEVELS + 1]).ravel()
-    upto = np.cumsum(counts, dtype=np.float64)
+    upto = np.cumsum(np.bincount(levels.ravel(), minlength=_LEVELS + 1))
     places = np.asarray(percents) / 100 * (pixels.size - 1)
     below, above = (np.searchsorted(upto, f(places), side="right") for f in (np.floor, np.ceil))
     return tuple(((below + (above - below) * (places - np.floor(places))) / _LEVELS).tolist())

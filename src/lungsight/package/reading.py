@@ -31,12 +31,13 @@ from lungsight.package.storage import (
     NETWORK,
     OPTIONAL_PARTS,
     PARTS,
+    REFERENCE,
     TRAINED_ON,
     Storage,
     storage_at,
 )
 from lungsight.package.trained_on import TrainedImage
-from lungsight.package.verification import verify_contents
+from lungsight.package.verification import verify_contents, verify_one
 
 T = TypeVar("T")
 
@@ -145,6 +146,11 @@ class ModelPackage:
         contents = {name: self.read(name) for name in self.description.files}
         verify_contents(self.path, self.description, contents)
         _ = self.trained_on
+
+    def verify_loaded(self, network: Network) -> None:
+        """Check that ``network``, as it was loaded here, gives the first of its reference outputs. Raises
+        InvalidPackage."""
+        verify_one(self.path, self.description, self.read(REFERENCE), network)
 
     def _usable(self, name: str, load: Callable[[bytes], T]) -> T:
         content = self.read(name)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from lungsight.faults import UnreadableImage
 from lungsight.radiograph import Radiograph
-from lungsight.reading.dicom import read_dicom
 from lungsight.reading.files import ImageFile
 from lungsight.reading.formats import HEAD_BYTES, Format, recognise
 from lungsight.reading.images import read_image
@@ -35,6 +34,8 @@ def read_radiograph(source: Path | str | ImageFile, *, at_least: int = 0) -> Rad
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if found is Format.DICOM:
+                from lungsight.reading.dicom import read_dicom  # takes as long to import as twenty images to judge
+
                 return reduced(read_dicom(file.name, data, digest), at_least)
             return reduced(read_image(file.name, data, digest, found, at_least), at_least)
     except UnreadableImage:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from lungsight.radiograph import Radiograph
+
+Floats = NDArray[np.float32]
 
 _FACTORS = (8, 4, 2)  # those that a JPEG can be decoded at
 
@@ -21,11 +24,13 @@ def factor_of(height: int, width: int, at_least: int) -> int:
 
 def reduced(radiograph: Radiograph, at_least: int) -> Radiograph:
     """The radiograph with as few pixels as ``at_least`` allows, each the mean of those it stands for."""
-    height, width = radiograph.pixels.shape
-    factor = factor_of(height, width, at_least)
-    if factor == 1:
+    pixels = reduced_pixels(radiograph.pixels, at_least)
+    if pixels is radiograph.pixels:
         return radiograph
-    size = (-(-width // factor), -(-height // factor))
-    pixels = cv2.resize(radiograph.pixels, size, interpolation=cv2.INTER_AREA)
-    shape = radiograph.file_shape or (height, width)
-    return replace(radiograph, pixels=np.asarray(pixels, dtype=np.float32), file_shape=shape)
+    return replace(radiograph, pixels=pixels, file_shape=(radiograph.height, radiograph.width))
+
+
+def reduced_pixels(pixels: Floats, at_least: int) -> Floats:
+    """:func:`reduced`, of float32 [height, width] alone."""
+    factor = factor_of(pixels.shape[0], pixels.shape[1], at_least)
+    return pixels if factor == 1 else np.asarray(Image.fromarray(pixels).reduce(factor))

@@ -79,12 +79,14 @@ class Detector:
             features: for :meth:`predict_with_features`.
 
         Raises:
-            InvalidPackage: it is incomplete, altered or can't be used.
+            InvalidPackage: it is incomplete, altered or can't be used, or its network says of a reference image
+                something else here than where it was made.
             Fault: there is no such runtime here.
         """
         opened = package if isinstance(package, ModelPackage) else ModelPackage.open(package)
         familiarity = opened.familiarity()
         network = opened.network(threads, runtime=runtime, features=features or familiarity is not None)
+        opened.verify_loaded(network)
         # whoever reads many images does so in as many threads as there are cores
         examiner = Examiner(opened.lung_fields(1, runtime=runtime), opened.gate(1, runtime=runtime))
         return cls(opened, network, examiner, familiarity)
