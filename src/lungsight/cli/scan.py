@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -24,22 +26,36 @@ from lungsight.faults import Fault
 from lungsight.package import find_package
 from lungsight.package.bundled import DEFAULT
 from lungsight.package.runtime import AUTO, cores
-from lungsight.reading import ImageFile, walk_images
+from lungsight.reading import ImageFile
+from lungsight.reading.remote import is_url
 from lungsight.scanning import Detector, Status
 from lungsight.scanning.arrivals import arrivals
 from lungsight.scanning.durable import STDOUT
 from lungsight.scanning.outputs import Outputs, Places
-from lungsight.scanning.scan import BATCH_SIZE, Found, scan_and_finish
+from lungsight.scanning.scan import BATCH_SIZE, scan_and_finish
+from lungsight.scanning.sources import Found, find_images, name_of
 
 T = TypeVar("T")
 
 SOME_UNREADABLE = 1
 
-_TABLES, _PICTURES, _WORK = "Tables and page", "Pictures", "How the work is done"
+_TABLES, _PICTURES, _WORK, _CLUSTER = "Tables and page", "Pictures", "How the work is done", "On many machines"
+
+
+class Engine(StrEnum):
+    """Where the work is done."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 def command(
-    paths: Annotated[list[Path], typer.Argument(help="X-ray images, folders and zip archives.", metavar="PATH…")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="X-ray images, folders, zip archives, URLs, and Parquet lists of these.", metavar="PATH…"
+        ),
+    ],
     model: Annotated[
         str,
         typer.Option(
@@ -109,6 +125,18 @@ def command(
         typer.Option(min=1, help="The most images that go through a GPU together.", rich_help_panel=_WORK),
     ] = BATCH_SIZE,
     threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.", rich_help_panel=_WORK)] = 0,
+    engine: Annotated[
+        Engine,
+        typer.Option(help="'ray' scans in many processes, on this machine or a cluster.", rich_help_panel=_CLUSTER),
+    ] = Engine.LOCAL,
+    address: Annotated[
+        str | None,
+        typer.Option(help="A Ray cluster's; without it one is started here.", rich_help_panel=_CLUSTER),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(min=0, help="The most processes at once; 0 is one a core.", rich_help_panel=_CLUSTER),
+    ] = 0,
 ) -> None:
     """Look for signs of COVID-19 in X-rays.
 
@@ -119,13 +147,16 @@ def command(
     Example: [bold]lungsight scan wards/ --html findings.html --json findings.jsonl[/bold]
 
     Example: [bold]lungsight scan /mnt/inbox --watch --json findings.jsonl --overlays seen/[/bold]
+
+    Example: [bold]lungsight scan s3://archive/chest --engine ray --address auto --parquet findings/[/bold]
     """
     _refuse_missing(paths)
+    _refuse_at_odds(paths, engine, address, workers, watch)
     places = Places(json, csv, parquet, html, heatmaps, overlays)
     _refuse_clashing(places)
     package = find_package(model)
     detector = Detector.load(package, threads=1, runtime=runtime)
-    found = [] if watch else list(walk_images(paths))
+    found = [] if watch else list(find_images(paths))
     _refuse_overwriting(places, found, package)
     outputs = Outputs(places, detector, restart=restart)
     table = ScanTable(detector)
@@ -133,9 +164,16 @@ def command(
     try:
         new = _not_done(arrivals(paths) if watch else found, outputs, table)
         to_do = new if watch else list(new)
-        done = scan_and_finish(
-            to_do, detector, outputs.finish, batch_size=batch_size, threads=min(threads or cores(), cores())
-        )
+        if engine is Engine.RAY:
+            from lungsight.scanning.ray_engine import scan_on_ray
+
+            done = scan_on_ray(
+                list(to_do), detector.package, places, address=address, workers=workers, runtime=runtime
+            )
+        else:
+            done = scan_and_finish(
+                to_do, detector, outputs.drawing.draw, batch_size=batch_size, threads=min(threads or cores(), cores())
+            )
         for drawn in _with_progress(done, len(to_do) if isinstance(to_do, list) else None):
             outputs.add(drawn)
             table.add(drawn.finding)
@@ -153,7 +191,7 @@ def command(
 def _not_done(found: Iterable[Found], outputs: Outputs, table: ScanTable) -> Iterator[Found]:
     """Those of which some output lacks the finding."""
     for one in found:
-        if outputs.pass_by(one.name if isinstance(one, ImageFile) else one.subject):
+        if outputs.pass_by(name_of(one)):
             table.already_there += 1
         else:
             yield one
@@ -192,7 +230,16 @@ def _refuse_overwriting(places: Places, found: list[Found], model: Path) -> None
             raise Fault(path, "is read by this scan and would be overwritten", "name another file for the output")
 
 
-def _refuse_missing(paths: list[Path]) -> None:
-    if not any(path.is_symlink() or path.exists() for path in paths):
-        names = ", ".join(str(path) for path in paths[:3]) + (" …" if len(paths) > 3 else "")
+def _refuse_at_odds(paths: list[str], engine: Engine, address: str | None, workers: int, watch: bool) -> None:
+    if engine is Engine.LOCAL and (address is not None or workers):
+        raise typer.BadParameter("--address and --workers are for --engine ray.")
+    if watch and engine is Engine.RAY:
+        raise typer.BadParameter("--watch is for the local engine: a folder has one watcher.")
+    if watch and any(is_url(path) for path in paths):
+        raise typer.BadParameter("--watch is for folders of this machine, not for URLs.")
+
+
+def _refuse_missing(paths: list[str]) -> None:
+    if not any(is_url(path) or os.path.lexists(path) for path in paths):
+        names = ", ".join(paths[:3]) + (" …" if len(paths) > 3 else "")
         raise Fault(names, "there is no such file or folder", "check the path")

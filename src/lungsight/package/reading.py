@@ -87,6 +87,13 @@ class ModelPackage:
             raise InvalidPackage(self.path, f"{name} was altered since the package was made", _COPY_AGAIN)
         return content
 
+    def contents(self) -> dict[str, bytes]:
+        """All its files by their names, for a :class:`MemoryStorage` on another machine. Raises InvalidPackage where
+        one was altered."""
+        return {DESCRIPTION: self._storage.read(DESCRIPTION)} | {
+            name: self.read(name) for name in self.description.files
+        }
+
     def network(self, threads: int = 0, *, runtime: str = AUTO, features: bool = False) -> Network:
         """The network, ready to run on ``threads`` cores (0: all); with ``features``, for
         :meth:`Network.run_with_features`. Raises InvalidPackage."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from lungsight.faults import InvalidPackage, printable
@@ -111,6 +112,20 @@ class ZipStorage(Storage):
         tops = {name.partition("/")[0] for name in self._members if "/" in name}
         nested = all("/" in name for name in self._members)
         return f"{tops.pop()}/" if nested and len(tops) == 1 else ""
+
+
+class MemoryStorage(Storage):
+    """A package whose files were read elsewhere; ``path`` is where."""
+
+    def __init__(self, path: Path, contents: Mapping[str, bytes]) -> None:
+        super().__init__(path)
+        self._contents = contents
+
+    def names(self) -> frozenset[str]:
+        return frozenset(self._contents)
+
+    def read(self, name: str) -> bytes:
+        return self._contents[name]
 
 
 def storage_at(path: Path) -> Storage:

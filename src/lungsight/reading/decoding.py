@@ -12,9 +12,10 @@ from lungsight.reading.files import ImageFile
 from lungsight.reading.formats import HEAD_BYTES, Format, recognise
 from lungsight.reading.images import read_image
 from lungsight.reading.reduction import reduced
+from lungsight.reading.remote import RemoteFile
 
 
-def read_radiograph(source: Path | str | ImageFile, *, at_least: int = 0) -> Radiograph:
+def read_radiograph(source: Path | str | ImageFile | RemoteFile, *, at_least: int = 0) -> Radiograph:
     """The radiograph in a file: PNG, JPEG, TIFF, WebP, BMP, GIF or DICOM, told by its content.
 
     Pixels come out float32 [height, width] in 0…1, bright where the body is dense. What had to be assumed or
@@ -25,7 +26,7 @@ def read_radiograph(source: Path | str | ImageFile, *, at_least: int = 0) -> Rad
         at_least: pixels that the shorter side needs; an image with twice as many or more is halved, quartered or
             taken by eighths, a JPEG while it is decoded. 0 leaves every image as it is.
     """
-    file = source if isinstance(source, ImageFile) else ImageFile.at(source)
+    file = ImageFile.at(source) if isinstance(source, Path | str) else source
     data = file.read_bytes()
     found = _format_of(file.name, data)
     digest = hashlib.sha256(data).hexdigest()

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lungsight.faults import UnreadableImage, printable
@@ -37,6 +38,13 @@ class ImageFile:
             return archives.read_member(self.name, self.path, self.member)
         check_bytes(self.name, status_of(self.path).st_size)
         return self._read(-1)
+
+    def arrived(self) -> datetime | None:
+        """When the file was last changed; members of an archive came with it. None where nobody can tell."""
+        try:
+            return datetime.fromtimestamp(self.path.stat().st_mtime, UTC)
+        except (OSError, ValueError, OverflowError):
+            return None
 
     def read_head(self, size: int) -> bytes:
         """The first ``size`` bytes. Raises UnreadableImage."""

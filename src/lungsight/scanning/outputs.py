@@ -54,16 +54,39 @@ class Drawn:
     card: Card | None = None
 
 
+class Drawing:
+    """Draws what is to be drawn of findings. Safe to call from several threads, and needs none but its own machine.
+
+    Raises Fault where a folder for pictures can't be made.
+    """
+
+    def __init__(self, places: Places, detector: Detector) -> None:
+        self._cautions = detector.cautions
+        self._with_cards = places.html is not None
+        self._heatmaps = HeatmapFolder(places.heatmaps, detector) if places.heatmaps else None
+        self._overlays = OverlayFolder(places.overlays, detector) if places.overlays else None
+
+    def draw(self, finding: Finding) -> Drawn:
+        """The pictures of ``finding``, each in its folder, and its card for the page."""
+        pictures: dict[str, Path] = {}
+        for kind, folder in (("heatmap", self._heatmaps), ("overlay", self._overlays)):
+            if folder is not None and (path := folder.add(finding)) is not None:
+                pictures[kind] = path
+        card = card_of(finding, self._cautions) if self._with_cards else None
+        return Drawn(replace(finding, radiograph=None, evidence=None), pictures, card)
+
+
 class Outputs:
     """Opens all places before the first image is read, so that one that can't be written to is known at once.
 
     Raises Fault where a place can't be used; ``restart`` replaces what an earlier scan left.
+
+    Attributes:
+        drawing: what makes of findings what :meth:`add` takes.
     """
 
     def __init__(self, places: Places, detector: Detector, *, restart: bool = False) -> None:
-        self._detector = detector
-        self._heatmaps = HeatmapFolder(places.heatmaps, detector) if places.heatmaps else None
-        self._overlays = OverlayFolder(places.overlays, detector) if places.overlays else None
+        self.drawing = Drawing(places, detector)
         self._records = list(_records(places, detector, restart))
         self._page = FindingsPage(places.html, detector, restart=restart) if places.html else None
         self._done = [sink.done for sink in self._records]
@@ -78,15 +101,6 @@ class Outputs:
         for done in self._done:
             done.pass_by(file)
         return True
-
-    def finish(self, finding: Finding) -> Drawn:
-        """Draw what is to be drawn. May be called from several threads, in any order."""
-        pictures: dict[str, Path] = {}
-        for kind, folder in (("heatmap", self._heatmaps), ("overlay", self._overlays)):
-            if folder is not None and (path := folder.add(finding)) is not None:
-                pictures[kind] = path
-        card = card_of(finding, self._detector.cautions) if self._page is not None else None
-        return Drawn(replace(finding, radiograph=None, evidence=None), pictures, card)
 
     def add(self, drawn: Drawn) -> None:
         """Write a finding to every place that hasn't got it."""

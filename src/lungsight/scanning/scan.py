@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from lungsight.faults import UnreadableImage
 from lungsight.package.runtime import cores
 from lungsight.radiograph import Radiograph
-from lungsight.reading import ImageFile, read_radiograph, walk_images
+from lungsight.reading import ImageFile, read_radiograph
 from lungsight.scanning.detector import Detector
 from lungsight.scanning.examination import Examined
 from lungsight.scanning.finding import REFUSED, Finding, Status
 from lungsight.scanning.pipeline import Stage, through
+from lungsight.scanning.sources import Found, find_images, name_of
 
-Found = ImageFile | UnreadableImage
 T = TypeVar("T")
 
 BATCH_SIZE = 4
@@ -44,7 +44,7 @@ class _Admitted:
 def scan(
     paths: Iterable[Path | str], detector: Detector, *, batch_size: int = BATCH_SIZE, threads: int | None = None
 ) -> Iterator[Finding]:
-    """A finding for every image that ``paths`` (files, folders, zips) hold, in the order of ``walk_images``.
+    """A finding for every image that ``paths`` name (:func:`find_images`), in their order.
 
     A file that can't be read gives a finding too, and never stops the others. At most ``2 * threads + batch_size``
     images are in memory at a time.
@@ -55,13 +55,13 @@ def scan(
         batch_size: the most images that go through the network together.
         threads: that read, judge and draw images (default: one a core).
     """
-    return scan_found(walk_images(paths), detector, batch_size=batch_size, threads=threads)
+    return scan_found(find_images(paths), detector, batch_size=batch_size, threads=threads)
 
 
 def scan_found(
     found: Iterable[Found], detector: Detector, *, batch_size: int = BATCH_SIZE, threads: int | None = None
 ) -> Iterator[Finding]:
-    """As :func:`scan`, of files that ``walk_images`` has found already."""
+    """As :func:`scan`, of files that have been found already."""
     return scan_and_finish(found, detector, lambda finding: finding, batch_size=batch_size, threads=threads)
 
 
@@ -92,8 +92,7 @@ def _read(found: Found, detector: Detector) -> Finding | _Admitted:
         radiograph = read_radiograph(found, at_least=detector.enough_pixels)
     except UnreadableImage as fault:
         seconds = time.perf_counter() - started
-        name = found.name if isinstance(found, ImageFile) else found.subject
-        reasons, arrived = (str(fault),), _arrived(found)
+        name, arrived, reasons = name_of(found), _arrived(found), (str(fault),)
         return Finding(
             name, Status.ERROR, None, arrived=arrived, reasons=reasons, model=detector.model, seconds=seconds
         )
@@ -101,12 +100,7 @@ def _read(found: Found, detector: Detector) -> Finding | _Admitted:
 
 
 def _arrived(found: Found) -> datetime | None:
-    """When the file was last changed; members of an archive came with it."""
-    path = found.path if isinstance(found, ImageFile) else Path(found.subject)
-    try:
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    except (OSError, ValueError, OverflowError):
-        return None
+    return (ImageFile.at(found.subject) if isinstance(found, UnreadableImage) else found).arrived()
 
 
 def scan_radiograph(radiograph: Radiograph, detector: Detector) -> Finding:

@@ -21,11 +21,12 @@ from lungsight.package.bundled import DEFAULT
 from lungsight.package.runtime import AUTO, cores
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile
+from lungsight.reading.remote import RemoteFile, is_url
 from lungsight.scanning.detector import Detector
 from lungsight.scanning.finding import Finding
 from lungsight.scanning.scan import BATCH_SIZE, scan, scan_found, scan_radiograph
 
-Image = Path | str | ImageFile | Radiograph | NDArray[np.float32]
+Image = Path | str | ImageFile | RemoteFile | Radiograph | NDArray[np.float32]
 
 
 class Scanner:
@@ -54,18 +55,24 @@ class Scanner:
         return self.detector.model
 
     def scan(self, image: Image) -> Finding:
-        """The finding of one image: a file, a radiograph, or pixels, float32 [height, width] in 0…1, bright where the
-        body is dense. What can't be read gives a finding with the status ``error``."""
+        """The finding of one image: a file, a URL, a radiograph, or pixels, float32 [height, width] in 0…1, bright
+        where the body is dense. What can't be read gives a finding with the status ``error``."""
         if isinstance(image, np.ndarray):
             image = _radiograph_of(image)
         if isinstance(image, Radiograph):
             return scan_radiograph(image, self.detector)
-        file = image if isinstance(image, ImageFile) else ImageFile.at(image)
-        return next(scan_found([file], self.detector, threads=1))
+        return next(scan_found([_file_of(image)], self.detector, threads=1))
 
     def scan_many(self, paths: Iterable[Path | str], *, batch_size: int = BATCH_SIZE) -> Iterator[Finding]:
-        """A finding for every image that files, folders and zip archives hold, in their order, as they come."""
+        """A finding for every image that files, folders, zip archives, URLs and Parquet lists name, in their order,
+        as they come."""
         return scan(paths, self.detector, batch_size=batch_size, threads=self._threads)
+
+
+def _file_of(image: Path | str | ImageFile | RemoteFile) -> ImageFile | RemoteFile:
+    if isinstance(image, str) and is_url(image):
+        return RemoteFile(image)
+    return ImageFile.at(image) if isinstance(image, Path | str) else image
 
 
 def _radiograph_of(pixels: NDArray[np.float32]) -> Radiograph:

@@ -1,0 +1,126 @@
+"""Images behind URLs: whatever fsspec and its plug-ins know, such as s3://, gs://, abfs://, https:// and hdfs://."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lungsight.faults import MissingExtra, UnreadableImage, printable
+from lungsight.reading.formats import HEAD_BYTES, has_image_ending, recognise
+from lungsight.reading.limits import check_bytes
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: C:// is a drive
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """Where one image lies behind a URL. Cheap, hashable and picklable: nothing is fetched before
+    :meth:`read_bytes`."""
+
+    url: str
+
+    @property
+    def name(self) -> str:
+        return printable(self.url)
+
+    def read_bytes(self) -> bytes:
+        """The whole content. Raises UnreadableImage."""
+        return self._fetch(None)
+
+    def arrived(self) -> datetime | None:
+        """When it was last changed, as far as the store tells."""
+        try:
+            system, path = _system_of(self.url)
+            changed = system.modified(path)
+        except Exception:  # each store has its own, and most have none for this
+            return None
+        return changed if isinstance(changed, datetime) else None
+
+    def read_head(self, size: int) -> bytes:
+        """The first ``size`` bytes. Raises UnreadableImage."""
+        return self._fetch(size)
+
+    def _fetch(self, size: int | None) -> bytes:
+        try:
+            system, path = _system_of(self.url)
+            if size is None:
+                check_bytes(self.name, int(system.size(path) or 0))
+            return bytes(system.cat_file(path, start=0, end=size))
+        except (UnreadableImage, MissingExtra):
+            raise
+        except Exception as error:  # each store has a dozen kinds, with no base of their own
+            raise _unreachable(self.url, error) from error
+
+
+def is_url(path: object) -> bool:
+    """Whether ``path`` is a URL and not a path of this machine."""
+    return isinstance(path, str) and _URL.match(path) is not None
+
+
+def walk_url(url: str) -> Iterator[RemoteFile | UnreadableImage]:
+    """The image at ``url``, or every image below it, in a stable order; what can't be read comes as a fault in its
+    place.
+
+    A file counts when its ending says image; one without an ending when its first bytes do. Archives aren't opened.
+    Raises MissingExtra where what speaks with that store isn't installed.
+    """
+    try:
+        system, path = _system_of(url)
+        if system.isfile(path):
+            yield RemoteFile(url)
+            return
+        there = sorted(system.find(path))
+    except MissingExtra:
+        raise
+    except Exception as error:  # as above
+        yield _unreachable(url, error)
+        return
+    files = [RemoteFile(system.unstrip_protocol(name)) for name in there]
+    empty = True
+    for file in files:
+        for found in _if_image(file):
+            empty = False
+            yield found
+    if empty:
+        yield UnreadableImage(url, "there is no image at it", "check the URL")
+
+
+def _if_image(file: RemoteFile) -> Iterator[RemoteFile | UnreadableImage]:
+    if has_image_ending(file.url):
+        yield file
+    elif "." not in file.url.rpartition("/")[2]:  # asking for the first bytes costs a request
+        try:
+            found = recognise(file.read_head(HEAD_BYTES))
+        except UnreadableImage as fault:
+            yield fault
+            return
+        if found is not None and found.is_image:
+            yield file
+
+
+def _system_of(url: str) -> tuple[AbstractFileSystem, Any]:
+    """What fsspec opens ``url`` with, and its path there. Raises MissingExtra, and whatever fsspec raises."""
+    from fsspec.core import url_to_fs
+
+    try:
+        return url_to_fs(url)
+    except ImportError as error:
+        scheme = url.partition("://")[0]
+        raise MissingExtra(
+            f"{scheme}://", f"can't be read yet ({error})", "install what it names with pip"
+        ) from error
+
+
+def _unreachable(url: str, error: Exception) -> UnreadableImage:
+    if isinstance(error, FileNotFoundError):
+        return UnreadableImage(url, "there is no such file", "check the URL")
+    if isinstance(error, PermissionError):
+        return UnreadableImage(url, "there is no permission to read it", "check the store's credentials")
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+    return UnreadableImage(url, f"it can't be fetched ({reason})", "check the URL and the connection")
