@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -174,9 +175,10 @@ def command(
             done = scan_and_finish(
                 to_do, detector, outputs.drawing.draw, batch_size=batch_size, threads=min(threads or cores(), cores())
             )
-        for drawn in _with_progress(done, len(to_do) if isinstance(to_do, list) else None):
-            outputs.add(drawn)
-            table.add(drawn.finding)
+        with closing(done):
+            for drawn in _with_progress(done, len(to_do) if isinstance(to_do, list) else None):
+                outputs.add(drawn)
+                table.add(drawn.finding)
         complete = True
     except KeyboardInterrupt:
         if not watch:

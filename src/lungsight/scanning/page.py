@@ -41,10 +41,17 @@ class FindingsPage:
             self._spool.add(card)
 
     def write(self, *, complete: bool = True) -> None:
-        """Write the page, in whole. Unless the scan is ``complete``, its cards are kept for the next one."""
+        """Write the page, in whole. Unless the scan is ``complete``, its cards are kept for the next one.
+
+        Raises Fault where it can't be written."""
         partial = self._path.with_name(self._path.name + ".part")
-        _template().stream(self._content()).dump(str(partial), encoding="utf-8")
-        partial.replace(self._path)
+        try:
+            _template().stream(self._content()).dump(str(partial), encoding="utf-8")
+            partial.replace(self._path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            reason = error.strerror or type(error).__name__
+            raise Fault(self._path, f"can't be written ({reason})", "make room or name another file") from error
         if complete:
             self._spool.remove()
         else:

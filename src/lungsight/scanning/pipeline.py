@@ -7,7 +7,7 @@ stays flat.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event, Semaphore, Thread
@@ -50,11 +50,11 @@ class _End:
 Waiting = SimpleQueue["_Numbered | _End | None"]
 
 
-def through(stages: Sequence[Stage], items: Iterable[Any], under_way: int) -> Iterator[Any]:
+def through(stages: Sequence[Stage], items: Iterable[Any], under_way: int) -> Generator[Any]:
     """What the last stage makes of each item, in the order of ``items``.
 
-    What a stage raises is raised here, in its item's place. When the iterator is closed, threads end after the work
-    they are at.
+    What a stage raises is raised here, in its item's place. Closing the iterator waits for the work that the stages'
+    threads are at: a process that ended amid it would be aborted by whatever library they are in.
 
     Args:
         stages: at least one, in order.
@@ -63,10 +63,12 @@ def through(stages: Sequence[Stage], items: Iterable[Any], under_way: int) -> It
     """
     queues: list[Waiting] = [SimpleQueue() for _ in range(len(stages) + 1)]
     room, stopped = Semaphore(under_way), Event()
-    _start("feeding", _feed, iter(items), queues[0], queues[-1], room, stopped)
-    for stage, taken, given in zip(stages, queues, queues[1:], strict=False):
-        for number in range(stage.threads):
-            _start(f"{stage.name}-{number}", _serve, stage, taken, given, stopped)
+    _started("feeding", _feed, iter(items), queues[0], queues[-1], room, stopped)
+    at_work = [
+        _started(f"{stage.name}-{number}", _serve, stage, taken, given, stopped)
+        for stage, taken, given in zip(stages, queues, queues[1:], strict=False)
+        for number in range(stage.threads)
+    ]
     try:
         yield from _in_order(queues[-1], room)
     finally:
@@ -75,10 +77,14 @@ def through(stages: Sequence[Stage], items: Iterable[Any], under_way: int) -> It
         for stage, queue in zip(stages, queues, strict=False):
             for _ in range(stage.threads):
                 queue.put(None)
+        for thread in at_work:
+            thread.join()
 
 
-def _start(name: str, work: Callable[..., None], *arguments: Any) -> None:
-    Thread(target=work, args=arguments, name=name, daemon=True).start()
+def _started(name: str, work: Callable[..., None], *arguments: Any) -> Thread:
+    thread = Thread(target=work, args=arguments, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 def _feed(items: Iterator[Any], first: Waiting, last: Waiting, room: Semaphore, stopped: Event) -> None:

@@ -11,7 +11,7 @@ import logging
 import os
 import pickle
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +64,7 @@ def scan_on_ray(
     address: str | None = None,
     workers: int = 0,
     runtime: str = AUTO,
-) -> Iterator[Drawn]:
+) -> Generator[Drawn]:
     """The findings of ``found``, drawn, each once, as they come.
 
     Args:

@@ -7,7 +7,7 @@ as many at a time as there are cores; on a GPU the images that wait go through t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -72,7 +72,7 @@ def scan_and_finish(
     *,
     batch_size: int = BATCH_SIZE,
     threads: int | None = None,
-) -> Iterator[T]:
+) -> Generator[T]:
     """As :func:`scan_found`, and what ``finish`` makes of each finding, in threads as well: drawing, compressing."""
     count = threads or cores()
     judging = 1 if detector.takes_batches else count
