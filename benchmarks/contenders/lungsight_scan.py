@@ -52,7 +52,7 @@ def find_and_write(package: str, batch_size: int) -> Task:
         folder = Path(mkdtemp(prefix="lungsight-outputs-"))
         outputs = Outputs(Places(json=folder / "f.jsonl", heatmaps=folder / "heat"), detector)
         done = 0
-        for drawn in scan_and_finish(walk_images(files), detector, outputs.finish, batch_size=batch_size):
+        for drawn in scan_and_finish(walk_images(files), detector, outputs.drawing.draw, batch_size=batch_size):
             outputs.add(drawn)
             done += "heatmap" in drawn.pictures
         outputs.close(complete=True)

@@ -51,31 +51,30 @@ def _touching(starts: Integers, ends: Integers, stride: int) -> tuple[Integers, 
 
 
 def _roots(count: int, above: Integers, below: Integers) -> Integers:
-    """Of each run the first run of its piece: union-find with halved paths."""
+    """Of each run the first run of its piece: union-find with halved paths. No parent comes after its child."""
     parents = list(range(count))
-
-    def root(run: int) -> int:
-        while parents[run] != run:
-            parents[run] = parents[parents[run]]
-            run = parents[run]
-        return run
-
     for upper, lower in zip(above.tolist(), below.tolist(), strict=True):
-        one, other = sorted((root(upper), root(lower)))
-        parents[other] = one
-    return np.array([root(run) for run in range(count)], dtype=np.intp)
+        while (parent := parents[upper]) != upper:
+            parents[upper] = upper = parents[parent]
+        while (parent := parents[lower]) != lower:
+            parents[lower] = lower = parents[parent]
+        if upper < lower:
+            parents[lower] = upper
+        else:
+            parents[upper] = lower
+    for run, parent in enumerate(parents):
+        parents[run] = parents[parent]
+    return np.array(parents, dtype=np.intp)
 
 
 def _envelope(rows: Integers, columns: Integers, at: Integers) -> NDArray[np.float64]:
     """The lower convex envelope of ``columns`` over ``rows``: one side of Andrew's monotone chain (1979)."""
-    kept: list[tuple[int, int]] = []
+    y: list[int] = []
+    x: list[int] = []
     for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        while len(kept) > 1 and _turns_outward(kept[-2], kept[-1], (row, column)):
-            kept.pop()
-        kept.append((row, column))
-    corners = np.array(kept)
-    return np.interp(at, corners[:, 0], corners[:, 1])
-
-
-def _turns_outward(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> bool:
-    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) <= 0
+        while len(y) > 1 and (y[-1] - y[-2]) * (column - x[-2]) <= (x[-1] - x[-2]) * (row - y[-2]):
+            y.pop()
+            x.pop()
+        y.append(row)
+        x.append(column)
+    return np.interp(at, y, x)

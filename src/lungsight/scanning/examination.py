@@ -14,7 +14,7 @@ from lungsight.reading.reduction import reduced
 from lungsight.scanning.admission import refusals
 
 #: Pixels of the shorter side that lung fields and gate are given; they look at 224 or so.
-_ENOUGH = 512
+_ENOUGH = 448
 
 
 @dataclass(frozen=True, slots=True, eq=False)
