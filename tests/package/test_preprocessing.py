@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lungsight.package.lung_fields import Box, Lungs
 from lungsight.package.preprocessing import Preprocessing, crop_of, percentiles, sound
+from lungsight.reading.reduction import reduced_pixels
 
 edges = st.tuples(*[st.floats(0, 1)] * 2).map(sorted).filter(lambda pair: pair[1] > pair[0])
 boxes = st.builds(lambda x, y: Box(x[0], y[0], x[1], y[1]), edges, edges)
@@ -135,3 +136,16 @@ def test_sound_pixels_are_numbers_between_0_and_1(given: float, meant: float) ->
 def test_sound_pixels_are_left_as_they_are() -> None:
     pixels = np.random.default_rng(0).random((30, 40)).astype(np.float32)
     assert sound(pixels) is pixels
+
+
+@pytest.mark.parametrize("geometry", ["squash", "pad", "crop", "lungs"])
+def test_a_large_image_is_made_smaller_first_so_that_noise_moves_no_percentile(geometry: str) -> None:
+    preprocessing = Preprocessing(image_size=64, geometry=geometry, intensity="percentile")  # type: ignore[arg-type]
+    ramp = np.linspace(0.2, 0.8, 600, dtype=np.float32)
+    smooth = np.tile(ramp, (600, 1))
+    large = np.kron(smooth, np.ones((4, 4), dtype=np.float32))
+    noisy = np.clip(large + np.random.default_rng(0).normal(0, 0.1, large.shape), 0, 1).astype(np.float32)
+    box = Box(0.1, 0.1, 0.9, 0.9)
+    np.testing.assert_allclose(preprocessing.apply(large, box), preprocessing.apply(smooth, box), atol=1e-5)
+    assert np.abs(preprocessing.apply(noisy, box) - preprocessing.apply(smooth, box)).mean() < 0.03
+    assert preprocessing.apply(reduced_pixels(large, preprocessing.enough_pixels), box).shape == (64, 64)

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from lungsight.reading.reduction import reduced_pixels
+
 if TYPE_CHECKING:
     from lungsight.package.lung_fields import Box, Lungs
 
@@ -51,9 +53,17 @@ class Preprocessing(BaseModel):
         """Whether what the network sees rests on where the lungs are."""
         return self.geometry == "lungs"
 
+    @property
+    def enough_pixels(self) -> int:
+        """Of an image's shorter side: one with twice as many or more is first made smaller by a half, a quarter or an
+        eighth. The network still sees the mean of several pixels in each of its own; and the percentiles are those of
+        the image, not of the noise of single pixels."""
+        return max(3 * self.image_size, 512)
+
     def apply(self, pixels: Floats, box: Box | None = None) -> Floats:
         """float32 [height, width] in 0…1 to float32 [image_size, image_size] in 0…1, antialiased. ``box`` lies around
         the lungs; only the geometry ``lungs`` asks for it, and takes the whole image without it."""
+        pixels = reduced_pixels(pixels, self.enough_pixels)
         region = self.region(pixels.shape[0], pixels.shape[1], box)
         if self.needs_lungs:  # cut first, or the filter would mix in what lies beside the box
             pixels = pixels[region.top : region.bottom, region.left : region.right]

@@ -21,12 +21,9 @@ from lungsight.radiograph import Radiograph
 from lungsight.scanning.cautions import caution_of_place, cautions_of_image, cautions_of_model
 from lungsight.scanning.examination import Examined, Examiner
 from lungsight.scanning.finding import INCONCLUSIVE, Finding, Status
-from lungsight.scanning.pictures import MAX_SIDE
 from lungsight.scanning.place import share_in_lungs
 
 Floats = NDArray[np.float32]
-
-_SHARP = 3
 
 
 class Prediction(NamedTuple):
@@ -90,12 +87,6 @@ class Detector:
         # whoever reads many images does so in as many threads as there are cores
         examiner = Examiner(opened.lung_fields(1, runtime=runtime), opened.gate(1, runtime=runtime))
         return cls(opened, network, examiner, familiarity)
-
-    @property
-    def enough_pixels(self) -> int:
-        """Of an image's shorter side: more change nothing that is seen. The lungs fill about two thirds of a film, so
-        that the network still sees each of its pixels as the mean of several."""
-        return max(_SHARP * self.description.preprocessing.image_size, MAX_SIDE)
 
     def admit(self, radiograph: Radiograph) -> Examined:
         """The radiograph with its lungs, and with what speaks against judging it: its header, its pixels, or the

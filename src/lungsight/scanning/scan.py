@@ -89,7 +89,7 @@ def _read(found: Found, detector: Detector) -> Finding | _Admitted:
     try:
         if isinstance(found, UnreadableImage):
             raise found
-        radiograph = read_radiograph(found, at_least=detector.enough_pixels)
+        radiograph = read_radiograph(found, at_least=detector.description.preprocessing.enough_pixels)
     except UnreadableImage as fault:
         seconds = time.perf_counter() - started
         name, arrived, reasons = name_of(found), _arrived(found), (str(fault),)

@@ -58,7 +58,8 @@ class ImageCache:
 
     def make(self, image: str, place: Path) -> None:
         box = crop_of(self.lungs.load(image)) if self.lungs else None
-        pixels = self.preprocessing.apply(read_radiograph(image).pixels, box)
+        radiograph = read_radiograph(image, at_least=self.preprocessing.enough_pixels)
+        pixels = self.preprocessing.apply(radiograph.pixels, box)
         place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_suffix(f".{os.getpid()}.part")
         with partial.open("wb") as file:

@@ -1,0 +1,44 @@
+"""The Python in the documentation runs as it stands."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lungsight.datasets.phantom import Label, draw
+
+ROOT = Path(__file__).parents[2]
+_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+EXAMPLES = [
+    pytest.param(code, id=f"{page.relative_to(ROOT)}-{number}")
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    for number, code in enumerate(_BLOCK.findall(page.read_text()))
+]
+
+
+@pytest.fixture
+def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that the documentation speaks of."""
+    monkeypatch.chdir(tmp_path)
+    Path("ward").mkdir()
+    for seed, name in enumerate(("film.png", "ward/a.png", "ward/b.png")):
+        pixels = draw(seed, next(iter(Label)), size=512).pixels
+        Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(name)
+    with zipfile.ZipFile("study.zip", "w") as archive:
+        archive.write("film.png")
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 2
+
+
+@pytest.mark.usefixtures("clinic")
+@pytest.mark.parametrize("code", EXAMPLES)
+def test_an_example_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(code, "example", "exec"), {})
+    assert capsys.readouterr().out
