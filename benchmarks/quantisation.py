@@ -153,8 +153,16 @@ def _in_int8(onnx_file: bytes, inputs: Sequence[Floats], scratch: Path) -> bytes
     quantize_static(
         folded, small, Images(shaped), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
+        nodes_to_exclude=_last_layers(folded),
     )  # fmt: skip
     return small.read_bytes()
+
+
+def _last_layers(path: Path) -> list[str]:
+    """The nodes that give what is asked of the network; they stay float32."""
+    graph = onnx.load(path).graph
+    asked = {output.name for output in graph.output}
+    return [node.name for node in graph.node if asked & set(node.output)]
 
 
 def _folded(onnx_file: bytes, scratch: Path) -> bytes:
