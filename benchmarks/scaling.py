@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -27,6 +27,14 @@ from film_files import draw_films
 
 _SCAN = [sys.executable, "-m", "lungsight", "scan"]
 _OUTPUTS = ("--json", "--csv", "--html", "--heatmaps", "--overlays")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Options of one scan, and how many cores it may use (0: all)."""
+
+    options: list[str]
+    cores: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,19 +87,28 @@ def _rows(scratch: Path, given: argparse.Namespace) -> Iterator[Row]:
         yield Row.of("peak memory", "every output", count, [peaks[count]], "MiB")
         yield Row.of("whole scan", "every output", count, [seconds], "s")
     yield Row.of("peak memory", "many over few", given.many, [peaks[given.many] / peaks[given.few]], "ratio")
-    yield from _slopes("threads", ["--threads"], scratch, few, ray_many, given)
-    yield from _slopes("Ray workers", ["--engine", "ray", "--workers"], scratch, few, ray_many, given)
+    yield from _slopes("cores", _on_cores, scratch, few, ray_many, given)
+    yield from _slopes("Ray workers", _with_workers, scratch, few, ray_many, given)
+
+
+def _on_cores(count: int) -> Setting:
+    return Setting(["--threads", str(count)], cores=count)
+
+
+def _with_workers(count: int) -> Setting:
+    return Setting(["--engine", "ray", "--workers", str(count)])
 
 
 def _slopes(
-    name: str, options: list[str], scratch: Path, few: Path, many: Path, given: argparse.Namespace
+    name: str, setting: Callable[[int], Setting], scratch: Path, few: Path, many: Path, given: argparse.Namespace
 ) -> Iterator[Row]:
     """Seconds an image by one and by two, in rounds that alternate, and their ratio."""
     found: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(given.rounds):
         for count, times in found.items():
             short, long = (
-                _run([str(folder), *options, str(count), "--json", "slope.jsonl", "--restart"], scratch)[0]
+                _run([str(folder), *options, "--json", "slope.jsonl", "--restart"], scratch, cores)[0]
+                for options, cores in [astuple(setting(count))]
                 for folder in (few, many)
             )
             times.append((long - short) / (given.ray_many - given.few))
@@ -108,16 +125,18 @@ def _copies(films: Sequence[Path], folder: Path, count: int) -> Path:
     return folder
 
 
-def _run(arguments: list[str], folder: Path) -> tuple[float, float]:
-    """Seconds and peak MiB of one command; of its children only the time."""
+def _run(arguments: list[str], folder: Path, cores: int = 0) -> tuple[float, float]:
+    """Seconds and peak MiB of one command, of its children only the time; on so many cores (0: all)."""
     started = time.perf_counter()
     quiet = os.open(os.devnull, os.O_WRONLY)
     actions = [(os.POSIX_SPAWN_DUP2, quiet, 1), (os.POSIX_SPAWN_DUP2, quiet, 2)]
-    here = Path.cwd()
+    here, all_cores = Path.cwd(), os.sched_getaffinity(0)
     os.chdir(folder)
+    os.sched_setaffinity(0, sorted(all_cores)[: cores or None])  # the child inherits it
     try:
         child = os.posix_spawn(_SCAN[0], [*_SCAN, *arguments], os.environ, file_actions=actions)
     finally:
+        os.sched_setaffinity(0, all_cores)
         os.chdir(here)
         os.close(quiet)
     _, status, used = os.wait4(child, 0)

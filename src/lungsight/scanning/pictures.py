@@ -41,11 +41,12 @@ def thumbnail(radiograph: Radiograph) -> Image.Image:
 def with_evidence(grey: Image.Image, evidence: Floats, full: float) -> Image.Image:
     """``grey`` under ``evidence`` (logits, on any grid of the same shape): red speaks for the target, blue against,
     and what says nothing is left clear. ``full`` logits have the strongest colour."""
-    strength = np.asarray(Image.fromarray(evidence).resize(grey.size, Image.Resampling.BILINEAR)) / max(full, 1e-6)
-    opacity = (np.clip(np.abs(strength), 0, 1) * MAX_OPACITY)[..., None]
-    colour = np.where((strength > 0)[..., None], np.array(FOR, np.float32), np.array(AGAINST, np.float32))
-    mixed = np.asarray(grey, dtype=np.float32)[..., None] * (1 - opacity) + colour * opacity
-    return Image.fromarray(np.rint(mixed).astype(np.uint8))
+    drawn = Image.fromarray(evidence).resize(grey.size, Image.Resampling.BILINEAR)
+    strength = np.asarray(drawn, dtype=np.float32) / np.float32(max(full, 1e-6))
+    mixed = grey.convert("RGB")
+    for colour, speaks in ((FOR, strength), (AGAINST, -strength)):
+        mixed.paste(colour, mask=_opacity(speaks * MAX_OPACITY, MAX_OPACITY))
+    return mixed
 
 
 def with_outline(picture: Image.Image, lungs: Mask) -> Image.Image:
@@ -55,9 +56,14 @@ def with_outline(picture: Image.Image, lungs: Mask) -> Image.Image:
     # how far a pixel lies from where the mask crosses one half, by how steep it is there
     steepness = np.hypot(*np.gradient(inside))
     distance = np.abs(inside) / np.maximum(steepness, 1e-3)
-    opacity = (np.clip(_HALF_WIDTH + 0.5 - distance, 0, 1) * _OUTLINE_OPACITY)[..., None]
-    mixed = np.asarray(picture.convert("RGB"), np.float32) * (1 - opacity) + np.array(OUTLINE, np.float32) * opacity
-    return Image.fromarray(np.rint(mixed).astype(np.uint8))
+    mixed = picture.convert("RGB")
+    mixed.paste(OUTLINE, mask=_opacity((_HALF_WIDTH + 0.5 - distance) * _OUTLINE_OPACITY, _OUTLINE_OPACITY))
+    return mixed
+
+
+def _opacity(share: Floats, most: float) -> Image.Image:
+    """What a colour covers, as Pillow takes it: 0…``most`` of 1 as 0…``most`` of 255."""
+    return Image.fromarray(np.rint(np.clip(share, 0, most) * 255).astype(np.uint8))
 
 
 def packed(lungs: Mask) -> bytes:
