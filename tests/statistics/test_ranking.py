@@ -25,6 +25,9 @@ def expand(rows: list[tuple[bool, int, int]]) -> tuple[np.ndarray, np.ndarray, n
     return positive, score.astype(float), weight.astype(float)
 
 
+shares = st.integers(0, 10**6).map(lambda millionths: millionths / 10**6)  # none as fine as what rounding may take
+
+
 @given(scored)
 def test_the_roc_curve_joins_scikit_learns_points(rows: list[tuple[bool, int, int]]) -> None:
     positive, score, weight = expand(rows)
@@ -48,7 +51,7 @@ def test_precision_is_scikit_learns_at_the_first_threshold_that_reaches_the_reca
     assert y == pytest.approx(expected, abs=1e-9)
 
 
-@given(scored, st.floats(0, 1), st.floats(0, 1))
+@given(scored, shares, shares)
 def test_places_of_a_specificity_and_a_sensitivity_are_what_counting_finds(
     rows: list[tuple[bool, int, int]], specificity: float, sensitivity: float
 ) -> None:
