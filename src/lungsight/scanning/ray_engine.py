@@ -119,7 +119,7 @@ def _connect(address: str | None, workers: int) -> None:
             ray.init(address=address, **quiet)
     except (OSError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [""])[0][:200].rstrip(".")
-        cure = "check the address, and that the cluster runs the same Ray and Python"
+        cure = "check the address, RAY_AUTH_MODE, and that the cluster runs the same Ray and Python"
         raise Fault(address or "ray", f"no Ray can be reached or started ({reason})", cure) from error
 
 
