@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from importlib import import_module
+from inspect import cleandoc
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -70,10 +71,19 @@ def _imported(name: str) -> Any:
     if hasattr(module, "app"):
         group = typer.main.get_group(module.app)
         group.name = name
-        return group
+        return _flowing(group)
     single = typer.Typer(add_completion=False, rich_markup_mode="rich")
     single.command(name)(module.command)
-    return typer.main.get_command(single)
+    return _flowing(typer.main.get_command(single))
+
+
+def _flowing(command: Any) -> Any:
+    """``command``, its help in paragraphs that a terminal of any width can break: typer keeps the source's lines."""
+    paragraphs = cleandoc(command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for one in getattr(command, "commands", {}).values():
+        _flowing(one)
+    return command
 
 
 def _missing_extra(error: ModuleNotFoundError, command: str | None) -> MissingExtra:
