@@ -135,7 +135,7 @@ def test_a_page_that_is_a_folder_is_known_before_the_scan(model: Path, films: Pa
     (tmp_path / "page").mkdir()
     result = lungsight("scan", films, "--model", model, "--html", tmp_path / "page")
     assert result.exit_code == 3
-    assert "page: is a folder; give --html the path of a file." in result.stderr
+    assert "page: is a folder or a device; give --html the path of a file." in result.stderr
     assert not list(tmp_path.glob("*.part"))
 
 

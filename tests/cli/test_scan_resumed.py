@@ -127,9 +127,10 @@ def test_what_is_done_is_not_read_again(model: Path, tmp_path: Path) -> None:
     _films(films, 0)
     Image.fromarray(np.random.default_rng(1).integers(20, 200, (90, 90), dtype=np.uint8)).save(films / "new.png")
     again = lungsight(*arguments)
-    assert again.exit_code == 0
+    assert again.exit_code == 1, "one could not be read, and still can't"
     assert "1 file: " in again.stdout
     assert "6 files more had been done before" in again.stdout
+    assert "1 of them could not be read then" in again.stdout
     content = (tmp_path / "out" / "f.jsonl").read_bytes()
     assert content.startswith(before)
     assert json.loads(content[len(before) :])["file"] == str(films / "new.png")

@@ -70,7 +70,37 @@ def test_waiting_can_be_counted_to_another_moment(findings: Path, tmp_path: Path
 
 def test_bad_input_is_one_sentence(findings: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text(json.dumps({"file": 3}) + "\n")
-    for arguments in ((), (tmp_path / "none.jsonl",), (tmp_path / "bad.jsonl",), (findings, "--rule", findings)):
+    assert lungsight("triage").exit_code == 2
+    for arguments in ((tmp_path / "none.jsonl",), (tmp_path / "bad.jsonl",), (findings, "--rule", findings)):
         result = lungsight("triage", *arguments)
         assert result.exit_code == 3
         assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_the_list_goes_to_standard_output_and_never_over_what_is_read(findings: Path, tmp_path: Path) -> None:
+    before = findings.read_bytes()
+    shown = lungsight("triage", findings, "--csv", "-")
+    assert next(csv.DictReader(shown.stdout.splitlines()))["rank"] == "1"
+    for place in (findings, tmp_path):
+        refused = lungsight("triage", findings, "--csv", place)
+        assert refused.exit_code == 3
+        assert len(refused.stderr.strip().splitlines()) == 1
+    assert findings.read_bytes() == before
+    assert not list(tmp_path.parent.glob("*.part"))
+
+
+def test_a_class_that_no_finding_knows_is_refused(findings: Path) -> None:
+    refused = lungsight("triage", findings, "--target", "plague")
+    assert refused.exit_code == 3
+    assert "plague: is no class of these findings" in refused.stderr
+
+
+def test_a_last_line_without_its_end_is_ranked_and_a_cut_one_is_said(findings: Path, tmp_path: Path) -> None:
+    whole = findings.read_text().rstrip("\n")
+    (tmp_path / "open.jsonl").write_text(whole)
+    (tmp_path / "cut.jsonl").write_text(whole[:-20])
+    lungsight("triage", tmp_path / "open.jsonl", "--csv", tmp_path / "list.csv")
+    assert len((tmp_path / "list.csv").read_text().splitlines()) == len(whole.splitlines()) + 1
+    cut = lungsight("triage", tmp_path / "cut.jsonl")
+    assert cut.exit_code == 0
+    assert "its last line was cut short" in cut.stderr

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungsight.faults import MissingExtra, UnreadableImage
+from lungsight.faults import UnreadableImage
 from lungsight.reading import read_radiograph
 from lungsight.reading.limits import MAX_BYTES
 from lungsight.reading.remote import RemoteFile, is_url, walk_url
@@ -96,8 +96,11 @@ def test_whatever_a_store_raises_is_a_sentence(
 
 
 def test_a_store_without_its_plugin_says_what_to_install() -> None:
-    with pytest.raises(MissingExtra, match="s3fs"):
-        list(walk_url("s3://bucket/films"))
+    (fault,) = walk_url("s3://bucket/films")
+    assert isinstance(fault, UnreadableImage)
+    assert "s3fs" in str(fault)
+    with pytest.raises(UnreadableImage, match="s3fs"):
+        RemoteFile("s3://bucket/film.png").read_bytes()
 
 
 def test_when_it_was_changed(store: fsspec.AbstractFileSystem, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_worker_is_killed_and_every_image_is_there_once_as_a_single_machine_sa
     again = subprocess.run(
         [*COMMAND, films, *ON_RAY, *outputs], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert again.returncode == 0
+    assert again.returncode == 1
     assert "96 files had been done before" in again.stdout
     assert findings(tmp_path / "ray.jsonl") == ours
 

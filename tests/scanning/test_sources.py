@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lungsight.faults import Fault, UnreadableImage
+from lungsight.faults import UnreadableImage
 from lungsight.scanning.sources import find_images, name_of
 
 
@@ -57,10 +57,30 @@ def test_what_is_no_list_is_a_fault(tmp_path: Path, content: bytes | None, said:
         pq.write_table(pa.table({"image": ["a.png"]}), place)
     else:
         place.write_bytes(content)
-    with pytest.raises(Fault, match=said):
-        list(find_images([place]))
+    (fault,) = find_images([place])
+    assert isinstance(fault, UnreadableImage)
+    assert said in str(fault)
 
 
 def test_a_list_that_isnt_there_is_a_fault(tmp_path: Path) -> None:
-    with pytest.raises(Fault, match="isn't a readable"):
-        list(find_images([tmp_path / "l.parquet"]))
+    (fault,) = find_images([tmp_path / "l.parquet"])
+    assert "isn't a readable" in str(fault)
+
+
+def test_what_is_no_image_in_a_list_is_a_fault_in_its_place(films: Path, tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"path": ["films/a.png", "a\0b", "", "s3://b/x.png", "films/b.png"]}), tmp_path / "l.parquet"
+    )
+    found = list(find_images(tmp_path / "l.parquet"))
+    assert [isinstance(one, UnreadableImage) for one in found] == [False, True, True, False, False]
+
+
+def test_an_empty_list_is_said_to_be_so(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"path": pa.array([], pa.string())}), tmp_path / "l.parquet")
+    (fault,) = find_images(str(tmp_path / "l.parquet"))
+    assert "names no image" in str(fault)
+
+
+def test_a_store_that_cant_be_reached_doesnt_stop_the_others(films: Path) -> None:
+    found = list(find_images(["s3://bucket/l.parquet", "s3://bucket/films", str(films / "a.png")]))
+    assert [isinstance(one, UnreadableImage) for one in found] == [True, True, False]

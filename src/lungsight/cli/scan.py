@@ -8,6 +8,8 @@ from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import typer
 from rich.console import Console
@@ -28,7 +30,7 @@ from lungsight.package import find_package
 from lungsight.package.bundled import DEFAULT
 from lungsight.package.runtime import AUTO, cores
 from lungsight.reading import ImageFile
-from lungsight.reading.remote import is_url
+from lungsight.reading.remote import RemoteFile, is_url
 from lungsight.scanning import Detector, Status
 from lungsight.scanning.arrivals import arrivals
 from lungsight.scanning.durable import STDOUT
@@ -40,6 +42,7 @@ T = TypeVar("T")
 
 SOME_UNREADABLE = 1
 
+_FILE_URL = "file://"
 _TABLES, _PICTURES, _WORK, _CLUSTER = "Tables and page", "Pictures", "How the work is done", "On many machines"
 
 
@@ -157,13 +160,14 @@ def command(
     _refuse_clashing(places)
     package = find_package(model)
     detector = Detector.load(package, threads=1, runtime=runtime)
-    found = [] if watch else list(find_images(paths))
-    _refuse_overwriting(places, found, package)
+    found = [] if watch else list(_not_pictures(find_images(paths), places))
+    _refuse_overwriting(places, paths, found, package)
     outputs = Outputs(places, detector, restart=restart)
     table = ScanTable(detector)
     complete = False
     try:
-        new = _not_done(arrivals(paths) if watch else found, outputs, table)
+        coming = _not_pictures(arrivals(paths), places) if watch else found
+        new = _not_done(coming, outputs, table, watch=watch)
         to_do = new if watch else list(new)
         if engine is Engine.RAY:
             from lungsight.scanning.ray_engine import scan_on_ray
@@ -186,15 +190,25 @@ def command(
     finally:
         outputs.close(complete=complete or watch)
     table.print(Console(stderr=json == STDOUT or csv == STDOUT), quiet=STDOUT in (json, csv))
-    if table.counts[Status.ERROR]:
+    if table.counts[Status.ERROR] or table.failed_before:
         raise typer.Exit(SOME_UNREADABLE)
 
 
-def _not_done(found: Iterable[Found], outputs: Outputs, table: ScanTable) -> Iterator[Found]:
+def _not_pictures(found: Iterable[Found], places: Places) -> Iterator[Found]:
+    """All but what a scan drew: its own pictures may lie in a folder that is scanned."""
+    drawn = tuple(str(_real(folder)) + os.sep for folder in places.pictures)
+    for one in found:
+        path = _place_of(one) if drawn else None
+        if path is None or not str(path).startswith(drawn):
+            yield one
+
+
+def _not_done(found: Iterable[Found], outputs: Outputs, table: ScanTable, *, watch: bool) -> Iterator[Found]:
     """Those of which some output lacks the finding."""
     for one in found:
-        if outputs.pass_by(name_of(one)):
+        if outputs.pass_by(name_of(one), once=watch):
             table.already_there += 1
+            table.failed_before += outputs.failed_before(name_of(one))
         else:
             yield one
 
@@ -224,12 +238,31 @@ def _refuse_clashing(places: Places) -> None:
         raise typer.BadParameter("Each output needs a place of its own.")
 
 
-def _refuse_overwriting(places: Places, found: list[Found], model: Path) -> None:
+def _refuse_overwriting(places: Places, paths: list[str], found: list[Found], model: Path) -> None:
     """A slip of the shell's completion mustn't cost an X-ray: no output may take the place of what is read."""
-    read = {file.path.resolve() for file in found if isinstance(file, ImageFile)} | {model.resolve()}
+    given = {_real(_local(path)) for path in paths}
+    read = {_place_of(one) for one in found} | given | {_real(model)}
     for path in places.records:
-        if path != STDOUT and path.resolve() in read:
+        if path != STDOUT and (_real(path) in read or _real(model) in _real(path).parents):
             raise Fault(path, "is read by this scan and would be overwritten", "name another file for the output")
+    for folder in places.pictures:
+        if any(_real(folder) in (one, *one.parents) for one in given):
+            raise Fault(folder, "is scanned itself", "name a folder of its own for the pictures")
+
+
+def _place_of(found: Found) -> Path | None:
+    """Where on this machine it lies; None for what lies elsewhere."""
+    if isinstance(found, RemoteFile):
+        return _real(_local(found.url)) if found.url.startswith(_FILE_URL) else None
+    return _real(found.path if isinstance(found, ImageFile) else Path(found.subject))
+
+
+def _local(path: str) -> Path:
+    return Path(url2pathname(urlparse(path).path) if path.startswith(_FILE_URL) else path)
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def _refuse_at_odds(paths: list[str], engine: Engine, address: str | None, workers: int, watch: bool) -> None:

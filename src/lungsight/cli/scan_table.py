@@ -27,11 +27,13 @@ class ScanTable:
     Attributes:
         counts: the number of findings by status.
         already_there: files that an earlier scan had done.
+        failed_before: how many of these could not be read.
     """
 
     def __init__(self, detector: Detector) -> None:
         self.counts: Counter[Status] = Counter()
         self.already_there = 0
+        self.failed_before = 0
         self._verdicts: Counter[str] = Counter()
         self._detector = detector
         self._warnings: Counter[str] = Counter()
@@ -51,7 +53,11 @@ class ScanTable:
         if self.already_there:
             files = "file" if self.already_there == 1 else "files"
             more = " more" if self.counts else ""
-            console.print(f"{self.already_there:,} {files}{more} had been done before.", highlight=False)
+            left = "they and their pictures are left as they are"
+            console.print(f"{self.already_there:,} {files}{more} had been done before: {left}.", highlight=False)
+        if self.failed_before:
+            again = "--restart tries them again"
+            console.print(f"{self.failed_before:,} of them could not be read then: {again}.", highlight=False)
         for caution in (*self._detector.cautions, *self._shared_warnings()):
             console.print(f"[yellow]{escape(caution)}[/]", highlight=False)
         console.print(f"[bold]{RESEARCH_ONLY}[/]", highlight=False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv as csv_tables
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
@@ -15,9 +16,11 @@ from rich.table import Table
 from lungsight import RESEARCH_ONLY
 from lungsight.faults import Fault
 from lungsight.triage import Place, load_rule, read_cases, worklist
+from lungsight.triage.cases import Case
 from lungsight.triage.rule import own_rule
 
 MAX_ROWS = 50
+STDOUT = Path("-")
 _COLUMNS = ["rank", "file", "verdict", "points", "hours_waited", "overdue", "why"]
 
 
@@ -27,7 +30,9 @@ def command(
         Path | None,
         typer.Option(help="A rule of your own, in TOML.", metavar="FILE", show_default="lungsight's own"),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the whole list as a table.", metavar="FILE")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write the whole list as a table; '-' is standard output.", metavar="FILE")
+    ] = None,
     target: Annotated[str, typer.Option(help="The class that weighs as the target.")] = "covid19",
     at: Annotated[
         datetime | None, typer.Option(help="Count waiting times up to this moment (UTC).", show_default="now")
@@ -47,12 +52,18 @@ def command(
         print(own_rule(), end="")
         return
     if findings is None:
-        raise Fault("FINDINGS", "is missing", "give what `lungsight scan --json` wrote")
+        raise typer.BadParameter("Give what `lungsight scan --json` wrote.", param_hint="FINDINGS")
     stated = load_rule(rule)
-    places = worklist(read_cases(findings), stated, now=(at or datetime.now(UTC)).replace(tzinfo=UTC), target=target)
     if csv is not None:
-        _write(csv, places)
-    console = Console()
+        _refuse_overwriting(csv, (findings, rule))
+    cases = read_cases(findings, say=lambda sentence: print(sentence, file=sys.stderr))
+    _refuse_unknown(target, cases)
+    places = worklist(cases, stated, now=(at or datetime.now(UTC)).replace(tzinfo=UTC), target=target)
+    console = Console(stderr=csv == STDOUT)
+    if csv == STDOUT:
+        _write(sys.stdout, places)
+    elif csv is not None:
+        _write_whole(csv, places)
     console.print(_table(places[:MAX_ROWS]))
     if (more := len(places) - MAX_ROWS) > 0:
         console.print(f"… and {more:,} more: --csv has them all.")
@@ -70,14 +81,33 @@ def _table(places: list[Place]) -> Table:
     return table
 
 
-def _write(path: Path, places: list[Place]) -> None:
+def _refuse_overwriting(csv: Path, read: tuple[Path | None, ...]) -> None:
+    if csv == STDOUT:
+        return
+    if csv.exists() and not csv.is_file():
+        raise Fault(csv, "is a folder or a device", "give --csv the path of a file")
+    if any(one is not None and csv.resolve() == one.resolve() for one in read):
+        raise Fault(csv, "is read here and would be overwritten", "name another file")
+
+
+def _refuse_unknown(target: str, cases: list[Case]) -> None:
+    classes = sorted({name for case in cases for name in case.probabilities})
+    if classes and target not in classes:
+        raise Fault(target, "is no class of these findings", f"give --target one of {', '.join(classes)}")
+
+
+def _write_whole(path: Path, places: list[Place]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv_tables.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        for place in places:
-            waited = None if place.hours_waited is None else round(place.hours_waited, 2)
-            row = [place.rank, place.case.file, place.case.verdict, round(place.points, 2), waited]
-            writer.writerow([*row, place.overdue, place.why])
+        _write(file, places)
     partial.replace(path)
+
+
+def _write(file: TextIO, places: list[Place]) -> None:
+    writer = csv_tables.writer(file, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for place in places:
+        waited = None if place.hours_waited is None else round(place.hours_waited, 2)
+        row = [place.rank, place.case.file, place.case.verdict, round(place.points, 2), waited]
+        writer.writerow([*row, place.overdue, place.why])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lungsight.faults import MissingExtra, UnreadableImage, printable
+from lungsight.faults import UnreadableImage, printable
 from lungsight.reading.formats import HEAD_BYTES, has_image_ending, recognise
 from lungsight.reading.limits import check_bytes
 
@@ -52,7 +52,7 @@ class RemoteFile:
             if size is None:
                 check_bytes(self.name, int(system.size(path) or 0))
             return bytes(system.cat_file(path, start=0, end=size))
-        except (UnreadableImage, MissingExtra):
+        except UnreadableImage:
             raise
         except Exception as error:  # each store has a dozen kinds, with no base of their own
             raise _unreachable(self.url, error) from error
@@ -68,7 +68,6 @@ def walk_url(url: str) -> Iterator[RemoteFile | UnreadableImage]:
     place.
 
     A file counts when its ending says image; one without an ending when its first bytes do. Archives aren't opened.
-    Raises MissingExtra where what speaks with that store isn't installed.
     """
     try:
         system, path = _system_of(url)
@@ -76,8 +75,9 @@ def walk_url(url: str) -> Iterator[RemoteFile | UnreadableImage]:
             yield RemoteFile(url)
             return
         there = sorted(system.find(path))
-    except MissingExtra:
-        raise
+    except UnreadableImage as fault:
+        yield fault
+        return
     except Exception as error:  # as above
         yield _unreachable(url, error)
         return
@@ -105,15 +105,15 @@ def _if_image(file: RemoteFile) -> Iterator[RemoteFile | UnreadableImage]:
 
 
 def _system_of(url: str) -> tuple[AbstractFileSystem, Any]:
-    """What fsspec opens ``url`` with, and its path there. Raises MissingExtra, and whatever fsspec raises."""
+    """What fsspec opens ``url`` with, and its path there. Raises UnreadableImage where what speaks with that store
+    isn't installed, and whatever fsspec raises."""
     from fsspec.core import url_to_fs
 
     try:
         return url_to_fs(url)
     except ImportError as error:
-        scheme = url.partition("://")[0]
-        raise MissingExtra(
-            f"{scheme}://", f"can't be read yet ({error})", "install what it names with pip"
+        raise UnreadableImage(
+            url, f"it can't be fetched yet ({error})", "install what that names with pip"
         ) from error
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +35,8 @@ class GrowingFile:
 
     def lines(self) -> Iterator[bytes]:
         """The whole lines that are there, without their ends."""
+        if self.path.exists() and not self.path.is_file():  # a device or a pipe would never come to an end
+            return
         try:
             with self.path.open("rb") as file:
                 for line in file:
@@ -104,7 +106,8 @@ class StandardOutput:
         return iter(())
 
     def begin(self, keep: int) -> None:
-        pass
+        if sys.stdout is None:
+            raise Fault("standard output", "is closed", "open it, or name a file")
 
     def append(self, line: str) -> None:
         sys.stdout.write(line + "\n")
@@ -116,9 +119,14 @@ class StandardOutput:
 
 class Done:
     """Which files' findings are there from an earlier scan. Names may read the same and be two files, so they are
-    counted: the first of them that comes by is the first that was done."""
+    counted: the first of them that comes by is the first that was done.
 
-    def __init__(self, counts: Counter[str]) -> None:
+    Attributes:
+        failed: those that could not be read.
+    """
+
+    def __init__(self, counts: Counter[str], failed: Iterable[str] = ()) -> None:
+        self.failed = frozenset(failed)
         self._left = counts
 
     def __contains__(self, file: str) -> bool:
@@ -127,6 +135,10 @@ class Done:
     def pass_by(self, file: str) -> None:
         """One of them came by, and is left as it is."""
         self._left[file] -= 1
+
+    def forget(self, file: str) -> None:
+        """Whatever is called so from now on is new."""
+        self._left[file] = 0
 
 
 def already_there(
@@ -174,8 +186,11 @@ def of_another_model(path: Path, theirs: object, model: str) -> Fault:
 
 def _holds_something(path: Path) -> bool:
     """A first line that was cut short looks like the beginning of one of ours."""
+    if not path.is_file():
+        return False
     try:
-        head = path.read_bytes()[:16]
+        with path.open("rb") as file:
+            head = file.read(16)
     except OSError:
         return False
     ours = (b'{"file": "', b"file,status,")

@@ -35,6 +35,11 @@ class Places:
     overlays: Path | None = None
 
     @property
+    def pictures(self) -> tuple[Path, ...]:
+        """Folders of pictures."""
+        return tuple(path for path in (self.heatmaps, self.overlays) if path is not None)
+
+    @property
     def records(self) -> tuple[Path, ...]:
         """Those that say which files are done."""
         return tuple(path for path in (self.json, self.csv, self.parquet, self.html) if path is not None)
@@ -93,14 +98,21 @@ class Outputs:
         if self._page is not None:
             self._done.append(self._page.done)
 
-    def pass_by(self, file: str) -> bool:
+    def pass_by(self, file: str, *, once: bool = False) -> bool:
         """Whether every place holds the finding of this file, so that it needn't be scanned; to be asked once a file,
-        in their order."""
+        in their order. ``once``: what comes by under that name later is new, as in a watched folder."""
         if not self._done or not all(file in done for done in self._done):
             return False
         for done in self._done:
-            done.pass_by(file)
+            if once:
+                done.forget(file)
+            else:
+                done.pass_by(file)
         return True
+
+    def failed_before(self, file: str) -> bool:
+        """Whether an earlier scan could not read this file."""
+        return any(file in done.failed for done in self._done)
 
     def add(self, drawn: Drawn) -> None:
         """Write a finding to every place that hasn't got it."""

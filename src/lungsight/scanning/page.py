@@ -16,6 +16,8 @@ from lungsight.scanning.detector import Detector
 from lungsight.scanning.pictures import AGAINST, FOR, OUTLINE
 from lungsight.scanning.spool import CardSpool
 
+_HEAD = 1000
+
 
 class FindingsPage:
     """Collects cards as they come, on disk beside the page, then writes the page.
@@ -26,8 +28,10 @@ class FindingsPage:
 
     def __init__(self, path: Path, detector: Detector, *, restart: bool = False) -> None:
         """Raises Fault where the place can't be written to, or holds the cards of another model."""
-        if path.is_dir():
-            raise Fault(path, "is a folder", "give --html the path of a file")
+        if path.exists() and not path.is_file():
+            raise Fault(path, "is a folder or a device", "give --html the path of a file")
+        if not (restart or _is_ours(path)):
+            raise Fault(path, "is there already and is no page of findings", "name another file, or give --restart")
         self._path = path
         self._detector = detector
         self._spool = CardSpool(path.with_name(path.name + ".cards"), detector.model, restart=restart)
@@ -75,6 +79,16 @@ class FindingsPage:
             "outlined": self._spool.outlined,
             "in_words": in_words(self._detector.description),
         }
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it may be replaced: an earlier page, or nothing at all."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return True  # whoever writes it will say what is wrong
+    return not head or b"<title>lungsight: " in head
 
 
 def in_words(description: PackageDescription) -> dict[str, str]:

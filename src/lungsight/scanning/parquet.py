@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from lungsight.faults import Fault
 from lungsight.scanning.durable import Done, of_another_model
-from lungsight.scanning.finding import Finding
+from lungsight.scanning.finding import Finding, Status
 from lungsight.scanning.records import Pictures
 
 ROWS = 1000
@@ -64,8 +64,11 @@ class ParquetFolder:
             for part in parts:
                 part.unlink()
             parts = []
-        self._next = len(parts)
-        self.done = Done(Counter(name for part in parts for name in _names(part, model)))
+        self._next = 1 + max((_number_of(part) for part in parts), default=-1)  # one may have been taken away
+        there = [named for part in parts for named in _names(part, model)]
+        self.done = Done(
+            Counter(name for name, _ in there), (name for name, status in there if status == Status.ERROR)
+        )
 
     def add(self, finding: Finding, pictures: Pictures) -> None:
         """Keep the finding for the next file, unless an earlier scan wrote it."""
@@ -109,13 +112,19 @@ def write_part(path: Path, rows: list[dict[str, Any]]) -> None:
         ) from error
 
 
-def _names(part: Path, model: str) -> list[str]:
+def _number_of(part: Path) -> int:
+    number = part.stem.removeprefix("part-")
+    return int(number) if number.isdigit() else -1
+
+
+def _names(part: Path, model: str) -> list[tuple[str, str]]:
+    """Of each finding in it the file and the status."""
     try:
-        table = pq.read_table(part, columns=["file", "model"])
+        table = pq.read_table(part, columns=["file", "status", "model"])
     except (OSError, ValueError, KeyError) as error:
         cure = "remove it, name another folder, or give --restart"
         raise Fault(part, "isn't a Parquet file of findings", cure) from error
     other = set(table["model"].to_pylist()) - {model}
     if other:
         raise of_another_model(part, min(other), model)
-    return list(table["file"].to_pylist())
+    return list(zip(table["file"].to_pylist(), table["status"].to_pylist(), strict=True))

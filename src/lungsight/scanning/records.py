@@ -22,7 +22,7 @@ from lungsight.scanning.durable import (
     as_object,
     of_another_model,
 )
-from lungsight.scanning.finding import Finding
+from lungsight.scanning.finding import Finding, Status
 
 #: Where the pictures of a finding lie, by their kind.
 Pictures = Mapping[str, Path]
@@ -55,8 +55,9 @@ class Records:
         """Raises Fault where the file is there and isn't an earlier run's; ``restart`` replaces it unread."""
         self._file = StandardOutput() if path == STDOUT else GrowingFile(path)
         self._model = model
+        self._failed: set[str] = set()
         counts, kept = (Counter[str](), 0) if restart else already_there(self._file, self._read)
-        self.done = Done(counts)
+        self.done = Done(counts, self._failed)
         self._file.begin(kept)
         if kept == 0 and (heading := self._heading()):
             self._file.append(heading)
@@ -80,6 +81,11 @@ class Records:
     def _read(self, line: bytes, number: int) -> str | None:
         raise NotImplementedError
 
+    def _noted(self, file: str, status: object) -> str:
+        if status == Status.ERROR:
+            self._failed.add(file)
+        return file
+
 
 class JsonLines(Records):
     """One object a line, with the keys of ``Finding.as_json``."""
@@ -93,7 +99,7 @@ class JsonLines(Records):
             raise ValueError("no finding")
         if stated.get("model") != self._model:
             raise of_another_model(self._file.path, stated.get("model"), self._model)
-        return str(stated["file"])
+        return self._noted(str(stated["file"]), stated.get("status"))
 
 
 _OF_LUNGS = ("lungs_percent_of_image", "lungs_percent_of_evidence")
@@ -129,7 +135,10 @@ class CsvTable(Records):
         return _row(row)
 
     def _read(self, line: bytes, number: int) -> str | None:
-        row = next(csv.reader([line.decode("utf-8")]), [])
+        try:
+            row = next(csv.reader([line.decode("utf-8")]), [])
+        except csv.Error as error:
+            raise ValueError("no row") from error
         if number == 0:
             if row != self._columns:
                 raise ValueError("another table")
@@ -139,7 +148,7 @@ class CsvTable(Records):
         stated = dict(zip(self._columns, row, strict=True))
         if stated["model"] != self._model:
             raise of_another_model(self._file.path, stated["model"], self._model)
-        return stated["file"]
+        return self._noted(stated["file"], stated["status"])
 
 
 def _row(values: list[object] | list[str]) -> str:

@@ -42,7 +42,11 @@ class _Admitted:
 
 
 def scan(
-    paths: Iterable[Path | str], detector: Detector, *, batch_size: int = BATCH_SIZE, threads: int | None = None
+    paths: Iterable[Path | str] | Path | str,
+    detector: Detector,
+    *,
+    batch_size: int = BATCH_SIZE,
+    threads: int | None = None,
 ) -> Iterator[Finding]:
     """A finding for every image that ``paths`` name (:func:`find_images`), in their order.
 
@@ -74,7 +78,9 @@ def scan_and_finish(
     threads: int | None = None,
 ) -> Generator[T]:
     """As :func:`scan_found`, and what ``finish`` makes of each finding, in threads as well: drawing, compressing."""
-    count = threads or cores()
+    count = cores() if threads is None else threads
+    if count < 1:
+        raise ValueError(f"threads must be 1 or more, not {count}")
     judging = 1 if detector.takes_batches else count
     stages = (
         Stage("reading", lambda files: [_read(file, detector) for file in files], count),

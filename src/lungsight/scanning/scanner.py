@@ -40,11 +40,14 @@ class Scanner:
     Raises:
         InvalidPackage: the package is incomplete, altered, or can't be used.
         Fault: there is no such runtime here.
+        ValueError: ``threads`` is negative.
     """
 
     def __init__(
         self, package: ModelPackage | Path | str = DEFAULT, *, threads: int = 0, runtime: str = AUTO
     ) -> None:
+        if threads < 0:
+            raise ValueError(f"threads must be 0 or more, not {threads}")
         opened = package if isinstance(package, ModelPackage) else find_package(package)
         self.detector = Detector.load(opened, threads=1, runtime=runtime)
         self._threads = min(threads or cores(), cores())
@@ -63,7 +66,9 @@ class Scanner:
             return scan_radiograph(image, self.detector)
         return next(scan_found([_file_of(image)], self.detector, threads=1))
 
-    def scan_many(self, paths: Iterable[Path | str], *, batch_size: int = BATCH_SIZE) -> Iterator[Finding]:
+    def scan_many(
+        self, paths: Iterable[Path | str] | Path | str, *, batch_size: int = BATCH_SIZE
+    ) -> Iterator[Finding]:
         """A finding for every image that files, folders, zip archives, URLs and Parquet lists name, in their order,
         as they come."""
         return scan(paths, self.detector, batch_size=batch_size, threads=self._threads)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from lungsight.faults import Fault, UnreadableImage
+from lungsight.faults import UnreadableImage
 from lungsight.reading import ImageFile, walk_images
 from lungsight.reading.remote import RemoteFile, is_url, walk_url
 
@@ -16,12 +16,14 @@ Found = ImageFile | RemoteFile | UnreadableImage
 COLUMNS = ("path", "file", "url")
 
 
-def find_images(paths: Iterable[Path | str]) -> Iterator[Found]:
+def find_images(paths: Iterable[Path | str] | Path | str) -> Iterator[Found]:
     """Every image that ``paths`` name, lazily, in a stable order; what can't be read comes as a fault in its place.
 
     A path is a file, a folder, a zip archive, a URL of a file or folder, or ends with ``.parquet``: a list of files
-    and URLs. Raises Fault where such a list can't be read.
+    and URLs.
     """
+    if isinstance(paths, str | Path):
+        paths = [paths]
     for kind, group in groupby(paths, _kind):
         if kind == "url":
             for url in group:
@@ -59,18 +61,23 @@ def _listed(place: str) -> Iterator[Found]:
             table = dataset.dataset(place)
         column = next((name for name in COLUMNS if name in table.schema.names), None)
         if column is None:
-            raise Fault(place, f"has no column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}", "name the images in one")
+            fault = f"has no column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}"
+            yield UnreadableImage(place, fault, "name the images in one")
+            return
         row = 0
         for batch in table.to_batches(columns=[column]):
             for entry in batch.column(0).to_pylist():
                 row += 1
                 yield _entry(place, row, entry)
-    except (OSError, pa.ArrowInvalid, ValueError) as error:
-        raise Fault(place, "isn't a readable Parquet list of images", "check the file") from error
+        if row == 0:
+            yield UnreadableImage(place, "this list names no image", "check the file")
+    except (OSError, pa.ArrowException, ImportError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+        yield UnreadableImage(place, f"isn't a readable Parquet list of images ({reason})", "check it")
 
 
 def _entry(place: str, row: int, entry: object) -> Found:
-    if not isinstance(entry, str) or not entry:
+    if not isinstance(entry, str) or not entry or "\0" in entry:
         return UnreadableImage(f"{place}, row {row}", "names no image", "give a path or URL there")
     if is_url(entry):
         return RemoteFile(entry)

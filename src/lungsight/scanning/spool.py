@@ -15,6 +15,7 @@ import numpy as np
 from lungsight.package.lung_fields import Box
 from lungsight.scanning.card import Card
 from lungsight.scanning.durable import Done, GrowingFile, already_there, as_object, of_another_model
+from lungsight.scanning.finding import Status
 
 _BYTES = ("jpeg", "lungs")
 
@@ -46,7 +47,9 @@ class CardSpool:
         self._strengths = Strengths()
         self._end = 0
         self._file = GrowingFile(path)
-        self.done = Done(Counter() if restart else already_there(self._file, self._read)[0])
+        self._failed: set[str] = set()
+        counts = Counter[str]() if restart else already_there(self._file, self._read)[0]
+        self.done = Done(counts, self._failed)
         self._file.begin(self._end)
 
     def __len__(self) -> int:
@@ -85,9 +88,12 @@ class CardSpool:
         if stated["model"] != self._model:
             raise of_another_model(self.path, stated["model"], self._model)
         try:
-            self._note(from_json(cast(dict[str, Any], stated["card"])), len(line) + 1)
+            card = from_json(cast(dict[str, Any], stated["card"]))
+            self._note(card, len(line) + 1)
         except (KeyError, TypeError) as error:
             raise ValueError("no card") from error
+        if card.status == Status.ERROR:
+            self._failed.add(card.file)
         return str(stated["file"])
 
     def _note(self, card: Card, size: int) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lungsight.faults import Fault
+from lungsight.faults import Fault, printable
 
 
 class _Line(BaseModel):
@@ -20,10 +20,10 @@ class _Line(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     file: str
-    status: str
+    status: Literal["read", "refused", "error"]
     verdict: str | None
-    probabilities: dict[str, float] = Field(default={})
-    age: float | None = None
+    probabilities: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default={})
+    age: Annotated[float, Field(ge=0, le=150)] | None = None
     view: str | None = None
     arrived: datetime | None = None
     model: str = ""
@@ -59,17 +59,27 @@ class Case:
         return None if self.arrived is None else max(0.0, (now - self.arrived).total_seconds() / 3600)
 
 
-def read_cases(path: Path) -> list[Case]:
-    """The findings in a file of JSON lines. A last line that was cut short is passed over: a scan may still be
-    writing. Raises Fault, with the line's number, for any other that is no finding."""
+def read_cases(path: Path, say: Callable[[str], None] = lambda _: None) -> list[Case]:
+    """The findings in a file of JSON lines.
+
+    A last line that was cut short is passed over, and ``say`` is told: a scan may still be writing. Raises Fault,
+    with the line's number, for any other that is no finding.
+    """
     try:
         content = path.read_text("utf-8")
     except OSError as error:
         raise Fault(path, f"can't be read ({error.strerror})", "give what `lungsight scan --json` wrote") from error
     except UnicodeDecodeError as error:
         raise Fault(path, "isn't text", "give what `lungsight scan --json` wrote") from error
-    lines = content.split("\n")[:-1]  # what follows the last line break isn't a whole line
-    return [_case(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    *lines, last = content.split("\n")
+    cases = [_case(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not last.strip():
+        return cases
+    try:
+        return [*cases, _case(path, len(lines) + 1, last)]
+    except Fault:
+        say(f"{printable(path)}: its last line was cut short and isn't ranked.")
+        return cases
 
 
 def _case(path: Path, number: int, line: str) -> Case:
@@ -83,4 +93,6 @@ def _case(path: Path, number: int, line: str) -> Case:
     arrived = stated.arrived
     if arrived is not None and arrived.tzinfo is None:
         arrived = arrived.replace(tzinfo=UTC)
-    return Case(stated.file, stated.status, stated.verdict, stated.probabilities, stated.age, stated.view, arrived)
+    return Case(
+        printable(stated.file), stated.status, stated.verdict, stated.probabilities, stated.age, stated.view, arrived
+    )

@@ -11,6 +11,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lungsight.faults import Fault
+from lungsight.radiograph import View
 
 Points = Annotated[float, Field(ge=-1000, le=1000)]
 
@@ -69,6 +70,12 @@ class Rule(_Part):
     def _ages_rise(self) -> Self:
         if any(first.from_years >= second.from_years for first, second in pairwise(self.age)):
             raise ValueError("age: 'from' must rise from entry to entry")
+        return self
+
+    @model_validator(mode="after")
+    def _views_are_known(self) -> Self:
+        if unknown := sorted(set(self.view) - set(map(str, View))):
+            raise ValueError(f"view: there is no '{unknown[0]}'; known are {', '.join(View)}")
         return self
 
     def points_of_age(self, age: float | None) -> float:
