@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import socket
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lungsight.faults import Fault
 from lungsight.package import ModelPackage
@@ -51,9 +51,8 @@ class Worker:
         self._drawing = Drawing(places, self._detector)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        found = [pickle.loads(one) for one in batch["found"]]
-        drawn = scan_and_finish(found, self._detector, self._drawing.draw, threads=1)
-        return {"drawn": np.array([pickle.dumps(one) for one in drawn], dtype=object)}
+        drawn = scan_and_finish(list(batch["found"]), self._detector, self._drawing.draw, threads=1)
+        return {"drawn": _column(list(drawn))}
 
 
 def scan_on_ray(
@@ -91,7 +90,7 @@ def scan_on_ray(
         context.execution_options.preserve_order = False
         most = workers or int(ray.cluster_resources().get("CPU", 1))
         blocks = max(1, min(-(-len(found) // _TOGETHER), _MOST_BLOCKS))
-        items = [{"found": pickle.dumps(_anywhere(one))} for one in found]
+        items = [{"found": _anywhere(one)} for one in found]
         drawn = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
             Worker,
             fn_constructor_args=(package.path, contents, _places_anywhere(places), runtime),
@@ -100,7 +99,7 @@ def scan_on_ray(
             num_cpus=1,
         )  # Ray Data restarts a worker that dies, and gives what it had to do to another
         for row in drawn.iter_rows():
-            yield pickle.loads(row["drawn"])
+            yield row["drawn"]
     except ray.exceptions.RayError as error:
         raise _ours(error) from error
     finally:
@@ -128,6 +127,13 @@ def _knock(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=_SECONDS).close()
+
+
+def _column(values: list[Drawn]) -> NDArray[np.object_]:
+    """One object a row, whatever they are made of."""
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
 
 
 def _anywhere(found: Found) -> Found:
