@@ -26,21 +26,6 @@ KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "overlay", "lun
 KEYS += ["view", "arrived", "reasons", "warnings", "model", "seconds"]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny(tmp_path_factory.mktemp("packages") / "tiny")
-
-
-@pytest.fixture
-def films(tmp_path: Path) -> Path:
-    folder = tmp_path / "films"
-    folder.mkdir()
-    draw = np.random.default_rng(0)
-    for name in ("a", "b", "c"):
-        Image.fromarray(draw.integers(20, 200, (100, 80), dtype=np.uint8)).save(folder / f"{name}.png")
-    return folder
-
-
 def lungsight(*arguments: object) -> Result:
     return CliRunner(env={"COLUMNS": "120"}).invoke(app, [str(argument) for argument in arguments])
 

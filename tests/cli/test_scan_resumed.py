@@ -26,11 +26,6 @@ from tiny_package import write_tiny
 KILLS = 50
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny(tmp_path_factory.mktemp("packages") / "tiny")
-
-
 def _films(folder: Path, number: int, side: int = 100) -> list[Path]:
     folder.mkdir(exist_ok=True)
     noise = np.random.default_rng(0)

@@ -28,6 +28,14 @@ def sign_again(package: Path, name: str) -> None:
     (package / "package.json").write_text(json.dumps(description))
 
 
+def move_reference(package: Path, name: str) -> None:
+    """As if the network had said something else of its reference images where it was made."""
+    reference = load_file(package / "reference.safetensors")
+    reference[name] = reference[name] + np.float32(0.01)
+    save_file(reference, package / "reference.safetensors")
+    sign_again(package, "reference.safetensors")
+
+
 def test_a_package_as_written_verifies(package: Path) -> None:
     ModelPackage.open(package).verify()
 
@@ -54,19 +62,13 @@ def test_other_weights_in_the_network_are_found_though_signed(package: Path) -> 
 
 
 def test_a_network_that_says_something_else_is_refused_as_it_is_loaded(package: Path) -> None:
-    reference = load_file(package / "reference.safetensors")
-    reference["logits"] = reference["logits"] + np.float32(0.01)
-    save_file(reference, package / "reference.safetensors")
-    sign_again(package, "reference.safetensors")
+    move_reference(package, "logits")
     with pytest.raises(InvalidPackage, match="no longer gives its reference logits"):
         Detector.load(package)
 
 
 def test_other_reference_outputs_are_found(package: Path) -> None:
-    reference = load_file(package / "reference.safetensors")
-    reference["maps"] = reference["maps"] + np.float32(0.01)
-    save_file(reference, package / "reference.safetensors")
-    sign_again(package, "reference.safetensors")
+    move_reference(package, "maps")
     with pytest.raises(InvalidPackage, match="no longer gives its reference maps"):
         ModelPackage.open(package).verify()
 
