@@ -77,6 +77,15 @@ def test_scanning_triage_and_verification_need_nothing_else(film: Path, tmp_path
     assert verified.returncode == 0, verified.stderr
 
 
+def test_a_url_names_what_it_needs_and_stops_nothing_else(film: Path, tmp_path: Path) -> None:
+    done = lungsight("scan", "s3://bucket/x.png", film, "--json", "f.jsonl", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    statuses = [json.loads(line)["status"] for line in (tmp_path / "f.jsonl").read_text().splitlines()]
+    assert statuses == ["error", "read"]
+    assert "fsspec" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "extra"),
     [

@@ -107,9 +107,9 @@ def _if_image(file: RemoteFile) -> Iterator[RemoteFile | UnreadableImage]:
 def _system_of(url: str) -> tuple[AbstractFileSystem, Any]:
     """What fsspec opens ``url`` with, and its path there. Raises UnreadableImage where what speaks with that store
     isn't installed, and whatever fsspec raises."""
-    from fsspec.core import url_to_fs
-
     try:
+        from fsspec.core import url_to_fs
+
         return url_to_fs(url)
     except ImportError as error:
         raise UnreadableImage(
