@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -114,14 +113,15 @@ def test_what_changes_in_a_watched_folder_is_new_after_a_restart_too(
     outputs.close(complete=True)
 
 
-def test_what_failed_before_is_said_again(model: Path, films: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--json", "--csv", "--parquet"])
+def test_what_failed_before_is_said_again(model: Path, films: Path, tmp_path: Path, option: str) -> None:
     (films / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    outputs = ("--json", tmp_path / "f.jsonl", "--csv", tmp_path / "f.csv", "--parquet", tmp_path / "parts")
     for _ in range(2):
-        assert scan(model, films, *outputs).exit_code == 1
-    assert scan(model, films / "a.png", *outputs).exit_code == 0
-    lines = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
-    assert len(lines) == 3
+        assert scan(model, films, option, tmp_path / "out").exit_code == 1
+    again = scan(model, films, option, tmp_path / "out")
+    assert "3 files had been done before" in again.stdout
+    assert "1 of them could not be read then" in again.stdout
+    assert scan(model, films / "a.png", option, tmp_path / "out").exit_code == 0
 
 
 def test_one_path_is_one_path(model: Path, films: Path, monkeypatch: pytest.MonkeyPatch) -> None:

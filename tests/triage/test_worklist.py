@@ -105,6 +105,7 @@ def test_a_rule_can_be_changed_in_a_file(tmp_path: Path) -> None:
         (own_rule().replace("from = 40", "from = 60"), "must rise"),
         ("age_of_the_ward = 3\n" + own_rule(), "age_of_the_ward"),
         (own_rule().replace("target = 60.0", "target = nan"), "finding.target"),
+        (own_rule().replace("AP = 10.0", "ZZ = 10.0"), "there is no 'ZZ'"),
     ],
 )
 def test_a_rule_that_is_none_is_one_sentence(text: str, fault: str, tmp_path: Path) -> None:
@@ -119,6 +120,31 @@ def test_lines_are_read_and_a_half_one_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "f").write_text(json.dumps(line) + "\n" + json.dumps(line)[:30])
     (case,) = read_cases(tmp_path / "f")
     assert (case.file, case.age, case.view, case.hours_waited(NOW)) == ("a", 70, "AP", 24)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"probabilities": {"covid19": 7}},
+        {"probabilities": {"covid19": -0.1}},
+        {"probabilities": {"covid19": 1e308}},
+        {"age": 1e300},
+        {"age": -1},
+        {"status": "wrong"},
+    ],
+)
+def test_what_cannot_be_is_no_finding(odd: dict[str, object], tmp_path: Path) -> None:
+    line = {"file": "a", "status": "read", "verdict": "covid19", "probabilities": {"covid19": 0.9}} | odd
+    (tmp_path / "f").write_text(json.dumps(line) + "\n")
+    with pytest.raises(Fault, match=next(iter(odd))):
+        read_cases(tmp_path / "f")
+
+
+def test_a_name_cannot_move_the_cursor(tmp_path: Path) -> None:
+    line = {"file": "a\x1b[31m", "status": "error", "verdict": None}
+    (tmp_path / "f").write_text(json.dumps(line) + "\n")
+    (case,) = read_cases(tmp_path / "f")
+    assert "\x1b" not in case.file
 
 
 @pytest.mark.parametrize(
