@@ -12,28 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
-from pydicom.encaps import get_frame
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, pixel_array
-from pydicom.uid import JPEGLSLossless, JPEGLSNearLossless, RLELossless
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi
 
 from lungsight.faults import UnreadableImage
-from lungsight.reading.codestream import size_of
+from lungsight.reading.dicom_decoding import stored_samples
 from lungsight.reading.dicom_header import Header
 from lungsight.reading.grey import grey_of, stretched
 
 Samples = NDArray[Any]
 Levels = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-#: RLE: pydicom's first choice panics on damaged data instead of raising. JPEG-LS: CharLS takes a quarter of its time.
-_DECODERS = {RLELossless: "pydicom", JPEGLSLossless: "pyjpegls", JPEGLSNearLossless: "pyjpegls"}
 _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 
 
 def grey_pixels(name: str, dataset: Dataset, header: Header) -> NDArray[np.float32]:
     """float32 [height, width] in 0…1, bright where the body is dense. Raises UnreadableImage, and whatever the
     decoders raise for damaged data."""
-    _check_codestream(name, dataset)
-    stored = pixel_array(dataset, index=0, decoding_plugin=_decoder_of(dataset))
+    stored = stored_samples(name, dataset, header)
     if stored.ndim == 3 and stored.shape[2] == 3:
         return _from_colour(stored, int(dataset.BitsStored), header)
     if stored.ndim != 2:
@@ -47,25 +42,6 @@ def grey_pixels(name: str, dataset: Dataset, header: Header) -> NDArray[np.float
             name, f"its photometric interpretation '{kind}' is not known", "export it as MONOCHROME2"
         )
     return _from_grey(stored, dataset, header)
-
-
-def _decoder_of(dataset: Dataset) -> str:
-    """pydicom's choice (an empty string), but for those that another suits better."""
-    return _DECODERS.get(dataset.file_meta.TransferSyntaxUID, "")
-
-
-def _check_codestream(name: str, dataset: Dataset) -> None:
-    """Decoders reserve memory for what the compressed data says of itself, so it must agree with the header."""
-    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated or "PixelData" not in dataset:
-        return
-    size = size_of(get_frame(dataset.PixelData, 0, number_of_frames=1))
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
-    if size is not None and size != (rows, columns):
-        raise UnreadableImage(
-            name,
-            f"the header says {columns} × {rows} pixels, the compressed data {size[1]} × {size[0]}",
-            "fetch or export it again",
-        )
 
 
 def _from_colour(samples: NDArray[np.generic], bits: int, header: Header) -> NDArray[np.float32]:
