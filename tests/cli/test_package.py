@@ -24,7 +24,7 @@ def package(*arguments: object) -> Result:
 def test_verify_says_that_all_is_well(model: Path) -> None:
     result = package("verify", model)
     assert result.exit_code == 0
-    assert "all 7 files are as they were written" in result.stdout
+    assert "all 6 files are as they were written" in result.stdout
 
 
 def test_verify_names_the_altered_file(model: Path) -> None:
@@ -54,7 +54,6 @@ def an_evaluation(folder: Path, model: str) -> Path:
     verdict = {"grade": "internal only", "sentence": "It was seen nowhere else."}
     evidence = {"subject": {"model": model}, "verdict": verdict, "made": "2026-11-23T04:00:00+00:00"}
     (folder / "evidence.json").write_text(json.dumps(evidence))
-    (folder / "metadata.json").write_text(json.dumps({"lungsight_model": model}))
     (folder / "MODEL_CARD.md").write_text("# tested\n")
     return folder
 
@@ -69,7 +68,7 @@ def test_complete_puts_the_evidence_into_the_package(model: Path, tmp_path: Path
     assert opened.id == before
     assert opened.model_card == "# tested\n"
     assert "internal only (tested 2026-11-23). It was seen" in package("describe", model).stdout
-    assert "all 8 files are as they were written" in package("verify", model).stdout
+    assert "all 7 files are as they were written" in package("verify", model).stdout
 
 
 def test_complete_refuses_evidence_of_another_model(model: Path, tmp_path: Path) -> None:
@@ -84,9 +83,9 @@ def test_complete_refuses_evidence_of_another_model(model: Path, tmp_path: Path)
     ("name", "content", "fault"),
     [
         ("evidence.json", None, "gives no evidence.json"),
-        ("metadata.json", None, "gives no metadata.json"),
+        ("MODEL_CARD.md", None, "gives no MODEL_CARD.md"),
         ("evidence.json", "{", "evidence.json doesn't say which model"),
-        ("metadata.json", "[]", "metadata.json doesn't say which model"),
+        ("evidence.json", "[]", "evidence.json doesn't say which model"),
     ],
 )
 def test_complete_names_what_is_wrong_with_the_evaluation(
@@ -109,7 +108,7 @@ def test_a_bundled_package_is_asked_for_by_name(model: Path, tmp_path: Path, mon
         assert missing.exit_code == 3
         assert "no model is bundled" in missing.stderr
     shutil.copytree(model, tmp_path / "bundled" / "released")
-    assert "all 7 files" in package("verify", "released").stdout
+    assert "all 6 files" in package("verify", "released").stdout
     assert "covid19" in package("describe", "released").stdout
 
 
@@ -118,4 +117,4 @@ def test_describe_tells_of_what_stands_beside_the_network(tmp_path: Path) -> Non
     said = " ".join(package("describe", model).stdout.split())
     assert "lung fields A network finds the lungs, at 64 × 64 pixels" in said
     assert "The detector sees the whole image all the same." in said
-    assert "all 8 files" in package("verify", model).stdout
+    assert "all 7 files" in package("verify", model).stdout

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -8,7 +9,7 @@ from lungsight.faults import InvalidPackage
 from lungsight.package import ModelPackage, add_evidence
 from lungsight.package.storage import EVIDENCE, METADATA, MODEL_CARD
 
-PAPERS = {MODEL_CARD: b"# tested\n", METADATA: b"{}\n", EVIDENCE: b'{"verdict": "no evidence"}\n'}
+PAPERS = {MODEL_CARD: b"# tested\n", EVIDENCE: b'{"verdict": "no evidence"}\n'}
 
 
 def test_papers_are_added_and_the_model_stays_what_it_was(package: Path) -> None:
@@ -75,6 +76,12 @@ def test_a_zip_is_refused_with_the_way_out(package: Path, tmp_path: Path) -> Non
         add_evidence(path, PAPERS)
 
 
-def test_metadata_says_whose_it_is(package: Path) -> None:
-    opened = ModelPackage.open(package)
-    assert json.loads(opened.read(METADATA))["lungsight_model"] == opened.id
+def test_metadata_of_an_older_package_goes(package: Path) -> None:
+    (package / METADATA).write_text("{}")
+    stated = json.loads((package / "package.json").read_text())
+    stated["files"][METADATA] = hashlib.sha256(b"{}").hexdigest()
+    (package / "package.json").write_text(json.dumps(stated))
+    ModelPackage.open(package).verify()
+    add_evidence(package, PAPERS)
+    ModelPackage.open(package).verify()
+    assert not (package / METADATA).exists()

@@ -73,17 +73,6 @@ def test_an_id_stays_what_it_was_when_lungsight_learns_more() -> None:
     assert describe(files={"network.onnx": "00"}).model_id == f"tiny {expected}"
 
 
-def test_a_package_without_optional_parts_is_read(package: Path) -> None:
-    before = ModelPackage.open(package).id
-    (package / "metadata.json").unlink()
-    files = json.loads((package / "package.json").read_text())["files"]
-    del files["metadata.json"]
-    change(package, files=files)
-    opened = ModelPackage.open(package)
-    opened.verify()
-    assert opened.id == before
-
-
 def test_patients_are_told_apart_but_not_named(package: Path) -> None:
     (image,) = ModelPackage.open(package).trained_on
     assert image.patient == patient_digest("north", "Ümit, 7")

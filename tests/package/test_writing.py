@@ -9,14 +9,14 @@ from safetensors.numpy import load_file, save_file
 
 from lungsight.faults import InvalidPackage
 from lungsight.package import ModelPackage, write_package
-from lungsight.package.storage import METADATA, PARTS
+from lungsight.package.storage import PARTS
 
 Make = Callable[..., Path]
 
 
-def test_a_package_holds_its_seven_files_and_nothing_else(package: Path) -> None:
-    assert {file.name for file in package.iterdir()} == {*PARTS, METADATA, "package.json"}
-    assert set(ModelPackage.open(package).description.files) == {*PARTS, METADATA}
+def test_a_package_holds_its_six_files_and_nothing_else(package: Path) -> None:
+    assert {file.name for file in package.iterdir()} == {*PARTS, "package.json"}
+    assert set(ModelPackage.open(package).description.files) == set(PARTS)
 
 
 def test_only_the_whole_package_is_left_behind(package: Path) -> None:

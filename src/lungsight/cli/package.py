@@ -68,14 +68,14 @@ def complete(
         Path, typer.Argument(help="The folder that `lungsight evaluate` wrote.", metavar="EVALUATION")
     ],
 ) -> None:
-    """Put what a test found out into the package: model card, metadata.json, evidence.json.
+    """Put what a test found out into the package: model card and evidence.json.
 
     The model stays the same, and so does its id. Evidence of another model is refused.
 
     Example: lungsight package complete runs/baseline/package tested
     """
     written = complete_package(package, evaluation)
-    print(f"{written.model_id}: holds the model card, metadata.json and evidence.json of {evaluation}.")
+    print(f"{written.model_id}: holds the model card and evidence.json of {evaluation}.")
     print(RESEARCH_ONLY)
 
 

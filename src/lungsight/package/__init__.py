@@ -8,7 +8,6 @@ A package is a folder, or a zip of that folder, and holds nothing executable::
     MODEL_CARD.md           the same for a careful reader
     reference.safetensors   inputs with the outputs they must give, for the self-check
     trained_on.csv          which images and patients the model was trained and tuned on
-    metadata.json           the same as MONAI's bundles say it; older packages lack it
     evidence.json           what a test found out, once there was one
 
 and, where ``package.json`` describes them::

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from lungsight.faults import InvalidPackage
 from lungsight.package.description import PackageDescription
-from lungsight.package.metadata import MODEL
 from lungsight.package.reading import ModelPackage
 from lungsight.package.storage import EVIDENCE, METADATA, PAPERS
 from lungsight.package.writing import put_in_place, sign
 
 
 def add_evidence(folder: Path, files: Mapping[str, bytes]) -> PackageDescription:
-    """Write the model card, ``metadata.json`` and ``evidence.json`` that are given into the package at ``folder``,
+    """Write the model card and ``evidence.json`` that are given into the package at ``folder``,
     in place of those it has. The model, and with it :attr:`ModelPackage.id`, stays what it was.
 
     Returns:
@@ -37,7 +36,9 @@ def add_evidence(folder: Path, files: Mapping[str, bytes]) -> PackageDescription
     shutil.copytree(folder, partial)
     for name, content in files.items():
         (partial / name).write_bytes(content)
-    signed = sign(partial, description, *files)
+    (partial / METADATA).unlink(missing_ok=True)  # an older package's, and now out of date
+    kept = {name: digest for name, digest in description.files.items() if name != METADATA}
+    signed = sign(partial, description.model_copy(update={"files": kept}), *files)
     put_in_place(partial, folder)
     return signed
 
@@ -50,10 +51,9 @@ def complete(folder: Path, evaluation: Path) -> PackageDescription:
     """
     model = ModelPackage.open(folder).id
     files = {name: _paper(evaluation, name) for name in PAPERS}
-    tested = {_model_in(evaluation, EVIDENCE, files[EVIDENCE]), _model_in(evaluation, METADATA, files[METADATA])}
-    if others := sorted(tested - {model}):
+    if (tested := _model_in(evaluation, files[EVIDENCE])) != model:
         cure = "give the folder of this model's own evaluation, or evaluate it again"
-        raise InvalidPackage(evaluation, f"holds evidence of the model {', '.join(others)}, not of {model}", cure)
+        raise InvalidPackage(evaluation, f"holds evidence of the model {tested}, not of {model}", cure)
     return add_evidence(folder, files)
 
 
@@ -65,11 +65,10 @@ def _paper(evaluation: Path, name: str) -> bytes:
         raise InvalidPackage(evaluation, fault, "give a folder that `lungsight evaluate` wrote") from error
 
 
-def _model_in(evaluation: Path, name: str, content: bytes) -> str:
-    """Whose paper it is, by what stands in it."""
+def _model_in(evaluation: Path, content: bytes) -> str:
+    """The model that ``evidence.json`` is about."""
     try:
-        stated = json.loads(content)
-        return str(stated["subject"]["model"] if name == EVIDENCE else stated[MODEL])
+        return str(json.loads(content)["subject"]["model"])
     except (ValueError, KeyError, TypeError) as error:
-        fault = f"{name} doesn't say which model it is about"
+        fault = f"{EVIDENCE} doesn't say which model it is about"
         raise InvalidPackage(evaluation, fault, "run `lungsight evaluate` again") from error

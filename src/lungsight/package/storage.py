@@ -16,6 +16,7 @@ WEIGHTS = "weights.safetensors"
 MODEL_CARD = "MODEL_CARD.md"
 REFERENCE = "reference.safetensors"
 TRAINED_ON = "trained_on.csv"
+#: Packages written before December 2026 hold it. Nothing reads it.
 METADATA = "metadata.json"
 EVIDENCE = "evidence.json"
 LUNG_FIELDS = "lung_fields.onnx"
@@ -29,7 +30,7 @@ ACTING_PARTS = (LUNG_FIELDS, GATE, FAMILIARITY)
 #: What it may hold besides.
 OPTIONAL_PARTS = (METADATA, EVIDENCE, *ACTING_PARTS)
 #: What is written about a model and may be replaced without making it another one.
-PAPERS = (MODEL_CARD, METADATA, EVIDENCE)
+PAPERS = (MODEL_CARD, EVIDENCE)
 
 #: No chest X-ray network is near this; what is larger is a mistake or an attack on the memory.
 MAX_BYTES = 4 * 1024**3

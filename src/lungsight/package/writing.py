@@ -14,10 +14,8 @@ from safetensors.numpy import save as save_safetensors
 from lungsight.faults import InvalidPackage
 from lungsight.package.acting_parts import load_parts
 from lungsight.package.description import PackageDescription
-from lungsight.package.metadata import bundle_metadata
 from lungsight.package.storage import (
     DESCRIPTION,
-    METADATA,
     MODEL_CARD,
     NETWORK,
     PARTS,
@@ -81,8 +79,7 @@ def write_package(
         (partial / name).write_bytes(content)
     _write_weights(weights, partial / WEIGHTS)
     signed = description.model_copy(update={"files": {name: _sha256(partial / name) for name in (*PARTS, *parts)}})
-    (partial / METADATA).write_text(bundle_metadata(signed), encoding="utf-8")
-    whole = sign(partial, signed, METADATA)
+    whole = sign(partial, signed)
     put_in_place(partial, folder)
     return whole
 

@@ -13,15 +13,9 @@ from lungsight.package import ModelPackage, complete
 
 def test_every_paper_is_written_whole(evidence: Evidence, tmp_path: Path) -> None:
     files = write_papers(evidence, tmp_path / "tested")
-    names = ["claim.md", "claim.csv", "tripod_ai.md", "tripod_ai.csv", "MODEL_CARD.md", "metadata.json"]
+    names = ["claim.md", "claim.csv", "tripod_ai.md", "tripod_ai.csv", "MODEL_CARD.md"]
     assert [file.name for file in files] == names
     assert {file.name for file in (tmp_path / "tested").iterdir()} == set(names)
-
-
-def test_predictions_without_a_package_get_no_metadata(bare: Evidence, tmp_path: Path) -> None:
-    (tmp_path / "metadata.json").write_text("of the package that was tested here before")
-    assert "metadata.json" not in {file.name for file in write_papers(bare, tmp_path)}
-    assert not (tmp_path / "metadata.json").exists()
 
 
 def test_csv_and_markdown_say_the_same(evidence: Evidence, tmp_path: Path) -> None:
@@ -46,18 +40,6 @@ def test_the_papers_go_into_their_package(evidence: Evidence, packed: Path, tmp_
     opened.verify()
     assert opened.id == evidence.subject.model
     assert opened.model_card == (tested / "MODEL_CARD.md").read_text("utf-8")
-
-
-def test_metadata_holds_the_figures_of_each_source(evidence: Evidence, tmp_path: Path) -> None:
-    write_papers(evidence, tmp_path)
-    stated = json.loads((tmp_path / "metadata.json").read_text("utf-8"))
-    assert stated["lungsight_model"] == evidence.subject.model
-    assert set(stated["eval_metrics"]) == {"north (internal)", "east (external)"}
-    found = evidence.discrimination.tables["metrics"]
-    row = found.query("source == 'north' and scope == 'covid19' and metric == 'auroc'").iloc[0]
-    said = stated["eval_metrics"]["north (internal)"]["auroc"]
-    assert said == {"value": row["value"], "low": row["low"], "high": row["high"], "n": row["n"]}
-    assert stated["changelog"][stated["version"]].endswith("tested 2026-11-23, verdict: internal only")
 
 
 def test_a_hub_reads_the_card(evidence: Evidence, tmp_path: Path) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.papers import claim, tripod_ai
 from lungsight.evaluation.papers.checklist import Checklist, FilledChecklist, fill
-from lungsight.evaluation.papers.metadata import metadata_json
 from lungsight.evaluation.papers.model_card import tested_card
 from lungsight.evaluation.tables import write_table
-from lungsight.package.storage import METADATA, MODEL_CARD
+from lungsight.package.storage import MODEL_CARD
 
 
 def filled_claim(evidence: Evidence) -> FilledChecklist:
@@ -24,18 +23,13 @@ def filled_tripod_ai(evidence: Evidence) -> FilledChecklist:
 def write_papers(evidence: Evidence, out: Path) -> list[Path]:
     """Write the papers into the folder ``out``, each whole or not at all; gives the files.
 
-    ``claim.md``, ``claim.csv``, ``tripod_ai.md``, ``tripod_ai.csv``, ``MODEL_CARD.md`` and, of a package,
-    ``metadata.json``: somebody's table of predictions has no network to describe."""
+    ``claim.md``, ``claim.csv``, ``tripod_ai.md``, ``tripod_ai.csv`` and ``MODEL_CARD.md``."""
     out.mkdir(parents=True, exist_ok=True)
     files = []
     for stem, filled in (("claim", filled_claim(evidence)), ("tripod_ai", filled_tripod_ai(evidence))):
         files += [_write(out / f"{stem}.md", filled.as_markdown()), out / f"{stem}.csv"]
         write_table(filled.as_table(), files[-1])
     files.append(_write(out / MODEL_CARD, tested_card(evidence)))
-    if evidence.subject.description is not None:
-        files.append(_write(out / METADATA, metadata_json(evidence, evidence.subject.description)))
-    else:  # an earlier test in the same folder may have been of a package
-        (out / METADATA).unlink(missing_ok=True)
     return files
 
 
