@@ -13,12 +13,11 @@ import pytest
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.audits.audit import Call
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.gathering import Settings, evaluate_package, evaluate_predictions, rule_of
+from lungsight.evaluation.gathering import Settings, evaluate_package, evaluate_predictions
 from lungsight.evaluation.report.writing import write_report
 from lungsight.evaluation.verdict import Grade
 from lungsight.faults import InvalidManifest
 from lungsight.package import ModelPackage
-from lungsight.package.description import Decision
 from lungsight.scanning import Detector
 from lungsight.statistics.bootstrap import Resampling
 
@@ -162,10 +161,3 @@ def test_somebodys_predictions_get_all_that_needs_no_model(
     assert calls["lungs hidden"].call is Call.NOT_DONE
     assert "Only a model package can be asked" in calls["lungs hidden"].meaning
     assert write_report(theirs, tmp_path / "theirs").is_file()
-
-
-def test_the_packages_thresholds_are_the_rule() -> None:
-    assert rule_of(Decision()) is None
-    rule = rule_of(Decision(low=0.2, high=0.6, aim_sensitivity=0.9, chosen_on=200, patients=150, positives=40))
-    assert (rule.low, rule.high, rule.aim.sensitivity, rule.aim.specificity) == (0.2, 0.6, 0.9, 0.95)
-    assert (rule.images, rule.patients, rule.positives) == (200, 150, 40)

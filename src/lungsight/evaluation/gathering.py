@@ -38,11 +38,9 @@ from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.evaluation.verdict import decide
 from lungsight.faults import InvalidManifest
 from lungsight.package import ModelPackage
-from lungsight.package.description import Decision
 from lungsight.scanning import Detector
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT
-from lungsight.statistics.thresholds import Aim, DecisionRule
 
 #: An AUROC above this at a hospital the model never saw is rarer than a leak.
 TOO_GOOD = 0.98
@@ -135,9 +133,8 @@ def evaluate_package(
             *_audits_of_data(judged, retrained, settings, tasks),
         ]
         subject = Subject(package.id, description.classes, target, description, tuple(sorted(known)))
-        rule = rule_of(description.decision) if target == description.target else None
         unit, notices = description.split_unit, eligible.overlap.notices if eligible.overlap else ()
-        return _gathered(subject, judged, eligible, audits, rule, unit, notices, settings, tasks)
+        return _gathered(subject, judged, eligible, audits, unit, notices, settings, tasks)
 
 
 def evaluate_predictions(
@@ -171,20 +168,7 @@ def evaluate_predictions(
         audits = [*_not_asked(), *_audits_of_data(judged, (), settings, tasks)]
         sources = None if trained_sources is None else tuple(sorted(trained_sources))
         subject = Subject(table.name, judged.classes, judged.target, None, sources)
-        return _gathered(
-            subject, judged, matched.eligible, audits, None, None, matched.notices, settings, tasks
-        )  # fmt: skip
-
-
-def rule_of(stated: Decision) -> DecisionRule | None:
-    """The thresholds that a package states; None where it states none."""
-    if stated.low is None or stated.high is None:
-        return None
-    aims = (stated.aim_sensitivity, stated.aim_specificity)
-    aim = Aim(*(default if given is None else given for given, default in zip(aims, (0.95, 0.95), strict=True)))
-    return DecisionRule(
-        stated.low, stated.high, aim, stated.chosen_on, stated.patients, stated.positives, stated.note
-    )
+        return _gathered(subject, judged, matched.eligible, audits, None, matched.notices, settings, tasks)
 
 
 def _told_apart(judged: Judged) -> Judged:
@@ -271,7 +255,6 @@ def _gathered(
     judged: Judged,
     eligible: Eligible,
     audits: Sequence[Audit],
-    rule: DecisionRule | None,
     split_unit: str | None,
     notices: Sequence[str],
     settings: Settings,
@@ -280,14 +263,16 @@ def _gathered(
     resampling, prevalence = settings.resampling, settings.prevalence
     tasks.working("Resampling patients")
     found = discrimination(judged, prevalence=prevalence, resampling=resampling)
-    image_size = subject.description.preprocessing.image_size if subject.description else None
+    package = subject.description
+    image_size = package.preprocessing.image_size if package else None
+    stated, stated_for = (package.decision, package.target) if package else (None, None)
     return Evidence(
         subject=subject,
         judged=judged,
         flow=flow(eligible, judged, split_unit=split_unit, resampling=resampling),
         discrimination=found,
         calibration=calibration(judged, resampling=resampling),
-        decision=decision(judged, rule, prevalence=prevalence, resampling=resampling),
+        decision=decision(judged, stated, stated_for=stated_for, prevalence=prevalence, resampling=resampling),
         subgroups=subgroups(judged, resampling=resampling, image_size=image_size),
         audits=tuple(audits),
         verdict=decide(judged, audits, resampling),

@@ -20,8 +20,8 @@ and, where ``package.json`` describes them::
 from lungsight.package.bundled import find_package
 from lungsight.package.calibration import Calibration
 from lungsight.package.completing import add_evidence, complete
+from lungsight.package.decision import Decision
 from lungsight.package.description import (
-    Decision,
     PackageDescription,
     TrainingSource,
 )

@@ -10,6 +10,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lungsight.package.calibration import Calibration
+from lungsight.package.decision import Decision
 from lungsight.package.familiarity import FamiliarityDescription
 from lungsight.package.gate import GateDescription
 from lungsight.package.lung_fields import LungFieldsDescription
@@ -37,46 +38,6 @@ class TrainingSource(_Stated):
     """Of the images."""
     reference_standard: str = "not stated"
     """What the labels rest on."""
-
-
-class Decision(_Stated):
-    """How probabilities become a verdict. Where the thresholds ``low`` and ``high`` are stated: below ``low`` the
-    target is ruled out and the most probable other class is the verdict; from ``high`` on the target is; between them
-    the verdict is *inconclusive*. Equal thresholds leave nothing inconclusive. Otherwise the verdict is the most
-    probable class, unless it stays below ``inconclusive_below``. The thresholds were chosen on validation images for
-    the aims stated, with probabilities from a calibration that hadn't seen the image's patient."""
-
-    inconclusive_below: float = Field(default=0.5, ge=0, le=1)
-    """Calibrated probability that a verdict needs where no thresholds are stated."""
-    low: float | None = Field(default=None, ge=0, le=1)
-    """Probability of the target below which it is ruled out: the highest that keeps the sensitivity aimed at."""
-    high: float | None = Field(default=None, ge=0, le=1)
-    """Probability of the target from which on it is called: the lowest that keeps the specificity aimed at."""
-    aim_sensitivity: float | None = Field(default=None, gt=0, lt=1)
-    """Of the images of the target, the share that may not be ruled out."""
-    aim_specificity: float | None = Field(default=None, gt=0, lt=1)
-    """Of the other images, the share that may not be called."""
-    chosen_on: int = Field(default=0, ge=0)
-    """Number of validation images."""
-    patients: int = Field(default=0, ge=0)
-    """They are of so many patients."""
-    positives: int = Field(default=0, ge=0)
-    """Images of the target among them."""
-    note: str = ""
-    """What the choice couldn't give, and why."""
-
-    @property
-    def threshold(self) -> float | None:
-        """The one threshold for the sensitivity aimed at; None where none was chosen."""
-        return self.low
-
-    @model_validator(mode="after")
-    def _thresholds_are_in_order(self) -> Self:
-        if (self.low is None) != (self.high is None):
-            raise ValueError("low and high must be stated together")
-        if self.low is not None and self.high is not None and self.high < self.low:
-            raise ValueError(f"high {self.high:g} lies below low {self.low:g}")
-        return self
 
 
 class PackageDescription(_Stated):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lungsight.package.calibration import Calibration
-from lungsight.package.description import Decision, PackageDescription
+from lungsight.package.decision import Decision
+from lungsight.package.description import PackageDescription
 
 _METHODS = {
     "temperature": "Temperature {0.temperature:.3f}",

@@ -167,9 +167,7 @@ class Detector:
         if not (sound and np.isfinite(said.logits).all()):
             reason = f"{radiograph.file}: the network gives no number for it; check its pixels and the model package."
             return Finding(radiograph.file, Status.ERROR, None, reasons=(reason,), model=self.model, seconds=seconds)
-        verdict, reasons = self._verdict(said.probabilities)
-        if unlike := self._unlike_training(distance):
-            verdict, reasons = INCONCLUSIVE, (unlike, *reasons)
+        verdict, reasons = self._decide(said.probabilities, self._unlike_training(distance))
         evidence = self._against_the_others(said.maps)
         bias = self._against_the_others(said.logits) - evidence.mean(dtype=np.float64)
         inside = self._share_in_lungs(evidence, examined)
@@ -225,31 +223,24 @@ class Detector:
             f"{stated.percentile:g}% of the validation images within {stated.threshold:.1f}."
         )
 
-    def _verdict(self, probabilities: NDArray[np.float64]) -> tuple[str, tuple[str, ...]]:
-        classes, decision = self.description.classes, self.description.decision
-        if decision.low is not None and decision.high is not None:
-            return self._verdict_by_thresholds(probabilities, decision.low, decision.high)
-        first = int(probabilities.argmax())
-        name, p, threshold = classes[first], probabilities[first], decision.inconclusive_below
-        if p >= threshold:
-            return name, ()
-        reason = f"The most probable class, {name}, has probability {p:.2f}, and the model needs {threshold:.2f}."
-        return INCONCLUSIVE, (reason,)
+    def _decide(self, probabilities: NDArray[np.float64], unlike: str | None) -> tuple[str, tuple[str, ...]]:
+        """The verdict, and why it is inconclusive: ``unlike`` is why the image is unlike anything in training."""
+        classes, target = self.description.classes, self.description.target
+        by_probability = str(self.description.decision.decide(probabilities, classes, target))
+        reasons = (self._why_open(probabilities),) if by_probability == INCONCLUSIVE else ()
+        return (INCONCLUSIVE, (unlike, *reasons)) if unlike else (by_probability, reasons)
 
-    def _verdict_by_thresholds(
-        self, probabilities: NDArray[np.float64], low: float, high: float
-    ) -> tuple[str, tuple[str, ...]]:
-        target, p = self.description.target, probabilities[self._target]
-        if p >= high:
-            return target, ()
-        if p < low:
-            others = np.where(np.arange(len(probabilities)) == self._target, -1.0, probabilities)
-            return self.description.classes[int(others.argmax())], ()
-        reason = (
-            f"The probability of {target} is {p:.2f}: the model calls it from {high:.2f} on and rules it out below "
-            f"{low:.2f}."
+    def _why_open(self, probabilities: NDArray[np.float64]) -> str:
+        """Why these probabilities, float64 [K], lead to no verdict: a sentence."""
+        decision, p = self.description.decision, probabilities.max()
+        if decision.thresholds is None:
+            name, needed = self.description.classes[int(probabilities.argmax())], decision.inconclusive_below
+            return f"The most probable class, {name}, has probability {p:.2f}, and the model needs {needed:.2f}."
+        (low, high), p = decision.thresholds, probabilities[self._target]
+        return (
+            f"The probability of {self.description.target} is {p:.2f}: the model calls it from {high:.2f} on and "
+            f"rules it out below {low:.2f}."
         )
-        return INCONCLUSIVE, (reason,)
 
     def _against_the_others(self, by_class: Floats) -> Floats:
         """The target's value minus the mean of the other classes', along the first axis."""

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungsight.package.decision import INCONCLUSIVE as INCONCLUSIVE
+from lungsight.package.decision import REFUSED as REFUSED
 from lungsight.package.lung_fields import Lungs
 from lungsight.radiograph import Radiograph, View
-
-INCONCLUSIVE = "inconclusive"
-REFUSED = "refused"
 
 
 class Status(StrEnum):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lungsight.statistics.binary import Binary
-from lungsight.statistics.outcomes import Floats, Integers
+from lungsight.statistics.outcomes import Floats
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,6 @@ class DecisionRule:
     def threshold(self) -> float:
         """The one threshold for the aim's sensitivity."""
         return self.low
-
-    @property
-    def has_band(self) -> bool:
-        return self.high > self.low
-
-    def verdicts(self, probability: Floats) -> Integers:
-        """int [n]: 1 where the target is called, -1 where it is ruled out, 0 where the verdict is inconclusive."""
-        return (probability >= self.high).astype(np.int64) - (probability < self.low)
 
 
 @dataclass(frozen=True)

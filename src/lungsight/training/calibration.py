@@ -13,7 +13,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from lungsight.package.calibration import SANE_TEMPERATURES, Calibration, Method, calibrated, failed_fit, log_odds
-from lungsight.package.description import Decision
+from lungsight.package.decision import Decision
 from lungsight.statistics.binary import Binary
 from lungsight.statistics.thresholds import Aim, NoRule, choose_rule
 
@@ -87,17 +87,7 @@ def choose_thresholds(
     rule = choose_rule(Binary.from_arrays(target, is_target, probabilities[:, index], validation.patients), aim)
     if isinstance(rule, NoRule):
         return Decision(inconclusive_below=inconclusive_below, note=f"No threshold: {rule.reason}.")
-    return Decision(
-        inconclusive_below=inconclusive_below,
-        low=rule.low,
-        high=rule.high,
-        aim_sensitivity=aim.sensitivity,
-        aim_specificity=aim.specificity,
-        chosen_on=rule.images,
-        patients=rule.patients,
-        positives=rule.positives,
-        note=rule.note,
-    )
+    return Decision.of(rule, inconclusive_below)
 
 
 def fit_temperature(validation: ValidationLogits) -> float:

@@ -6,8 +6,8 @@ import pytest
 
 from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, Judged
 from lungsight.evaluation.parts.decision import CELLS, decision
+from lungsight.package import Decision
 from lungsight.statistics.bootstrap import Resampling
-from lungsight.statistics.thresholds import DecisionRule
 
 FEW = Resampling(replicates=100)
 CLASSES = ("covid19", "other")
@@ -40,7 +40,7 @@ def value(table: pd.DataFrame, metric: str, **wanted: object) -> float:
 
 def test_figures_at_the_rules_thresholds() -> None:
     images = judged({"north": 1.5, "south": 0.5})
-    section = decision(images, DecisionRule(0.3, 0.8, images=50, patients=50, positives=25), resampling=FEW)
+    section = decision(images, Decision(low=0.3, high=0.8, chosen_on=50, patients=50, positives=25), resampling=FEW)
     table = section.tables["decision"]
     for _, source, here in images.by_source():
         p, sick = here.score, here.positive
@@ -59,12 +59,12 @@ def test_figures_at_the_rules_thresholds() -> None:
     assert section.sentences[0].startswith("COVID-19 is ruled out below a probability of 0.300 and called from 0.800")
 
 
-@pytest.mark.parametrize("rule", [DecisionRule(0.3, 0.8), DecisionRule(0.5, 0.5), None])
-def test_a_thousand_patients_are_a_thousand_at_every_prevalence(rule: DecisionRule | None) -> None:
+@pytest.mark.parametrize("rule", [Decision(low=0.3, high=0.8), Decision(low=0.5, high=0.5), None])
+def test_a_thousand_patients_are_a_thousand_at_every_prevalence(rule: Decision | None) -> None:
     images = judged({"north": 1.5}, positives=0.3)
     table = decision(images, rule, prevalence=0.04, resampling=FEW).tables["per_1000"]
     assert set(table["prevalence_is"]) == {"of the sample", "named"}
-    with_band = rule is not None and rule.has_band
+    with_band = rule is not None and rule.can_be_inconclusive(2)
     assert set(table["metric"]) == {name for name, (_, verdict) in CELLS.items() if verdict or with_band}
     for _, part in table.groupby("prevalence"):
         assert part["value"].sum() == pytest.approx(1000)
@@ -101,13 +101,15 @@ def test_without_validation_data_the_most_probable_class_decides_and_it_is_said(
 def test_too_few_validation_positives_choose_nothing_and_say_why() -> None:
     section = decision(judged({"north": 1.5}, validation=10), None, resampling=FEW)
     assert section.withheld[0] == (
-        "No threshold: 10 validation patients of COVID-19 can't show a sensitivity of 0.95; the most probable class "
-        "decides."
+        "No threshold, since 10 validation patients of COVID-19 can't show a sensitivity of 0.95: the most probable "
+        "class decides, and nothing is inconclusive."
     )
 
 
 def test_a_source_without_the_disease_has_false_alarms_but_no_curve() -> None:
-    section = decision(judged({"north": 1.0}, positives=0), DecisionRule(0.3, 0.8), prevalence=0.1, resampling=FEW)
+    section = decision(
+        judged({"north": 1.0}, positives=0), Decision(low=0.3, high=0.8), prevalence=0.1, resampling=FEW
+    )
     table = section.tables["decision"].set_index("metric")
     assert np.isnan(table.loc["sensitivity", "value"])
     assert table.loc["sensitivity", "withheld"] == "no image of COVID-19 here"
@@ -122,7 +124,7 @@ def test_a_source_without_the_disease_has_false_alarms_but_no_curve() -> None:
 
 def test_the_curves_are_by_source_and_end_where_all_are_answered() -> None:
     images = judged({"north": 1.5, "south": 0.5})
-    section = decision(images, DecisionRule(0.3, 0.8), prevalence=0.1, resampling=FEW)
+    section = decision(images, Decision(low=0.3, high=0.8), prevalence=0.1, resampling=FEW)
     risks = section.tables["risk_coverage"]
     for source, curve in risks.groupby("source"):
         here = next(j for _, name, j in images.by_source() if name == source)
@@ -137,5 +139,35 @@ def test_the_curves_are_by_source_and_end_where_all_are_answered() -> None:
 
 def test_no_images_give_empty_tables() -> None:
     images = judged({"north": 1.0})
-    section = decision(images.where(np.zeros(len(images), bool)), DecisionRule(0.3, 0.8), resampling=FEW)
+    section = decision(images.where(np.zeros(len(images), bool)), Decision(low=0.3, high=0.8), resampling=FEW)
     assert all(table.empty for name, table in section.tables.items() if name != "decision_rule")
+
+
+def test_a_package_without_thresholds_leaves_open_what_scanning_leaves_open() -> None:
+    images = judged({"north": 1.5}, validation=60)
+    section = decision(images, Decision(inconclusive_below=0.8), resampling=FEW)
+    unsure = (images.score < 0.8) & (images.score > 0.2)
+    assert value(section.tables["decision"], "inconclusive") == pytest.approx(unsure.mean())
+    per_1000 = section.tables["per_1000"].groupby("metric")["value"].sum()
+    open_ones = per_1000["inconclusive_positives"] + per_1000["inconclusive_negatives"]
+    assert open_ones == pytest.approx(1000 * unsure.mean())
+    said = section.tables["verdicts"]
+    said = said[said["metric"] == "verdict_inconclusive"]
+    assert (said["value"] * said["n"]).sum() == pytest.approx(unsure.sum())
+    assert section.tables["decision_rule"].empty
+    assert section.withheld == (
+        "The package states no thresholds: the most probable class decides, unless its probability stays below 0.80: "
+        "such images are inconclusive.",
+    )
+
+
+def test_another_target_keeps_the_packages_rule_for_what_scanning_says() -> None:
+    images = judged({"north": 1.5})
+    section = decision(images, Decision(low=0.1, high=0.9), stated_for="other", resampling=FEW)
+    said = section.tables["verdicts"].set_index(["truth", "metric"])["value"]
+    of_other = 1 - images.score
+    for truth in CLASSES:
+        here = of_other[(images.table["truth"] == truth).to_numpy()]
+        assert said[truth, "verdict_other"] == pytest.approx((here >= 0.9).mean())
+        assert said[truth, "verdict_inconclusive"] == pytest.approx(((here >= 0.1) & (here < 0.9)).mean())
+    assert set(section.tables["decision"]["rule"]) == {"most probable class"}

@@ -15,6 +15,7 @@ from lungsight.evaluation.parts.section import Section, estimate_table
 from lungsight.evaluation.parts.verdicts import NAME as VERDICTS
 from lungsight.evaluation.parts.verdicts import verdicts
 from lungsight.evaluation.wording import as_figure, as_words, in_words
+from lungsight.package.decision import INCONCLUSIVE, Decision, Words
 from lungsight.statistics.binary import Binary, Share
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.calibration import top_label
@@ -22,7 +23,7 @@ from lungsight.statistics.decision_curve import decision_curve
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats, Integers, Mask
 from lungsight.statistics.risk_coverage import area_under_risk_coverage, risk_coverage_curve
-from lungsight.statistics.thresholds import DecisionRule, NoRule, choose_rule
+from lungsight.statistics.thresholds import NoRule, choose_rule
 
 #: The figures of the table ``decision``, with the titles that pages show.
 TITLES = {
@@ -49,40 +50,48 @@ CELLS = {
 OF_THE_SAMPLE, NAMED = "of the sample", "named"
 THRESHOLD, BAND, MOST_PROBABLE = "threshold", "band", "most probable class"
 
+#: Where nobody stated a rule.
+_MOST_PROBABLE = Decision(inconclusive_below=0)
+
 _Row = tuple[dict[str, object], Estimate]
 
 
 def decision(
     judged: Judged,
-    rule: DecisionRule | None,
+    stated: Decision | None,
     *,
+    stated_for: str | None = None,
     prevalence: float | None = None,
     resampling: Resampling = Resampling(),
 ) -> Section:
     """What the thresholds do at each source.
 
     Tables: ``decision_rule``, the thresholds and what they were chosen on; ``decision``, figures at the threshold,
-    and with the inconclusive band the share left open and the error among the rest; ``risk_coverage``;
+    and the share left open and the error among the rest where images can be inconclusive; ``risk_coverage``;
     ``decision_curve``; ``per_1000``, the patients of each kind among 1,000; ``verdicts``, what scanning says, by what
     is true.
 
     Args:
-        rule: chosen on validation data; where None, it is chosen on the rows whose ``split`` is ``validation`` (the
-            others are then reported), and where there are none the most probable class decides.
+        stated: the package's own rule; where None, thresholds are chosen on the rows whose ``split`` is
+            ``validation`` (the others are then reported), and where there are none the most probable class decides.
+        stated_for: the class that ``stated`` decides on; None: the target of ``judged``. Where another class is the
+            target, only ``verdicts`` follow ``stated``.
         prevalence: of the target, between 0 and 1, to add to the sample's own.
     """
-    settled = _settle(judged.scored, rule)
+    of = stated_for or judged.target
+    settled = _settle(judged.scored, stated if of == judged.target else None)
     parts = [
         _AtSource(kind, source, images, settled.rule, prevalence, resampling)
         for kind, source, images in settled.reported.by_source()
     ]
+    scans = (settled.rule, judged.target) if stated is None else (stated, of)
     tables = {
         "decision_rule": _rule_table(settled.rule, judged.target),
         "decision": estimate_table(row for part in parts for row in part.figures),
         "risk_coverage": _joined([part.risk_coverage() for part in parts]),
         "decision_curve": _joined([part.decision_curve() for part in parts]),
         "per_1000": estimate_table(row for part in parts for row in part.per_1000()),
-        VERDICTS: verdicts(settled.reported, settled.rule, resampling),
+        VERDICTS: verdicts(settled.reported, *scans, resampling),
     }
     sentences = (*settled.sentences, *(sentence for part in parts for sentence in part.sentences(tables)))
     missing = (sentence for part in parts for sentence in part.missing())
@@ -93,55 +102,63 @@ def decision(
 class _Settled:
     """The rule that holds, the images it is reported on, and what is to be said of it."""
 
-    rule: DecisionRule | None
+    rule: Decision
     reported: Judged
     sentences: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
 
+    @classmethod
+    def stated(cls, rule: Decision, reported: Judged) -> _Settled:
+        note = (in_words(rule.note, reported.target),) if rule.note else ()
+        return cls(rule, reported, (_said(rule, reported.target),), note)
 
-def _settle(scored: Judged, rule: DecisionRule | None) -> _Settled:
+    @classmethod
+    def without_thresholds(cls, why: str, reported: Judged, rule: Decision = _MOST_PROBABLE) -> _Settled:
+        left_open = rule.can_be_inconclusive(len(reported.classes))
+        open_below = f"unless its probability stays below {rule.inconclusive_below:.2f}: such images are inconclusive"
+        said = open_below if left_open else "and nothing is inconclusive"
+        return cls(rule, reported, withheld=(f"{why}: the most probable class decides, {said}.",))
+
+
+def _settle(scored: Judged, rule: Decision | None) -> _Settled:
+    if rule is not None and rule.thresholds is not None:
+        return _Settled.stated(rule, scored)
     if rule is not None:
-        return _Settled(rule, scored, (_said(rule, scored.target),), _note(rule, scored.target))
+        return _Settled.without_thresholds("The package states no thresholds", scored, rule)
     table = scored.table
     chosen_on = (table["split"] == VALIDATION).to_numpy() if "split" in table else np.zeros(len(table), dtype=bool)
     if not chosen_on.any():
-        reason = "No threshold was chosen on validation data"
-        return _Settled(
-            None, scored, withheld=(f"{reason}: the most probable class decides, and nothing is inconclusive.",)
-        )
+        return _Settled.without_thresholds("No threshold was chosen on validation data", scored)
     found = choose_rule(Binary.of(scored.where(chosen_on).outcomes, scored.target))
     rest = scored.where(~chosen_on)
     if isinstance(found, NoRule):
-        return _Settled(
-            None,
-            rest,
-            withheld=(f"No threshold: {in_words(found.reason, scored.target)}; the most probable class decides.",),
-        )
-    return _Settled(found, rest, (_said(found, scored.target),), _note(found, scored.target))
+        return _Settled.without_thresholds(f"No threshold, since {in_words(found.reason, scored.target)}", rest)
+    return _Settled.stated(Decision.of(found), rest)
 
 
-def _note(rule: DecisionRule, target: str) -> tuple[str, ...]:
-    return (in_words(rule.note, target),) if rule.note else ()
-
-
-def _said(rule: DecisionRule, target: str) -> str:
-    name = as_words(target)
-    basis = f"{rule.images:,} validation images of {rule.patients:,} patients, {rule.positives:,} of them of {name}"
-    aim = f"a sensitivity of {rule.aim.sensitivity:g}"
-    if not rule.has_band:
-        return f"{name} is called from a probability of {rule.low:.3f} on, chosen on {basis}, for {aim}."
+def _said(rule: Decision, target: str) -> str:
+    name, low, high = as_words(target), rule.low, rule.high
+    basis = (
+        f"{rule.chosen_on:,} validation images of {rule.patients:,} patients, {rule.positives:,} of them of {name}"
+    )
+    aims = {"sensitivity": rule.aim_sensitivity, "specificity": rule.aim_specificity}
+    kept = [f"a {what} of {aim:g}" for what, aim in aims.items() if aim is not None]
+    if low == high:
+        aim = f", for {kept[0]}" if kept else ""
+        return f"{name} is called from a probability of {low:.3f} on, chosen on {basis}{aim}."
+    aim = f", for {' and '.join(kept)}" if kept else ""
     return (
-        f"{name} is ruled out below a probability of {rule.low:.3f} and called from {rule.high:.3f} on; between them "
-        f"the verdict is inconclusive. Chosen on {basis}, for {aim} and a specificity of {rule.aim.specificity:g}."
+        f"{name} is ruled out below a probability of {low:.3f} and called from {high:.3f} on; between them "
+        f"the verdict is inconclusive. Chosen on {basis}{aim}."
     )
 
 
-def _rule_table(rule: DecisionRule | None, target: str) -> pd.DataFrame:
-    if rule is None:
+def _rule_table(rule: Decision, target: str) -> pd.DataFrame:
+    if rule.thresholds is None:
         return pd.DataFrame()
-    aims = {"aim_sensitivity": rule.aim.sensitivity, "aim_specificity": rule.aim.specificity}
+    aims = {"aim_sensitivity": rule.aim_sensitivity, "aim_specificity": rule.aim_specificity}
     stated = {"scope": target, "threshold": rule.threshold, "low": rule.low, "high": rule.high, **aims}
-    basis = {"images": rule.images, "patients": rule.patients, "positives": rule.positives, "note": rule.note}
+    basis = {"images": rule.chosen_on, "patients": rule.patients, "positives": rule.positives, "note": rule.note}
     return pd.DataFrame([stated | basis])
 
 
@@ -158,7 +175,7 @@ class _AtSource:
     """The decisions at one source."""
 
     def __init__(
-        self, kind: str, source: str, images: Judged, rule: DecisionRule | None, prevalence: float | None,
+        self, kind: str, source: str, images: Judged, rule: Decision, prevalence: float | None,
         resampling: Resampling,
     ) -> None:  # fmt: skip
         self._kind, self._source, self._rule = kind, source, rule
@@ -167,19 +184,23 @@ class _AtSource:
         self._target = images.target
         self._sample = Binary.of(self._outcomes, images.target)
         most_probable = self._outcomes.predicted == self._outcomes.classes.index(images.target)
-        self._called = most_probable if rule is None else self._sample.probability >= rule.threshold
-        self._verdicts = _as_verdicts(most_probable) if rule is None else rule.verdicts(self._sample.probability)
+        self._called = most_probable if rule.low is None else self._sample.probability >= rule.low
+        self._verdicts = _sides(
+            rule.decide(self._outcomes.probabilities, images.classes, images.target), images.target
+        )
+        self._some_open = rule.can_be_inconclusive(len(images.classes))
 
     @cached_property
     def figures(self) -> list[_Row]:
         return list(self._figures())
 
     def _figures(self) -> Iterator[_Row]:
-        at = {"rule": MOST_PROBABLE if self._rule is None else THRESHOLD}
+        without = self._rule.thresholds is None
+        at = {"rule": MOST_PROBABLE if without else THRESHOLD}
         yield from (({**self._labels, **at}, e) for e in self._sample.shares(self._at_threshold(), self._resampling))
-        if self._rule is not None and self._rule.has_band:
-            found = self._sample.shares(self._with_band(), self._resampling)
-            yield from (({**self._labels, "rule": BAND}, e) for e in found)
+        if self._some_open:
+            found, rule = self._sample.shares(self._with_band(), self._resampling), MOST_PROBABLE if without else BAND
+            yield from (({**self._labels, "rule": rule}, e) for e in found)
         area = area_under_risk_coverage(top_label(self._outcomes), self._resampling)
         yield {**self._labels, "rule": MOST_PROBABLE}, area
 
@@ -199,7 +220,7 @@ class _AtSource:
         found = {e.name: e for labels, e in self.figures if labels["rule"] != BAND}
         where = f"{self._source} ({self._kind})"
         sensitivity, specificity = found["sensitivity"], found["specificity"]
-        held = "" if self._rule is None else _held(sensitivity, self._rule.aim.sensitivity)
+        held = _held(sensitivity, self._rule.aim_sensitivity)
         yield f"{where}: sensitivity {as_figure(sensitivity)}, specificity {as_figure(specificity)}{held}."
         yield from self._about_the_band(where)
         yield from self._about_the_curve(where, tables["decision_curve"])
@@ -248,7 +269,7 @@ class _AtSource:
         everything = np.ones(len(positive), dtype=bool)
         shares, factors = {}, {}
         for name, (of_target, verdict) in CELLS.items():
-            if verdict == 0 and (self._rule is None or not self._rule.has_band):
+            if verdict == 0 and not self._some_open:
                 continue
             truly = positive if of_target else ~positive
             among = everything if origin == OF_THE_SAMPLE else truly
@@ -271,7 +292,7 @@ class _AtSource:
         return _with({**labels, **counts, "patients": sample.patients}, curve)
 
     def _about_the_band(self, where: str) -> Iterator[str]:
-        if self._rule is None or not self._rule.has_band:
+        if not self._some_open:
             return
         found = {e.name: e for _, e in self.figures}
         yield (
@@ -295,8 +316,9 @@ class _AtSource:
                 yield f"{at} acting on the model isn't shown to do more good than treating everyone or no one."
 
 
-def _as_verdicts(called: np.ndarray) -> Integers:
-    return np.where(called, 1, -1).astype(np.int64)
+def _sides(verdicts: Words, target: str) -> Integers:
+    """int [n]: 1 where the target is called, -1 where it is ruled out, 0 where the verdict is inconclusive."""
+    return np.where(verdicts == INCONCLUSIVE, 0, np.where(verdicts == target, 1, -1)).astype(np.int64)
 
 
 def _of(of_target: bool, target: str) -> str:
@@ -318,9 +340,9 @@ def _longest_run(thresholds: Floats, useful: Mask) -> tuple[float, float] | None
     return float(thresholds[starts[longest]]), float(thresholds[ends[longest]])
 
 
-def _held(found: Estimate, aim: float) -> str:
+def _held(found: Estimate, aim: float | None) -> str:
     """Whether the aim is kept here."""
-    if found.value is None or found.low is None or found.high is None:
+    if aim is None or found.value is None or found.low is None or found.high is None:
         return ""
     if found.high < aim:
         return f": the aim of {aim:g} for sensitivity isn't kept here"

@@ -9,44 +9,34 @@ import pandas as pd
 
 from lungsight.evaluation.judging.judged import REFUSED, UNFAMILIAR, Judged
 from lungsight.evaluation.parts.section import estimate_table
+from lungsight.package.decision import INCONCLUSIVE, Decision, Words
+from lungsight.package.decision import REFUSED as REFUSED_SAID
 from lungsight.statistics.binary import Binary, Share
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate
 from lungsight.statistics.outcomes import TRUTH
-from lungsight.statistics.thresholds import DecisionRule
 
 NAME = "verdicts"
-INCONCLUSIVE_SAID, REFUSED_SAID = "inconclusive", "refused"
-
-Words = np.ndarray
 
 
-def verdicts(judged: Judged, rule: DecisionRule | None, resampling: Resampling = Resampling()) -> pd.DataFrame:
+def verdicts(judged: Judged, rule: Decision, target: str, resampling: Resampling = Resampling()) -> pd.DataFrame:
     """The shares of each verdict among the images of each source and true class: a row per source, ``truth`` and
-    verdict, the figure called ``verdict_<class>``. The gate refuses first; what is unlike anything in training is
-    inconclusive; then the thresholds of ``rule`` decide or, without them, the most probable class."""
-    said = as_scanned(judged, rule)
-    possible = [*judged.classes, *(name for name in (INCONCLUSIVE_SAID, REFUSED_SAID) if (said == name).any())]
+    verdict, the figure called ``verdict_<class>``. ``target`` is the class that ``rule`` has thresholds for."""
+    said = as_scanned(judged, rule, target)
+    possible = [*judged.classes, *(name for name in (INCONCLUSIVE, REFUSED_SAID) if (said == name).any())]
     numbered = judged.with_columns(**{NAME: said})
     rows = (row for part in numbered.by_source() for row in _of_source(*part, possible, resampling))
     return estimate_table(rows)
 
 
-def as_scanned(judged: Judged, rule: DecisionRule | None) -> Words:
-    """The verdict on each image, text [n]."""
-    classes = np.array(judged.classes, dtype=object)
-    said = classes[judged.outcomes.predicted]
-    if rule is not None:
-        others = judged.outcomes.probabilities.copy()
-        others[:, judged.classes.index(judged.target)] = -1.0
-        by_rule = rule.verdicts(judged.score)
-        said = np.where(by_rule == 1, judged.target, classes[others.argmax(axis=1)])
-        said = np.where(by_rule == 0, INCONCLUSIVE_SAID, said)
-    if UNFAMILIAR in judged.table:
-        said = np.where(judged.table[UNFAMILIAR].to_numpy(dtype=bool), INCONCLUSIVE_SAID, said)
-    if REFUSED in judged.table:
-        said = np.where((judged.table[REFUSED] != "").to_numpy(dtype=bool), REFUSED_SAID, said)
-    return said
+def as_scanned(judged: Judged, rule: Decision, target: str) -> Words:
+    """The verdict on each image, text [n]: what scanning says of it."""
+    table, no = judged.table, np.zeros(len(judged), dtype=bool)
+    unfamiliar = table[UNFAMILIAR].to_numpy(dtype=bool) if UNFAMILIAR in table else no
+    refused = (table[REFUSED] != "").to_numpy(dtype=bool) if REFUSED in table else no
+    return rule.decide(
+        judged.outcomes.probabilities, judged.classes, target, unfamiliar=unfamiliar, refused=refused
+    )  # fmt: skip
 
 
 def _of_source(
