@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from lungsight._files import write_whole
 from lungsight.datasets.check import Check, check_manifest
 from lungsight.datasets.manifest import Manifest
 
@@ -34,9 +35,9 @@ def check(
     found = _checked(manifest)
     _show(found)
     if json_file is not None:
-        _write(json_file, json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
+        write_whole(json_file, json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
     if pairs is not None:
-        _write(pairs, found.pairs_table().to_csv(index=False))
+        write_whole(pairs, found.pairs_table().to_csv(index=False))
     raise typer.Exit(found.exit_status)
 
 
@@ -92,10 +93,3 @@ def _list(console: Console, heading: str, sentences: Sequence[object]) -> None:
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     if len(lines) > _SHOWN:
         console.print(f"  … and {len(lines) - _SHOWN:,} more; --json FILE has them all", highlight=False)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -6,7 +6,7 @@ import csv as csv_tables
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import IO, Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
+from lungsight._files import atomic_write
 from lungsight.faults import Fault
 from lungsight.triage import Place, load_rule, read_cases, worklist
 from lungsight.triage.cases import Case
@@ -63,7 +64,8 @@ def command(
     if csv == STDOUT:
         _write(sys.stdout, places)
     elif csv is not None:
-        _write_whole(csv, places)
+        with atomic_write(csv, "w") as file:
+            _write(file, places)
     console.print(_table(places[:MAX_ROWS]))
     if (more := len(places) - MAX_ROWS) > 0:
         console.print(f"… and {more:,} more: --csv has them all.")
@@ -96,15 +98,7 @@ def _refuse_unknown(target: str, cases: list[Case]) -> None:
         raise Fault(target, "is no class of these findings", f"give --target one of {', '.join(classes)}")
 
 
-def _write_whole(path: Path, places: list[Place]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        _write(file, places)
-    partial.replace(path)
-
-
-def _write(file: TextIO, places: list[Place]) -> None:
+def _write(file: IO[str], places: list[Place]) -> None:
     writer = csv_tables.writer(file, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for place in places:

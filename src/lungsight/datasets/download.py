@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from lungsight._files import write_whole
 from lungsight.datasets.collection import RemoteFile
 from lungsight.faults import DownloadFailed
 
@@ -92,7 +93,7 @@ def download(
         )
     partial.file.replace(target)
     partial.mark.unlink(missing_ok=True)
-    _record(target).write_text(f"{digest}  {target.name}\n", "utf-8")
+    write_whole(_record(target), f"{digest}  {target.name}\n")
     return target
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lungsight._files import atomic_write
 from lungsight.faults import InvalidManifest, printable
 from lungsight.radiograph import View
 
@@ -107,13 +108,11 @@ class Manifest:
         root = path.resolve().parent
         for column in _FILES:
             table[column] = [_relative(value, root) for value in table[column]]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".part")
-        if path.suffix == ".parquet":
-            table.to_parquet(partial, index=False)
-        else:
-            table.to_csv(partial, index=False)
-        partial.replace(path)
+        with atomic_write(path) as file:
+            if path.suffix == ".parquet":
+                table.to_parquet(file, index=False)
+            else:
+                table.to_csv(file, index=False, lineterminator="\n", errors="backslashreplace")
 
     def where(self, mask: pd.Series) -> Manifest:
         """The images for which ``mask`` holds."""

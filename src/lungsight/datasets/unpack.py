@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from lungsight._files import atomic_folder
 from lungsight.datasets.download import Progress
 from lungsight.faults import DownloadFailed
 
@@ -26,19 +27,14 @@ def unpack(archive: Path, folder: Path, progress: Progress = lambda done, total:
     """
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(folder.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with atomic_folder(folder) as partial, zipfile.ZipFile(archive) as opened:
             _check(opened, archive, folder.parent)
             _extract(opened, partial, progress)
     except _DAMAGED as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise DownloadFailed(
             archive, f"not a zip archive that can be unpacked ({error})", "delete it and run the command again"
         ) from error
-    partial.replace(folder)
     return folder
 
 
@@ -66,7 +62,6 @@ def _stays_inside(member: zipfile.ZipInfo) -> bool:
 
 
 def _extract(archive: zipfile.ZipFile, folder: Path, progress: Progress) -> None:
-    folder.mkdir(parents=True)
     total = sum(member.file_size for member in archive.infolist())
     done = 0
     for member in archive.infolist():

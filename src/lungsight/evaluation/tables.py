@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lungsight._files import atomic_write
 from lungsight.evaluation.parts.section import estimate_table
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
@@ -63,6 +64,5 @@ def metric_table(scores: Iterable[Scores], group_column: str) -> pd.DataFrame:
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a CSV file, whole or not at all. Bytes of a file's name that aren't UTF-8 are written as ``\\udcff``."""
-    partial = path.with_name(path.name + ".part")
-    table.to_csv(partial, index=False, encoding="utf-8", errors="backslashreplace")
-    partial.replace(path)
+    with atomic_write(path, "w") as file:
+        table.to_csv(file, index=False, lineterminator="\n")

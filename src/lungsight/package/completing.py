@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from lungsight._files import atomic_folder
 from lungsight.faults import InvalidPackage
 from lungsight.package.description import PackageDescription
 from lungsight.package.reading import ModelPackage
 from lungsight.package.storage import EVIDENCE, METADATA, PAPERS
-from lungsight.package.writing import put_in_place, sign
+from lungsight.package.writing import sign
 
 
 def add_evidence(folder: Path, files: Mapping[str, bytes]) -> PackageDescription:
@@ -31,16 +32,13 @@ def add_evidence(folder: Path, files: Mapping[str, bytes]) -> PackageDescription
     if foreign := sorted(set(files) - set(PAPERS)):
         raise InvalidPackage(folder, f"can't be given {', '.join(foreign)}", f"give only {', '.join(PAPERS)}")
     folder = folder.resolve()
-    partial = folder.with_name(folder.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(folder, partial)
-    for name, content in files.items():
-        (partial / name).write_bytes(content)
-    (partial / METADATA).unlink(missing_ok=True)  # an older package's, and now out of date
-    kept = {name: digest for name, digest in description.files.items() if name != METADATA}
-    signed = sign(partial, description.model_copy(update={"files": kept}), *files)
-    put_in_place(partial, folder)
-    return signed
+    with atomic_folder(folder) as partial:
+        shutil.copytree(folder, partial, dirs_exist_ok=True)
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
+        (partial / METADATA).unlink(missing_ok=True)  # an older package's, and now out of date
+        kept = {name: digest for name, digest in description.files.items() if name != METADATA}
+        return sign(partial, description.model_copy(update={"files": kept}), *files)
 
 
 def complete(folder: Path, evaluation: Path) -> PackageDescription:

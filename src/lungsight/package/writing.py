@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_safetensors
 
+from lungsight._files import atomic_folder
 from lungsight.faults import InvalidPackage
 from lungsight.package.acting_parts import load_parts
 from lungsight.package.description import PackageDescription
@@ -72,16 +73,12 @@ def write_package(
         TRAINED_ON: to_csv(trained_on),
         **parts,
     }
-    partial = folder.with_name(folder.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for name, content in contents.items():
-        (partial / name).write_bytes(content)
-    _write_weights(weights, partial / WEIGHTS)
-    signed = description.model_copy(update={"files": {name: _sha256(partial / name) for name in (*PARTS, *parts)}})
-    whole = sign(partial, signed)
-    put_in_place(partial, folder)
-    return whole
+    with atomic_folder(folder) as partial:
+        for name, content in contents.items():
+            (partial / name).write_bytes(content)
+        _write_weights(weights, partial / WEIGHTS)
+        digests = {name: _sha256(partial / name) for name in (*PARTS, *parts)}
+        return sign(partial, description.model_copy(update={"files": digests}))
 
 
 def sign(folder: Path, description: PackageDescription, *names: str) -> PackageDescription:
@@ -120,16 +117,6 @@ def _write_weights(weights: Weights, target: Path) -> None:
     except (SafetensorError, OSError) as error:
         raise InvalidPackage(weights, "isn't a safetensors file", "save the weights with safetensors") from error
     shutil.copyfile(weights, target)
-
-
-def put_in_place(partial: Path, folder: Path) -> None:
-    """Let the finished folder ``partial`` stand where ``folder`` stood."""
-    previous = folder.with_name(folder.name + ".previous")
-    shutil.rmtree(previous, ignore_errors=True)
-    if folder.exists():
-        folder.rename(previous)
-    partial.rename(folder)
-    shutil.rmtree(previous, ignore_errors=True)
 
 
 def _sha256(file: Path) -> str:

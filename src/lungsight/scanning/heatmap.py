@@ -11,6 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from lungsight import RESEARCH_ONLY
+from lungsight._files import atomic_write
 from lungsight.faults import Fault
 from lungsight.scanning.detector import Detector
 from lungsight.scanning.finding import Finding
@@ -39,11 +40,7 @@ class _Folder:
         if finding.evidence is None or finding.radiograph is None:
             return None
         path = self._folder / f"{_name_for(finding.file, finding.radiograph.sha256)}.png"
-        try:
-            self._write(path, finding)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise Fault(path, f"can't be written ({reason})", "make room or name another folder") from error
+        self._write(path, finding)
         return path
 
     def _write(self, path: Path, finding: Finding) -> None:
@@ -108,12 +105,8 @@ def _save(path: Path, picture: Image.Image, text: dict[str, str]) -> None:
     stated = PngInfo()
     for keyword, value in text.items():
         stated.add_itxt(keyword, value)
-    partial = path.with_name(path.name + ".part")
-    try:
-        picture.save(partial, format="PNG", pnginfo=stated, compress_level=1)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        picture.save(file, format="PNG", pnginfo=stated, compress_level=1)
 
 
 def _text(finding: Finding, detector: Detector) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from lungsight import RESEARCH_ONLY, __version__
+from lungsight._files import atomic_write
 from lungsight.faults import Fault
 from lungsight.package import PackageDescription
 from lungsight.package.in_words import calibration_in_words, decision_in_words, parts_in_words
@@ -48,14 +49,8 @@ class FindingsPage:
         """Write the page, in whole. Unless the scan is ``complete``, its cards are kept for the next one.
 
         Raises Fault where it can't be written."""
-        partial = self._path.with_name(self._path.name + ".part")
-        try:
-            _template().stream(self._content()).dump(str(partial), encoding="utf-8")
-            partial.replace(self._path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            reason = error.strerror or type(error).__name__
-            raise Fault(self._path, f"can't be written ({reason})", "make room or name another file") from error
+        with atomic_write(self._path) as file:
+            _template().stream(self._content()).dump(file, encoding="utf-8", errors="backslashreplace")
         if complete:
             self._spool.remove()
         else:

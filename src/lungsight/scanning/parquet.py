@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lungsight._files import atomic_write
 from lungsight.faults import Fault
 from lungsight.scanning.durable import Done, of_another_model
 from lungsight.scanning.finding import Finding, Status
@@ -102,14 +103,8 @@ def row_of(finding: Finding, pictures: Pictures | None = None) -> dict[str, Any]
 
 def write_part(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write one file, in whole. Raises Fault where it can't be written."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), partial)
-        partial.replace(path)
-    except OSError as error:
-        raise Fault(
-            path, f"can't be written ({error.strerror or error})", "make room or name another folder"
-        ) from error
+    with atomic_write(path) as file:
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), file)
 
 
 def _number_of(part: Path) -> int:

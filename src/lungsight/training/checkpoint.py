@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from fastcore.foundation import L
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lungsight._files import atomic_folder, previous
 from lungsight.faults import Fault
 
 _OPTIONAL = ("best.safetensors", "optimizer.pt", "besides.safetensors")
@@ -41,28 +41,21 @@ class Checkpoint:
     """What callbacks need, by their names."""
 
     def write(self, folder: Path) -> None:
-        partial = folder.with_name(folder.name + ".part")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        save_file(_contiguous(self.weights), partial / "weights.safetensors")
-        if self.best_weights:
-            save_file(_contiguous(self.best_weights), partial / _OPTIONAL[0])
-        if self.besides:
-            save_file(_contiguous(self.besides), partial / _OPTIONAL[2])
-        if self.optimizer is not None:
-            torch.save(_plain(self.optimizer), partial / _OPTIONAL[1])
-        (partial / "progress.json").write_text(json.dumps(asdict(self.progress)), "utf-8")
-        previous = folder.with_name(folder.name + ".old")
-        shutil.rmtree(previous, ignore_errors=True)
-        if folder.exists():
-            folder.rename(previous)
-        partial.rename(folder)
-        shutil.rmtree(previous, ignore_errors=True)
+        """Raises Fault where it can't be written; the checkpoint before it stays."""
+        with atomic_folder(folder) as partial:
+            save_file(_contiguous(self.weights), partial / "weights.safetensors")
+            if self.best_weights:
+                save_file(_contiguous(self.best_weights), partial / _OPTIONAL[0])
+            if self.besides:
+                save_file(_contiguous(self.besides), partial / _OPTIONAL[2])
+            if self.optimizer is not None:
+                torch.save(_plain(self.optimizer), partial / _OPTIONAL[1])
+            (partial / "progress.json").write_text(json.dumps(asdict(self.progress)), "utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> Checkpoint | None:
         """The last whole checkpoint, None where there is none. Raises Fault where its files were damaged since."""
-        for place in (folder, folder.with_name(folder.name + ".old")):
+        for place in (folder, previous(folder)):
             if (place / "progress.json").is_file():
                 try:
                     return cls._from(place)

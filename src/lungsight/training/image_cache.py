@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from lungsight._files import atomic_write
 from lungsight.faults import UnreadableImage
 from lungsight.package.preprocessing import Preprocessing, crop_of
 from lungsight.reading import read_radiograph
@@ -60,8 +60,5 @@ class ImageCache:
         box = crop_of(self.lungs.load(image)) if self.lungs else None
         radiograph = read_radiograph(image, at_least=self.preprocessing.enough_pixels)
         pixels = self.preprocessing.apply(radiograph.pixels, box)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_suffix(f".{os.getpid()}.part")
-        with partial.open("wb") as file:
-            np.save(cast(BinaryIO, file), np.round(pixels * 255).astype(np.uint8), allow_pickle=False)
-        partial.replace(place)
+        with atomic_write(place) as file:
+            np.save(file, np.round(pixels * 255).astype(np.uint8), allow_pickle=False)

@@ -10,6 +10,7 @@ import numpy as np
 from fastai.callback.schedule import valley
 from fastai.learner import Learner
 
+from lungsight._files import atomic_write
 from lungsight.training.callbacks import KeepsState
 
 
@@ -23,7 +24,7 @@ class LearningRateCurve:
 
     def write(self, path: Path) -> None:
         """As CSV, and beside it as a picture."""
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with atomic_write(path, "w") as file:
             writer = csv.writer(file)
             writer.writerow(("lr", "loss"))
             writer.writerows(zip(self.rates, self.losses, strict=True))
@@ -42,7 +43,8 @@ class LearningRateCurve:
         )
         axes.grid(alpha=0.3)
         axes.legend()
-        figure.savefig(path, dpi=130)
+        with atomic_write(path) as file:
+            figure.savefig(file, format="png", dpi=130)
 
 
 def search(learner: Learner, iterations: int) -> LearningRateCurve:

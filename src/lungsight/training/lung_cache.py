@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lungsight._files import atomic_write
 from lungsight.faults import UnreadableImage
 from lungsight.package.lung_fields import LungFields, LungFieldsDescription, Lungs
 from lungsight.reading import read_radiograph
@@ -52,11 +51,8 @@ class LungCache:
 
     def make(self, image: str, place: Path) -> None:
         lungs = _segmenter(self.model).find(read_radiograph(image).pixels)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_suffix(f".{os.getpid()}.part")
-        with partial.open("wb") as file:
-            np.save(cast(BinaryIO, file), _packed(lungs), allow_pickle=False)
-        partial.replace(place)
+        with atomic_write(place) as file:
+            np.save(file, _packed(lungs), allow_pickle=False)
 
 
 def _packed(lungs: Lungs) -> NDArray[np.uint8]:

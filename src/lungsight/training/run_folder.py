@@ -11,10 +11,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from lungsight._files import write_whole
 from lungsight.faults import Fault, InvalidManifest, InvalidRecipe
 from lungsight.training.diagnosis import Diagnosis
 from lungsight.training.recipe import Recipe, as_toml, load_recipe
-from lungsight.training.run_log import command_line, write_whole
+from lungsight.training.run_log import command_line
 from lungsight.training.software import installed_versions
 from lungsight.training.training_set import TrainingSet
 
@@ -102,4 +103,4 @@ def truncate(path: Path, epochs: int) -> None:
     if kept.empty:
         path.unlink()
     else:
-        kept.to_csv(path, index=False)
+        write_whole(path, kept.to_csv(index=False, lineterminator="\n"))

@@ -11,13 +11,6 @@ from pathlib import Path
 from rich.console import Console
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write all of ``text`` or, when interrupted, nothing."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
-
-
 def command_line() -> str:
     """As a person would type it again."""
     return shlex.join(["lungsight", *sys.argv[1:]])

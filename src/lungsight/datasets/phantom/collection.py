@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from lungsight._files import atomic_write, write_whole
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom.drawing import draw
 from lungsight.datasets.phantom.patient import HOSPITALS, Acquisition, Hospital, Label, PhantomPatient, Stream
@@ -139,7 +140,7 @@ def _claim(folder: Path, settings: dict[str, object]) -> None:
         )
     for kind in ("images", "lungs", "lesions"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+    write_whole(file, text)
 
 
 def _drawn(folder: Path, plan: list[_Image], workers: int | None) -> Iterator[str]:
@@ -181,9 +182,8 @@ def _draw_to(folder: Path, image: _Image) -> str:
 
 
 def _save(pixels: NDArray[np.uint8], file: Path) -> None:
-    partial = file.with_suffix(".part")
-    Image.fromarray(pixels).save(partial, format="PNG", compress_level=3)
-    partial.replace(file)
+    with atomic_write(file) as out:
+        Image.fromarray(pixels).save(out, format="PNG", compress_level=3)
 
 
 def lesion_boxes(mask: NDArray[np.bool_]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from lungsight._files import atomic_write
 from lungsight.datasets.phantom.drawing import Phantom, draw
 from lungsight.datasets.phantom.patient import Label
 
@@ -27,12 +28,9 @@ def write_gallery(file: Path | str, *, seed: int = 0, size: int = 384) -> None:
     upper = [_titled(_coloured(phantom), _TITLES[phantom.label]) for phantom in phantoms]
     lower = [_outlined(phantom) for phantom in phantoms]
     picture = _stacked([_beside(upper), _beside(lower)])
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".part")
     drawn = Image.fromarray(picture).quantize(palette=_palette(), dither=Image.Dither.NONE)
-    drawn.save(partial, format="PNG", optimize=True)
-    partial.replace(file)
+    with atomic_write(Path(file)) as out:
+        drawn.save(out, format="PNG", optimize=True)
 
 
 def _palette() -> Image.Image:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lungsight._files import write_whole
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.judging.companions import Companions
 from lungsight.evaluation.judging.header import Header
@@ -281,10 +282,8 @@ def _rewritten(cache: Path | None, opening: Mapping[str, Any], kept: Mapping[_Ke
     if cache is None:
         yield io.StringIO()
         return
-    partial = cache.with_name(cache.name + ".part")
     lines = [json.dumps(opening) + "\n", *(_line(key, judgement) for key, judgement in kept.items())]
-    partial.write_text("".join(lines), "utf-8")
-    partial.replace(cache)
+    write_whole(cache, "".join(lines))
     with cache.open("a", encoding="utf-8") as out:
         yield out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lungsight._files import write_whole
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.papers import claim, tripod_ai
 from lungsight.evaluation.papers.checklist import Checklist, FilledChecklist, fill
@@ -34,7 +35,5 @@ def write_papers(evidence: Evidence, out: Path) -> list[Path]:
 
 
 def _write(path: Path, text: str) -> Path:
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, "utf-8", "backslashreplace")
-    partial.replace(path)
+    write_whole(path, text)
     return path

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lungsight import RESEARCH_ONLY, __version__
+from lungsight._files import write_whole
 from lungsight.evaluation.comparison import METRICS, Comparison
 from lungsight.evaluation.parts.section import estimate_table
 from lungsight.evaluation.report.evidence_json import records
@@ -73,9 +74,7 @@ def write_comparison(comparison: Comparison, out: Path) -> None:
     }
     for name, table in tables.items():
         write_table(table, out / f"{name}.csv")
-    partial = out / "compare.json.part"
-    partial.write_text(json.dumps(_as_json(comparison, tables), indent=1, allow_nan=False), "utf-8")
-    partial.replace(out / "compare.json")
+    write_whole(out / "compare.json", json.dumps(_as_json(comparison, tables), indent=1, allow_nan=False))
     write_page(
         out / "index.html",
         "comparison.html.j2",

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lungsight import RESEARCH_ONLY, __version__
+from lungsight._files import write_whole
 from lungsight.evaluation.evidence import Evidence, Subject
 from lungsight.evaluation.judging.judged import Judged
 from lungsight.evaluation.tables import write_table
@@ -67,9 +68,7 @@ def evidence_json(evidence: Evidence) -> dict[str, Any]:
 
 def write_json(evidence: Evidence, path: Path) -> None:
     """Write :func:`evidence_json`, whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(plain(evidence_json(evidence)), indent=1, allow_nan=False), "utf-8")
-    partial.replace(path)
+    write_whole(path, json.dumps(plain(evidence_json(evidence)), indent=1, allow_nan=False))
 
 
 def write_tables(evidence: Evidence, folder: Path) -> list[Path]:

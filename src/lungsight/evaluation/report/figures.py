@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from lungsight import RESEARCH_ONLY
+from lungsight._files import atomic_write
 from lungsight.evaluation.wording import as_words
 
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#6b7280"
@@ -81,9 +82,8 @@ def learning_rate_figure(batches: pd.DataFrame, title: str = "Learning rate") ->
 
 def save_picture(figure: Figure, path: Path) -> None:
     """Write a PNG, whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    figure.savefig(partial, format="png", dpi=_DPI)
-    partial.replace(path)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=_DPI)
 
 
 def _blank(title: str, width: float = 7.6, height: float = 4.4) -> tuple[Figure, Axes]:

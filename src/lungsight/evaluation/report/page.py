@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from matplotlib.figure import Figure
 
 from lungsight import RESEARCH_ONLY, __version__
+from lungsight._files import write_whole
 from lungsight.evaluation.wording import as_words
 from lungsight.statistics.metrics import TITLES
 
@@ -29,10 +30,7 @@ def write_page(path: Path, template: str, **content: Any) -> None:
     environment.filters["words"] = as_words
     environment.filters["embedded"] = embedded
     environment.globals.update(titles=TITLES, research_only=RESEARCH_ONLY, version=__version__)
-    partial = path.with_name(path.name + ".part")
-    text = environment.get_template(template).render(**content)
-    partial.write_text(text, "utf-8", "backslashreplace")  # a file's name may hold bytes that aren't UTF-8
-    partial.replace(path)
+    write_whole(path, environment.get_template(template).render(**content))
 
 
 def embedded(picture: Figure | bytes, kind: str = "image/png") -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lungsight._files import atomic_write, write_whole
 from lungsight.datasets.decoys import Kind, families
 from lungsight.datasets.decoys.kinds import Films, Floats
 from lungsight.datasets.phantom import Label, draw
@@ -87,10 +88,7 @@ class Encoder:
         if place.is_file():
             return place.read_bytes()
         exported = export_encoder(self.module, side)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_suffix(f".{os.getpid()}.part")
-        partial.write_bytes(exported)
-        partial.replace(place)
+        write_whole(place, exported)
         return exported
 
 
@@ -183,8 +181,5 @@ def _key(group: Group, seed: int) -> str:
 
 
 def _keep(place: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    partial = place.with_suffix(f".{os.getpid()}.part")
-    with partial.open("wb") as file:
+    with atomic_write(place) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    partial.replace(place)

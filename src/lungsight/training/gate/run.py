@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lungsight._files import write_whole
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import VALIDATION
 from lungsight.faults import InvalidRecipe
@@ -20,7 +21,7 @@ from lungsight.training.gate.heads import fit_heads
 from lungsight.training.gate.recipe import GateRecipe
 from lungsight.training.gate.thresholds import choose_thresholds
 from lungsight.training.image_cache import default_cache_folder
-from lungsight.training.run_log import log_to, write_whole
+from lungsight.training.run_log import log_to
 
 GATE_FILE, DESCRIPTION_FILE = "gate.onnx", "gate.json"
 _HELD_DECOYS = 6  # every so many of the drawn ones is watched, not learned from
@@ -69,7 +70,7 @@ def train_gate(
         initial_weights=encoder.module.origin,
     )
     exported = export_gate(encoder.module, encoder.exported, heads, recipe.image_size)
-    (folder / GATE_FILE).write_bytes(exported)
+    write_whole(folder / GATE_FILE, exported)
     write_whole(folder / DESCRIPTION_FILE, description.model_dump_json(indent=1))
     write_whole(folder / "gate-recipe.json", _stated(recipe, seed))
     say(f"{GATE_FILE}: {len(exported) / 1e6:.2f} MB")

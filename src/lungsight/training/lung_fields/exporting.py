@@ -8,6 +8,7 @@ import onnx
 import torch
 
 from lungsight import RESEARCH_ONLY
+from lungsight._files import write_whole
 from lungsight.networks.half_precision import round_to_half, store_as_half, without_traces
 from lungsight.networks.lung_network import LungNetwork
 from lungsight.package.lung_fields import OUTPUT, LungFieldsDescription
@@ -35,11 +36,5 @@ def export_lung_fields(network: LungNetwork, description: LungFieldsDescription,
     assert program is not None
     model = store_as_half(without_traces(program.model_proto))
     onnx.helper.set_model_props(model, {"research_only": RESEARCH_ONLY})
-    _write(folder / NETWORK, model.SerializeToString())
-    _write(folder / DESCRIPTION, (description.model_dump_json(indent=2) + "\n").encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content)
-    partial.replace(path)
+    write_whole(folder / NETWORK, model.SerializeToString())
+    write_whole(folder / DESCRIPTION, description.model_dump_json(indent=2) + "\n")

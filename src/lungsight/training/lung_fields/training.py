@@ -20,6 +20,7 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn import functional
 
+from lungsight._files import atomic_write, write_whole
 from lungsight.datasets.manifest import Manifest
 from lungsight.faults import Fault, InvalidRecipe
 from lungsight.networks.lung_network import LungNetwork, build_lung_network, check_image_size, layer_groups
@@ -82,7 +83,7 @@ def _claim(folder: Path, recipe: LungFieldsRecipe, manifest: Manifest, seed: int
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
-    place.write_text(json.dumps(stated, indent=2) + "\n", "utf-8")
+    write_whole(place, json.dumps(stated, indent=2) + "\n")
 
 
 def _loaders(recipe: LungFieldsRecipe, images: LungImages, seed: int) -> DataLoaders:
@@ -197,6 +198,6 @@ def _mean(values: list[float]) -> float:
 
 def _append(path: Path, epoch: int, row: tuple[float, ...]) -> None:
     lines = path.read_text("utf-8").splitlines()[: epoch + 1] if path.is_file() else [",".join(_HISTORY)]
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path, "w") as file:
         file.write("\n".join(lines) + "\n")
         csv.writer(file, lineterminator="\n").writerow([row[0], *(f"{value:.5g}" for value in row[1:])])
