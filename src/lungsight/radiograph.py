@@ -36,7 +36,8 @@ class Radiograph:
         sha256: of the file's bytes, in hexadecimal.
         modality: the DICOM Modality (``CR``, ``DX``, …), None where the file doesn't say.
         body_part: the DICOM BodyPartExamined in capitals, None where the file doesn't say.
-        view: None where the file doesn't say.
+        view: None where the file doesn't say, or in words that aren't known.
+        view_stated: these words; None where the file doesn't say.
         laterality: ``L``, ``R``, ``U`` (unpaired) or ``B``, as the header has it.
         age: in years.
         sex: ``M``, ``F`` or ``O``.
@@ -54,6 +55,7 @@ class Radiograph:
     modality: str | None = None
     body_part: str | None = None
     view: View | None = None
+    view_stated: str | None = None
     laterality: str | None = None
     age: float | None = None
     sex: str | None = None

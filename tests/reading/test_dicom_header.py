@@ -72,21 +72,81 @@ def test_what_an_empty_header_says(read: Callable[..., Radiograph]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "view"),
+    ("texts", "view"),
     [
-        ("PA", View.PA),
-        ("pa", View.PA),
-        ("AP", View.AP),
-        ("AP SUPINE", View.AP_SUPINE),
-        ("POSTERO_ANTERIOR", View.PA),
-        ("LL", View.LATERAL),
-        ("LATERAL", View.LATERAL),
-        ("LLD", View.OTHER),
-        ("LLO", View.OTHER),
+        (
+            "PA|pa|P.A.|P-A|P/A|PA ERECT|CHEST PA|POSTERO_ANTERIOR|Póstero-anterior|P?STERO-ANT",
+            View.PA,
+        ),
+        ("AP|AP PORTABLE|PORT AP|A.P.|ANTERO-POSTERIOR|AP_AXIAL|AP LORDOTIC|AP LLD", View.AP),
+        ("AP SUPINE|SUPINE|SUPINE AP|a.p. liegend|DECUBITO SUPINO", View.AP_SUPINE),
+        ("PA/AP|FRONTAL|FRENTE|DE FACE", View.FRONTAL),
+        ("LL|LATERAL|LAT|LATERAL LEFT|LEFT LATERAL|XTABLE LATERAL|PERFIL", View.LATERAL),
+        ("LLD|LLO|LAO|RAO|R.A.O.|LORDOTIC|PA OBLIQUE|SWIMMERS|LEFT LATERAL DECUB", View.OTHER),
+        ("PA/LAT|AP LATERAL|PORTABLE|ERECT|L|ROUTINE|PACHEST", None),
     ],
 )
-def test_view_position(read: Callable[..., Radiograph], text: str, view: View) -> None:
-    assert read(ViewPosition=text).view is view
+def test_view_position(read: Callable[..., Radiograph], texts: str, view: View | None) -> None:
+    for text in texts.split("|"):
+        known = read(ViewPosition=text)
+        assert (known.view, known.view_stated) == (view, text)
+        assert view is not None or f"'{text}'" in known.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("PA/LAT", "'PA/LAT' names both a frontal and a lateral view: only the pixels say which it is."),
+        ("PORTABLE", "'PORTABLE' names no view that is known: only the pixels say whether it is frontal."),
+        ("AP LORDOTIC", "'AP LORDOTIC' names a special projection: it is judged as AP."),
+        ("SUPINE", "'SUPINE' names no projection: AP is assumed."),
+    ],
+)
+def test_a_view_in_doubt_is_quoted(read: Callable[..., Radiograph], text: str, warning: str) -> None:
+    assert read(ViewPosition=text).warnings == (f"DICOM ViewPosition {warning}",)
+
+
+def test_of_two_views_the_position_is_believed(read: Callable[..., Radiograph]) -> None:
+    known = read(ViewPosition="PA", ViewCodeSequence=coded("399173006"))
+    assert known.view is View.PA
+    assert known.warnings == ("DICOM ViewCodeSequence says lateral: ViewPosition 'PA' is believed instead.",)
+    assert read(ViewPosition="PA", ViewCodeSequence=coded("272479007")).warnings == ()
+    assert read(ViewPosition="ROUTINE", ViewCodeSequence=coded("272479007")).view is View.PA
+
+
+def test_an_unknown_body_part_is_quoted(read: Callable[..., Radiograph]) -> None:
+    known = read(BodyPartExamined="ICU WARD")
+    assert known.body_part == "ICU WARD"
+    assert known.warnings == (
+        "DICOM BodyPartExamined 'ICU WARD' is not a body part that is known: only the pixels say whether this is a "
+        "chest.",
+    )
+    assert read(BodyPartExamined="T?RAX").warnings == read(BodyPartExamined="UNKNOWN").warnings == ()
+
+
+def test_a_body_part_in_utf_8(write_dicom: DicomWriter) -> None:
+    path = write_dicom(np.arange(2000, dtype=np.uint16).reshape(40, 50))
+    with_raw(path, b"\x18\x00\x15\x00", b"CS", "胸部".encode())
+    known = read_radiograph(path)
+    assert (known.body_part, known.warnings) == ("胸部", ())
+
+
+@pytest.mark.parametrize(
+    ("codes", "part"),
+    [
+        (coded("816094009"), "CHEST"),
+        (coded("T-D3000"), "CHEST"),
+        (coded("1", CodeMeaning="Hand"), "HAND"),
+        (coded("1", CodeMeaning="Hand") + coded("39607008"), "CHEST"),
+        ([], None),
+    ],
+)
+def test_without_a_word_the_code_says_the_body_part(
+    read: Callable[..., Radiograph], codes: list[Dataset], part: str | None
+) -> None:
+    assert read(AnatomicRegionSequence=codes).body_part == part
+    assert read(BodyPartExamined="UNKNOWN", AnatomicRegionSequence=codes).body_part == part
+    assert read(BodyPartExamined="TORAX", AnatomicRegionSequence=codes).body_part == "TORAX"
 
 
 @pytest.mark.parametrize(
@@ -99,10 +159,10 @@ def test_view_position(read: Callable[..., Radiograph], text: str, view: View) -
         ("399173006", View.LATERAL),
         ("R-10232", View.LATERAL),
         ("399033003", View.FRONTAL),
-        ("1234", View.OTHER),
+        ("1234", None),
     ],
 )
-def test_view_code(read: Callable[..., Radiograph], code: str, view: View) -> None:
+def test_view_code(read: Callable[..., Radiograph], code: str, view: View | None) -> None:
     assert read(ViewCodeSequence=coded(code)).view is view
 
 

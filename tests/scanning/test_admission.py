@@ -13,7 +13,7 @@ Make = Callable[..., Radiograph]
 
 
 @pytest.mark.parametrize("modality", ["CR", "DX", "RG", "OT", "SC", None])
-@pytest.mark.parametrize("body_part", ["CHEST", "THORAX", "PORT CHEST", "LUNG", "UNKNOWN", None])
+@pytest.mark.parametrize("body_part", ["CHEST", "THORAX", "PORT CHEST", "PECHO", "T?RAX", "ROUTINE", None])
 @pytest.mark.parametrize("view", [View.PA, View.AP, View.AP_SUPINE, View.FRONTAL, None])
 def test_frontal_chest_radiographs_are_admitted(
     make_radiograph: Make, modality: str | None, body_part: str | None, view: View | None
@@ -29,6 +29,9 @@ def test_frontal_chest_radiographs_are_admitted(
         ({"modality": "MG"}, "modality MG"),
         ({"body_part": "RIBCAGE"}, "body part RIBCAGE"),
         ({"body_part": "HAND"}, "body part HAND"),
+        ({"body_part": "RODILLA"}, "body part RODILLA"),
+        ({"body_part": "THORACIC SPINE"}, "body part THORACIC SPINE"),
+        ({"view": View.OTHER, "view_stated": "LAO 30"}, "view 'LAO 30'"),
         ({"view": View.LATERAL}, "view lateral"),
         ({"view": View.OTHER}, "view other"),
         ({"pixels": np.full((200, 200), 0.5, np.float32)}, "blank"),

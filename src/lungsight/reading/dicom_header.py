@@ -15,24 +15,10 @@ from pydicom import Dataset
 
 from lungsight.faults import printable
 from lungsight.radiograph import View
+from lungsight.reading.header_words import Words, vocabulary
 
 _OLDEST = 120.0
 _YEARS_PER = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
-_VIEWS = {
-    "PA": View.PA,
-    "POSTEROANTERIOR": View.PA,
-    "AP": View.AP,
-    "ANTEROPOSTERIOR": View.AP,
-    "APSUPINE": View.AP_SUPINE,
-    "SUPINEAP": View.AP_SUPINE,
-    "FRONTAL": View.FRONTAL,
-    "LL": View.LATERAL,
-    "RL": View.LATERAL,
-    "LAT": View.LATERAL,
-    "LATERAL": View.LATERAL,
-    "LEFTLATERAL": View.LATERAL,
-    "RIGHTLATERAL": View.LATERAL,
-}
 #: DICOM PS3.16, context group 4010 (DX View), in SNOMED CT and in the older SNOMED RT codes.
 _VIEW_CODES = {
     "272479007": View.PA,
@@ -49,6 +35,13 @@ _VIEW_CODES = {
     "R-102CD": View.LATERAL,
 }
 _SUPINE_CODES = ("40199007", "F-10340")
+#: Context group 4031, likewise: chest, thorax, lung, and chest with what lies above and below it.
+_CHEST_CODES = (
+    *("816094009", "51185008", "39607008", "416550000", "416775004", "417437006", "416152001", "416319003"),
+    *("T-D3000", "T-28000", "R-FAB55", "R-FAB56", "R-FAB52", "R-FAB53", "R-FAB54"),
+)
+#: What stands where nothing is stated.
+_NOT_STATED = frozenset({"UNKNOWN", "UNK", "NONE", "NA", "N/A", "UNSPECIFIED", "UNDEFINED", "NULL", "OTHER"})
 
 
 @dataclass
@@ -110,12 +103,13 @@ class Header:
 
 def knowledge_of(header: Header) -> dict[str, Any]:
     """The fields of a Radiograph that come from the header alone."""
-    body_part = header.text("BodyPartExamined")
     modality = header.text("Modality")
+    view, view_stated = _view(header)
     return {
         "modality": modality.upper() if modality else None,
-        "body_part": body_part.upper() if body_part else None,
-        "view": _view(header),
+        "body_part": _body_part(header),
+        "view": view,
+        "view_stated": view_stated,
         "laterality": _one_of(header, "ImageLaterality", "LRUB") or _one_of(header, "Laterality", "LRUB"),
         "age": _age(header),
         "sex": _one_of(header, "PatientSex", "MFO"),
@@ -125,16 +119,82 @@ def knowledge_of(header: Header) -> dict[str, Any]:
     }
 
 
-def _view(header: Header) -> View | None:
-    text = header.text("ViewPosition")
-    if text is not None:
-        view = _VIEWS.get(re.sub(r"[^A-Z]", "", text.upper()), View.OTHER)
+def _words(header: Header, keyword: str) -> Words | None:
+    """What an element says, in the words of the vocabulary for it; None where it says nothing."""
+    value = header.value(keyword)
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    text = value if isinstance(value, str) or not isinstance(value, Iterable) else "\\".join(map(str, value))
+    words = vocabulary("view" if keyword == "ViewPosition" else "body_part").read(str(text or ""))
+    return None if words.text.upper() in _NOT_STATED | {""} else words
+
+
+def _body_part(header: Header) -> str | None:
+    """In capitals; a part that is not known is a warning, since nobody knows all words for a chest."""
+    words = _words(header, "BodyPartExamined")
+    if words is not None:
+        if not words.kinds:
+            shown = f"'{words.text}' is not a body part that is known"
+            header.warn("BodyPartExamined", shown, "only the pixels say whether this is a chest")
+        return words.text.upper()
+    regions = header.items("AnatomicRegionSequence")
+    if any(region.text("CodeValue") in _CHEST_CODES for region in regions):
+        return "CHEST"
+    meanings = [meaning for region in regions if (meaning := region.text("CodeMeaning"))]
+    return " / ".join(meanings).upper() or None
+
+
+def _view(header: Header) -> tuple[View | None, str | None]:
+    """The view, and the words that say so; a view that is not known is a warning."""
+    position, code = _words(header, "ViewPosition"), _view_code(header)
+    view = _view_of(position.kinds) if position else None
+    if position is not None and (code is None or view is not None):
+        _warn_of_view(header, "ViewPosition", position, view)
+        if code is not None and code[0] not in (None, view, View.FRONTAL):
+            header.warn("ViewCodeSequence", f"says {code[0]}", f"ViewPosition '{position.text}' is believed instead")
+        stated = position.text
+    elif code is not None:
+        view, words = code
+        _warn_of_view(header, "ViewCodeSequence", words, view)
+        stated = words.text
     else:
-        codes = header.items("ViewCodeSequence")
-        if not codes:
-            return None
-        view = _VIEW_CODES.get(codes[0].text("CodeValue") or "", View.OTHER)
-    return View.AP_SUPINE if view is View.AP and _is_supine(header) else view
+        return None, None
+    return View.AP_SUPINE if view is View.AP and _is_supine(header) else view, stated
+
+
+def _view_code(header: Header) -> tuple[View | None, Words] | None:
+    codes = header.items("ViewCodeSequence")
+    if not codes:
+        return None
+    code = codes[0].text("CodeValue") or ""
+    words = vocabulary("view").read(codes[0].text("CodeMeaning") or code)
+    return _VIEW_CODES.get(code) or _view_of(words.kinds), words
+
+
+def _view_of(kinds: frozenset[str]) -> View | None:
+    """None where no view is named, or a frontal one and a lateral one."""
+    if "oblique" in kinds:
+        return View.OTHER
+    frontal = kinds & {"pa", "ap", "frontal"}
+    if "lateral" in kinds:
+        return None if frontal else View.LATERAL
+    if "supine" in kinds and "pa" not in kinds:
+        return View.AP_SUPINE
+    if frontal:
+        return {frozenset({"pa"}): View.PA, frozenset({"ap"}): View.AP}.get(frontal, View.FRONTAL)
+    return View.OTHER if "special" in kinds else None
+
+
+def _warn_of_view(header: Header, keyword: str, words: Words, view: View | None) -> None:
+    kinds, quoted = words.kinds, f"'{words.text}'"
+    if view is None and kinds:
+        header.warn(keyword, f"{quoted} names both a frontal and a lateral view", "only the pixels say which it is")
+    elif view is None:
+        header.warn(keyword, f"{quoted} names no view that is known", "only the pixels say whether it is frontal")
+    elif view.is_frontal and "special" in kinds:
+        header.warn(keyword, f"{quoted} names a special projection", f"it is judged as {view}")
+    elif view is View.AP_SUPINE and not kinds & {"ap", "frontal"}:
+        header.warn(keyword, f"{quoted} names no projection", "AP is assumed")
 
 
 def _is_supine(header: Header) -> bool:

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from lungsight.radiograph import Radiograph
+from lungsight.reading.header_words import vocabulary
 
 #: Projection radiography in DICOM's terms. OT and SC are what scanned films and screenshots go by.
 PROJECTION = frozenset({"CR", "DX", "DR", "RG", "RF", "XR", "OT", "SC"})
-
-#: In BodyPartExamined: CHEST, THORAX, LUNG, CHESTABDOMEN, TORAX, "PORT CHEST" …
-CHEST = ("CHEST", "THORAX", "TORAX", "LUNG")
-NOT_STATED = frozenset({"UNKNOWN", "UNK", "NONE", "NA", "N/A", "UNSPECIFIED"})
 
 #: Below this many pixels no lung shows a lesion; icons and thumbnails are this small.
 MIN_SIDE = 64
@@ -34,10 +31,17 @@ def _by_header(radiograph: Radiograph) -> Iterator[str]:
     if radiograph.modality is not None and radiograph.modality not in PROJECTION:
         yield f"The header says modality {radiograph.modality}, not a projection radiograph such as CR or DX."
     part = radiograph.body_part
-    if part is not None and part not in NOT_STATED and not any(word in part for word in CHEST):
+    if part is not None and _is_not_chest(part):
         yield f"The header says body part {part}, not the chest."
     if radiograph.view is not None and not radiograph.view.is_frontal:
-        yield f"The header says view {radiograph.view}, not a frontal one (PA or AP)."
+        stated = f"'{radiograph.view_stated}'" if radiograph.view_stated else radiograph.view
+        yield f"The header says view {stated}, not a frontal one (PA or AP)."
+
+
+def _is_not_chest(part: str) -> bool:
+    """Whether it is known for another part of the body; nobody knows all words for a chest."""
+    kinds = vocabulary("body_part").read(part).kinds
+    return "not_chest" in kinds or ("other" in kinds and "chest" not in kinds)
 
 
 def _by_pixels(radiograph: Radiograph) -> Iterator[str]:

@@ -50,7 +50,7 @@ def _of_evidence(verdict: StatedVerdict | None) -> Iterator[str]:
 
 
 def _of_image(radiograph: Radiograph, image_size: int, region: Region | None) -> Iterator[str]:
-    if radiograph.view is None:
+    if radiograph.view is None and radiograph.view_stated is None:
         yield "The file doesn't say its view; it is judged as a frontal one."
     if radiograph.age is not None and radiograph.age < ADULT:
         yield f"The patient is a child ({radiograph.age:.0f} years); detectors of COVID-19 learn from adults."
