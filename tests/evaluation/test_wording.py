@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lungsight.evaluation.wording import as_figure, fixed, in_words, signed, withheld_because
+from lungsight.evaluation.wording import as_figure, fixed, signed, withheld_because
 from lungsight.statistics.estimate import Estimate
 
 
@@ -14,13 +14,6 @@ def _estimate(**changed: object) -> Estimate:
         "negatives": 640, "patients": 1040,
     }  # fmt: skip
     return Estimate(**{**stated, **changed})  # type: ignore[arg-type]
-
-
-def test_a_class_is_said_in_words_and_what_contains_its_name_stays() -> None:
-    assert in_words("no image of covid19 here", "covid19") == "no image of COVID-19 here"
-    assert in_words("all are of no_pneumonia.", "no_pneumonia") == "all are of no pneumonia."
-    for name in ("covid19-north", "mycovid19", "a/covid19/b"):
-        assert in_words(name, "covid19") == name
 
 
 def test_a_reason_names_the_estimates_own_class() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungsight.package import ModelPackage
+from lungsight.package import ModelPackage, Preprocessing
 from lungsight.package.gate import Admission
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile, read_radiograph
@@ -89,7 +89,7 @@ def test_few_images_are_held_at_a_time(
             read += 1
         return read_radiograph(source, at_least=at_least)
 
-    monkeypatch.setattr(sys.modules[scan.__module__], "read_radiograph", counted)
+    monkeypatch.setattr(sys.modules[Preprocessing.__module__], "read_radiograph", counted)
     for done, _finding in enumerate(scan([tmp_path], detector, batch_size=2, threads=3)):
         ahead.append(read - done)
     assert read == 40

@@ -24,7 +24,7 @@ def test_an_image_is_decoded_once(phantoms: Manifest, tmp_path: Path, monkeypatc
     assert first.dtype == np.uint8
     expected = SMALL.apply(read_radiograph(path).pixels) * 255
     assert np.abs(first - expected).max() <= 0.5 + 1e-4
-    monkeypatch.setattr("lungsight.training.image_cache.read_radiograph", lambda _: pytest.fail("decoded again"))
+    monkeypatch.setattr("lungsight.package.preprocessing.read_radiograph", lambda *_, **__: pytest.fail("again"))
     np.testing.assert_array_equal(cache.load(path), first)
 
 

@@ -33,7 +33,7 @@ def test_lungs_are_found_once(film: str, lungs: LungCache, monkeypatch: pytest.M
     assert (found.box.left, found.box.top, found.box.right, found.box.bottom) == pytest.approx(
         (1 / 8, 1 / 8, 7 / 8, 1 / 2), abs=0.02
     )
-    monkeypatch.setattr("lungsight.training.lung_cache.read_radiograph", lambda _: pytest.fail("sought again"))
+    monkeypatch.setattr("lungsight.package.lung_fields.read_radiograph", lambda *_, **__: pytest.fail("sought again"))
     np.testing.assert_array_equal(lungs.load(film).mask, found.mask)
 
 

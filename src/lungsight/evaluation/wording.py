@@ -1,20 +1,20 @@
-"""How names and figures are said to people."""
+"""How figures are said to people. How classes are named is :mod:`lungsight.wording`'s, for all who name them."""
 
 from __future__ import annotations
 
-import re
-
 from lungsight.statistics.estimate import Estimate
+from lungsight.wording import as_words, in_words
 
-
-def as_words(class_name: str) -> str:
-    """A class's name as a page shows it: ``no_pneumonia`` becomes ``no pneumonia``, ``covid19`` COVID-19."""
-    return "COVID-19" if class_name == "covid19" else class_name.replace("_", " ")
-
-
-def in_words(text: str, class_name: str) -> str:
-    """A sentence with the class's name as :func:`as_words` says it; names that merely contain it stay."""
-    return re.sub(rf"(?<![\w/-]){re.escape(class_name)}(?![\w/-])", lambda _: as_words(class_name), text)
+__all__ = [
+    "as_figure",
+    "as_sample",
+    "as_words",
+    "fixed",
+    "in_words",
+    "p_in_words",
+    "signed",
+    "withheld_because",
+]
 
 
 def withheld_because(estimate: Estimate) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from lungsight.package.pieces import connected_pieces, hull_area, without_holes
 from lungsight.package.preprocessing import Preprocessing, sound
 from lungsight.package.runtime import AUTO, open_network
+from lungsight.radiograph import Radiograph
+from lungsight.reading import read_radiograph
 from lungsight.reading.reduction import reduced_pixels
 
 Floats = NDArray[np.float32]
@@ -21,6 +24,8 @@ Mask = NDArray[np.bool_]
 
 OUTPUT = "lungs"
 _AT_ONCE = 8
+#: How many times the network's side an image keeps of its shorter side before it is squashed.
+_OVER = 2
 _FLAT = 1e-3
 
 # Bounds on two plausible lungs, as fractions of the squashed image. Each lies just outside what is found on 3,948
@@ -118,6 +123,10 @@ class LungFields:
         self.description = description
         self.network = open_network(onnx_file, (OUTPUT,), threads, runtime)
 
+    def read(self, source: Path | str) -> Radiograph:
+        """The radiograph in a file, decoded to as few pixels as finding its lungs needs. Raises UnreadableImage."""
+        return read_radiograph(source, at_least=_OVER * self.description.image_size)
+
     def find(self, pixels: Floats) -> Lungs:
         """The lungs of one radiograph, float32 [height, width] in 0…1. Any such array has an answer, if only that
         nothing in it is a lung."""
@@ -139,7 +148,7 @@ def network_input(pixels: Floats, side: int) -> Floats:
     given = np.asarray(pixels, dtype=np.float32)
     if given.ndim != 2 or not given.size:
         raise ValueError(f"a radiograph is a plane of pixels, not an array of shape {given.shape}")
-    return stretched(Preprocessing(image_size=side).apply(reduced_pixels(sound(given), 2 * side)))
+    return stretched(Preprocessing(image_size=side).apply(reduced_pixels(sound(given), _OVER * side)))
 
 
 def stretched(pixels: Floats) -> Floats:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,7 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from lungsight.radiograph import Radiograph
+from lungsight.reading import ImageFile, read_radiograph
 from lungsight.reading.reduction import reduced_pixels
+from lungsight.reading.remote import RemoteFile
 
 if TYPE_CHECKING:
     from lungsight.package.lung_fields import Box, Lungs
@@ -59,6 +63,11 @@ class Preprocessing(BaseModel):
         eighth. The network still sees the mean of several pixels in each of its own; and the percentiles are those of
         the image, not of the noise of single pixels."""
         return max(3 * self.image_size, 512)
+
+    def read(self, source: Path | str | ImageFile | RemoteFile) -> Radiograph:
+        """The radiograph in a file, decoded to as few pixels as are enough. Training, scanning and evaluation read
+        what a network is to see through here, so that a file has one answer. Raises UnreadableImage."""
+        return read_radiograph(source, at_least=self.enough_pixels)
 
     def apply(self, pixels: Floats, box: Box | None = None) -> Floats:
         """float32 [height, width] in 0…1 to float32 [image_size, image_size] in 0…1, antialiased. ``box`` lies around

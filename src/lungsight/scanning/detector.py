@@ -18,6 +18,8 @@ from lungsight.package.network import Outputs
 from lungsight.package.preprocessing import crop_of
 from lungsight.package.runtime import AUTO
 from lungsight.radiograph import Radiograph
+from lungsight.reading import ImageFile
+from lungsight.reading.remote import RemoteFile
 from lungsight.scanning.cautions import caution_of_place, cautions_of_image, cautions_of_model
 from lungsight.scanning.examination import Examined, Examiner
 from lungsight.scanning.finding import INCONCLUSIVE, Finding, Status
@@ -87,6 +89,10 @@ class Detector:
         # whoever reads many images does so in as many threads as there are cores
         examiner = Examiner(opened.lung_fields(1, runtime=runtime), opened.gate(1, runtime=runtime))
         return cls(opened, network, examiner, familiarity)
+
+    def read(self, source: Path | str | ImageFile | RemoteFile) -> Radiograph:
+        """The radiograph in a file, as scanning and evaluation judge it. Raises UnreadableImage."""
+        return self.description.preprocessing.read(source)
 
     def admit(self, radiograph: Radiograph) -> Examined:
         """The radiograph with its lungs, and with what speaks against judging it: its header, its pixels, or the

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lungsight.faults import UnreadableImage
 from lungsight.package.runtime import cores
 from lungsight.radiograph import Radiograph
-from lungsight.reading import ImageFile, read_radiograph
+from lungsight.reading import ImageFile
 from lungsight.scanning.detector import Detector
 from lungsight.scanning.examination import Examined
 from lungsight.scanning.finding import REFUSED, Finding, Status
@@ -95,7 +95,7 @@ def _read(found: Found, detector: Detector) -> Finding | _Admitted:
     try:
         if isinstance(found, UnreadableImage):
             raise found
-        radiograph = read_radiograph(found, at_least=detector.description.preprocessing.enough_pixels)
+        radiograph = detector.read(found)
     except UnreadableImage as fault:
         seconds = time.perf_counter() - started
         name, arrived, reasons = name_of(found), _arrived(found), (str(fault),)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from lungsight._files import atomic_write
 from lungsight.faults import UnreadableImage
 from lungsight.package.preprocessing import Preprocessing, crop_of
-from lungsight.reading import read_radiograph
 from lungsight.training.cached_files import make_all, place_of
 from lungsight.training.lung_cache import LungCache
 
@@ -58,7 +57,7 @@ class ImageCache:
 
     def make(self, image: str, place: Path) -> None:
         box = crop_of(self.lungs.load(image)) if self.lungs else None
-        radiograph = read_radiograph(image, at_least=self.preprocessing.enough_pixels)
+        radiograph = self.preprocessing.read(image)
         pixels = self.preprocessing.apply(radiograph.pixels, box)
         with atomic_write(place) as file:
             np.save(file, np.round(pixels * 255).astype(np.uint8), allow_pickle=False)

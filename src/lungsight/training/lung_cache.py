@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from lungsight._files import atomic_write
 from lungsight.faults import UnreadableImage
 from lungsight.package.lung_fields import LungFields, LungFieldsDescription, Lungs
-from lungsight.reading import read_radiograph
 from lungsight.training.cached_files import make_all, place_of
 
 NETWORK, DESCRIPTION = "lung_fields.onnx", "lung_fields.json"
@@ -50,7 +49,8 @@ class LungCache:
         return make_all(images, self.folder, self.make, workers=workers, advance=advance)
 
     def make(self, image: str, place: Path) -> None:
-        lungs = _segmenter(self.model).find(read_radiograph(image).pixels)
+        segmenter = _segmenter(self.model)
+        lungs = segmenter.find(segmenter.read(image).pixels)
         with atomic_write(place) as file:
             np.save(file, _packed(lungs), allow_pickle=False)
 

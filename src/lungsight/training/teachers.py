@@ -13,7 +13,6 @@ from lungsight.package import ModelPackage
 from lungsight.package.calibration import calibrated
 from lungsight.package.preprocessing import crop_of
 from lungsight.package.trained_on import patient_digest
-from lungsight.reading import read_radiograph
 from lungsight.training.lung_cache import LungCache
 from lungsight.training.recipe import Recipe
 from lungsight.training.training_set import TrainingSet
@@ -51,7 +50,7 @@ def taught_by(
 def _prepared(package: ModelPackage, paths: list[str], lungs: LungCache | None) -> NDArray[np.float32]:
     preprocessing = package.description.preprocessing
     boxes = [crop_of(lungs.load(path)) if lungs and preprocessing.needs_lungs else None for path in paths]
-    seen = [preprocessing.apply(read_radiograph(path).pixels, box) for path, box in zip(paths, boxes, strict=True)]
+    seen = [preprocessing.apply(preprocessing.read(path).pixels, box) for path, box in zip(paths, boxes, strict=True)]
     return np.stack(seen)[:, None]
 
 

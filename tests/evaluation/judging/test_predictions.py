@@ -9,12 +9,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 from rich.progress import Progress
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.judging.predictions import predict_manifest
-from lungsight.scanning import Detector
+from lungsight.evaluation.judging.predictions import judge_manifest, predict_manifest
+from lungsight.package import Preprocessing
+from lungsight.package.storage import FAMILIARITY, LUNG_FIELDS
+from lungsight.reading import read_radiograph
+from lungsight.scanning import Detector, Scanner
+from tiny_package import write_tiny
+from tiny_parts import LUNG_FIELDS as DESCRIBED
+from tiny_parts import tiny_familiarity, tiny_lung_fields
 
 
 @pytest.fixture
@@ -101,3 +110,54 @@ def test_a_changed_file_or_another_model_is_judged_again(
     counting.seen, counting.model = 0, "another"
     predict_manifest(counting, manifest, cache=cache)
     assert counting.seen == 4
+
+
+def _written(pixels: NDArray[np.uint8], path: Path) -> Path:
+    if path.suffix != ".dcm":
+        Image.fromarray(pixels).save(path)
+        return path
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.SOPInstanceUID = DigitalXRayImageStorageForPresentation, "1.2.3"
+    dataset.Modality = "DX"
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation, dataset.SamplesPerPixel = 7, 0, 1
+    dataset.PhotometricInterpretation, dataset.PixelData = "MONOCHROME2", pixels.tobytes()
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+@pytest.fixture(scope="module", params=["whole image", "box around the lungs"])
+def any_package(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packages") / "tiny"
+    if request.param == "whole image":
+        return write_tiny(folder)
+    familiarity, stored = tiny_familiarity()
+    return write_tiny(
+        folder,
+        preprocessing=Preprocessing(image_size=32, geometry="lungs"),
+        lung_fields=DESCRIBED,
+        familiarity=familiarity,
+        parts={LUNG_FIELDS: tiny_lung_fields(), FAMILIARITY: stored},
+    )
+
+
+@pytest.mark.parametrize("side", [700, 1100, 2000])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".dcm"])
+def test_a_file_has_one_answer_whether_it_is_scanned_or_evaluated(
+    any_package: Path, tmp_path: Path, suffix: str, side: int
+) -> None:
+    draw = np.random.default_rng(side)
+    coarse = Image.fromarray(draw.integers(30, 220, (side // 3, side // 4), dtype=np.uint8))
+    path = _written(np.asarray(coarse.resize((side, side + 40))), tmp_path / f"film{suffix}")
+    finding = Scanner(any_package).scan(path)
+    assert finding.probabilities
+    table = pd.DataFrame({"path": [str(path)], "label": ["covid19"]})
+    judged = judge_manifest(Detector.load(any_package, features=True), Manifest.of(table, "north"))
+    row = judged.table.iloc[0]
+    said = {name: row[f"probability_{name}"] for name in judged.classes}
+    assert said == pytest.approx(finding.probabilities, abs=1e-9)
+    whole = read_radiograph(path)  # what an image tells without being looked at is measured on the file itself
+    assert judged.headers[["height", "width"]].iloc[0].tolist() == [whole.height, whole.width]

@@ -148,7 +148,7 @@ def _altered(
 ) -> list[tuple[str, str, Floats32 | None]]:
     image = row[_ASKED_OF]
     try:
-        radiograph = read_radiograph(row["path"])
+        radiograph = detector.read(row["path"])
     except UnreadableImage:  # it was readable a moment ago
         return [(image, name, None) for name in alterations]
     if row.get(INVERTED):

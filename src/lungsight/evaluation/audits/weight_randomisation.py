@@ -23,7 +23,6 @@ from lungsight.evaluation.wording import as_figure
 from lungsight.faults import UnreadableImage
 from lungsight.package import ModelPackage, Network
 from lungsight.package.storage import NETWORK
-from lungsight.reading import read_radiograph
 from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.likeness import rank_correlation, structural_similarity
@@ -112,7 +111,7 @@ def _read(package: ModelPackage, judged: Judged, at_most: int) -> _Images | None
         kept, prepared = [], []
         for row in rows:
             try:
-                pixels = read_radiograph(Path(judged.table["path"].iloc[row])).pixels
+                pixels = package.description.preprocessing.read(judged.table["path"].iloc[row]).pixels
             except UnreadableImage:  # it was readable a moment ago
                 continue
             kept.append(row)

@@ -26,6 +26,7 @@ from lungsight.evaluation.judging.header import Header
 from lungsight.evaluation.judging.judged import INVERTED, LUNG_FAULTS, REFUSED, UNFAMILIAR, Judged
 from lungsight.evaluation.judging.lungs import FoundLungs
 from lungsight.faults import UnreadableImage, printable
+from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 from lungsight.scanning import Detector, refusals
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, Floats32, logit_column, probability_column
@@ -173,7 +174,7 @@ def judge(detector: Detector, paths: Sequence[Path], beside: Companions) -> list
 
 def _read(detector: Detector, beside: Companions, path: Path) -> _Ready | Judgement:
     try:
-        radiograph = read_radiograph(path)
+        radiograph = detector.read(path)
     except UnreadableImage as fault:
         return Judgement(fault=str(fault))
     if reasons := refusals(radiograph):
@@ -181,13 +182,18 @@ def _read(detector: Detector, beside: Companions, path: Path) -> _Ready | Judgem
     looked = beside.look(radiograph)
     known = Judgement(
         radiograph.sha256,
-        header=tuple(float(value) for value in Header.of(radiograph)),
+        header=tuple(float(value) for value in Header.of(_whole(radiograph, path))),
         lungs=looked.lungs,
         refused=looked.refused,
         inverted=looked.inverted,
     )
     crop = looked.lungs.crop if looked.lungs else None
     return _Ready(known, detector.description.preprocessing.apply(looked.radiograph.pixels, crop)[None])
+
+
+def _whole(radiograph: Radiograph, path: Path) -> Radiograph:
+    """With every pixel: the detector needs fewer of a large image, its size and sharpness are those of the file."""
+    return radiograph if radiograph.file_shape is None else read_radiograph(path)
 
 
 def _predicted(detector: Detector, ready: Sequence[_Ready]) -> list[Judgement]:

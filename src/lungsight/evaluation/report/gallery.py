@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from lungsight.evaluation.report.page import write_page
-from lungsight.reading import read_radiograph
 from lungsight.scanning import Detector
 from lungsight.scanning.card import Card, card_of, full_scale
 from lungsight.scanning.pictures import AGAINST, FOR
@@ -62,4 +61,4 @@ def _judged(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def _card(row: pd.Series, detector: Detector) -> Card:
-    return card_of(detector.judge([read_radiograph(Path(row["path"]))])[0], detector.cautions)
+    return card_of(detector.judge([detector.read(row["path"])])[0], detector.cautions)

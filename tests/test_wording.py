@@ -1,0 +1,42 @@
+"""Names and shares as people read them, wherever they read them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lungsight.wording import as_words, in_words, percent, percent_beside
+
+
+def test_classes_are_named_as_people_name_them() -> None:
+    assert [as_words(name) for name in ("covid19", "other_pneumonia", "inconclusive")] == [
+        "COVID-19",
+        "other pneumonia",
+        "inconclusive",
+    ]
+
+
+def test_a_class_is_said_in_words_and_what_contains_its_name_stays() -> None:
+    assert in_words("no image of covid19 here", "covid19") == "no image of COVID-19 here"
+    assert in_words("all are of no_pneumonia.", "no_pneumonia") == "all are of no pneumonia."
+    for name in ("covid19-north", "mycovid19", "a/covid19/b"):
+        assert in_words(name, "covid19") == name
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0, "<1 %"), (0.0099, "<1 %"), (0.01, "1 %"), (0.574, "57 %"), (0.99, "99 %"), (0.996, ">99 %")],
+)
+def test_a_probability_is_whole_per_cent_and_never_certain(share: float, said: str) -> None:
+    assert percent(share) == said
+
+
+@given(share=st.floats(0, 1), low=st.floats(0, 1), high=st.floats(0, 1))
+def test_a_share_can_be_told_from_its_thresholds(share: float, low: float, high: float) -> None:
+    said = percent_beside(share, low, high)
+    for threshold, words in zip((low, high), said[1:], strict=True):
+        assert words != said[0] or abs(threshold - share) < 1e-5
+
+
+def test_no_more_decimals_than_are_needed() -> None:
+    assert percent_beside(0.5657, 0.588, 0.133) == ("57 %", "59 %", "13 %")
+    assert percent_beside(0.5877, 0.5878, 0.133) == ("58.77 %", "58.78 %", "13.30 %")
