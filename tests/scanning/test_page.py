@@ -157,15 +157,25 @@ def test_the_page_outlines_the_lungs_and_says_what_the_line_is(
 ) -> None:
     plain = written(detector, findings, tmp_path / "plain.html")
     assert "outline of the lungs" not in plain
-    found = [replace(f, lungs=_lungs(), evidence_in_lungs=0.25) for f in findings if f.radiograph is not None]
+    found = [replace(f, lungs=_lungs(), evidence_in_lungs=0.25) for f in findings if f.status is Status.READ]
     html = written(detector, found, tmp_path / "page.html")
     assert "is the outline of the lungs" in html
     assert html.count("25 % of the evidence for covid19 lies in the lungs") == 2  # of the target and of the doubtful
     pictures = [Image.open(BytesIO(base64.b64decode(data))) for data in re.findall(r"jpeg;base64,([^\"]+)", html)]
-    assert [picture.mode for picture in pictures] == ["RGB"] * 7
+    assert [picture.mode for picture in pictures] == ["RGB"] * 2 * len(found)
     for picture in pictures:
         red, green, blue = np.asarray(picture).astype(int)[30:60, 12:18].reshape(-1, 3).T
         assert (np.minimum(red, green) - blue).max() > 60  # yellow, at the edge of a lung
+
+
+def test_lungs_are_drawn_only_where_they_are_two_plausible_ones_of_an_image_that_was_judged(
+    findings: list[Finding],
+) -> None:
+    judged = next(finding for finding in findings if finding.status is Status.READ)
+    assert card_of(replace(judged, lungs=_lungs()), ()).lungs is not None
+    limb = Lungs(_lungs().mask, ("One lung lies above the other.",))
+    assert card_of(replace(judged, lungs=limb), ()).lungs is None
+    assert card_of(replace(judged, status=Status.REFUSED, lungs=_lungs()), ()).lungs is None
 
 
 def test_a_package_is_described_with_its_parts(cropping: Path, findings: list[Finding], tmp_path: Path) -> None:

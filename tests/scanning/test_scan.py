@@ -136,7 +136,7 @@ def test_phantoms_are_scanned_by_their_lungs(cropping: Path, phantoms: Path) -> 
 class _Gate:
     """Refuses what is bright on the whole, and takes what is dark for inverted."""
 
-    def ask(self, pixels: np.ndarray, lungs: object) -> Admission:
+    def ask(self, pixels: np.ndarray) -> Admission:
         mean = float(pixels.mean())
         refusals = ("It is too bright.",) if mean > 0.7 else ()
         warnings = ("It was inverted.",) if mean < 0.2 else ()

@@ -52,6 +52,7 @@ COLUMNS: Mapping[str, Column] = {
         Column("reference_standard", "what the label rests on: RT-PCR, radiologist, report, publication …"),
         Column("view", "the projection", allowed=tuple(View)),
         Column("modality", "DICOM modality: CR, DX, CT …; 'X-ray' where the source says no more"),
+        Column("body_part", "what the image shows: hand, pelvis …; empty: the chest"),
         Column("age", "in years", numeric=True),
         Column("sex", "M, F or O", allowed=("M", "F", "O")),
         Column("split", "which side of the split the image stands on", allowed=SPLITS),
@@ -133,9 +134,14 @@ class Manifest:
         return ~self.table["modality"].isin(("CT", "MR", "NM", "PT", "US"))
 
     @property
+    def is_chest(self) -> pd.Series:
+        """Which images show no other part of the body, as far as the table says."""
+        return self.table["body_part"].str.lower().isin(("", "chest", "thorax"))
+
+    @property
     def is_frontal(self) -> pd.Series:
-        """Which images are PA, AP or of an unknown view."""
-        return self.table["view"].isin(("", *(view for view in View if view.is_frontal)))
+        """Which images show the chest, PA, AP or in an unknown view."""
+        return self.is_chest & self.table["view"].isin(("", *(view for view in View if view.is_frontal)))
 
     @staticmethod
     def joined(manifests: list[Manifest], name: str = "manifest") -> Manifest:

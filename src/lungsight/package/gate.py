@@ -8,9 +8,9 @@ Its rule, in this order:
    probable other kind.
 3. Refused is what lies farther from all real frontal radiographs than ``greatest_distance``, unless the network is
    ``sure_probability`` sure of a frontal radiograph and sees heavy marks on it: those lead far away by themselves.
-4. Refused is what has no two plausible lungs, unless the network is ``sure_probability`` sure of a frontal
-   radiograph: then it is a warning, since white-out and collapse hide lungs, too. Lungs that were looked for in
-   an inverted or turned image count for nothing.
+
+Whether it shows two plausible lungs is asked besides, of the image as it was put right:
+:mod:`lungsight.scanning.examination`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lungsight.package.calibration import softmax
 from lungsight.package.foreign import UnusableNetwork
-from lungsight.package.lung_fields import Lungs
 from lungsight.package.preprocessing import Preprocessing, sound
 from lungsight.package.runtime import AUTO, open_network
 
@@ -45,7 +44,6 @@ REFUSALS: Mapping[str, str] = {
     "unusable": "This chest X-ray seems to be cut off, blurred, burnt out or otherwise unusable.",
 }
 UNLIKE = "This is unlike every frontal chest X-ray that the gate learned from."
-_NO_LUNGS = "No two plausible lungs were found, and it isn't surely a frontal chest X-ray."
 
 INVERTED = "Black and white seem to be swapped; it was judged the other way round."
 MARKED = "Heavy letters or marks stand on the image; what they cover can't be judged."
@@ -66,8 +64,7 @@ class GateDescription(BaseModel):
     greatest_distance: float = Field(gt=0)
     """From real frontal radiographs, beyond which an image is refused."""
     sure_probability: float = Field(default=0.99, gt=0, lt=1)
-    """Of a frontal radiograph, from which on implausible lungs, or the distance of a heavily marked one, refuse no
-    more."""
+    """Of a frontal radiograph, from which on the distance of a heavily marked one refuses no more."""
     sign_threshold: float = Field(default=0.5, gt=0, lt=1)
     """Probability from which on an image counts as turned, inverted, marked, a child's."""
     refused_of_real: float = Field(gt=0, lt=1)
@@ -89,12 +86,18 @@ class Admission:
         warnings: what to keep in mind about it.
         probability: that it is a frontal chest X-ray.
         inverted: black and white seem swapped: judge one minus the pixels.
+        turn: by how many degrees it should be turned clockwise: 0, 90, 180 or 270.
     """
 
     refusals: tuple[str, ...]
     warnings: tuple[str, ...]
     probability: float
     inverted: bool
+    turn: int = 0
+
+    def righted(self, pixels: Floats) -> Floats:
+        """The image that was asked about, [height, width], upright and the right way round."""
+        return _righted(pixels, self.turn, self.inverted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,19 +142,14 @@ class Gate:
         if description.kinds[0] != FRONTAL:
             raise UnusableNetwork(f"its first kind must be '{FRONTAL}'")
 
-    def ask(self, pixels: Floats, lungs: Lungs | None) -> Admission:
-        """Whether one image, float32 [height, width] in 0…1, is to be judged. ``lungs`` were found in the same
-        pixels; None where there is no lung-field network."""
+    def ask(self, pixels: Floats) -> Admission:
+        """Whether one image, float32 [height, width] in 0…1, is to be judged."""
         first = self.look(pixels)
         turn, inverted = self._askew(first, pixels)
-        if turn or inverted:
-            pixels = np.ascontiguousarray(np.rot90(1 - pixels if inverted else pixels, -turn // 90))
-            lungs = None
-        look = self.look(pixels) if turn or inverted else first
-        lung_faults = lungs.faults if lungs is not None else ()
-        refusals = tuple(self._refusals(look, lung_faults))
-        warnings = tuple(self._warnings(first, turn, inverted, lung_faults)) if not refusals else ()
-        return Admission(refusals, warnings, look.probability, inverted)
+        look = self.look(_righted(pixels, turn, inverted)) if turn or inverted else first
+        refusals = tuple(self._refusals(look))
+        warnings = tuple(self._warnings(first, turn, inverted)) if not refusals else ()
+        return Admission(refusals, warnings, look.probability, inverted, turn)
 
     def look(self, pixels: Floats) -> Look:
         """What the network says of one image as it is, float32 [height, width] in 0…1."""
@@ -179,17 +177,15 @@ class Gate:
         inverted = look.inverted >= threshold and self.look(1 - pixels).inverted < look.inverted
         return look.turn(threshold), inverted
 
-    def _refusals(self, look: Look, lung_faults: tuple[str, ...]) -> Iterator[str]:
+    def _refusals(self, look: Look) -> Iterator[str]:
         sure = look.probability >= self.description.sure_probability
         if look.probability < self.description.least_probability:
             others = {kind: p for kind, p in look.kinds.items() if kind != FRONTAL}
             yield REFUSALS.get(max(others, key=others.__getitem__), UNLIKE)
         elif look.distance > self.description.greatest_distance and not (sure and self._is_marked(look)):
             yield UNLIKE
-        elif lung_faults and not sure:
-            yield _NO_LUNGS
 
-    def _warnings(self, look: Look, turn: int, inverted: bool, lung_faults: tuple[str, ...]) -> Iterator[str]:
+    def _warnings(self, look: Look, turn: int, inverted: bool) -> Iterator[str]:
         if turn:
             yield f"The image seems to be turned: it should be turned clockwise by {turn} degrees."
         if inverted:
@@ -198,4 +194,7 @@ class Gate:
             yield MARKED
         if look.child >= self.description.sign_threshold:
             yield CHILD
-        yield from lung_faults
+
+
+def _righted(pixels: Floats, turn: int, inverted: bool) -> Floats:
+    return np.ascontiguousarray(np.rot90(1 - pixels if inverted else pixels, -turn // 90))

@@ -84,9 +84,10 @@ def run_parts(acting: ActingParts, reference_inputs: np.ndarray) -> None:
     prepared = as_network_input(reference_inputs[:1])
     part = LUNG_FIELDS
     try:
-        lungs = None if acting.lung_fields is None else acting.lung_fields.find(prepared[0, 0])
+        if acting.lung_fields is not None:
+            acting.lung_fields.find(prepared[0, 0])
         part = GATE
-        if acting.gate is not None and not 0 <= acting.gate.ask(prepared[0, 0], lungs).probability <= 1:
+        if acting.gate is not None and not 0 <= acting.gate.ask(prepared[0, 0]).probability <= 1:
             raise ValueError("its answer is no probability")
         part = FAMILIARITY
         if acting.familiarity is not None:

@@ -26,7 +26,7 @@ class Card:
 
     Attributes:
         evidence: as in the finding; its mean plus ``bias`` is the target's logit margin.
-        lungs: their mask, packed; None where nobody looked for them, or there are none.
+        lungs: the mask to draw, packed; None where there is none.
         crop: the box around them that the network saw; None where it saw the whole image.
         evidence_in_lungs: of the evidence for the target the share that lies in the lungs.
         known: what the file says of the image, in a few words.
@@ -100,7 +100,7 @@ def card_of(finding: Finding, cautions_of_model: tuple[str, ...]) -> Card:
         jpeg=jpeg(thumbnail(finding.radiograph)) if finding.radiograph is not None else None,
         evidence=finding.evidence,
         bias=finding.evidence_bias,
-        lungs=packed(finding.lungs.mask) if finding.lungs is not None and finding.lungs.mask.any() else None,
+        lungs=None if finding.outline is None else packed(finding.outline),
         crop=crop_of(finding.lungs),
         evidence_in_lungs=finding.evidence_in_lungs,
     )

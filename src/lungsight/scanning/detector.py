@@ -199,7 +199,7 @@ class Detector:
 
     def _share_in_lungs(self, evidence: Floats, examined: Examined) -> float | None:
         shape = examined.radiograph.pixels.shape
-        if examined.lungs is None:
+        if examined.lungs is None or examined.lungs.faults:
             return None
         return share_in_lungs(evidence, examined.lungs, self.description.preprocessing, shape[0], shape[1])
 

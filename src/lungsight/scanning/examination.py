@@ -7,14 +7,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lungsight.package.gate import Gate
+from lungsight.package.gate import Admission, Gate
 from lungsight.package.lung_fields import LungFields, Lungs
 from lungsight.radiograph import Radiograph
 from lungsight.reading.reduction import reduced
 from lungsight.scanning.admission import refusals
 
+Floats = NDArray[np.float32]
+
+#: Said before what is wrong with the lungs that were found.
+NO_LUNGS = "No two plausible lungs were found, so it isn't judged; give a whole, upright frontal chest X-ray."
+
 #: Pixels of the shorter side that lung fields and gate are given; they look at 224 or so.
 _ENOUGH = 448
+
+#: What is said of an image where there is no gate to ask.
+_AS_IT_IS = Admission(refusals=(), warnings=(), probability=1.0, inverted=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,23 +56,23 @@ class Examiner:
         return self.examine(radiograph)
 
     def examine(self, radiograph: Radiograph) -> Examined:
-        """Where the lungs are, and what the gate says; a negative is turned back, and its lungs are sought again."""
+        """What the gate says, and where the lungs are, in the image as the gate puts it right. A negative is turned
+        back; an image without two plausible lungs is refused."""
         small = reduced(radiograph, _ENOUGH).pixels
-        lungs = self._lungs(small)
-        if self.gate is None:
-            return Examined(radiograph, lungs, warnings=lungs.faults if lungs else ())
-        admission = self.gate.ask(small, lungs)
-        warnings = admission.warnings
+        admission = self.gate.ask(small) if self.gate is not None else _AS_IT_IS
         if admission.inverted:
-            radiograph = replace(radiograph, pixels=_negative(radiograph.pixels))
-            lungs = self._lungs(_negative(small))
-        if lungs is not None and not admission.refusals:
-            warnings = (*warnings, *lungs.faults)
-        return Examined(radiograph, lungs, admission.refusals, tuple(dict.fromkeys(warnings)))
+            radiograph = replace(radiograph, pixels=np.asarray(1 - radiograph.pixels, dtype=np.float32))
+        lungs = self._lungs(small, admission)
+        refusals = admission.refusals or _without_lungs(lungs)
+        return Examined(radiograph, lungs, refusals, () if refusals else admission.warnings)
 
-    def _lungs(self, pixels: NDArray[np.float32]) -> Lungs | None:
-        return None if self.lung_fields is None else self.lung_fields.find(pixels)
+    def _lungs(self, pixels: Floats, admission: Admission) -> Lungs | None:
+        """In the frame of ``pixels``, which may be turned."""
+        if self.lung_fields is None:
+            return None
+        found = self.lung_fields.find(admission.righted(pixels))
+        return replace(found, mask=np.rot90(found.mask, admission.turn // 90)) if admission.turn else found
 
 
-def _negative(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(1 - pixels, dtype=np.float32)
+def _without_lungs(lungs: Lungs | None) -> tuple[str, ...]:
+    return () if lungs is None or not lungs.faults else (NO_LUNGS, *lungs.faults)

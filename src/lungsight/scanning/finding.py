@@ -72,6 +72,12 @@ class Finding:
     model: str = ""
     seconds: float = 0.0
 
+    @property
+    def outline(self) -> NDArray[np.bool_] | None:
+        """The lungs to draw, as ``lungs.mask``: two plausible ones of an image that was judged, else None."""
+        drawn = self.status is Status.READ and self.lungs is not None and not self.lungs.faults
+        return self.lungs.mask if drawn and self.lungs is not None else None
+
     def as_json(self, pictures: Mapping[str, Path] | None = None) -> dict[str, Any]:
         """The object that ``lungsight scan --json`` writes, one a line; ``pictures`` says where its heatmap and its
         overlay lie."""

@@ -96,8 +96,8 @@ def write_overlay(path: Path, finding: Finding, detector: Detector) -> None:
     grey = thumbnail(finding.radiograph)
     strongest = float(np.abs(finding.evidence).max())
     drawn = with_evidence(grey, detector.evidence_on(finding, *grid_of(grey.height, grey.width)), strongest)
-    if finding.lungs is not None and finding.lungs.mask.any():
-        drawn = with_outline(drawn, finding.lungs.mask)
+    if finding.outline is not None:
+        drawn = with_outline(drawn, finding.outline)
     _save(path, drawn, _text(finding, detector) | {"Logits at full colour": f"{strongest:.6g}"})
 
 

@@ -16,6 +16,7 @@ from lungsight.evaluation.judging.companions import Companions
 from lungsight.evaluation.judging.judged import INVERTED, LUNG_FAULTS, REFUSED, UNFAMILIAR, Judged
 from lungsight.evaluation.judging.predictions import judge_manifest
 from lungsight.package import ModelPackage, Preprocessing
+from lungsight.package.gate import Admission
 from lungsight.package.lung_fields import Box, Lungs
 from lungsight.scanning import Detector
 from lungsight.scanning.examination import Examiner
@@ -34,19 +35,13 @@ class KnownLungs:
         return Lungs(self.mask, self.faults)
 
 
-@dataclass(frozen=True)
-class Admission:
-    refusals: tuple[str, ...]
-    inverted: bool
-    warnings: tuple[str, ...] = ()
-
-
 class AgainstDark:
     """Refuses what is dark, and takes what is very bright for a negative."""
 
-    def ask(self, pixels: np.ndarray, lungs: Lungs | None) -> Admission:
+    def ask(self, pixels: np.ndarray) -> Admission:
         mean = float(pixels.mean())
-        return Admission(("The image is dark.", "It is blurred.") if mean < 0.35 else (), mean > 0.8)
+        refusals = ("The image is dark.", "It is blurred.") if mean < 0.35 else ()
+        return Admission(refusals, (), 0.9, inverted=mean > 0.8)
 
 
 class FarWhereBright:

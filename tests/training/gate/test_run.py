@@ -17,7 +17,7 @@ from lungsight.faults import InvalidManifest, InvalidRecipe
 from lungsight.package.gate import Gate, GateDescription
 from lungsight.training.gate import GateRecipe, run, train_gate
 from lungsight.training.gate.features import Seen, see
-from lungsight.training.gate.groups import Group, groups, sides_of
+from lungsight.training.gate.groups import Group, groups, kinds_of, sides_of
 
 RECIPE = GateRecipe(
     weights="random", image_size=96, films_per_source=10, views_per_film=2, decoys_per_family=2, broken_per_source=1,
@@ -40,7 +40,7 @@ def trained(phantoms: Manifest, cache: Path, tmp_path_factory: pytest.TempPathFa
 def test_the_gate_can_be_asked(trained: Path, phantoms: Manifest) -> None:
     description = GateDescription.model_validate_json((trained / "gate.json").read_text("utf-8"))
     gate = Gate((trained / "gate.onnx").read_bytes(), description, threads=1)
-    answer = gate.ask(np.zeros((200, 180), np.float32), None)
+    answer = gate.ask(np.zeros((200, 180), np.float32))
     assert 0 <= answer.probability <= 1
     assert description.kinds[0] == "frontal"
     assert set(description.decoys) == {"hand", "text page", "cropped"}
@@ -99,6 +99,17 @@ def test_a_patients_side_is_one_and_the_manifests_own_counts(phantoms: Manifest)
     assert sides.groupby(phantoms.patient_key.to_numpy()).nunique().max() == 1
     stated = phantoms.with_columns(split="test")
     assert set(sides_of(stated, 1)) == {"test"}
+
+
+def test_images_of_another_part_of_the_body_are_what_to_refuse(phantoms: Manifest) -> None:
+    parts = ["", "chest", "Thorax", "hand", "pelvis"] * len(phantoms)
+    stated = phantoms.with_columns(body_part=parts[: len(phantoms)], split="train", modality="X-ray")
+    kinds = kinds_of(stated)
+    assert set(kinds[stated.table["body_part"].isin(["hand", "pelvis"])]) == {Kind.OTHER_PART}
+    assert set(kinds[stated.table["body_part"].isin(["", "chest", "Thorax"])]) == {Kind.FRONTAL}
+    assert set(kinds_of(stated.with_columns(modality="CT"))) == {Kind.SLICE}
+    shown = {path for group in groups(RECIPE, stated, 1) if group.kind is Kind.OTHER_PART for path in group.paths}
+    assert shown == set(stated.table["path"][kinds == Kind.OTHER_PART])
 
 
 def test_a_kind_can_be_left_out_whole(phantoms: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""What the gate would refuse, what is unlike anything in training: how many, why, what that does to the figures.
+"""What scanning would refuse, what is unlike anything in training: how many, why, what that does to the figures.
 
 The report's figures are of every image that could be judged, so that a gate can't flatter a model by refusing what it
 gets wrong. Here the same figures stand without those images.
@@ -32,11 +32,11 @@ _Row = tuple[dict[str, object], Estimate]
 
 
 def safeguards(judged: Judged, resampling: Resampling = Resampling()) -> Section:
-    """Tables: ``safeguards``, by source and truth the shares of images that the gate would refuse (``refused``), that
-    it took for negatives, so that they were judged the other way round (``inverted``), that are unlike anything in
-    training (``unfamiliar``), and whose lungs aren't two plausible ones (``without_plausible_lungs``); ``refusals``,
-    the gate's reasons by source; ``without_refused``, the target's figures with and without these images. Without a
-    table where the package has none of the three."""
+    """Tables: ``safeguards``, by source and truth the shares of images that scanning would refuse (``refused``), that
+    the gate took for negatives, so that they were judged the other way round (``inverted``), that are unlike anything
+    in training (``unfamiliar``), and whose lungs aren't two plausible ones (``without_plausible_lungs``);
+    ``refusals``, the reasons by source; ``without_refused``, the target's figures with and without these images.
+    Without a table where the package has none of the three."""
     scored = judged.scored
     asked = {name: mask for name, mask in _masks(scored).items() if mask is not None}
     if not asked or not len(scored):
@@ -128,7 +128,7 @@ def _with_and_without(scored: Judged, resampling: Resampling) -> Iterator[_Row]:
 def _said(rows: list[_Row]) -> Iterator[str]:
     """Where there are any; the table also says where there are none."""
     words = {
-        "refused": "would be refused by the package's gate; they are judged here all the same",
+        "refused": "would be refused when scanned; they are judged here all the same",
         "inverted": "were taken for negatives by the gate, and judged the other way round",
         "unfamiliar": "are unlike anything in training, by the features of the network: scanning says inconclusive",
         "without_plausible_lungs": "show no two plausible lung fields",

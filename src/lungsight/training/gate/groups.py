@@ -75,10 +75,14 @@ def groups(recipe: GateRecipe, manifest: Manifest, seed: int) -> list[Group]:
 
 def kinds_of(manifest: Manifest) -> pd.Series:
     """What each of the manifest's images is; empty where it is none of the kinds (another view of a radiograph)."""
-    lateral = manifest.is_projection & (manifest.table["view"] == View.LATERAL)
-    frontal = manifest.is_projection & manifest.is_frontal
-    chosen = np.select([frontal, lateral, ~manifest.is_projection], [Kind.FRONTAL, Kind.LATERAL, Kind.SLICE], "")
-    return pd.Series(chosen, index=manifest.table.index, dtype=object)
+    lateral = manifest.table["view"] == View.LATERAL
+    of_each = {
+        Kind.SLICE: ~manifest.is_projection,
+        Kind.OTHER_PART: ~manifest.is_chest,
+        Kind.FRONTAL: manifest.is_frontal,
+        Kind.LATERAL: lateral,
+    }
+    return pd.Series(np.select(list(of_each.values()), list(of_each), ""), index=manifest.table.index, dtype=object)
 
 
 def _shown(recipe: GateRecipe, usable: pd.DataFrame, kind: Kind, seed: int) -> Iterator[Group]:

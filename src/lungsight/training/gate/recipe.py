@@ -23,9 +23,9 @@ class GateRecipe(BaseModel):
     views_per_film: int = Field(default=3, ge=1)
     """How often each is shown, the first time as it is."""
     views_per_other: int = Field(default=6, ge=1)
-    """How often each lateral view or slice of a source of few is shown."""
-    slices_per_source: int = Field(default=300, ge=0)
-    """Lateral views and slices of each source, at most."""
+    """How often each lateral view, slice or other part of a source of few is shown."""
+    slices_per_source: int = Field(default=400, ge=0)
+    """Lateral views, slices and other parts of the body from each source, at most."""
     decoys_per_family: int = Field(default=80, ge=1)
     """Of each family that is drawn or found."""
     broken_per_source: int = Field(default=20, ge=1)
