@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -45,7 +45,10 @@ class Radiograph:
         pixel_spacing: of a row and of a column, in millimetres.
         burned_in_annotation: what the header says of text in the pixels.
         bit_depth: bits per sample that the file stores.
-        file_shape: height and width in the file, where the pixels were read smaller; None where they weren't.
+        file_shape: height and width of the image at its full size, where the pixels were read smaller; None where
+            they weren't.
+        mirrored: whether the file's pixels were mirrored left to right, to put them right.
+        turned: by how many degrees they were then turned clockwise: 0, 90, 180 or 270.
         warnings: sentences about what had to be assumed or repaired.
     """
 
@@ -64,6 +67,8 @@ class Radiograph:
     burned_in_annotation: bool | None = None
     bit_depth: int = 8
     file_shape: tuple[int, int] | None = None
+    mirrored: bool = False
+    turned: int = 0
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -74,10 +79,24 @@ class Radiograph:
 
     @property
     def height(self) -> int:
-        """In the file, in pixels."""
+        """Of the image at its full size, as it lies in ``pixels``."""
         return int(self.pixels.shape[0]) if self.file_shape is None else self.file_shape[0]
 
     @property
     def width(self) -> int:
-        """In the file, in pixels."""
+        """Of the image at its full size, as it lies in ``pixels``."""
         return int(self.pixels.shape[1]) if self.file_shape is None else self.file_shape[1]
+
+    def placed(self, *, mirrored: bool = False, turned: int = 0) -> Radiograph:
+        """The same, mirrored left to right and then turned clockwise by 0, 90, 180 or 270 degrees."""
+        pixels = np.rot90(np.fliplr(self.pixels) if mirrored else self.pixels, -turned // 90)
+        across = turned % 180 == 90
+        spacing, shape = self.pixel_spacing, self.file_shape
+        return replace(
+            self,
+            pixels=np.ascontiguousarray(pixels),
+            pixel_spacing=spacing[::-1] if across and spacing else spacing,
+            file_shape=shape[::-1] if across and shape else shape,
+            mirrored=self.mirrored is not mirrored,
+            turned=(turned + (-self.turned if mirrored else self.turned)) % 360,
+        )

@@ -51,11 +51,11 @@ def test_what_a_full_header_says(read: Callable[..., Radiograph]) -> None:
         PatientSex="F",
         PatientID="4711",
         PatientName="Doe^Jane",
-        ImagerPixelSpacing=[0.2, 0.1],
+        ImagerPixelSpacing=[0.2, 0.2],
         BurnedInAnnotation="NO",
     )
     assert (known.modality, known.body_part, known.view, known.laterality) == ("CR", "CHEST", View.PA, "U")
-    assert (known.age, known.sex, known.pixel_spacing) == (45.0, "F", (0.2, 0.1))
+    assert (known.age, known.sex, known.pixel_spacing) == (45.0, "F", (0.2, 0.2))
     assert known.burned_in_annotation is False
     assert known.patient == hashlib.sha256(b"4711").hexdigest()[:16]
     assert known.warnings == ()

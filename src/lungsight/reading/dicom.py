@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from io import BytesIO
 
 from pydicom import Dataset, dcmread
@@ -17,6 +18,7 @@ from pydicom.uid import (
 
 from lungsight.faults import UnreadableImage
 from lungsight.radiograph import Radiograph
+from lungsight.reading.dicom_geometry import put_right
 from lungsight.reading.dicom_header import Header, knowledge_of
 from lungsight.reading.dicom_pixels import grey_pixels
 from lungsight.reading.limits import MAX_BYTES, check_bytes, check_size
@@ -34,14 +36,14 @@ def read_dicom(name: str, data: bytes, sha256: str) -> Radiograph:
     header = Header(dataset)
     pixels = grey_pixels(name, dataset, header)
     known = knowledge_of(header)
-    return Radiograph(
+    radiograph = Radiograph(
         pixels=pixels,
         file=name,
         sha256=sha256,
         bit_depth=int(dataset.BitsStored) if "BitsStored" in dataset else int(dataset.BitsAllocated),
         **known,
-        warnings=tuple(header.warnings),
     )
+    return replace(put_right(radiograph, header), warnings=tuple(header.warnings))
 
 
 def _refuse_without_image(name: str, dataset: Dataset) -> None:

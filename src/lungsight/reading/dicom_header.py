@@ -114,7 +114,9 @@ def knowledge_of(header: Header) -> dict[str, Any]:
         "age": _age(header),
         "sex": _one_of(header, "PatientSex", "MFO"),
         "patient": _patient_key(header),
-        "pixel_spacing": _spacing(header, "PixelSpacing") or _spacing(header, "ImagerPixelSpacing"),
+        "pixel_spacing": two_positive(header, "PixelSpacing")
+        or two_positive(header, "ImagerPixelSpacing")
+        or two_positive(header, "NominalScannedPixelSpacing"),
         "burned_in_annotation": _yes_or_no(header, "BurnedInAnnotation"),
     }
 
@@ -259,7 +261,8 @@ def _patient_key(header: Header) -> str | None:
     return hashlib.sha256(patient_id.encode("utf-8", "replace")).hexdigest()[:16] if patient_id else None
 
 
-def _spacing(header: Header, keyword: str) -> tuple[float, float] | None:
+def two_positive(header: Header, keyword: str) -> tuple[float, float] | None:
+    """As a pixel's spacing or aspect ratio is stated, the vertical one first."""
     numbers = header.numbers(keyword)
     if not numbers:
         return None
