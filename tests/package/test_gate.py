@@ -91,7 +91,7 @@ def test_an_inverted_image_is_put_right_and_looked_at_again() -> None:
 def test_a_turned_image_is_told_by_the_angle_that_rights_it(quarters: int) -> None:
     answer = Gate(network(), description()).ask(np.ascontiguousarray(np.rot90(RAMP, quarters)))
     assert answer.warnings == (
-        f"The image seems to be turned: it should be turned clockwise by {90 * quarters} degrees.",
+        f"The image seems to lie turned; it was judged upright, turned clockwise by {90 * quarters} degrees.",
     )
     assert not answer.inverted
     np.testing.assert_array_equal(answer.righted(np.rot90(RAMP, quarters)), RAMP)

@@ -89,17 +89,20 @@ def test_an_inverted_image_is_put_right_and_its_lungs_are_sought_there(make_radi
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_the_lungs_of_a_turned_image_are_sought_upright_and_lie_where_they_are(
-    make_radiograph: Make, quarters: int
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_turned_image_is_turned_upright_and_its_lungs_are_sought_there(
+    make_radiograph: Make, quarters: int, inverted: bool
 ) -> None:
-    upright = np.zeros((8, 8), bool)
-    upright[1:5, 2:4] = True
-    radiograph = make_radiograph(pixels=np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1)))
-    fields = Fields(Lungs(upright))
-    examined = examiner(fields, says(turn=90 * quarters)).admit(radiograph)
-    np.testing.assert_array_equal(fields.shown[0], np.rot90(radiograph.pixels, -quarters))
-    assert examined.lungs is not None
-    np.testing.assert_array_equal(examined.lungs.mask, np.rot90(upright, quarters))
+    fields, radiograph = Fields(), make_radiograph(file_shape=(900, 1200))
+    says_so = says(warnings=("It lay turned.",), turn=90 * quarters, inverted=inverted)
+    examined = examiner(fields, says_so).admit(radiograph)
+    upright = np.rot90(1 - radiograph.pixels if inverted else radiograph.pixels, -quarters)
+    np.testing.assert_array_equal(examined.radiograph.pixels, upright)
+    np.testing.assert_array_equal(fields.shown[0], upright)
+    assert examined.lungs is fields.lungs
+    assert (examined.radiograph.turned, examined.inverted) == (90 * quarters, inverted)
+    assert (examined.radiograph.height, examined.radiograph.width) == ((900, 1200) if quarters == 2 else (1200, 900))
+    assert examined.warnings == ("It lay turned.",)
 
 
 @pytest.mark.parametrize("gate", [None, says(), says(warnings=("A child.",)), says(inverted=True), says(turn=90)])

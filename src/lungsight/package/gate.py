@@ -187,7 +187,7 @@ class Gate:
 
     def _warnings(self, look: Look, turn: int, inverted: bool) -> Iterator[str]:
         if turn:
-            yield f"The image seems to be turned: it should be turned clockwise by {turn} degrees."
+            yield f"The image seems to lie turned; it was judged upright, turned clockwise by {turn} degrees."
         if inverted:
             yield INVERTED
         if self._is_marked(look):

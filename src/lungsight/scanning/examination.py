@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lungsight.package.gate import Admission, Gate
 from lungsight.package.lung_fields import LungFields, Lungs
 from lungsight.radiograph import Radiograph
 from lungsight.reading.reduction import reduced
 from lungsight.scanning.admission import refusals
-
-Floats = NDArray[np.float32]
 
 #: Said before what is wrong with the lungs that were found.
 NO_LUNGS = "No two plausible lungs were found, so it isn't judged; give a whole, upright frontal chest X-ray."
@@ -30,16 +27,18 @@ class Examined:
     """A radiograph, with what was found out about it.
 
     Attributes:
-        radiograph: as it is judged; a negative has been turned back.
+        radiograph: as it is judged: upright, a negative as a positive.
         lungs: where the lungs are; None where nobody looked for them.
         refusals: why it shouldn't be judged, one sentence a reason; empty when it is admitted.
         warnings: what to keep in mind about it, beside the radiograph's own: sentences.
+        inverted: whether it was a negative.
     """
 
     radiograph: Radiograph
     lungs: Lungs | None = None
     refusals: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    inverted: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,22 +55,19 @@ class Examiner:
         return self.examine(radiograph)
 
     def examine(self, radiograph: Radiograph) -> Examined:
-        """What the gate says, and where the lungs are, in the image as the gate puts it right. A negative is turned
-        back; an image without two plausible lungs is refused."""
+        """What the gate says, and where the lungs are, in the image as the gate puts it right: a negative becomes a
+        positive, and one that lies on its side or its head is turned upright. An image without two plausible lungs is
+        refused."""
         small = reduced(radiograph, _ENOUGH).pixels
         admission = self.gate.ask(small) if self.gate is not None else _AS_IT_IS
         if admission.inverted:
             radiograph = replace(radiograph, pixels=np.asarray(1 - radiograph.pixels, dtype=np.float32))
-        lungs = self._lungs(small, admission)
+        if admission.turn:
+            radiograph = radiograph.placed(turned=admission.turn)
+        lungs = self.lung_fields.find(admission.righted(small)) if self.lung_fields is not None else None
         refusals = admission.refusals or _without_lungs(lungs)
-        return Examined(radiograph, lungs, refusals, () if refusals else admission.warnings)
-
-    def _lungs(self, pixels: Floats, admission: Admission) -> Lungs | None:
-        """In the frame of ``pixels``, which may be turned."""
-        if self.lung_fields is None:
-            return None
-        found = self.lung_fields.find(admission.righted(pixels))
-        return replace(found, mask=np.rot90(found.mask, admission.turn // 90)) if admission.turn else found
+        warnings = () if refusals else admission.warnings
+        return Examined(radiograph, lungs, refusals, warnings, admission.inverted)
 
 
 def _without_lungs(lungs: Lungs | None) -> tuple[str, ...]:

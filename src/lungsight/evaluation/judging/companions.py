@@ -21,8 +21,8 @@ _THREADS = 1
 class Looked(NamedTuple):
     """What is known of an image before the detector is asked.
 
-    ``radiograph`` is as it is judged, a negative turned back (``inverted``); ``refused`` says why the gate would
-    refuse it: sentences.
+    ``radiograph`` is as it is judged, upright and a negative (``inverted``) as a positive; ``refused`` says why the
+    gate would refuse it: sentences.
     """
 
     radiograph: Radiograph
@@ -70,4 +70,4 @@ class Companions:
         lungs = own if self.for_audits is None else self.for_audits.find(shown.pixels)
         crop = crop_of(own) if self.crops else None
         found = None if lungs is None else FoundLungs.of(lungs, crop)
-        return Looked(shown, found, examined.refusals, shown is not radiograph)
+        return Looked(shown, found, examined.refusals, examined.inverted)
