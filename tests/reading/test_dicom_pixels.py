@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.pixels import apply_windowing
 
+from dcmtk import needs_dcmtk, shown_by_dcmtk
 from lungsight.reading import read_radiograph
 from lungsight.reading.dicom_header import Header
 from lungsight.reading.dicom_pixels import _by_window
@@ -80,7 +81,7 @@ def test_a_modality_table(write_dicom: DicomWriter, ramp: NDArray[np.uint16]) ->
         ("MONOCHROME2", "IDENTITY", False),
         ("MONOCHROME1", None, True),
         ("MONOCHROME1", "INVERSE", True),
-        ("MONOCHROME2", "INVERSE", True),
+        ("MONOCHROME1", "LIN OD", True),
     ],
 )
 def test_inversion(
@@ -89,6 +90,72 @@ def test_inversion(
     read = read_radiograph(write_dicom(ramp, photometric=photometric, PresentationLUTShape=shape))
     expected = ramp / 1999
     np.testing.assert_allclose(read.pixels, 1 - expected if inverted else expected, atol=1e-6)
+    assert read.warnings == ()
+
+
+@needs_dcmtk
+@pytest.mark.parametrize(("photometric", "shape"), [("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE")])
+def test_contradictory_polarity(
+    write_dicom: DicomWriter, ramp: NDArray[np.uint16], photometric: str, shape: str
+) -> None:
+    path = write_dicom(ramp, photometric=photometric, PresentationLUTShape=shape)
+    read = read_radiograph(path)
+    expected = ramp / 1999
+    np.testing.assert_allclose(read.pixels, expected if shape == "IDENTITY" else 1 - expected, atol=1e-6)
+    np.testing.assert_allclose(read.pixels, shown_by_dcmtk(path, "+Wm"), atol=2e-5)
+    why = f"{shape} contradicts PhotometricInterpretation {photometric}"
+    assert read.warnings == (f"DICOM PresentationLUTShape {why}: {shape} is believed.",)
+
+
+@pytest.mark.parametrize("keyword", ["WindowCenter", "WindowWidth"])
+def test_the_first_window_that_can_be_used(write_dicom: DicomWriter, ramp: NDArray[np.uint16], keyword: str) -> None:
+    windows: dict[str, Any] = {"WindowCenter": [9.5, 500.5, 3], "WindowWidth": [7, 1001, 5]}
+    windows[keyword][0] = ""
+    read = read_radiograph(write_dicom(ramp, **windows))
+    assert read.warnings == ("DICOM WindowCenter has no usable first window: window 2 is taken.",)
+    np.testing.assert_allclose(read.pixels, np.clip(ramp / 1000, 0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("windows", [{"WindowCenter": ["", ""], "WindowWidth": ["", 7]}, {"WindowCenter": ["", 7]}])
+def test_no_window_that_can_be_used(
+    write_dicom: DicomWriter, ramp: NDArray[np.uint16], windows: dict[str, Any]
+) -> None:
+    read = read_radiograph(write_dicom(ramp, **windows))
+    np.testing.assert_allclose(read.pixels, ramp / 1999, atol=1e-6)
+
+
+def colour(grey: NDArray[np.integer[Any]], kind: str, middle: int) -> NDArray[np.uint16]:
+    """[height, width, 3] that shows ``grey`` in RGB or YBR."""
+    others = grey if kind == "RGB" else np.full_like(grey, middle)
+    return np.stack([grey, others, others], axis=-1).astype(np.uint16)
+
+
+@pytest.mark.parametrize("kind", ["RGB", "YBR_FULL"])
+@pytest.mark.parametrize(("stored", "used"), [(16, 16), (16, 12), (12, 12), (16, 14), (10, 10)])
+def test_deep_colour_keeps_its_depth(write_dicom: DicomWriter, kind: str, stored: int, used: int) -> None:
+    """A film saved in colour, by a program that keeps its twelve bits: none is lost."""
+    grey = np.linspace(0, 2**used - 1, 2000).astype(np.int64).reshape(40, 50)
+    read = read_radiograph(write_dicom(colour(grey, kind, 2 ** (used - 1)), photometric=kind, bits=stored))
+    np.testing.assert_allclose(read.pixels, grey / (2**used - 1), atol=1e-6)
+    expected = (f"Only {used} of {stored} bits are used: {2**used - 1} is taken as white.",) if used < stored else ()
+    assert read.warnings == expected
+
+
+@pytest.mark.parametrize("kind", ["RGB", "YBR_FULL"])
+def test_deep_colours(write_dicom: DicomWriter, kind: str) -> None:
+    """Red, green and blue of twelve bits, by the weights of BT.601."""
+    rgb = np.eye(3, dtype=np.float64)[np.arange(2000).reshape(40, 50) % 3] * 4095
+    stored = rgb if kind == "RGB" else convert_twelve_bits(rgb)
+    read = read_radiograph(write_dicom(np.rint(stored).astype(np.uint16), photometric=kind, bits=12))
+    np.testing.assert_allclose(read.pixels, rgb @ (0.299, 0.587, 0.114) / 4095, atol=1e-3)
+    assert read.warnings == ("The image holds colour: only its brightness is used.",)
+
+
+def convert_twelve_bits(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
+    """To YBR_FULL by PS3.3 C.7.6.3.1.2."""
+    light = rgb @ (0.299, 0.587, 0.114)
+    blue, red = (rgb[..., 2] - light) / 1.772, (rgb[..., 0] - light) / 1.402
+    return np.clip(np.stack([light, blue + 2048, red + 2048], axis=-1), 0, 4095)
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
@@ -128,9 +195,9 @@ DEFECTS: list[tuple[dict[str, Any], str]] = [
     ({"WindowCenter": 9000, "WindowWidth": 10}, "shows nothing of the image"),
     ({"RescaleSlope": 0, "RescaleIntercept": 5}, "RescaleSlope is zero"),
     ({"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 5000}, "covers the whole image"),
-    ({"VOILUTSequence": [Dataset()]}, "VOILUTSequence is defective"),
-    ({"VOILUTSequence": [table(0, 12, [])]}, "VOILUTSequence"),
-    ({"ModalityLUTSequence": [Dataset()]}, "ModalityLUTSequence is defective"),
+    ({"VOILUTSequence": [Dataset()]}, "VOILUTSequence has no descriptor of three numbers"),
+    ({"VOILUTSequence": [table(0, 12, [])]}, "VOILUTSequence is empty"),
+    ({"ModalityLUTSequence": [Dataset()]}, "ModalityLUTSequence has no descriptor of three numbers"),
 ]
 
 
@@ -160,3 +227,15 @@ def test_thirty_two_bits(write_dicom: DicomWriter) -> None:
     elements = {"BitsAllocated": 32, "BitsStored": 32, "HighBit": 31, "PixelData": stored.tobytes()}
     read = read_radiograph(write_dicom(stored.astype(np.uint16), **elements))
     np.testing.assert_allclose(read.pixels, stored / stored.max(), atol=1e-6)
+
+
+@pytest.mark.parametrize(("keyword", "kind"), [("FloatPixelData", "<f4"), ("DoubleFloatPixelData", "<f8")])
+def test_floating_point(write_dicom: DicomWriter, ramp: NDArray[np.uint16], keyword: str, kind: str) -> None:
+    dataset = dcmread(write_dicom(ramp))
+    for absent in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
+        delattr(dataset, absent)
+    dataset.BitsAllocated = 8 * np.dtype(kind).itemsize
+    setattr(dataset, keyword, (ramp / 7).astype(kind).tobytes())
+    read = read_radiograph(write_dicom(dataset))
+    np.testing.assert_allclose(read.pixels, ramp / 1999, atol=1e-6)
+    assert read.warnings == ()

@@ -19,13 +19,14 @@ _DECODERS = {RLELossless: "pydicom", JPEGLSLossless: "pyjpegls", JPEGLSNearLossl
 
 
 def stored_samples(name: str, dataset: Dataset, header: Header) -> NDArray[Any]:
-    """The stored values: [height, width], or [height, width, samples] in RGB where there are several a pixel.
+    """The words as they are stored or decoded, with nothing masked out: [height, width], or [height, width, samples]
+    in the header's own colour space where there are several a pixel.
 
     What had to be assumed is put into ``header.warnings``. Raises UnreadableImage, and whatever the decoders raise
     for damaged data.
     """
     _check_codestream(name, dataset)
-    return pixel_array(dataset, index=0, decoding_plugin=_decoder_of(dataset))
+    return pixel_array(dataset, index=0, decoding_plugin=_decoder_of(dataset), raw=True, correct_unused_bits=False)
 
 
 def _decoder_of(dataset: Dataset) -> str:

@@ -42,6 +42,21 @@ _CHEST_CODES = (
 )
 #: What stands where nothing is stated.
 _NOT_STATED = frozenset({"UNKNOWN", "UNK", "NONE", "NA", "N/A", "UNSPECIFIED", "UNDEFINED", "NULL", "OTHER"})
+#: Where an object with functional groups states what others state at the top level (PS3.3 C.7.6.16.2).
+_OF_FRAME = {
+    "RescaleSlope": ("PixelValueTransformationSequence", "RescaleSlope"),
+    "RescaleIntercept": ("PixelValueTransformationSequence", "RescaleIntercept"),
+    "WindowCenter": ("FrameVOILUTSequence", "WindowCenter"),
+    "WindowWidth": ("FrameVOILUTSequence", "WindowWidth"),
+    "VOILUTFunction": ("FrameVOILUTSequence", "VOILUTFunction"),
+    "VOILUTSequence": ("FrameVOILUTSequence", "VOILUTSequence"),
+    "PixelSpacing": ("PixelMeasuresSequence", "PixelSpacing"),
+    "ImagerPixelSpacing": ("FramePixelDataPropertiesSequence", "ImagerPixelSpacing"),
+    "PatientOrientation": ("PatientOrientationInFrameSequence", "PatientOrientation"),
+    "AnatomicRegionSequence": ("FrameAnatomySequence", "AnatomicRegionSequence"),
+    "ImageLaterality": ("FrameAnatomySequence", "FrameLaterality"),
+}
+_GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
 
 
 @dataclass
@@ -52,16 +67,40 @@ class Header:
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, keyword: str, why: str, then: str = "it is left out") -> None:
-        self.warnings.append(f"DICOM {keyword} {why}: {then}.")
+        sentence = f"DICOM {keyword} {why}: {then}."
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
 
     def value(self, keyword: str) -> Any:
-        """The value, None where it is absent, empty or unreadable."""
+        """The value, None where it is absent, empty or unreadable. Where the top level has none, that of the
+        functional groups counts; where both have one, the top level, at which a radiograph's IOD keeps it."""
+        stated = self._own(keyword)
+        path = _OF_FRAME.get(keyword)
+        of_frame = self._of_frame(path) if path else None
+        if stated is None or of_frame is None:
+            return of_frame if stated is None else stated
+        if stated != of_frame:
+            self.warn(keyword, "is another one in the functional groups", "the one at the top level is taken")
+        return stated
+
+    def _own(self, keyword: str) -> Any:
         try:
             value = self.dataset.get(keyword)
         except Exception:  # a defective value raises whatever its type's constructor raises
             self.warn(keyword, "is unreadable")
             return None
         return None if value is None or (hasattr(value, "__len__") and len(value) == 0) else value
+
+    def _of_frame(self, path: tuple[str, ...]) -> Any:
+        """What stands at the end of ``path`` in the groups of the first frame, else in those of all frames."""
+        for groups in _GROUPS:
+            headers = [self]
+            for sequence in (groups, *path[:-1]):
+                headers = [item for header in headers for item in header.items(sequence)[:1]]
+            for header in headers:
+                if (value := header.value(path[-1])) is not None:
+                    return value
+        return None
 
     def text(self, keyword: str) -> str | None:
         """The first value as trimmed text that can be printed."""
@@ -73,18 +112,19 @@ class Header:
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
         """All values as finite numbers; empty where there are none or one is defective."""
+        numbers = self.finite_numbers(keyword)
+        if None in numbers:
+            self.warn(keyword, "is not a number")
+            return ()
+        return tuple(number for number in numbers if number is not None)
+
+    def finite_numbers(self, keyword: str) -> tuple[float | None, ...]:
+        """All values as finite numbers, None for each that is empty or defective."""
         value = self.value(keyword)
         if value is None:
             return ()
-        many = value if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
-        try:
-            numbers = tuple(float(one) for one in many)
-        except (TypeError, ValueError):
-            numbers = (float("nan"),)
-        if not np.isfinite(numbers).all():
-            self.warn(keyword, "is not a number")
-            return ()
-        return numbers
+        many = value if isinstance(value, Iterable) and not isinstance(value, str | bytes) else (value,)
+        return tuple(_finite(one) for one in many)
 
     def number(self, keyword: str) -> float | None:
         numbers = self.numbers(keyword)
@@ -99,6 +139,14 @@ class Header:
             self.warn(keyword, "is not a sequence")
             return []
         return [Header(item, self.warnings) for item in value]
+
+
+def _finite(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
 
 
 def knowledge_of(header: Header) -> dict[str, Any]:

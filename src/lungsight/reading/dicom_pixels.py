@@ -6,21 +6,19 @@ entries, through which the pixels then go in one pass.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi
+from pydicom.pixels import convert_color_space
 
 from lungsight.faults import UnreadableImage
 from lungsight.reading.dicom_decoding import stored_samples
 from lungsight.reading.dicom_header import Header
-from lungsight.reading.grey import grey_of, stretched
+from lungsight.reading.dicom_samples import Samples, complete, samples_of
+from lungsight.reading.dicom_tables import DefectiveTable, Levels, palette_of, table_of, white_of
+from lungsight.reading.grey import depth_in_use, grey_of, grey_of_deep, stretched
 
-Samples = NDArray[Any]
-Levels = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 
@@ -28,15 +26,15 @@ _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 def grey_pixels(name: str, dataset: Dataset, header: Header) -> NDArray[np.float32]:
     """float32 [height, width] in 0…1, bright where the body is dense. Raises UnreadableImage, and whatever the
     decoders raise for damaged data."""
-    stored = stored_samples(name, dataset, header)
+    complete(dataset, header)
+    stored = samples_of(stored_samples(name, dataset, header), dataset, header)
+    kind = str(dataset.PhotometricInterpretation)
     if stored.ndim == 3 and stored.shape[2] == 3:
-        return _from_colour(stored, int(dataset.BitsStored), header)
+        return _from_colour(stored, kind, int(dataset.BitsStored), header)
     if stored.ndim != 2:
         raise UnreadableImage(name, "its pixels are no single grey or colour image", "export it as one X-ray image")
-    kind = header.text("PhotometricInterpretation")
     if kind == "PALETTE COLOR":
-        coloured = apply_color_lut(stored, dataset)
-        return _from_colour(coloured[..., :3], 8 * coloured.dtype.itemsize, header)
+        return _from_palette(name, stored, header)
     if kind not in _MONOCHROME:
         raise UnreadableImage(
             name, f"its photometric interpretation '{kind}' is not known", "export it as MONOCHROME2"
@@ -44,10 +42,36 @@ def grey_pixels(name: str, dataset: Dataset, header: Header) -> NDArray[np.float
     return _from_grey(stored, dataset, header)
 
 
-def _from_colour(samples: NDArray[np.generic], bits: int, header: Header) -> NDArray[np.float32]:
-    if samples.dtype != np.uint8:
-        samples = np.clip(samples.astype(np.float32) * (255 / (2**bits - 1)) + 0.5, 0, 255).astype(np.uint8)
-    grey = grey_of(Image.fromarray(np.ascontiguousarray(samples)))
+def _from_colour(samples: Samples, kind: str, bits: int, header: Header) -> NDArray[np.float32]:
+    """RGB, or YBR, of ``bits`` a sample."""
+    is_ybr = kind.startswith("YBR_FULL")
+    if bits > 8:
+        depth, warnings = depth_in_use(samples, bits)
+        header.warnings.extend(warnings)
+        grey = grey_of_deep(_rgb_of(samples, depth) if is_ybr else samples, 2**depth - 1, depth)
+    else:
+        rgb = convert_color_space(samples, kind, "RGB") if is_ybr else samples
+        grey = grey_of(Image.fromarray(np.ascontiguousarray(rgb, dtype=np.uint8)))
+    header.warnings.extend(grey.warnings)
+    return grey.pixels
+
+
+def _rgb_of(ybr: Samples, bits: int) -> NDArray[np.float32]:
+    """C.7.6.3.1.2; pydicom converts eight bits alone."""
+    middle = np.float32(2 ** (bits - 1))
+    light, blue, red = ybr[..., 0].astype(np.float32), ybr[..., 1] - middle, ybr[..., 2] - middle
+    green = light - (0.114 * 1.772 * blue + 0.299 * 1.402 * red) / 0.587
+    return np.stack([light + 1.402 * red, green, light + 1.772 * blue], axis=-1, dtype=np.float32)
+
+
+def _from_palette(name: str, stored: Samples, header: Header) -> NDArray[np.float32]:
+    try:
+        tables = palette_of(header)
+    except DefectiveTable as error:
+        raise UnreadableImage(name, f"its palette {error}", "export it as MONOCHROME2") from error
+    levels, index, _ = _levels(stored)
+    colours = np.stack([table.looked_up(levels) for table in tables], axis=-1).astype(np.float32)
+    grey = grey_of_deep(colours[index], white_of(tables, header, "Palette"), tables[0].bits)
     header.warnings.extend(grey.warnings)
     return grey.pixels
 
@@ -55,7 +79,7 @@ def _from_colour(samples: NDArray[np.generic], bits: int, header: Header) -> NDA
 def _from_grey(stored: Samples, dataset: Dataset, header: Header) -> NDArray[np.float32]:
     levels, index, present = _levels(stored)
     counted = present & np.isfinite(levels) & ~_padding(levels, dataset, header)
-    shown = _voi(_modality(levels, dataset, header), counted, dataset, header)
+    shown = _voi(_modality(levels, header), counted, dataset, header)
     if _is_inverted(header):
         np.subtract(1.0, shown, out=shown)
     shown[present & ~counted] = 0.0
@@ -102,25 +126,25 @@ def _stored_number(header: Header, keyword: str, dataset: Dataset) -> float | No
     return value
 
 
-def _modality(levels: Samples, dataset: Dataset, header: Header) -> Levels:
-    if header.value("ModalityLUTSequence") is None:
-        slope, intercept = header.number("RescaleSlope"), header.number("RescaleIntercept")
-        if slope is None or intercept is None:
-            return levels.astype(np.float64)
-        if slope == 0:
-            header.warn("RescaleSlope", "is zero", "it is not applied")
-            return levels.astype(np.float64)
-        return levels.astype(np.float64) * slope + intercept
-    try:
-        return apply_modality_lut(levels, dataset).astype(np.float64)
-    except Exception:  # a defective table raises whatever pydicom and numpy meet in it
-        header.warn("ModalityLUTSequence", "is defective", "it is not applied")
-        return levels.astype(np.float64)
+def _modality(levels: Samples, header: Header) -> Levels:
+    values = levels.astype(np.float64)
+    for item in header.items("ModalityLUTSequence")[:1]:
+        try:
+            return table_of(item).looked_up(values)
+        except DefectiveTable as error:
+            header.warn("ModalityLUTSequence", str(error), "it is not applied")
+    slope, intercept = header.number("RescaleSlope"), header.number("RescaleIntercept")
+    if slope is None or intercept is None:
+        return values
+    if slope == 0:
+        header.warn("RescaleSlope", "is zero", "it is not applied")
+        return values
+    return values * slope + intercept
 
 
 def _voi(values: Levels, counted: Flags, dataset: Dataset, header: Header) -> NDArray[np.float32]:
     """To 0…1 by the first VOI table or window; where there is none, by the smallest and largest value."""
-    shown, keyword = _by_table(values, dataset, header), "VOILUTSequence"
+    shown, keyword = _by_table(values, header), "VOILUTSequence"
     if shown is None:
         shown, keyword = _by_window(values, header), "WindowCenter"
     if not counted.any() or np.ptp(values[counted]) == 0:
@@ -135,36 +159,29 @@ def _voi(values: Levels, counted: Flags, dataset: Dataset, header: Header) -> ND
 
 def _is_ready_to_show(values: Levels, dataset: Dataset) -> bool:
     """Eight plain bits are a picture already: the same image reads the same from a PNG and from a DICOM file."""
-    plain = dataset.BitsStored == 8 and dataset.PixelRepresentation == 0
+    plain = dataset.get("BitsStored") == 8 and dataset.PixelRepresentation == 0
     return bool(plain and values[0] >= 0 and values[-1] <= 255 and values[-1] - values[0] == len(values) - 1)
 
 
-def _by_table(values: Levels, dataset: Dataset, header: Header) -> NDArray[np.float32] | None:
-    tables = header.items("VOILUTSequence")
-    if not tables:
-        return None
-    try:
-        whole = np.clip(np.rint(values), np.iinfo(np.int32).min, np.iinfo(np.int32).max).astype(np.int32)
-        shown = apply_voi(whole, dataset, index=0).astype(np.float64)
-        largest = max(2 ** int(tables[0].numbers("LUTDescriptor")[2]) - 1, float(shown.max()))
-    except Exception:  # as for the modality table
-        header.warn("VOILUTSequence", "is defective", "it is not applied")
-        return None
-    return (shown / largest).astype(np.float32)
+def _by_table(values: Levels, header: Header) -> NDArray[np.float32] | None:
+    """By the first of the tables that can be applied."""
+    for item in header.items("VOILUTSequence"):
+        try:
+            table = table_of(item)
+        except DefectiveTable as error:
+            header.warn("VOILUTSequence", str(error), "it is not applied")
+        else:
+            return (table.looked_up(values) / white_of([table], header, "VOILUTSequence")).astype(np.float32)
+    return None
 
 
 def _by_window(values: Levels, header: Header) -> NDArray[np.float32] | None:
     """C.11.2.1.2 and C.11.2.1.3."""
-    center, width = header.number("WindowCenter"), header.number("WindowWidth")
-    if center is None or width is None:
+    function = _voi_function(header)
+    window = _first_window(header, 1 if function == "LINEAR" else np.nextafter(0, 1))
+    if window is None:
         return None
-    function = (header.text("VOILUTFunction") or "LINEAR").upper()
-    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        header.warn("VOILUTFunction", f"'{function[:16]}' is not known", "LINEAR is assumed")
-        function = "LINEAR"
-    if width < 1 if function == "LINEAR" else width <= 0:
-        header.warn("WindowWidth", f"{width:g} is too small", "the window is not applied")
-        return None
+    center, width = window
     with np.errstate(over="ignore"):
         if function == "SIGMOID":
             return (1 / (1 + np.exp(-4 * (values - center) / width))).astype(np.float32)
@@ -175,7 +192,38 @@ def _by_window(values: Levels, header: Header) -> NDArray[np.float32] | None:
         return np.clip((values - center) / width + 0.5, 0, 1).astype(np.float32)
 
 
+def _voi_function(header: Header) -> str:
+    function = (header.text("VOILUTFunction") or "LINEAR").upper()
+    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
+        header.warn("VOILUTFunction", f"'{function[:16]}' is not known", "LINEAR is assumed")
+        return "LINEAR"
+    return function
+
+
+def _first_window(header: Header, narrowest: float) -> tuple[float, float] | None:
+    """The first center and width that can be used."""
+    windows = list(zip(header.finite_numbers("WindowCenter"), header.finite_numbers("WindowWidth"), strict=False))
+    for place, (center, width) in enumerate(windows):
+        if center is not None and width is not None and width >= narrowest:
+            if place > 0:
+                header.warn("WindowCenter", "has no usable first window", f"window {place + 1} is taken")
+            return center, width
+    for center, width in windows[:1]:
+        what = "WindowWidth" if center is not None else "WindowCenter"
+        why = f"{width:g} is too small" if center is not None and width is not None else "is not a number"
+        header.warn(what, why, "the window is not applied")
+    return None
+
+
 def _is_inverted(header: Header) -> bool:
-    """In a DX image MONOCHROME1 and the shape INVERSE say the same thing (C.8.11.3.1.2): one inversion, not two."""
-    shape = (header.text("PresentationLUTShape") or "").upper()
-    return header.text("PhotometricInterpretation") == "MONOCHROME1" or shape == "INVERSE"
+    """Is the largest value black? PresentationLUTShape, the last step of all, is believed before
+    PhotometricInterpretation, as by dcmtk and dcm4che. In a DX image the two must say the same (C.8.11.3.1.2):
+    INVERSE goes with MONOCHROME1, and then there is one inversion, not two."""
+    kind, shape = header.text("PhotometricInterpretation"), (header.text("PresentationLUTShape") or "").upper()
+    inverted = kind == "MONOCHROME1"
+    if shape not in ("IDENTITY", "INVERSE") or inverted == (shape == "INVERSE"):
+        return inverted
+    header.warn(
+        "PresentationLUTShape", f"{shape} contradicts PhotometricInterpretation {kind}", f"{shape} is believed"
+    )
+    return not inverted

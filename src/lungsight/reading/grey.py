@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ _COLOURED_SPREAD = 24
 """Of 255, between a pixel's channels: above what JPEG's chroma does to grey."""
 _COLOURED_SHARE = 0.001
 _GREY_MODES = ("1", "L")
+_COLOUR_WARNING = "The image holds colour: only its brightness is used."
+_LUMINANCE = np.array((0.299, 0.587, 0.114), dtype=np.float32)
+_DETECTOR_DEPTHS = (8, 10, 12, 14)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,10 +39,28 @@ def grey_of(image: Image.Image) -> Grey:
     if image.mode not in _GREY_MODES:
         image = image.convert("RGB")
         if _is_coloured(image):
-            warnings.append("The image holds colour: only its brightness is used.")
+            warnings.append(_COLOUR_WARNING)
         image = image.convert("L")
     pixels = np.divide(np.asarray(image), np.float32(255), dtype=np.float32)
     return Grey(pixels, 8, tuple(warnings))
+
+
+def grey_of_deep(rgb: NDArray[Any], white: float, bits: int) -> Grey:
+    """Numbers [height, width, 3] of up to ``white``, ``bits`` a channel, as luminance, with no bit of it lost."""
+    pixels = np.clip(rgb.astype(np.float32) @ _LUMINANCE / np.float32(white), 0, 1)
+    spread = np.max(rgb, axis=2).astype(np.float32) - np.min(rgb, axis=2)
+    coloured = np.count_nonzero(spread * (255 / white) >= _COLOURED_SPREAD) > _COLOURED_SHARE * pixels.size
+    return Grey(pixels, bits, (_COLOUR_WARNING,) if coloured else ())
+
+
+def depth_in_use(samples: NDArray[Any], stored: int = 16) -> tuple[int, tuple[str, ...]]:
+    """How many of ``stored`` bits unsigned ``samples`` use, and a warning where these are fewer. Detectors deliver 10
+    to 14 bits, which many programs store in 16 without scaling them up."""
+    used = int(samples.max()).bit_length()
+    depth = next((depth for depth in _DETECTOR_DEPTHS if used <= depth < stored), stored)
+    if used == 0 or depth == stored:
+        return stored, ()
+    return depth, (f"Only {depth} of {stored} bits are used: {2**depth - 1} is taken as white.",)
 
 
 def stretched(values: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, TiffImagePlugin
 from lungsight.faults import UnreadableImage
 from lungsight.radiograph import Radiograph
 from lungsight.reading.formats import Format
-from lungsight.reading.grey import Grey, grey_of, stretched
+from lungsight.reading.grey import Grey, depth_in_use, grey_of, stretched
 from lungsight.reading.limits import check_size
 from lungsight.reading.reduction import factor_of
 from lungsight.reading.silence import silent_stderr
@@ -22,7 +22,6 @@ from lungsight.reading.silence import silent_stderr
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _WHITE_IS_ZERO = 0
-_DETECTOR_DEPTHS = (8, 10, 12, 14)
 
 
 def read_image(name: str, data: bytes, sha256: str, found: Format, at_least: int = 0) -> Radiograph:
@@ -92,14 +91,7 @@ def _grey(image: Image.Image) -> Grey:
 
 
 def _sixteen_bit(samples: NDArray[np.uint16]) -> Grey:
-    """Detectors deliver 10 to 14 bits, which many programs store in 16 without scaling them up."""
-    used = int(samples.max()).bit_length()
-    depth = next((depth for depth in _DETECTOR_DEPTHS if used <= depth), 16)
-    warnings: tuple[str, ...] = ()
-    if used > 0 and depth < 16:
-        warnings = (f"Only {depth} of 16 bits are used: {2**depth - 1} is taken as white.",)
-    elif used == 0:
-        depth = 16
+    depth, warnings = depth_in_use(samples)
     return Grey(np.divide(samples, np.float32(2**depth - 1), dtype=np.float32), depth, warnings)
 
 
