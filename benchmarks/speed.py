@@ -20,8 +20,9 @@ from rich.console import Console
 
 import machine
 from film_files import KINDS, draw_films
+from lungsight._cores import cores
 from lungsight.datasets.phantom.collection import write_collection
-from lungsight.package.runtime import cores, runtimes
+from lungsight.package.runtime import runtimes
 from lungsight.reading import ImageFile, walk_images
 from lungsight.scanning.scan import BATCH_SIZE
 from measuring import Contender, measure

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from contenders import Task
+from lungsight._cores import cores
 from lungsight.package import ModelPackage, find_package
-from lungsight.package.runtime import AUTO, cores
+from lungsight.package.runtime import AUTO
 from lungsight.reading import ImageFile, read_radiograph, walk_images
 from lungsight.scanning import Detector, Finding, Status
 from lungsight.scanning.outputs import Outputs, Places

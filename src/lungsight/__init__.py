@@ -5,6 +5,10 @@ Research software: not a medical device, not for diagnosis.
 
 from importlib.metadata import version
 
+from lungsight import _environment
+
+_environment.prepare()
+
 __version__ = version("lungsight")
 
 RESEARCH_ONLY = "Research software: not a medical device, not for diagnosis."

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
+from lungsight.cli import streams
 from lungsight.faults import printable
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def command(
     folder = out or Path(f"comparison-{date.today().isoformat()}")
     comparison = compare(folders, target=target, resampling=Resampling(replicates=replicates))
     write_comparison(comparison, folder)
-    console = Console()
+    console = streams.console()
     for letter, tested in comparison.models.items():
         said = printable(f"{letter}  {tested.model} ({tested.folder}): {tested.grade}")
         console.print(said, highlight=False, markup=False)

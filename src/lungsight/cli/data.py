@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from lungsight.cli import data_check
+from lungsight.cli import data_check, streams
 from lungsight.datasets import download, unpack
 from lungsight.datasets.catalogue import catalogue
 from lungsight.datasets.collection import Build, BuildOptions, Collection
@@ -45,7 +45,7 @@ def list_collections(
     for collection in COLLECTIONS.values():
         how = "data get" if collection.downloads else "by hand" if collection.home else "yours"
         table.add_row(collection.name, collection.title, collection.labels_rest_on, how)
-    console = Console()
+    console = streams.console()
     console.print(table)
     console.print("`lungsight data describe NAME` says more: the licence, known traps, how to get it.", markup=False)
 
@@ -59,7 +59,7 @@ def describe(name: Name) -> None:
     table.add_column(overflow="fold")
     for heading, text in _facts(collection):
         table.add_row(heading, text)
-    console = Console()
+    console = streams.console()
     console.print(table)
     for remote in collection.downloads:  # unfolded, so that the address can be copied
         print(f"\n{remote.url}\n  is about {remote.gigabytes:g} GB and becomes {remote.name}")
@@ -120,7 +120,7 @@ def get(
 @contextmanager
 def _bar(title: str) -> Iterator[download.Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    with Progress(*columns, TimeRemainingColumn(), console=streams.console(stderr=True)) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -152,12 +152,12 @@ def build(
     pairs = [(collection_named(name), folder) for name, folder in _pairs(what)]
     if options != BuildOptions() and not any(collection.name == "class-folders" for collection, _ in pairs):
         raise typer.BadParameter("--label and --patient are for class-folders; the other collections know their own.")
-    with Console(stderr=True).status("reading …"):
+    with streams.console(stderr=True).status("reading …"):
         builds = [collection.build(folder, options) for collection, folder in pairs]
     manifest = Manifest.joined([built.manifest for built in builds], out.stem)
     _refuse_repeats(manifest)
     manifest.write(out)
-    console = Console()
+    console = streams.console()
     console.print(_counts(manifest))
     for built in builds:
         _print_left_out(console, built)

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from lungsight._files import write_whole
+from lungsight.cli import streams
 from lungsight.datasets.check import Check, check_manifest
 from lungsight.datasets.manifest import Manifest
 
@@ -43,7 +44,7 @@ def check(
 
 def _checked(manifest: Manifest) -> Check:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with Progress(*columns, console=streams.console(stderr=True)) as bars:
         reading = bars.add_task("reading", total=len(manifest))
         comparing = bars.add_task("comparing", total=None)
         return check_manifest(
@@ -54,7 +55,7 @@ def _checked(manifest: Manifest) -> Check:
 
 
 def _show(found: Check) -> None:
-    console = Console()
+    console = streams.console()
     patients = found.manifest.patient_key.nunique()
     console.print(f"{len(found.manifest):,} images of {patients:,} patients", highlight=False)
     console.print(Columns([_counts(name, values) for name, values in found.counts.items()], padding=(1, 4)))

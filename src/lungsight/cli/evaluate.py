@@ -16,6 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
+from lungsight.cli import streams
 from lungsight.faults import InvalidManifest, InvalidPackage, UnreadableImage, printable
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def command(
         assert package is not None
         evidence, folder = _of_package(package, manifests, out, settings)
     page = write_report(evidence, folder)
-    console = Console()
+    console = streams.console()
     _print_flow(console, evidence)
     _print_figures(console, evidence)
     _print_verdict(console, evidence)
@@ -296,7 +297,7 @@ def _print_verdict(console: Console, evidence: Evidence) -> None:
 
 
 def _print_indented(console: Console, sentence: str) -> None:
-    console.print(Padding(escape(sentence), (0, 0, 0, 2)), highlight=False)
+    console.print(Padding(escape(sentence), (0, 0, 0, 2), expand=False), highlight=False)
 
 
 def _short(row: Mapping[Any, Any]) -> str:

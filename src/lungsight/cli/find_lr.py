@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from lungsight.cli import streams
 
 
 def command(
@@ -28,7 +29,7 @@ def command(
     chosen = load_recipe(recipe, settings or [])
     manifest = Manifest.joined([Manifest.read(path) for path in data], data[0].stem)
     folders = tuple(path.resolve().parent for path in (*data, Path(recipe)))
-    console = Console(stderr=True)
+    console = streams.console(stderr=True)
     curve = find_learning_rate(chosen, manifest, out, list_folders=folders, console=console)
     print(f"suggested learning rate: {curve.suggestion:.1e}")
     console.print(f"Curve: {out / 'learning_rate.png'}", highlight=False)

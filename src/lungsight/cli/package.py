@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
+from lungsight.cli import streams
 from lungsight.package import ModelPackage, PackageDescription, find_package
 from lungsight.package import complete as complete_package
 from lungsight.package.in_words import calibration_in_words, decision_in_words, parts_in_words
@@ -49,7 +49,7 @@ def verify(package: Package) -> None:
 def describe(package: Package) -> None:
     """Tell what a model is for, what it learned from, and how it decides."""
     opened = ModelPackage.open(find_package(package))
-    console = Console()
+    console = streams.console()
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lungsight import RESEARCH_ONLY
+from lungsight.cli import streams
 from lungsight.datasets.phantom import Shortcut, write_collection
 from lungsight.datasets.phantom.gallery import write_gallery
 
@@ -35,7 +36,7 @@ def command(
 
     [bold]lungsight phantom --gallery docs/pictures/phantoms.png[/bold]
     """
-    console = Console()
+    console = streams.console()
     if (out is None) == (gallery is None):
         raise typer.BadParameter("give either --out FOLDER or --gallery FILE.png")
     if gallery is not None:
@@ -50,7 +51,7 @@ def _write_with_progress(
     console: Console, out: Path, patients: int, size: int, shortcut: Shortcut | None, strength: float, seed: int
 ) -> None:
     columns = (TextColumn("Drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=streams.console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         manifest = write_collection(
             out,

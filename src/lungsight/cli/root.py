@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from lungsight import RESEARCH_ONLY, __version__
+from lungsight.cli.streams import take_any_character
 from lungsight.faults import Fault, MissingExtra
 
 #: What `lungsight --help` shows. A command lives in the module of its name and is imported only when it is called,
@@ -41,12 +42,16 @@ _EXTRAS = {
     **dict.fromkeys(("fsspec", "ray"), "ray"),
 }
 INTERRUPTED = 130
+#: Commands that, when they are given again, leave out what an earlier call has done.
+_RESUMED = {"data check", "data get", "evaluate", "phantom", "scan", "train"}
+_CALLED = "lungsight.called"
 
 
 class Root(TyperGroup):
     """Commands stand in it by name and summary; the one that is called is imported."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        ctx.meta[_CALLED] = args
         name, summary, rest = super().resolve_command(ctx, args)
         return name, summary and _imported(str(name)), rest
 
@@ -56,7 +61,7 @@ class Root(TyperGroup):
         except Fault as fault:
             _end(fault, fault.exit_status)
         except KeyboardInterrupt:
-            _end("Stopped. What was already written is whole.", INTERRUPTED)
+            _end(_stopped(ctx.meta[_CALLED]), INTERRUPTED)
         except ModuleNotFoundError as error:
             _end(_missing_extra(error, ctx.invoked_subcommand), MissingExtra.exit_status)
         except OSError as error:
@@ -84,6 +89,11 @@ def _flowing(command: Any) -> Any:
     for one in getattr(command, "commands", {}).values():
         _flowing(one)
     return command
+
+
+def _stopped(called: list[str]) -> str:
+    resumes = " The same command resumes." if {called[0], " ".join(called[:2])} & _RESUMED else ""
+    return f"Stopped. What was already written is whole.{resumes}"
 
 
 def _missing_extra(error: ModuleNotFoundError, command: str | None) -> MissingExtra:
@@ -139,4 +149,5 @@ for _name, _summary in COMMANDS.items():
 
 def main() -> None:
     """The entry point of the console script."""
+    take_any_character()
     app(prog_name="lungsight")

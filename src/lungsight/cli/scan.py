@@ -12,7 +12,6 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,11 +23,13 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from lungsight._cores import cores
+from lungsight.cli import streams
 from lungsight.cli.scan_table import ScanTable
 from lungsight.faults import Fault
 from lungsight.package import find_package
 from lungsight.package.bundled import DEFAULT
-from lungsight.package.runtime import AUTO, cores
+from lungsight.package.runtime import AUTO
 from lungsight.reading import ImageFile
 from lungsight.reading.remote import RemoteFile, is_url
 from lungsight.scanning import Detector, Status
@@ -162,6 +163,8 @@ def command(
     detector = Detector.load(package, threads=1, runtime=runtime)
     found = [] if watch else list(_not_pictures(find_images(paths), places))
     _refuse_overwriting(places, paths, found, package)
+    if STDOUT in (json, csv):
+        streams.write_utf8_to_stdout()
     outputs = Outputs(places, detector, restart=restart)
     table = ScanTable(detector)
     complete = False
@@ -189,7 +192,7 @@ def command(
             raise
     finally:
         outputs.close(complete=complete or watch)
-    table.print(Console(stderr=json == STDOUT or csv == STDOUT), quiet=STDOUT in (json, csv))
+    table.print(streams.console(stderr=json == STDOUT or csv == STDOUT), quiet=STDOUT in (json, csv))
     if table.counts[Status.ERROR] or table.failed_before:
         raise typer.Exit(SOME_UNREADABLE)
 
@@ -222,7 +225,7 @@ class _Rate(ProgressColumn):
 
 
 def _with_progress(findings: Iterator[T], total: int | None) -> Iterator[T]:
-    console = Console(stderr=True)
+    console = streams.console(stderr=True)
     columns = (
         TextColumn("Scanning"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
     )  # fmt: skip

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from lungsight import RESEARCH_ONLY
+from lungsight.cli import streams
 
 
 def command(
@@ -38,7 +38,7 @@ def command(
 
     chosen = load_recipe(recipe, settings or [])
     manifests = [Manifest.read(path) for path in data]
-    console = Console(stderr=True, quiet=not _is_first_process())
+    console = streams.console(stderr=True, quiet=not _is_first_process())
     folders = tuple(path.resolve().parent for path in (*data, Path(recipe)))
     outcome = train(
         chosen, Manifest.joined(manifests, data[0].stem), out,

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import IO, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
 from lungsight._files import atomic_write
+from lungsight.cli import streams
 from lungsight.faults import Fault
 from lungsight.triage import Place, load_rule, read_cases, worklist
 from lungsight.triage.cases import Case
@@ -60,8 +60,9 @@ def command(
     cases = read_cases(findings, say=lambda sentence: print(sentence, file=sys.stderr))
     _refuse_unknown(target, cases)
     places = worklist(cases, stated, now=(at or datetime.now(UTC)).replace(tzinfo=UTC), target=target)
-    console = Console(stderr=csv == STDOUT)
+    console = streams.console(stderr=csv == STDOUT)
     if csv == STDOUT:
+        streams.write_utf8_to_stdout()
         _write(sys.stdout, places)
     elif csv is not None:
         with atomic_write(csv, "w") as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lungsight._cores import cores
 from lungsight.datasets.candidates import Candidate, find_candidates
 from lungsight.datasets.fingerprint import Thumbnail
 from lungsight.datasets.fingerprints import Fingerprints, Progress, silent
@@ -66,7 +66,7 @@ def find_duplicates(
     thumbnails = fingerprints.thumbnails[rows]
     candidates = _best_of_each_pair(find_candidates(thumbnails, progress))
     best: dict[tuple[int, int], DuplicatePair] = {}
-    for candidate, found in _registered(candidates, thumbnails, workers or os.cpu_count() or 1, progress):
+    for candidate, found in _registered(candidates, thumbnails, workers or cores(), progress):
         if found is None or found.similarity < SIMILAR:
             continue
         first, second = sorted((rows[candidate.part], rows[candidate.whole]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
+from lungsight._cores import cores
 from lungsight.datasets.fingerprint import THUMBNAIL_SIDE, Fingerprint, Thumbnail
 from lungsight.datasets.fingerprint_store import FingerprintStore
 from lungsight.datasets.manifest import Manifest
@@ -66,7 +66,7 @@ def fingerprint_manifest(
         }
         progress(len(found), len(distinct))
         missing = [path for path in distinct if path not in found]
-        for made in _made(missing, workers or os.cpu_count() or 1):
+        for made in _made(missing, workers or cores()):
             store.add({path: result for path, result in made.items() if isinstance(result, Fingerprint)})
             found |= made
             progress(len(found), len(distinct))

@@ -10,16 +10,18 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lungsight._cores import cores
 from lungsight.faults import Fault
 from lungsight.package.foreign import UnusableNetwork, refuse_foreign
 
 if TYPE_CHECKING:
-    import onnxruntime
+    from onnxruntime import InferenceSession
 
 Floats = NDArray[np.float32]
 
@@ -41,11 +43,6 @@ class LoadedNetwork(Protocol):
     def run(self, outputs: Sequence[str], pixels: Floats) -> list[NDArray[Any]]:
         """The named outputs for ``pixels``, float32 [N, 1, side, side], in the order of their names."""
         ...
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_network(
@@ -102,13 +99,12 @@ class _OnnxRuntime:
     providers: tuple[Any, ...] = ("CPUExecutionProvider",)
 
     def __init__(self, onnx_file: bytes, threads: int) -> None:
-        import onnxruntime
-
+        onnxruntime = _onnxruntime()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads or cores()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle cores decode the next image
         options.log_severity_level = 4  # what matters comes as an exception
-        self._session: onnxruntime.InferenceSession = onnxruntime.InferenceSession(
+        self._session: InferenceSession = onnxruntime.InferenceSession(
             onnx_file, options, providers=list(self.providers)
         )
         inputs = [(node.name, node.type, len(node.shape)) for node in self._session.get_inputs()]
@@ -185,12 +181,20 @@ _RUNTIMES: Mapping[str, Callable[[bytes, int], Any]] = {
 }
 
 
+def _onnxruntime() -> ModuleType:
+    """The library, told once more not to report home: a program that imported it before us has not heard of
+    :mod:`lungsight._environment`."""
+    import onnxruntime
+
+    if hasattr(onnxruntime, "disable_telemetry_events"):
+        onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
 def _has_cuda() -> bool:
     if find_spec("onnxruntime") is None or not os.path.exists("/dev/nvidiactl"):
         return False
-    import onnxruntime
-
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return "CUDAExecutionProvider" in _onnxruntime().get_available_providers()
 
 
 def _has_intel_gpu() -> bool:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lungsight._cores import cores
 from lungsight.faults import Fault
 from lungsight.package import ModelPackage
-from lungsight.package.runtime import AUTO, cores
+from lungsight.package.runtime import AUTO
 from lungsight.package.storage import MemoryStorage
 from lungsight.reading import ImageFile
 from lungsight.scanning.detector import Detector
@@ -36,8 +37,8 @@ _TOGETHER = 16
 _MOST_BLOCKS = 4000
 #: For a cluster to answer.
 _SECONDS = 10.0
-#: Nothing of a hospital's is anyone else's business; and what went wrong is said by us, in a sentence.
-_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_LOG_LEVEL": "CRITICAL", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+#: What went wrong is said by us, in a sentence.
+_SETTINGS = {"RAY_DATA_LOG_LEVEL": "CRITICAL", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 
 
 class Worker:

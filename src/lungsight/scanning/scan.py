@@ -16,8 +16,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lungsight._cores import cores
 from lungsight.faults import UnreadableImage
-from lungsight.package.runtime import cores
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile
 from lungsight.scanning.detector import Detector

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lungsight._cores import cores
 from lungsight.package import ModelPackage, find_package
 from lungsight.package.bundled import DEFAULT
-from lungsight.package.runtime import AUTO, cores
+from lungsight.package.runtime import AUTO
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile
 from lungsight.reading.remote import RemoteFile, is_url

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from lungsight._cores import cores
 from lungsight.faults import UnreadableImage
 
 #: Makes the file ``place`` from ``image``, whole or not at all. Raises UnreadableImage.
@@ -39,7 +40,7 @@ def make_all(
     missing = [image for image in dict.fromkeys(images) if not _is_made(image, folder)]
     advance(len(images) - len(missing))
     faults: dict[str, UnreadableImage] = {}
-    workers = workers or os.cpu_count() or 1
+    workers = workers or cores()
     if len(missing) < 4 * workers:
         for image in missing:
             faults |= _try(make, folder, image)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from lungsight._cores import cores
 from lungsight._files import write_whole
 from lungsight.faults import Fault, InvalidManifest, InvalidRecipe
 from lungsight.training.diagnosis import Diagnosis
@@ -84,7 +84,7 @@ def _environment(recipe: Recipe) -> dict[str, object]:
         "host": platform.node(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "processor_cores": os.cpu_count(),
+        "processor_cores": cores(),
         "gpus": gpus,
         "versions": installed_versions(),
     }

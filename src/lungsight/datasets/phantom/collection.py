@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from lungsight._cores import cores
 from lungsight._files import atomic_write, write_whole
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom.drawing import draw
@@ -148,7 +148,7 @@ def _drawn(folder: Path, plan: list[_Image], workers: int | None) -> Iterator[st
     for hospital in {image.hospital.name for image in plan}:
         for kind in ("images", "lungs", "lesions"):
             (folder / kind / hospital).mkdir(exist_ok=True)
-    workers = min(workers or os.cpu_count() or 1, len(plan))
+    workers = min(workers or cores(), len(plan))
     missing = sum(not image.file(folder, "images").exists() for image in plan)
     if workers <= 1 or missing < 16:
         yield from (_draw_to(folder, image) for image in plan)

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.progress import Progress
 
+from lungsight._cores import cores
 from lungsight.evaluation.judging.header import Header
 from lungsight.faults import UnreadableImage
 from lungsight.reading import read_radiograph
@@ -46,7 +47,7 @@ def read_headers(
     known = dict(_kept(cache)) if cache else {}
     waiting = list(dict.fromkeys(key for key in keys if key not in known))
     task = progress.add_task("Reading images", total=len(waiting)) if progress else None
-    with ThreadPoolExecutor(os.cpu_count() or 1) as readers:
+    with ThreadPoolExecutor(cores()) as readers:
         for start in range(0, len(waiting), _BATCH):
             batch = waiting[start : start + _BATCH]
             read = dict(zip(batch, readers.map(ImageHeader.of, [path for path, *_ in batch]), strict=True))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lungsight._cores import cores
 from lungsight._files import write_whole
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.judging.companions import Companions
@@ -165,7 +166,7 @@ class _Ready(NamedTuple):
 
 def judge(detector: Detector, paths: Sequence[Path], beside: Companions) -> list[Judgement]:
     """Read the files and judge them as one batch."""
-    with ThreadPoolExecutor(min(len(paths), os.cpu_count() or 1)) as readers:
+    with ThreadPoolExecutor(min(len(paths), cores())) as readers:
         read = list(readers.map(lambda path: _read(detector, beside, path), paths))
     ready = [one for one in read if isinstance(one, _Ready)]
     judged = iter(_predicted(detector, ready))
