@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+import zipfile
+from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from lungsight.faults import UnreadableImage
@@ -98,3 +102,44 @@ def test_damage_is_passed_on_as_any_file(tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n")
     found = list(islice(arrivals([tmp_path], wait=lambda _: None), 1))
     assert not isinstance(found[0], UnreadableImage)  # the reader will say what is wrong with it
+
+
+def test_a_settled_file_is_never_opened_again_however_often_the_folder_is_looked_at(tmp_path: Path) -> None:
+    """An inbox may hold a hundred thousand files that were dealt with long ago."""
+    _film(tmp_path / "a.png")
+    (tmp_path / "notes.txt").write_text("no image")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.write(tmp_path / "a.png", "c.png")
+    opened: list[str] = []
+
+    def note(event: str, details: tuple[object, ...]) -> None:
+        if watching and event == "open" and str(details[0]).startswith(str(tmp_path)):
+            opened.append(Path(str(details[0])).name)
+
+    watching = True
+    sys.addaudithook(note)
+    told = _watch(tmp_path, [_nothing] * 4 + [opened.clear] + [_nothing] * 10)
+    watching = False
+    assert [name for name in told if name != "|"] == ["a.png", "c.png"]
+    assert opened == []
+
+
+def test_what_is_passed_over_is_counted_once(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    passed_over: Counter[str] = Counter()
+    coming = iter([_nothing] * 5)
+
+    def wait(_: float) -> None:
+        if next(coming, None) is None:
+            raise _Ended
+
+    with pytest.raises(_Ended):
+        list(arrivals([tmp_path], wait=wait, passed_over=passed_over))
+    assert passed_over == {".txt": 1}
+
+
+def test_a_damaged_archive_is_told_once_and_again_when_it_changes(tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(b"PK\x03\x04 torn")
+    changes = [_nothing, _nothing, lambda: archive.write_bytes(b"PK\x03\x04 torn otherwise"), _nothing, _nothing]
+    assert [name for name in _watch(tmp_path, changes) if name != "|"] == ["a.zip", "a.zip"]

@@ -161,15 +161,15 @@ def command(
     _refuse_clashing(places)
     package = find_package(model)
     detector = Detector.load(package, threads=1, runtime=runtime)
-    found = [] if watch else list(_not_pictures(find_images(paths), places))
+    table = ScanTable(detector)
+    found = [] if watch else list(_not_pictures(find_images(paths, table.passed_over), places))
     _refuse_overwriting(places, paths, found, package)
     if STDOUT in (json, csv):
         streams.write_utf8_to_stdout()
     outputs = Outputs(places, detector, restart=restart)
-    table = ScanTable(detector)
     complete = False
     try:
-        coming = _not_pictures(arrivals(paths), places) if watch else found
+        coming = _not_pictures(arrivals(paths, passed_over=table.passed_over), places) if watch else found
         new = _not_done(coming, outputs, table, watch=watch)
         to_do = new if watch else list(new)
         if engine is Engine.RAY:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
+from lungsight.reading.no_image import MAY_HOLD_IMAGES, plural
 from lungsight.scanning import INCONCLUSIVE, Detector, Finding, Status
 
 #: More rows than this nobody reads in a terminal.
@@ -28,12 +29,14 @@ class ScanTable:
         counts: the number of findings by status.
         already_there: files that an earlier scan had done.
         failed_before: how many of these could not be read.
+        passed_over: files in folders and archives that are no images, by kind.
     """
 
     def __init__(self, detector: Detector) -> None:
         self.counts: Counter[Status] = Counter()
         self.already_there = 0
         self.failed_before = 0
+        self.passed_over: Counter[str] = Counter()
         self._verdicts: Counter[str] = Counter()
         self._detector = detector
         self._warnings: Counter[str] = Counter()
@@ -58,6 +61,8 @@ class ScanTable:
         if self.failed_before:
             again = "--restart tries them again"
             console.print(f"{self.failed_before:,} of them could not be read then: {again}.", highlight=False)
+        for sentence in _passed_over(self.passed_over):
+            console.print(escape(sentence), highlight=False)
         for caution in (*self._detector.cautions, *self._shared_warnings()):
             console.print(f"[yellow]{escape(caution)}[/]", highlight=False)
         console.print(f"[bold]{RESEARCH_ONLY}[/]", highlight=False)
@@ -91,6 +96,25 @@ class ScanTable:
             numbers = [f"{finding.probabilities[name]:.2f}" if finding.probabilities else "" for name in shown]
             table.add_row(_coloured(finding, target), *numbers, _file_and_reasons(finding))
         return table
+
+
+def _passed_over(kinds: Counter[str]) -> Iterator[str]:
+    """Sentences on the files that are no images, so that none is missing without a word."""
+    for may_hold in (True, False):
+        some = Counter({kind: count for kind, count in kinds.items() if (kind in MAY_HOLD_IMAGES) is may_hold})
+        if not some:
+            continue
+        listed = ", ".join(_counted(count, kind) for kind, count in some.most_common())
+        if may_hold:
+            yield f"Not read, though they may hold images: {listed}. Save those as DICOM, PNG, TIFF or JPEG."
+        else:
+            yield f"Passed over, as they are no radiographs: {listed}."
+
+
+def _counted(count: int, kind: str) -> str:
+    if kind.startswith("."):
+        return f"{count:,} {kind}"
+    return f"{count:,} {kind if count == 1 else plural(kind)}"
 
 
 def _file_and_reasons(finding: Finding) -> str:

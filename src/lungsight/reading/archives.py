@@ -24,12 +24,14 @@ def members(path: Path) -> Iterator[tuple[str, int]]:
         yield f"{printable(path)}!/{printable(name)}", place
 
 
+def size_of_member(name: str, path: Path, place: int) -> int:
+    """How many bytes a member has, as the archive states it. Raises UnreadableImage."""
+    return _info(name, path, place).file_size
+
+
 def read_member(name: str, path: Path, place: int, size: int | None = None) -> bytes:
     """The content of one member, or its first ``size`` bytes. Raises UnreadableImage."""
-    directory = _directory(path)
-    if place >= len(directory):
-        raise UnreadableImage(name, "the archive has changed since it was listed", "run the command again")
-    info = directory[place]
+    info = _info(name, path, place)
     if info.flag_bits & _ENCRYPTED:
         raise UnreadableImage(
             name, "this member is encrypted", "unpack the archive with its password and give the files"
@@ -45,6 +47,13 @@ def read_member(name: str, path: Path, place: int, size: int | None = None) -> b
         ) from error
     except _DAMAGED as error:
         raise UnreadableImage(name, f"this member is damaged ({error})", "fetch or pack the archive again") from error
+
+
+def _info(name: str, path: Path, place: int) -> ZipInfo:
+    directory = _directory(path)
+    if place >= len(directory):
+        raise UnreadableImage(name, "the archive has changed since it was listed", "run the command again")
+    return directory[place]
 
 
 def _directory(path: Path) -> list[ZipInfo]:

@@ -36,8 +36,14 @@ class ImageFile:
         """The whole content. Raises UnreadableImage."""
         if self.member is not None:
             return archives.read_member(self.name, self.path, self.member)
-        check_bytes(self.name, status_of(self.path).st_size)
+        check_bytes(self.name, self.size())
         return self._read(-1)
+
+    def size(self) -> int:
+        """In bytes; a member's as its archive states it. Raises UnreadableImage."""
+        if self.member is not None:
+            return archives.size_of_member(self.name, self.path, self.member)
+        return status_of(self.path).st_size
 
     def arrived(self) -> datetime | None:
         """When the file was last changed; members of an archive came with it. None where nobody can tell."""

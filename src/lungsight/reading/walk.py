@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -12,19 +13,32 @@ from lungsight.faults import UnreadableImage
 from lungsight.reading import archives
 from lungsight.reading.files import ImageFile, status_of, unreachable
 from lungsight.reading.formats import HEAD_BYTES, Format, has_image_ending, recognise
+from lungsight.reading.no_image import kind_if_no_image
 
 Found = ImageFile | UnreadableImage
+Leave = Callable[[Path, os.stat_result], bool]
 _Identity = tuple[int, int]
 
 
-def walk_images(paths: Iterable[Path | str]) -> Iterator[Found]:
+def _never(path: Path, status: os.stat_result) -> bool:
+    return False
+
+
+def walk_images(
+    paths: Iterable[Path | str], *, passed_over: Counter[str] | None = None, leave: Leave = _never
+) -> Iterator[Found]:
     """Every image that ``paths`` name, lazily, in a stable order; what can't be read comes as a fault in its place.
 
     A file given by name is always yielded. In folders (followed through links) and zip archives, a file counts when
-    its content or its ending says image; all else (tables, text, ``DICOMDIR``, system files) is passed over. A file
+    its content or its ending says image; all else (reports, icons, tables, ``DICOMDIR``) is passed over. A file
     reached in several ways is yielded once.
+
+    Args:
+        paths: of files, folders and zip archives.
+        passed_over: takes the number of files that were passed over, by kind (:mod:`lungsight.reading.no_image`).
+        leave: whether a file, by its path and status, is to be left alone, unopened.
     """
-    walk = _Walk()
+    walk = _Walk(Counter() if passed_over is None else passed_over, leave)
     for path in paths:
         yield from walk.start(Path(path))
 
@@ -33,19 +47,23 @@ def walk_images(paths: Iterable[Path | str]) -> Iterator[Found]:
 class _Walk:
     """What has been visited: files by their real path, folders by device and inode."""
 
+    passed_over: Counter[str]
+    leave: Leave
     files: set[str] = field(default_factory=set)
     folders: set[_Identity] = field(default_factory=set)
     met_again: bool = False
 
     def start(self, path: Path) -> Iterator[Found]:
         try:
-            mode = status_of(path).st_mode
+            status = status_of(path)
         except UnreadableImage as fault:
             yield fault
             return
-        if stat.S_ISDIR(mode):
+        if stat.S_ISDIR(status.st_mode):
             yield from self.or_nothing_found(path, self.folder(path))
-        elif stat.S_ISREG(mode) and _is_archive(path):
+        elif self.leave(path, status):
+            return
+        elif stat.S_ISREG(status.st_mode) and _is_archive(path):
             yield from self.or_nothing_found(path, self.archive(path))
         elif self._is_new(path):
             yield ImageFile.at(path)
@@ -58,7 +76,7 @@ class _Walk:
             try:
                 status = status_of(path)
                 if not stat.S_ISDIR(status.st_mode):
-                    yield from self.file(path, status.st_mode)
+                    yield from self.file(path, status)
                     continue
                 identity = (status.st_dev, status.st_ino)
                 if identity in parents:
@@ -73,14 +91,17 @@ class _Walk:
                 if has_image_ending(path.name) or not leads_nowhere:  # a broken link to who knows what is passed over
                     yield fault
 
-    def file(self, path: Path, mode: int) -> Iterator[Found]:
+    def file(self, path: Path, status: os.stat_result) -> Iterator[Found]:
         """A file met in a folder."""
-        if not stat.S_ISREG(mode) or _is_left_by_a_system(path):
+        if not stat.S_ISREG(status.st_mode) or _is_left_by_a_system(path):
+            return
+        if self.leave(path, status):
+            self.met_again = True
             return
         if path.suffix.lower() == ".zip":
             yield from self.archive(path)
         elif self._is_new(path):
-            yield from _if_image(ImageFile.at(path))
+            yield from self.if_image(ImageFile.at(path))
 
     def archive(self, path: Path) -> Iterator[Found]:
         if not self._is_new(path):
@@ -88,9 +109,26 @@ class _Walk:
         try:
             for name, place in archives.members(path):
                 if not _is_left_by_a_system(PurePath(name)):
-                    yield from _if_image(ImageFile(name, path, place))
+                    yield from self.if_image(ImageFile(name, path, place))
         except UnreadableImage as fault:
             yield fault
+
+    def if_image(self, file: ImageFile) -> Iterator[Found]:
+        """A file met in a folder or an archive, unless it is of another kind."""
+        try:
+            head = file.read_head(HEAD_BYTES)
+            if _is_nested_archive(file, head):
+                raise UnreadableImage(
+                    file.name, "an archive inside an archive is not read", "unpack the outer one first"
+                )
+            kind = kind_if_no_image(file, head)
+        except UnreadableImage as fault:
+            yield fault
+            return
+        if kind is None:
+            yield file
+        else:
+            self.passed_over[kind] += 1
 
     def or_nothing_found(self, path: Path, walk: Iterator[Found]) -> Iterator[Found]:
         self.met_again = False
@@ -110,16 +148,8 @@ class _Walk:
         return True
 
 
-def _if_image(file: ImageFile) -> Iterator[Found]:
-    try:
-        found = recognise(file.read_head(HEAD_BYTES))
-    except UnreadableImage as fault:
-        yield fault
-        return
-    if found is Format.ZIP and file.member is not None and file.name.lower().endswith(".zip"):
-        yield UnreadableImage(file.name, "an archive inside an archive is not read", "unpack the outer one first")
-    elif (found is not None and found.is_image) or has_image_ending(file.name):
-        yield file
+def _is_nested_archive(file: ImageFile, head: bytes) -> bool:
+    return file.member is not None and file.name.lower().endswith(".zip") and recognise(head) is Format.ZIP
 
 
 def _is_archive(path: Path) -> bool:

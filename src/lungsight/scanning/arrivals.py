@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,53 +28,62 @@ class _State:
 
 @dataclass
 class _Seen:
-    """What was found in the folders so far."""
+    """What the folders held so far. A file is opened when it has settled, and not again until it changes."""
 
-    passed_on: dict[tuple[str, int | None], _State | None] = field(default_factory=dict)
     growing: dict[str, _State] = field(default_factory=dict)
+    settled: dict[str, _State] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+
+    def leave(self, path: Path, status: os.stat_result) -> bool:
+        """Whether there is nothing to do about this file now: it is on its way, or was dealt with."""
+        name, state = str(path), _State(status.st_size, status.st_mtime_ns)
+        if _is_on_its_way(path) or self.settled.get(name) == state:
+            return True
+        if self.growing.get(name) != state:
+            self.growing[name] = state
+            return True
+        self.settled[name] = self.growing.pop(name)
+        return False
 
 
 def arrivals(
-    paths: Sequence[Path | str], *, seconds: float = SECONDS, wait: Callable[[float], None] = time.sleep
+    paths: Sequence[Path | str],
+    *,
+    seconds: float = SECONDS,
+    wait: Callable[[float], None] = time.sleep,
+    passed_over: Counter[str] | None = None,
 ) -> Iterator[Found]:
     """What lies in ``paths``, and then, for ever, what arrives there.
 
     A file is passed on when it has been looked at twice, ``seconds`` apart, with the same size and time of change: a
     copy that is under way is left alone. One that changes later is passed on again. Many programs write under another
-    name first; names that begin with a dot or end with ``.part``, ``.tmp`` or ``.crdownload`` aren't images yet.
+    name first; names that begin with a dot or end with ``.part``, ``.tmp`` or ``.crdownload`` aren't images yet. The
+    folders are asked for names, sizes and times only, which also works on network drives; ``passed_over`` is as for
+    :func:`walk_images`.
     """
     seen = _Seen()
     while True:
-        yield from _ripe(paths, seen)
+        there = [path for path in paths if os.path.exists(path)]
+        for found in walk_images(there, passed_over=passed_over, leave=seen.leave):
+            if isinstance(found, ImageFile) or _is_news(found, seen):
+                yield found
         wait(seconds)
 
 
-def _ripe(paths: Sequence[Path | str], seen: _Seen) -> Iterator[Found]:
-    there = [Path(path) for path in paths]
-    for found in walk_images([path for path in there if path.exists()]):
-        if isinstance(found, UnreadableImage):
-            if os.path.lexists(found.subject) and not Path(found.subject).is_dir():
-                yield from _once((found.subject, None), None, found, seen)
-        elif not _is_on_its_way(found.path):
-            state = _state(found.path)
-            if state is not None and seen.growing.get(str(found.path)) == state:
-                yield from _once((str(found.path), found.member), state, found, seen)
-            elif state is not None and found.member in (None, 0):
-                seen.growing[str(found.path)] = state
+def _is_news(fault: UnreadableImage, seen: _Seen) -> bool:
+    """Files come once, when they have settled; folders without images are waited for; what can't be asked for its
+    size, as a link that leads nowhere, is told once."""
+    if os.path.exists(fault.subject):
+        return not os.path.isdir(fault.subject)
+    if fault.subject in seen.told or not _outermost_exists(fault.subject):
+        return False
+    seen.told.add(fault.subject)
+    return True
 
 
-def _once(key: tuple[str, int | None], state: _State | None, found: Found, seen: _Seen) -> Iterator[Found]:
-    if key not in seen.passed_on or seen.passed_on[key] != state:
-        seen.passed_on[key] = state
-        yield found
-
-
-def _state(path: Path) -> _State | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return _State(status.st_size, status.st_mtime_ns)
+def _outermost_exists(subject: str) -> bool:
+    """Whether it, or the archive it is a member of, is still there."""
+    return os.path.lexists(subject) or os.path.exists(subject.partition("!/")[0])
 
 
 def _is_on_its_way(path: Path) -> bool:

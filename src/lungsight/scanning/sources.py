@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -16,11 +17,11 @@ Found = ImageFile | RemoteFile | UnreadableImage
 COLUMNS = ("path", "file", "url")
 
 
-def find_images(paths: Iterable[Path | str] | Path | str) -> Iterator[Found]:
+def find_images(paths: Iterable[Path | str] | Path | str, passed_over: Counter[str] | None = None) -> Iterator[Found]:
     """Every image that ``paths`` name, lazily, in a stable order; what can't be read comes as a fault in its place.
 
     A path is a file, a folder, a zip archive, a URL of a file or folder, or ends with ``.parquet``: a list of files
-    and URLs.
+    and URLs. ``passed_over`` takes the number of files beside images in folders and archives of this machine.
     """
     if isinstance(paths, str | Path):
         paths = [paths]
@@ -32,7 +33,7 @@ def find_images(paths: Iterable[Path | str] | Path | str) -> Iterator[Found]:
             for path in group:
                 yield from _listed(str(path))
         else:
-            yield from walk_images(group)
+            yield from walk_images(group, passed_over=passed_over)
 
 
 def name_of(found: Found) -> str:

@@ -1,0 +1,98 @@
+"""What lies beside images in folders and archives: reports, icons of a disc's viewer, files of other kinds."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from pathlib import PurePath
+
+from PIL import Image
+from pydicom import dcmread
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from lungsight.reading.files import ImageFile
+from lungsight.reading.formats import Format, has_image_ending, recognise
+from lungsight.reading.limits import MIN_SIDE
+
+#: A picture that small in bytes may be an icon though its size in pixels isn't stated in its first kilobyte.
+_ICON_BYTES = 1 << 16
+#: The modalities of nearly all images: these are left to the reader unopened.
+_OF_IMAGES = frozenset(["CR", "CT", "DR", "DX", "IO", "MG", "MR", "NM", "PT", "PX", "RF", "RG", "US", "XA"])
+#: What a person calls a DICOM object without pixels, by its modality.
+_BY_MODALITY = {
+    "SR": "report",
+    "KO": "key object selection",
+    "PR": "presentation state",
+    "DOC": "document",
+    "RTPLAN": "radiotherapy object",
+    "RTSTRUCT": "radiotherapy object",
+    "RTRECORD": "radiotherapy object",
+    "ECG": "waveform",
+    "HD": "waveform",
+    "AU": "recording",
+    "REG": "registration",
+}
+_NO_PIXELS = "DICOM object without pixels"
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_MODALITY = re.compile(rb"\x08\x00\x60\x00(?:CS..|..\x00\x00)([A-Z]+)|\x00\x08\x00\x60CS..([A-Z]+)", re.DOTALL)
+
+#: Endings of files that may well hold an X-ray, in a way that lungsight doesn't read.
+_PICTURES = ".avif .heic .heif .j2k .jp2 .jpf .jpx .jxl .mha .mhd .nii .npy .npz .nrrd .pgm .raw .svg"
+_FILMS = ".avi .m4v .mov .mp4 .mpg .wmv"
+_WITHIN = ".7z .bz2 .doc .docx .gz .odt .pdf .ppt .pptx .rar .tar .tgz .xz"
+MAY_HOLD_IMAGES = frozenset(" ".join((_PICTURES, _FILMS, _WITHIN)).split())
+
+
+def kind_if_no_image(file: ImageFile, head: bytes) -> str | None:
+    """What ``file``, which begins with ``head``, is (``report``, ``icon``, ``.gz``), None where it may be a film.
+
+    Raises UnreadableImage where a picture that has to be looked at can't be read.
+    """
+    found = recognise(head)
+    if found is Format.DICOM_DIRECTORY:
+        return "table of contents"
+    if found is Format.DICOM:
+        return _kind_of_object(file, head)
+    if found is not None and found.is_image:
+        return _kind_of_picture(file, head, found)
+    return None if has_image_ending(file.name) else _ending(file.name)
+
+
+def _kind_of_object(file: ImageFile, head: bytes) -> str | None:
+    """Of most images the modality stands in the first kilobyte, and they are left to the reader. The class of an
+    object isn't believed alone: burners of discs copy it from the images."""
+    modality = _MODALITY.search(head)
+    if modality is not None and (modality[1] or modality[2]).decode() in _OF_IMAGES:
+        return None
+    if DeflatedExplicitVRLittleEndian.encode() in head:  # may unpack to far more than its size: for the reader
+        return None
+    data = BytesIO(file.read_bytes())
+    try:
+        found = dcmread(data, force=True, specific_tags=["Modality", "SOPClassUID", *_PIXELS])
+        if "SOPClassUID" not in found or any(keyword in found for keyword in _PIXELS):
+            return None
+        return _BY_MODALITY.get(str(found.get("Modality")), _NO_PIXELS)
+    except Exception:  # damaged in one of a dozen ways: the reader will say
+        return None
+
+
+def _kind_of_picture(file: ImageFile, head: bytes, found: Format) -> str | None:
+    if found is Format.GIF or file.size() <= _ICON_BYTES:
+        head = file.read_bytes()
+    try:
+        with Image.open(BytesIO(head), formats=[found]) as picture:
+            if min(picture.size) < MIN_SIDE:
+                return "icon"
+            return "animation" if found is Format.GIF and getattr(picture, "is_animated", False) else None
+    except Exception:  # damaged in one of a dozen ways, or stated later in the file: the reader will say
+        return None
+
+
+def _ending(name: str) -> str:
+    ending = PurePath(name).suffix.lower()
+    return ending if re.fullmatch(r"\.[a-z0-9]{1,8}", ending) else "file without a known ending"
+
+
+def plural(kind: str) -> str:
+    """Of a kind that has words for a name."""
+    return re.sub(r"( of | without |$)", r"s\1", kind, count=1)
