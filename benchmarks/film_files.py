@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
@@ -22,6 +24,12 @@ from lungsight.datasets.phantom import Label, draw
 Pixels = NDArray[np.float32]
 
 _BITS = 12
+_ENCODERS: Mapping[str, Callable[[NDArray[np.uint16]], bytes]] = {
+    JPEG2000Lossless: lambda samples: imagecodecs.jpeg2k_encode(
+        samples, level=0, codecformat="j2k", bitspersample=_BITS, reversible=True
+    ),
+    JPEGLSLossless: imagecodecs.jpegls_encode,
+}
 
 
 def _jpeg(pixels: Pixels, place: Path) -> None:
@@ -39,9 +47,12 @@ def _dicom(pixels: Pixels, place: Path, compression: str | None = None) -> None:
     film.PhotometricInterpretation, film.SamplesPerPixel = "MONOCHROME2", 1
     film.Rows, film.Columns = pixels.shape
     film.BitsAllocated, film.BitsStored, film.HighBit, film.PixelRepresentation = 16, _BITS, _BITS - 1, 0
-    film.PixelData = np.rint(pixels * (2**_BITS - 1)).astype("<u2").tobytes()
+    samples = np.rint(pixels * (2**_BITS - 1)).astype("<u2")
+    film.PixelData = samples.tobytes()
     if compression is not None:
-        film.compress(compression)
+        film.PixelData = encapsulate([_ENCODERS[compression](samples)])
+        film["PixelData"].is_undefined_length = True
+        meta.TransferSyntaxUID = compression
     film.save_as(place.with_suffix(".dcm"), enforce_file_format=True)
 
 

@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-import warnings
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom import Dataset, FileMetaDataset, dcmread, dcmwrite
+from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
-from pydicom.pixels import set_pixel_data
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
-    DigitalXRayImageStorageForPresentation,
-    ExplicitVRLittleEndian,
+    HTJ2KLossless,
     JPEG2000Lossless,
+    JPEGExtended12Bit,
     RLELossless,
-    generate_uid,
 )
 
+from image_files import compressed, dicom, dicom_bytes, tiff
+
 DicomWriter = Callable[..., Path]
-
-
-def dicom(
-    stored: NDArray[Any], *, photometric: str = "MONOCHROME2", bits: int | None = None, **elements: Any
-) -> Dataset:
-    """An uncompressed DX image with these stored values; ``elements`` are set by keyword, last."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
-    dataset.SOPInstanceUID = generate_uid(entropy_srcs=["lungsight"])
-    dataset.Modality = "DX"
-    set_pixel_data(dataset, stored, photometric, bits or 8 * stored.itemsize, generate_instance_uid=False)
-    for keyword, value in elements.items():
-        setattr(dataset, keyword, value)
-    return dataset
-
-
-def dicom_bytes(dataset: Dataset) -> bytes:
-    file = BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # many are written defective on purpose
-        dcmwrite(file, dataset, enforce_file_format=True)
-    return file.getvalue()
 
 
 @pytest.fixture
@@ -107,14 +83,47 @@ def _seeds() -> dict[str, list[bytes]]:
         "bmp": [_saved(grey, "BMP"), _saved(colour, "BMP"), _saved(grey.convert("1"), "BMP")],
         "gif": [_saved(grey, "GIF")],
     }
-    return {**images, **_dicom_seeds(large), "zip": [_zipped(images["png8"][0], images["jpeg"][0])]}
+    return {
+        **images,
+        **_deep_seeds(small, large),
+        **_dicom_seeds(large),
+        "zip": [_zipped(images["png8"][0], images["jpeg"][0])],
+    }
+
+
+def _deep_seeds(small: NDArray[np.uint8], large: NDArray[np.uint16]) -> dict[str, list[bytes]]:
+    colour = np.stack([large, large[::-1], large], axis=-1)
+    twelve = large >> 4
+    return {
+        "png16-colour": [imagecodecs.png_encode(colour), imagecodecs.png_encode(np.stack([large, large], axis=-1))],
+        "tiff-deep": [
+            tiff(large.astype(np.float64), compression="zlib"),
+            tiff(large.astype(">i4"), byteorder=">", photometric="miniswhite"),
+            tiff(colour, photometric="rgb", compression="lzw", predictor=True, tile=(32, 32)),
+            tiff(colour, photometric="rgb", planarconfig="separate", compression="packbits"),
+            tiff(twelve, bitspersample=12),
+        ],
+        "jpeg-deep": [
+            imagecodecs.jpeg8_encode(twelve, level=90, bitspersample=12),
+            imagecodecs.jpeg8_encode(large, lossless=True, bitspersample=16, predictor=4),
+        ],
+        "jpeg-ls": [imagecodecs.jpegls_encode(small), imagecodecs.jpegls_encode(large)],
+        "jpeg-2000": [imagecodecs.jpeg2k_encode(large, level=0), imagecodecs.jpeg2k_encode(colour, level=40)],
+        "jpeg-xl": [
+            imagecodecs.jpegxl_encode(large, lossless=True),
+            imagecodecs.jpegxl_encode(small, level=80),
+        ],
+    }
 
 
 def _dicom_seeds(stored: NDArray[np.uint16]) -> dict[str, list[bytes]]:
     plain = dicom(stored, bits=16, WindowCenter=900, WindowWidth=1500, PatientAge="045Y", PixelPaddingValue=0)
-    rle, jpeg_2000, deflated = (dcmread(BytesIO(dicom_bytes(plain))) for _ in range(3))
+    rle, deflated = (dcmread(BytesIO(dicom_bytes(plain))) for _ in range(2))
     rle.compress(RLELossless)
-    jpeg_2000.compress(JPEG2000Lossless)
+    twelve = stored >> 4
+    jpeg_2000 = compressed(stored, imagecodecs.jpeg2k_encode(stored, level=0, codecformat="j2k"), JPEG2000Lossless)
+    htj2k = compressed(stored, imagecodecs.htj2k_encode(stored), HTJ2KLossless)
+    extended = imagecodecs.jpeg8_encode(twelve, level=90, bitspersample=12)
     deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return {
         "dicom": [dicom_bytes(plain), dicom_bytes(plain)[132:]],
@@ -122,7 +131,11 @@ def _dicom_seeds(stored: NDArray[np.uint16]) -> dict[str, list[bytes]]:
         "dicom-rle": [dicom_bytes(rle)],
         "dicom-jpeg2000": [dicom_bytes(jpeg_2000), *_bundled("MR_small_jp2klossless.dcm")],
         "dicom-jpeg": _bundled("SC_rgb_jpeg_dcmtk.dcm", "SC_rgb_dcmtk_+eb+cr.dcm", "SC_rgb_jpeg_lossy_gdcm.dcm"),
-        "dicom-jpeg-extended": _bundled("JPGExtended.dcm"),
+        "dicom-htj2k": [dicom_bytes(htj2k)],
+        "dicom-jpeg-extended": [
+            *_bundled("JPGExtended.dcm"),
+            dicom_bytes(compressed(twelve, extended, JPEGExtended12Bit, bits=12)),
+        ],
         "dicom-jpeg-lossless": _bundled("SC_rgb_jpeg_gdcm.dcm"),
         "dicom-jpeg-ls": _bundled("MR_small_jpeg_ls_lossless.dcm", "SC_rgb_jls_lossy_line.dcm"),
     }

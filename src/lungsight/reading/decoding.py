@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
+import zlib
 from pathlib import Path
 
 from lungsight.faults import UnreadableImage
@@ -11,12 +13,17 @@ from lungsight.radiograph import Radiograph
 from lungsight.reading.files import ImageFile
 from lungsight.reading.formats import HEAD_BYTES, Format, recognise
 from lungsight.reading.images import read_image
+from lungsight.reading.limits import MAX_BYTES, check_bytes
 from lungsight.reading.reduction import reduced
 from lungsight.reading.remote import RemoteFile
 
+_ADDRESS = re.compile(r"<[^<>]* object at 0x[0-9a-fA-F]+>")
+_FETCH = "fetch or export it again"
+
 
 def read_radiograph(source: Path | str | ImageFile | RemoteFile, *, at_least: int = 0) -> Radiograph:
-    """The radiograph in a file: PNG, JPEG, TIFF, WebP, BMP, GIF or DICOM, told by its content.
+    """The radiograph in a file: PNG, JPEG, TIFF, WebP, BMP, GIF, JPEG-LS, JPEG 2000, JPEG XL or DICOM, told by its
+    content, be it packed by gzip or not.
 
     Pixels come out float32 [height, width] in 0…1, bright where the body is dense. What had to be assumed or
     repaired stands in ``Radiograph.warnings``. Raises UnreadableImage, with one sentence, for everything else.
@@ -28,8 +35,10 @@ def read_radiograph(source: Path | str | ImageFile | RemoteFile, *, at_least: in
     """
     file = ImageFile.at(source) if isinstance(source, Path | str) else source
     data = file.read_bytes()
-    found = _format_of(file.name, data)
     digest = hashlib.sha256(data).hexdigest()
+    if recognise(data[:HEAD_BYTES]) is Format.GZIP:
+        data = _unpacked(file.name, data)
+    found = _format_of(file.name, data)
     try:
         # Decoders warn of what is no business of the user's; what is, they are asked for.
         with warnings.catch_warnings():
@@ -49,12 +58,16 @@ def read_radiograph(source: Path | str | ImageFile | RemoteFile, *, at_least: in
 
 def _format_of(name: str, data: bytes) -> Format:
     if not data:
-        raise UnreadableImage(name, "the file is empty", "fetch or export it again")
+        raise UnreadableImage(name, "the file is empty", _FETCH)
     found = recognise(data[:HEAD_BYTES])
     if found is None:
         raise UnreadableImage(
             name, "this is not an image that lungsight reads", "give a PNG, JPEG, TIFF, WebP, BMP or DICOM file"
         )
+    if found is Format.HEIF:
+        raise UnreadableImage(name, "this is a HEIC or AVIF picture, which lungsight doesn't read", "save it as PNG")
+    if found is Format.GZIP:
+        raise UnreadableImage(name, "it is packed by gzip twice", "unpack it first")
     if found is Format.ZIP:
         raise UnreadableImage(name, "this is a zip archive, not an image", "scan the archive, or unpack it first")
     if found is Format.DICOM_DIRECTORY:
@@ -62,10 +75,21 @@ def _format_of(name: str, data: bytes) -> Format:
     return found
 
 
+def _unpacked(name: str, data: bytes) -> bytes:
+    """What gzip packed, no more of it than a file may hold."""
+    unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        unpacked = unpacking.decompress(data, MAX_BYTES + 1)
+    except zlib.error as error:
+        raise UnreadableImage(name, f"the gzip data is damaged ({error})", _FETCH) from error
+    check_bytes(name, len(unpacked))
+    if not unpacking.eof:
+        raise UnreadableImage(name, "the gzip data is cut short", _FETCH)
+    return unpacked
+
+
 def _damaged(name: str, found: Format, error: Exception) -> UnreadableImage:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = " ".join(_ADDRESS.sub("it", str(error)).split()) or type(error).__name__
     if len(reason) > 160:
         reason = reason[:159] + "…"
-    return UnreadableImage(
-        name, f"the {found} data is damaged or cut short ({reason.rstrip('.')})", "fetch or export it again"
-    )
+    return UnreadableImage(name, f"the {found} data is damaged or cut short ({reason.rstrip('.')})", _FETCH)

@@ -2,47 +2,144 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.encaps import get_frame
-from pydicom.pixels import pixel_array
-from pydicom.uid import JPEGLSLossless, JPEGLSNearLossless, RLELossless
+from pydicom.pixels import get_decoder, pixel_array
+from pydicom.uid import RLELossless
 
 from lungsight.faults import UnreadableImage
-from lungsight.reading.codestream import size_of
+from lungsight.reading.codecs import decoded
+from lungsight.reading.codestream import Codec, Stream, has_end, stream_of
 from lungsight.reading.dicom_header import Header
+from lungsight.reading.dicom_samples import roughness
 
-#: RLE: pydicom's first choice panics on damaged data instead of raising. JPEG-LS: CharLS takes a quarter of its time.
-_DECODERS = {RLELossless: "pydicom", JPEGLSLossless: "pyjpegls", JPEGLSNearLossless: "pyjpegls"}
+Samples = NDArray[Any]
+_CURE = "fetch or export it again"
 
 
-def stored_samples(name: str, dataset: Dataset, header: Header) -> NDArray[Any]:
+def stored_samples(name: str, dataset: Dataset, header: Header) -> Samples:
     """The words as they are stored or decoded, with nothing masked out: [height, width], or [height, width, samples]
-    in the header's own colour space where there are several a pixel.
+    where there are several a pixel.
 
-    What had to be assumed is put into ``header.warnings``. Raises UnreadableImage, and whatever the decoders raise
-    for damaged data.
+    Where compressed data contradicts the header, the data is believed: ``dataset`` then says what was decoded, and
+    ``header.warnings`` why. Raises UnreadableImage, and whatever the decoders raise for damaged data.
     """
-    _check_codestream(name, dataset)
-    return pixel_array(dataset, index=0, decoding_plugin=_decoder_of(dataset), raw=True, correct_unused_bits=False)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_transfer_syntax:
+        raise UnreadableImage(name, f"its transfer syntax {syntax} is not known", "export it uncompressed")
+    if not syntax.is_encapsulated or "PixelData" not in dataset:
+        return pixel_array(dataset, index=0, raw=True, correct_unused_bits=False)
+    if syntax == RLELossless:  # pylibjpeg's decoder, where it is installed, panics on damaged data
+        return pixel_array(dataset, index=0, raw=True, correct_unused_bits=False, decoding_plugin="pydicom")
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    stream = stream_of(frame)
+    if stream is None:
+        raise UnreadableImage(name, "its compressed pixels are no JPEG, JPEG-LS or JPEG 2000 that is whole", _CURE)
+    _check_size(name, dataset, stream)
+    samples = _by_the_first_that_can(frame, stream, dataset, header)
+    _believe_colour(stream, dataset, header)
+    return _believe_depth(samples, stream, dataset, header)
 
 
-def _decoder_of(dataset: Dataset) -> str:
-    """pydicom's choice (an empty string), but for those that another suits better."""
-    return _DECODERS.get(dataset.file_meta.TransferSyntaxUID, "")
-
-
-def _check_codestream(name: str, dataset: Dataset) -> None:
+def _check_size(name: str, dataset: Dataset, stream: Stream) -> None:
     """Decoders reserve memory for what the compressed data says of itself, so it must agree with the header."""
-    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated or "PixelData" not in dataset:
-        return
-    size = size_of(get_frame(dataset.PixelData, 0, number_of_frames=1))
     rows, columns = int(dataset.Rows), int(dataset.Columns)
-    if size is not None and size != (rows, columns):
+    if (stream.rows, stream.columns) != (rows, columns):
         raise UnreadableImage(
             name,
-            f"the header says {columns} × {rows} pixels, the compressed data {size[1]} × {size[0]}",
-            "fetch or export it again",
+            f"the header says {columns} × {rows} pixels, the compressed data {stream.columns} × {stream.rows}",
+            _CURE,
         )
+    if stream.samples not in (1, 3):
+        raise UnreadableImage(
+            name, f"its compressed data holds {stream.samples} samples a pixel", "export it as one X-ray image"
+        )
+    dataset.SamplesPerPixel = stream.samples
+
+
+def _by_the_first_that_can(frame: bytes, stream: Stream, dataset: Dataset, header: Header) -> Samples:
+    refusals: list[tuple[str, Exception]] = []
+    for label, decode in _decoders(frame, stream, dataset):
+        try:
+            samples = decode()
+        except Exception as error:  # decoders raise every kind of exception for damaged data
+            refusals.append((label, error))
+            continue
+        if refusals:
+            first, why = refusals[0]
+            header.warnings.append(
+                f"The compressed pixels were read by {label}, as {first} could not ({_line(why)})."
+            )
+        return samples
+    raise refusals[0][1]
+
+
+def _decoders(frame: bytes, stream: Stream, dataset: Dataset) -> Iterator[tuple[str, Callable[[], Samples]]]:
+    """imagecodecs; then what else pydicom finds installed for this transfer syntax."""
+    yield "imagecodecs", partial(decoded, frame, stream)
+    if stream.codec in (Codec.JPEG, Codec.JPEG_LS) and not has_end(frame):
+        return  # what is cut short, others fill up in silence
+    try:
+        plugins = get_decoder(dataset.file_meta.TransferSyntaxUID).available_plugins
+    except NotImplementedError:  # pydicom knows none, nor would have
+        return
+    for plugin in plugins:
+        yield plugin, partial(pixel_array, dataset, index=0, raw=True, decoding_plugin=plugin)
+
+
+def _believe_colour(stream: Stream, dataset: Dataset, header: Header) -> None:
+    stated = str(dataset.get("PhotometricInterpretation") or "")
+    if stream.samples != 3:
+        return
+    if stream.codec is Codec.JPEG_2000 and stated in ("YBR_RCT", "YBR_ICT"):
+        dataset.PhotometricInterpretation = "RGB"  # undone by the decoder, being part of the compression
+    elif stream.colour is not None and not stated.startswith(stream.colour):
+        header.warn(
+            "PhotometricInterpretation", f"{stated} contradicts the compressed data", f"{stream.colour} is read"
+        )
+        dataset.PhotometricInterpretation = stream.colour
+
+
+def _believe_depth(samples: Samples, stream: Stream, dataset: Dataset, header: Header) -> Samples:
+    """The samples in words of the header's sign. Only JPEG 2000 knows signs; all else is decoded as unsigned."""
+    bits, signed = int(dataset.BitsStored), bool(dataset.PixelRepresentation)
+    if stream.bits < bits:
+        header.warn(
+            "BitsStored", f"{bits} is more than the compressed data holds", f"its {stream.bits} bits are read"
+        )
+        dataset.BitsStored, dataset.HighBit = stream.bits, stream.bits - 1
+    if stream.codec is Codec.JPEG_2000 and stream.signed != signed:
+        signed = _settled_sign(samples, stream, header)
+        dataset.PixelRepresentation = int(signed)
+    within = signed and int(samples.max()) < 2**bits  # as where the codec was told of whole words
+    return _of_sign(samples, min(bits, stream.bits) if within else stream.bits, signed)
+
+
+def _settled_sign(samples: Samples, stream: Stream, header: Header) -> bool:
+    """Which of two contradictory signs is right: read with the wrong one, neighbours jump from black to white."""
+    as_stream, as_header = (_of_sign(samples, stream.bits, signed) for signed in (stream.signed, not stream.signed))
+    if np.array_equal(as_stream, as_header):
+        return not stream.signed
+    signed = stream.signed if roughness(as_stream) < roughness(as_header) else not stream.signed
+    words = "signed" if signed else "unsigned"
+    header.warn("PixelRepresentation", "contradicts the compressed data", f"the pixels are read as {words}")
+    return signed
+
+
+def _of_sign(samples: Samples, bits: int, signed: bool) -> Samples:
+    """The same ``bits`` of each word, read as signed or unsigned."""
+    kind = f"{'i' if signed else 'u'}{samples.dtype.itemsize}"
+    spare = 8 * samples.dtype.itemsize - bits
+    if samples.dtype == kind:
+        return samples
+    return (samples << spare).view(kind) >> spare
+
+
+def _line(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:120].rstrip(".")

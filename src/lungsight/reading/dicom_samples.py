@@ -53,7 +53,7 @@ def samples_of(words: Samples, dataset: Dataset, header: Header) -> Samples:
         header.warn("HighBit", f"{dataset.HighBit} is where no sample lies", f"{bits - 1} is assumed")
         shift, samples = 0, _masked(words, bits)
     whole = words >> shift
-    if np.array_equal(samples, whole) or _roughness(samples) <= _roughness(whole):
+    if np.array_equal(samples, whole) or roughness(samples) <= roughness(whole):
         return samples
     needed = _bits_of(int(whole.min()), int(whole.max()))
     header.warn("BitsStored", f"{bits} is less than the pixels use", f"{needed} bits are read")
@@ -110,6 +110,6 @@ def _bits_of(low: int, high: int) -> int:
     return high.bit_length() if low >= 0 else max(high.bit_length(), (-1 - low).bit_length()) + 1
 
 
-def _roughness(samples: Samples) -> float:
+def roughness(samples: Samples) -> float:
     """How far neighbours are apart in all: what is cut off by one bit too few jumps from white to black."""
     return float(np.abs(np.diff(samples.astype(np.float32), axis=1)).sum(dtype=np.float64))

@@ -23,13 +23,17 @@ class Format(StrEnum):
     WEBP = "WEBP"
     BMP = "BMP"
     GIF = "GIF"
+    JPEG_2000 = "JPEG 2000"
+    JPEG_XL = "JPEG XL"
+    HEIF = "HEIF"
     DICOM = "DICOM"
     DICOM_DIRECTORY = "DICOMDIR"
     ZIP = "ZIP"
+    GZIP = "gzip"
 
     @property
     def is_image(self) -> bool:
-        return self not in (Format.DICOM_DIRECTORY, Format.ZIP)
+        return self not in (Format.DICOM_DIRECTORY, Format.ZIP, Format.GZIP)
 
 
 _PICTURE_ENDINGS = (
@@ -45,12 +49,27 @@ _PICTURE_ENDINGS = (
     ".bmp",
     ".dib",
     ".gif",
+    ".jp2",
+    ".j2k",
+    ".j2c",
+    ".jpc",
+    ".jpf",
+    ".jpx",
+    ".jls",
+    ".jxl",
+    ".heic",
+    ".heif",
+    ".avif",
 )
 _DICOM_ENDINGS = (".dcm", ".dicom", ".dic", ".ima")
 
 
 def has_image_ending(name: str) -> bool:
-    return PurePath(name).suffix.lower() in (*_PICTURE_ENDINGS, *_DICOM_ENDINGS)
+    """Whether the name says image, be it packed by gzip or not."""
+    path = PurePath(name)
+    if path.suffix.lower() == ".gz":
+        path = path.with_suffix("")
+    return path.suffix.lower() in (*_PICTURE_ENDINGS, *_DICOM_ENDINGS)
 
 
 def recognise(head: bytes) -> Format | None:
@@ -64,6 +83,8 @@ def recognise(head: bytes) -> Format | None:
         return Format.WEBP
     if head[:2] == b"BM" and len(head) >= 18 and struct.unpack_from("<I", head, 14)[0] in _DIB_HEADERS:
         return Format.BMP
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        return Format.HEIF
     if _begins_like_a_data_set(head):
         return Format.DICOM
     return None
@@ -80,7 +101,13 @@ _SIGNATURES = (
     (b"GIF89a", Format.GIF),
     (b"PK\x03\x04", Format.ZIP),
     (b"PK\x05\x06", Format.ZIP),
+    (b"\x1f\x8b\x08", Format.GZIP),
+    (b"\x00\x00\x00\x0cjP  \r\n", Format.JPEG_2000),
+    (b"\xff\x4f\xff\x51", Format.JPEG_2000),
+    (b"\x00\x00\x00\x0cJXL \r\n", Format.JPEG_XL),
+    (b"\xff\x0a", Format.JPEG_XL),
 )
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
 
 
 def _begins_like_a_data_set(head: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ _COLOURED_SPREAD = 24
 """Of 255, between a pixel's channels: above what JPEG's chroma does to grey."""
 _COLOURED_SHARE = 0.001
 _GREY_MODES = ("1", "L")
+_TRANSPARENCY_WARNING = "Parts of the image are transparent: they are taken as black."
 _COLOUR_WARNING = "The image holds colour: only its brightness is used."
 _LUMINANCE = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 _DETECTOR_DEPTHS = (8, 10, 12, 14)
@@ -35,7 +36,7 @@ def grey_of(image: Image.Image) -> Grey:
     if image.has_transparency_data:
         image, changed = _on_black(image.convert("RGBA"))
         if changed:
-            warnings.append("Parts of the image are transparent: they are taken as black.")
+            warnings.append(_TRANSPARENCY_WARNING)
     if image.mode not in _GREY_MODES:
         image = image.convert("RGB")
         if _is_coloured(image):
@@ -61,6 +62,44 @@ def depth_in_use(samples: NDArray[Any], stored: int = 16) -> tuple[int, tuple[st
     if used == 0 or depth == stored:
         return stored, ()
     return depth, (f"Only {depth} of {stored} bits are used: {2**depth - 1} is taken as white.",)
+
+
+def grey_of_samples(samples: NDArray[Any], bits: int, *, straight: bool = True) -> Grey:
+    """Samples [height, width] or [height, width, n] of any type, as luminance. With two or four a pixel, the last
+    says how opaque it is; ``straight`` where the others aren't multiplied by it yet.
+
+    Unsigned ones of at most 16 ``bits`` are black at 0 and white at the most that these bits hold. For the others
+    nobody stated black and white.
+    """
+    warnings: tuple[str, ...] = ()
+    if samples.ndim == 3 and samples.shape[2] in (2, 4):
+        samples, alpha = samples[..., :-1], samples[..., -1:]
+        white = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1
+        if alpha.min() < white:
+            warnings = (_TRANSPARENCY_WARNING,)
+            if straight:
+                samples = (samples * (alpha / np.float32(white))).astype(samples.dtype)
+    if samples.ndim == 3 and samples.shape[2] == 1:
+        samples = samples[..., 0]
+    if samples.dtype.kind != "u" or bits > 16:
+        grey = _without_scale(samples if samples.ndim == 2 else samples @ _LUMINANCE, bits)
+        return replace(grey, warnings=(*warnings, *grey.warnings))
+    depth, used = depth_in_use(samples) if bits == 16 else (bits, ())
+    if samples.ndim == 3:
+        grey = grey_of_deep(samples, 2**depth - 1, depth)
+    else:
+        grey = Grey(np.divide(samples, np.float32(2**depth - 1), dtype=np.float32), depth)
+    return replace(grey, warnings=(*warnings, *used, *grey.warnings))
+
+
+def _without_scale(samples: NDArray[Any], bits: int) -> Grey:
+    """Numbers whose black and white nobody stated."""
+    numbers = samples.astype(np.float64)
+    warnings = ["The file states no black and white: its smallest and largest values are taken."]
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        warnings.append("Values that are no numbers are taken as black.")
+    return Grey(stretched(numbers, finite), bits, tuple(warnings))
 
 
 def stretched(values: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Ordinary image files to radiographs, by Pillow."""
+"""Ordinary image files to radiographs, by Pillow where it keeps all of the image."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, TiffImagePlugin
+from PIL import Image, ImageOps
 
 from lungsight.faults import UnreadableImage
 from lungsight.radiograph import Radiograph
+from lungsight.reading.deep import needs_deep, read_deep
 from lungsight.reading.formats import Format
-from lungsight.reading.grey import Grey, depth_in_use, grey_of, stretched
+from lungsight.reading.grey import Grey, grey_of, grey_of_samples
 from lungsight.reading.limits import check_size
 from lungsight.reading.reduction import factor_of
 from lungsight.reading.silence import silent_stderr
@@ -21,15 +22,15 @@ from lungsight.reading.silence import silent_stderr
 # Pillow logs some damage besides raising it; unless a program sets up logging, that would go to the terminal.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
-_WHITE_IS_ZERO = 0
-
 
 def read_image(name: str, data: bytes, sha256: str, found: Format, at_least: int = 0) -> Radiograph:
     """Read ``data``, which is of the format ``found``.
 
     A JPEG is decoded by a half, a quarter or an eighth where its shorter side keeps ``at_least`` pixels; 0 asks for
-    all. Raises UnreadableImage, and whatever Pillow raises for damaged data.
+    all. Raises UnreadableImage, and whatever the decoders raise for damaged data.
     """
+    if needs_deep(data, found):
+        return _deep(name, data, sha256, found)
     try:
         image = Image.open(BytesIO(data), formats=[found])
     except Image.DecompressionBombError as error:
@@ -45,8 +46,6 @@ def read_image(name: str, data: bytes, sha256: str, found: Format, at_least: int
         turned, warnings = _upright(image)
         shape = _shape_in_file(stored, image, turned)
         grey = _grey(turned)
-        if _white_is_zero(image):
-            np.subtract(1.0, grey.pixels, out=grey.pixels)
     return Radiograph(
         pixels=grey.pixels,
         file=name,
@@ -55,6 +54,26 @@ def read_image(name: str, data: bytes, sha256: str, found: Format, at_least: int
         file_shape=shape,
         warnings=(*warnings, *grey.warnings),
     )
+
+
+def _deep(name: str, data: bytes, sha256: str, found: Format) -> Radiograph:
+    grey, orientation = read_deep(name, data, found)
+    return Radiograph(
+        pixels=np.ascontiguousarray(_turned(grey.pixels, orientation)),
+        file=name,
+        sha256=sha256,
+        bit_depth=grey.bit_depth,
+        warnings=grey.warnings,
+    )
+
+
+def _turned(pixels: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
+    """Upright, by EXIF 2.3, section 4.6.4 A."""
+    if orientation >= 5:
+        pixels = pixels.T
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
 
 
 def _shape_in_file(stored: tuple[int, int], image: Image.Image, turned: Image.Image) -> tuple[int, int] | None:
@@ -84,29 +103,5 @@ def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
 
 def _grey(image: Image.Image) -> Grey:
     if image.mode.startswith("I;16"):
-        return _sixteen_bit(np.asarray(image))
-    if image.mode in ("I", "F"):
-        return _without_scale(np.asarray(image), 32)
+        return grey_of_samples(np.asarray(image), 16)
     return grey_of(image)
-
-
-def _sixteen_bit(samples: NDArray[np.uint16]) -> Grey:
-    depth, warnings = depth_in_use(samples)
-    return Grey(np.divide(samples, np.float32(2**depth - 1), dtype=np.float32), depth, warnings)
-
-
-def _without_scale(samples: NDArray[np.int32] | NDArray[np.float32], bits: int) -> Grey:
-    """Numbers whose black and white nobody stated."""
-    numbers = samples.astype(np.float64)
-    warnings = ["The file states no black and white: its smallest and largest values are taken."]
-    finite = np.isfinite(numbers)
-    if not finite.all():
-        warnings.append("Values that are no numbers are taken as black.")
-    return Grey(stretched(numbers, finite), bits, tuple(warnings))
-
-
-def _white_is_zero(image: Image.Image) -> bool:
-    """Pillow turns white-is-zero TIFFs of up to 8 bits itself, the others not."""
-    if not isinstance(image, TiffImagePlugin.TiffImageFile) or image.mode not in ("I;16", "I;16B", "I", "F"):
-        return False
-    return image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO

@@ -1,0 +1,76 @@
+"""TIFFs of the kinds that Pillow reads wrong or not at all, by tifffile."""
+
+from __future__ import annotations
+
+import logging
+import math
+from io import BytesIO
+
+import numpy as np
+from tifffile import PHOTOMETRIC, TiffFile, TiffPage
+
+from lungsight.faults import UnreadableImage
+from lungsight.reading.grey import Grey, grey_of_samples
+from lungsight.reading.limits import MAX_PIXELS, check_size
+
+# tifffile logs damage besides raising it; that would go to the terminal.
+_log = logging.getLogger("tifffile")
+_log.addHandler(logging.NullHandler())
+_log.propagate = False
+
+_UNSIGNED, _UNDEFINED = 1, 4
+_REDUCED = 1
+_ASSOCIATED = 1
+_SHOWN = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
+_ORIENTATION = 274
+
+
+def needs_tifffile(data: bytes) -> bool:
+    """Whether samples are anything but unsigned ones of at most 8 bits, of which Pillow reads all kinds."""
+    try:
+        with TiffFile(BytesIO(data)) as file:
+            page = file.pages.first
+            return page.bitspersample > 8 or page.sampleformat not in (_UNSIGNED, _UNDEFINED)
+    except Exception:  # tifffile raises every kind; Pillow will say what is wrong
+        return False
+
+
+def read_tiff(name: str, data: bytes) -> tuple[Grey, int]:
+    """The one image in a TIFF, bright where it is shown bright, and its orientation as EXIF counts them.
+
+    Raises UnreadableImage, and whatever tifffile raises for damaged data.
+    """
+    with TiffFile(BytesIO(data)) as file:
+        if sum(not page.subfiletype & _REDUCED for page in file.pages if isinstance(page, TiffPage)) > 1:
+            raise UnreadableImage(name, "it holds several pages", "save the one X-ray image as a file of its own")
+        page = file.pages.first
+        check_size(name, page.imagelength, page.imagewidth)
+        _check(name, page)
+        samples = page.asarray(maxworkers=1)
+        tag = page.tags.get(_ORIENTATION)
+    if page.axes == "SYX":
+        samples = np.moveaxis(samples, 0, -1)
+    grey = grey_of_samples(samples, page.bitspersample, straight=_ASSOCIATED not in page.extrasamples)
+    if page.photometric == PHOTOMETRIC.MINISWHITE:
+        np.subtract(1.0, grey.pixels, out=grey.pixels)
+    return grey, int(tag.value) if tag is not None else 1
+
+
+def _check(name: str, page: TiffPage) -> None:
+    """What tifffile would fill up in silence, or work on for minutes."""
+    if page.photometric not in _SHOWN or page.axes not in ("YX", "YXS", "SYX") or page.samplesperpixel > 4:
+        raise UnreadableImage(
+            name,
+            f"its {page.bitspersample}-bit samples are neither grey nor RGB",
+            "save it as a greyscale TIFF or PNG of 16 bits",
+        )
+    if len(page.dataoffsets) != math.prod(page.chunked) or not all(page.databytecounts):
+        raise ValueError("parts of the image are missing")
+    if page.dataoffsets and max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True))) > _size(page):
+        raise ValueError("parts of the image lie behind the end of the file")
+    if math.prod(page.chunks) > 4 * MAX_PIXELS:
+        raise ValueError("a tile is larger than any image")
+
+
+def _size(page: TiffPage) -> int:
+    return int(page.parent.filehandle.size)
