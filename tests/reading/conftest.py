@@ -107,7 +107,6 @@ def _deep_seeds(small: NDArray[np.uint8], large: NDArray[np.uint16]) -> dict[str
             imagecodecs.jpeg8_encode(twelve, level=90, bitspersample=12),
             imagecodecs.jpeg8_encode(large, lossless=True, bitspersample=16, predictor=4),
         ],
-        "jpeg-ls": [imagecodecs.jpegls_encode(small), imagecodecs.jpegls_encode(large)],
         "jpeg-2000": [imagecodecs.jpeg2k_encode(large, level=0), imagecodecs.jpeg2k_encode(colour, level=40)],
         "jpeg-xl": [
             imagecodecs.jpegxl_encode(large, lossless=True),

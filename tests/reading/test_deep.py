@@ -13,6 +13,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -168,22 +169,10 @@ def test_twelve_bit_jpeg_in_a_tiff(tmp_path: Path) -> None:
 
 def test_several_pages(tmp_path: Path) -> None:
     file = BytesIO()
-    import tifffile
-
     with tifffile.TiffWriter(file) as writer:
         writer.write(typed("f4"))
         writer.write(typed("f4"))
     assert "it holds several pages" in refusal(written(tmp_path / "a.tif", file.getvalue()))
-
-
-def test_a_preview_behind_the_film_does_no_harm(tmp_path: Path) -> None:
-    file = BytesIO()
-    import tifffile
-
-    with tifffile.TiffWriter(file) as writer:
-        writer.write(typed("u2"))
-        writer.write(typed("u2")[::2, ::2], subfiletype=1)
-    np.testing.assert_allclose(read_radiograph(written(tmp_path / "a", file.getvalue())).pixels, FILM, atol=0.001)
 
 
 def test_four_inks_of_sixteen_bits(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def read_dicom(name: str, data: bytes, sha256: str) -> Radiograph:
     _refuse_deflated_bomb(name, data)
     dataset = dcmread(BytesIO(data), force=True)
     _refuse_without_image(name, dataset)
-    _state_transfer_syntax(dataset)
+    _state_transfer_syntax(name, dataset)
     header = Header(dataset)
     pixels = grey_pixels(name, dataset, header)
     known = knowledge_of(header)
@@ -61,9 +61,11 @@ def _refuse_without_image(name: str, dataset: Dataset) -> None:
         raise UnreadableImage(name, f"it holds {frames} frames", "export the one X-ray image as a file of its own")
 
 
-def _state_transfer_syntax(dataset: Dataset) -> None:
+def _state_transfer_syntax(name: str, dataset: Dataset) -> None:
     """Files without the meta header are uncompressed: pydicom found out how they are written."""
-    if dataset.file_meta.get("TransferSyntaxUID"):
+    if stated := dataset.file_meta.get("TransferSyntaxUID"):
+        if not stated.is_transfer_syntax:
+            raise UnreadableImage(name, f"its transfer syntax {stated} is not known", "export it uncompressed")
         return
     implicit, little = dataset.original_encoding
     if implicit:

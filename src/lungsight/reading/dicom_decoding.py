@@ -31,8 +31,6 @@ def stored_samples(name: str, dataset: Dataset, header: Header) -> Samples:
     ``header.warnings`` why. Raises UnreadableImage, and whatever the decoders raise for damaged data.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
-    if not syntax.is_transfer_syntax:
-        raise UnreadableImage(name, f"its transfer syntax {syntax} is not known", "export it uncompressed")
     if not syntax.is_encapsulated or "PixelData" not in dataset:
         return pixel_array(dataset, index=0, raw=True, correct_unused_bits=False)
     if syntax == RLELossless:  # pylibjpeg's decoder, where it is installed, panics on damaged data

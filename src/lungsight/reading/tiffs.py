@@ -19,7 +19,6 @@ _log.addHandler(logging.NullHandler())
 _log.propagate = False
 
 _UNSIGNED, _UNDEFINED = 1, 4
-_REDUCED = 1
 _ASSOCIATED = 1
 _SHOWN = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
 _ORIENTATION = 274
@@ -41,7 +40,7 @@ def read_tiff(name: str, data: bytes) -> tuple[Grey, int]:
     Raises UnreadableImage, and whatever tifffile raises for damaged data.
     """
     with TiffFile(BytesIO(data)) as file:
-        if sum(not page.subfiletype & _REDUCED for page in file.pages if isinstance(page, TiffPage)) > 1:
+        if len(file.pages) > 1:
             raise UnreadableImage(name, "it holds several pages", "save the one X-ray image as a file of its own")
         page = file.pages.first
         check_size(name, page.imagelength, page.imagewidth)
