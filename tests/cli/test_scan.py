@@ -17,8 +17,9 @@ from typer.testing import CliRunner, Result
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import app
 from lungsight.datasets.phantom import Label, draw
-from lungsight.package import Preprocessing, bundled, storage
+from lungsight.package import Decision, Preprocessing, bundled, storage
 from lungsight.package.lung_fields import Box
+from lungsight.scanning.spool import MOST_SHOWN
 from tiny_package import write_tiny
 from tiny_parts import LUNG_FIELDS, tiny_familiarity, tiny_lung_fields
 
@@ -170,7 +171,7 @@ def test_ctrl_c_keeps_what_was_found(model: Path, films: Path, tmp_path: Path) -
     assert 0 < len(found) < 3003
     assert page.read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert (tmp_path / "f.html.cards").is_file()  # the next scan goes on with them
-    assert abs(page.read_text(encoding="utf-8").count("<h3>") - len(found)) <= 1
+    assert abs(page.read_text(encoding="utf-8").count("<h3>") - min(len(found), MOST_SHOWN)) <= 1
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -226,3 +227,38 @@ def test_phantoms_by_their_lungs_with_every_output(tmp_path: Path) -> None:
         beside[region.top : region.bottom, region.left : region.right] = False
         assert beside.any()
         assert (grey[beside] == 0).all()
+
+
+def test_the_page_opens_in_the_browser(
+    model: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)) or address.endswith("f.html"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    named = lungsight("scan", films / "a.png", "--model", model, "--html", tmp_path / "f.html", "--open")
+    assert f"The page: {tmp_path / 'f.html'}" in named.stdout
+    unnamed = lungsight("scan", films / "a.png", "--model", model, "--open")
+    (page,) = tmp_path.glob("lungsight-*/findings.html")
+    assert opened == [(tmp_path / "f.html").as_uri(), page.as_uri()]
+    assert f"There is no browser here. The page: {page}" in unnamed.stdout
+    assert lungsight("scan", films, "--model", model, "--open", "--watch").exit_code == 2
+
+
+def test_a_page_is_not_written_under_the_name_of_a_pdf(model: Path, films: Path, tmp_path: Path) -> None:
+    result = lungsight("scan", films, "--model", model, "--html", tmp_path / "finding.pdf")
+    assert result.exit_code == 3
+    assert "a browser prints the page to PDF" in result.stderr
+    assert not (tmp_path / "finding.pdf").exists()
+
+
+def test_the_terminal_names_classes_as_people_do_and_says_a_reason_once(films: Path, tmp_path: Path) -> None:
+    decision = Decision(low=0.0, high=1.0, aim_sensitivity=0.95, aim_specificity=0.95)
+    open_ = write_tiny(tmp_path / "open", decision=decision)
+    said = lungsight("scan", films, "--model", open_).stdout
+    assert said.count("Inconclusive: the probability of COVID-19 is at least 0 % and below 100 %.") == 1
+    rows = [line for line in said.splitlines() if line.endswith(".png")]
+    assert len(rows) == 3
+    assert all(re.match(r"inconclusive .* \S+ % ", row) for row in rows)
+    assert "COVID-19" in said.splitlines()[0]
+    assert "covid19" not in said

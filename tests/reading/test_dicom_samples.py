@@ -153,11 +153,6 @@ def test_what_is_missing_of_colour(write_dicom: DicomWriter, keyword: str) -> No
     np.testing.assert_allclose(read.pixels, grey / 255, atol=1e-6)
 
 
-def test_several_values_where_one_belongs(write_dicom: DicomWriter) -> None:
-    read = read_radiograph(write_dicom(film(12).astype(np.uint16), BitsStored=[12, 12], HighBit=[11, 3]))
-    np.testing.assert_allclose(read.pixels, film(12) / 4095, atol=1e-6)
-
-
 def test_words_said_to_be_of_twelve_bits(write_dicom: DicomWriter) -> None:
     dataset = dcmread(write_dicom(film(12).astype(np.uint16), bits=12))
     dataset.BitsAllocated = 12

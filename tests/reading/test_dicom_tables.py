@@ -234,16 +234,6 @@ def test_segments(width: int) -> None:
         np.testing.assert_array_equal(read.entries, once + once)
 
 
-def test_segments_that_repeat_without_end() -> None:
-    """A palette of a few bytes must not fill the memory."""
-    numbers = [0, 1, 7, 1, 65535, 9, *[2, 65535, 6, 0] * 2000]
-    value = np.array(numbers, dtype="<u2").tobytes()
-    dataset = Dataset()
-    for keyword, one in palette(value, [0, 0, 16], segmented=True).items():
-        setattr(dataset, keyword, one)
-    assert all(len(read.entries) == 65536 for read in palette_of(Header(dataset)))
-
-
 @pytest.mark.parametrize(
     "numbers", [[1, 5, 9], [0, 9, 1, 2], [7, 1, 1], [2, 1, 40, 0], [0, 1, 3, 2, 1, 6, 0], [0, 0]]
 )

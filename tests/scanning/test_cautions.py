@@ -69,7 +69,7 @@ def test_an_adults_large_frontal_image_has_no_caution(make_radiograph: Make) -> 
 @pytest.mark.parametrize(
     ("sources", "caution"),
     [
-        ((source("a", covid19=20, other_pneumonia=200), source("b", no_pneumonia=200)), "few images: 20 of covid19"),
+        ((source("a", covid19=20, other_pneumonia=200), source("b", no_pneumonia=200)), "few images: 20 of COVID-19"),
         ((source("a", **MANY),), "one source only (a)"),
         ((source("a", covid19=200), source("b", other_pneumonia=200, no_pneumonia=200)), "tell sources apart"),
     ],
@@ -87,9 +87,12 @@ def test_what_the_evidence_says_comes_first() -> None:
     stated = describe(sources=(source("a", **MANY),))
     confounded = StatedVerdict("confounded", "Its score says nothing about a patient.", "2026-11-23")
     first, *_ = cautions_of_model(stated, confounded)
-    assert (
-        first == "The model's evidence report (2026-11-23) says: confounded. Its score says nothing about a patient."
+    assert first == (
+        "The test of this model (2026-11-23) ended in the grade “confounded”. Part of its score comes from how or "
+        "where an image was made, not from disease: don't rely on it."
     )
+    first, *_ = cautions_of_model(stated, StatedVerdict("fails elsewhere", "It fails at two sites.", "2026-11-23"))
+    assert first.endswith("“fails elsewhere”. It fails at two sites.")
     first, *_ = cautions_of_model(stated, None)
     assert "No evidence report is in the package" in first
 

@@ -73,8 +73,8 @@ def test_a_doubtful_image_is_inconclusive_with_the_reason(make_detector: MakeDet
     (finding,) = detector.judge([make_radiograph()])
     assert finding.verdict == INCONCLUSIVE
     assert finding.status is Status.READ
-    assert finding.reasons[0].startswith("The most probable class, other_pneumonia, has probability 0.")
-    assert "needs 0.99" in finding.reasons[0]
+    assert finding.reasons[0].startswith("The most probable class, other pneumonia, has a probability of ")
+    assert "needs 99 %" in finding.reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,8 @@ def test_the_verdict_follows_the_thresholds_of_the_target(
     assert finding.verdict == verdict
     if verdict == INCONCLUSIVE:
         p = finding.probabilities["covid19"]
-        words = f"The probability of covid19 is {p:.2f}: the model calls it from 1.00 on and rules it out below 0.00."
+        rule = "the model calls it from 100 % on and rules it out below 0 %"
+        words = f"The probability of COVID-19 is {100 * p:.0f} %: {rule}."
         assert finding.reasons == (words,)
     else:
         assert finding.reasons == ()
@@ -154,7 +155,7 @@ def test_the_model_is_named_with_its_cautions(make_detector: MakeDetector, make_
     assert finding.warnings == (
         "The header was odd.",
         "No evidence report is in the package: nothing here shows how the model does on images it never saw.",
-        "The model learned from few images: 30 of covid19, 50 of other_pneumonia, 30 of no_pneumonia.",
+        "The model learned from few images: 30 of COVID-19, 50 of other pneumonia, 30 of no pneumonia.",
         "The model's probabilities were not calibrated.",
     )
 

@@ -1,4 +1,5 @@
 import base64
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,21 +12,26 @@ import pytest
 from PIL import Image
 
 from lungsight import RESEARCH_ONLY
+from lungsight.faults import Fault
+from lungsight.package import Decision
 from lungsight.package.lung_fields import Lungs
 from lungsight.radiograph import Radiograph
-from lungsight.scanning import INCONCLUSIVE, REFUSED, Detector, Finding, Status
+from lungsight.scanning import INCONCLUSIVE, REFUSED, Detector, Finding, Status, spool
 from lungsight.scanning.card import card_of
-from lungsight.scanning.page import FindingsPage
+from lungsight.scanning.page import SCRIPT, FindingsPage
 from lungsight.scanning.pictures import (
     AGAINST,
     FOR,
+    MAX_BYTES,
     OUTLINE,
+    film,
     packed,
     thumbnail,
     unpacked,
     with_evidence,
     with_outline,
 )
+from lungsight.scanning.spool import CardSpool
 
 Make = Callable[..., Radiograph]
 
@@ -45,27 +51,118 @@ def findings(detector: Detector, make_radiograph: Make) -> list[Finding]:
 def written(detector: Detector, findings: list[Finding], path: Path) -> str:
     page = FindingsPage(path, detector)
     for finding in findings:
-        page.add(card_of(finding, detector.cautions))
+        page.add(card_of(finding, "covid19", detector.cautions))
     page.write()
     return path.read_text(encoding="utf-8")
 
 
-def test_surest_first_then_inconclusive_refused_and_unreadable(
+def test_the_most_urgent_first_then_refused_and_unreadable(
     detector: Detector, findings: list[Finding], tmp_path: Path
 ) -> None:
     html = written(detector, findings, tmp_path / "page.html")
-    assert re.findall(r"<h3>(.*?)</h3>", html) == ["sure.png", "unsure.png", "doubtful.png", "hand.png", "torn.png"]
+    expected = ["doubtful.png", "unsure.png", "sure.png", "hand.png", "torn.png"]
+    assert re.findall(r"<h3>(.*?)</h3>", html) == expected
+    assert re.findall(r'<a href="#image-\d">(.*?)</a>', html) == expected  # and so in the table at the top
 
 
-def test_every_judged_image_stands_beside_its_evidence(
+def layers(html: str) -> list[Image.Image]:
+    """Every picture in a page."""
+    return [Image.open(BytesIO(base64.b64decode(data))) for data in re.findall(r"base64,([^\"]+)\"", html)]
+
+
+def test_every_judged_image_lies_under_its_evidence(
     detector: Detector, findings: list[Finding], tmp_path: Path
 ) -> None:
     html = written(detector, findings, tmp_path / "page.html")
-    pictures = [Image.open(BytesIO(base64.b64decode(data))) for data in re.findall(r"jpeg;base64,([^\"]+)", html)]
-    assert [picture.mode for picture in pictures] == ["L", "RGB"] * 3 + ["L"]
-    assert {picture.size for picture in pictures} == {(120, 90)}
-    alts = re.findall(r'<img [^>]*alt="([^"]+)"', html)
-    assert len(alts) == len(pictures)
+    pictures = layers(html)
+    assert [picture.mode for picture in pictures] == ["L", "P", "P"] * 3 + ["L"]
+    assert {picture.size for picture in pictures if picture.mode == "L"} == {(120, 90)}
+    against, speaks_for = (np.asarray(picture.convert("RGBA"))[..., 3] for picture in pictures[1:3])
+    assert speaks_for.any() or against.any()
+    assert not (speaks_for.astype(bool) & against.astype(bool)).any()
+    assert len(re.findall(r"<img [^>]*alt=", html)) == len(pictures)
+
+
+def test_one_film_has_a_page_of_its_own(detector: Detector, findings: list[Finding], tmp_path: Path) -> None:
+    html = written(detector, [replace(findings[1], file="wards/film.png")], tmp_path / "page.html")
+    assert "<title>Finding: film.png</title>" in html
+    in_this_order = ["<h1>Finding: film.png", "<img ", 'class="verdict', "60 %", detector.cautions[0], 'class="fold"']
+    places = [html.index(text) for text in in_this_order]
+    assert places == sorted(places)
+    assert 'class="contents"' not in html
+
+
+@pytest.mark.parametrize(
+    ("verdict", "p", "said"),
+    [
+        ("covid19", 0.61, "The probability of COVID-19 is 61 %: the model calls it from 60 % on."),
+        ("no_pneumonia", 0.1, "The probability of COVID-19 is 10 %: the model rules it out below 20 %. Of its other"),
+        (INCONCLUSIVE, 0.4, "The probability of COVID-19 is 40 %: the model calls it from 60 % on and rules it"),
+    ],
+)
+def test_a_result_says_what_it_rests_on(
+    make_detector: Callable[..., Detector], make_radiograph: Make, tmp_path: Path, verdict: str, p: float, said: str
+) -> None:
+    detector = make_detector(decision=Decision(low=0.2, high=0.6, aim_sensitivity=0.95, aim_specificity=0.95))
+    finding = detector.judge([make_radiograph()])[0]
+    _, reasons = detector._decide(np.array([p, 0, 1 - p]), None)
+    shares = {"covid19": p, "other_pneumonia": 0.0, "no_pneumonia": 1 - p}
+    shown = replace(finding, verdict=verdict, probabilities=shares, reasons=reasons)
+    html = written(detector, [shown], tmp_path / "page.html")
+    assert said in html
+    assert "&lt;1 %" in html
+
+
+def test_classes_are_named_as_people_name_them(detector: Detector, findings: list[Finding], tmp_path: Path) -> None:
+    html = written(detector, findings, tmp_path / "page.html")
+    figures = r"<details class=\"figures\">.*?</details>"  # those have the names that files have
+    assert not re.findall("covid19|no_pneumonia", re.sub(figures, "", html, flags=re.DOTALL))
+
+
+def test_a_page_shows_what_is_most_urgent_and_says_where_the_rest_is(
+    detector: Detector, findings: list[Finding], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "MOST_SHOWN", 4)
+    monkeypatch.setattr(spool, "MOST_LISTED", 2)
+    shares = np.random.default_rng(0).permutation(np.linspace(0.05, 0.95, 9))
+    judged = [replace(findings[1], file=f"{p:.3f}.png", probabilities={"covid19": p, "b": 1 - p}) for p in shares]
+    torn = [replace(findings[0], file=f"torn-{number}.png") for number in range(3)]
+    path = tmp_path / "page.html"
+    page = FindingsPage(path, detector, (tmp_path / "all.csv",))
+    first, second = [*torn, *judged[:5]], judged[5:]
+    for finding in first:
+        page.add(card_of(finding, "covid19", ()))
+    page.write(complete=False)
+    page = FindingsPage(path, detector, (tmp_path / "all.csv",))  # broken off, and gone on with
+    for finding in [*first, *second]:
+        page.add(card_of(finding, "covid19", ()))
+    page.write()
+    html = " ".join(path.read_text(encoding="utf-8").split())
+    assert re.findall(r"<h3>(.*?)</h3>", html) == [f"{p:.3f}.png" for p in sorted(shares)[:-5:-1]]
+    assert "5 more images were judged" in html
+    assert f"{tmp_path / 'all.csv'} has them all" in html
+    assert len(re.findall(r"<li><b>torn-\d.png</b>", html)) == 2
+    assert "… and 1 more" in html
+    assert "Findings in 12 files" in html
+
+
+def test_what_is_not_shown_costs_no_room(detector: Detector, findings: list[Finding], tmp_path: Path) -> None:
+    cards = CardSpool(tmp_path / "cards", detector.model, restart=False)
+    sure = card_of(replace(findings[1], probabilities={"covid19": 0.9}), "covid19", ())
+    for _ in range(spool.MOST_SHOWN):
+        cards.add(sure)
+    full = cards.path.stat().st_size
+    for _ in range(spool.MOST_SHOWN):
+        cards.add(card_of(replace(findings[1], probabilities={"covid19": 0.1}), "covid19", ()))
+    assert cards.path.stat().st_size < 1.3 * full
+    assert len(list(cards.sorted())) == spool.MOST_SHOWN
+
+
+@pytest.mark.parametrize("name", ["finding.pdf", "finding", "finding.png"])
+def test_a_page_is_not_named_as_something_else(detector: Detector, tmp_path: Path, name: str) -> None:
+    with pytest.raises(Fault, match="is no name of a web page"):
+        FindingsPage(tmp_path / name, detector)
+    assert not list(tmp_path.iterdir())
 
 
 class Sources(HTMLParser):
@@ -74,7 +171,7 @@ class Sources(HTMLParser):
         self.found: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag != "script"
+        assert not [name for name, _ in attrs if name.startswith("on")]
         self.found += [value or "" for name, value in attrs if name in ("src", "href")]
 
 
@@ -83,7 +180,9 @@ def test_the_page_needs_nothing_else(detector: Detector, findings: list[Finding]
     sources = Sources()
     sources.feed(html)
     assert sources.found
-    assert all(source.startswith("data:image/jpeg;base64,") for source in sources.found)
+    assert all(source.startswith(("data:image/", "#image-")) for source in sources.found)
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    assert f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in html
     assert "url(" not in html
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
 
@@ -92,8 +191,8 @@ def test_a_careful_reader_finds_what_the_finding_rests_on(
     detector: Detector, findings: list[Finding], tmp_path: Path
 ) -> None:
     html = written(detector, findings, tmp_path / "page.html")
-    assert html.count(RESEARCH_ONLY) == 2
-    for text in (detector.model, "the logit is the mean of the map", "north", "south", "It is a hand.", "95.0 %"):
+    assert html.count(RESEARCH_ONLY) == 1
+    for text in (detector.model, "the mean of the map plus a bias", "north", "south", "It is a hand.", "90 %"):
         assert text in html
     assert html.count(detector.cautions[0]) == 1
 
@@ -101,7 +200,8 @@ def test_a_careful_reader_finds_what_the_finding_rests_on(
 def test_what_a_file_is_named_is_never_markup(detector: Detector, findings: list[Finding], tmp_path: Path) -> None:
     evil = replace(findings[1], file='<script>alert("x")</script>.png', warnings=("<b>bold</b>",))
     html = written(detector, [evil], tmp_path / "page.html")
-    assert "<script" not in html
+    assert html.count("<script") == 1  # ours
+    assert "alert(" not in html.partition("<script>")[2]
     assert "<b>bold" not in html
 
 
@@ -112,18 +212,36 @@ def test_a_page_of_nothing_is_still_a_page(detector: Detector, tmp_path: Path) -
 def test_a_large_radiograph_is_made_small(make_radiograph: Make) -> None:
     pixels = np.linspace(0, 1, 3000 * 1000, dtype=np.float32).reshape(3000, 1000)
     small = thumbnail(make_radiograph(pixels=pixels))
-    assert small.size == (171, 512)
+    assert small.size == (341, 1024)
     assert small.mode == "L"
     assert np.asarray(small).mean() == pytest.approx(127.5, abs=1)
 
 
 def test_red_speaks_for_blue_against_and_nothing_leaves_the_image_clear() -> None:
     evidence = np.array([[2, 0, -2]], np.float32).repeat(3, axis=0)
-    shown = np.asarray(with_evidence(Image.new("L", (3, 3), 100), evidence, 2)).astype(int)
+    shown = np.asarray(with_evidence(Image.new("L", (3, 3), 100), evidence, 2, against=True)).astype(int)
     assert shown[1, 1].tolist() == [100, 100, 100]
     for place, colour in ((0, FOR), (2, AGAINST)):
         assert shown[1, place].argmax() == np.argmax(colour)
         assert np.abs(shown[1, place] - 100).max() > 30
+
+
+def test_what_speaks_against_is_drawn_where_it_is_asked_for() -> None:
+    evidence = np.array([[2, -2]], np.float32).repeat(2, axis=0)
+    shown = np.asarray(with_evidence(Image.new("L", (2, 2), 100), evidence, 2)).astype(int)
+    assert shown[0, 1].tolist() == [100, 100, 100]
+    assert shown[0, 0].argmax() == np.argmax(FOR)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_a_picture_is_as_large_as_its_bytes_allow(make_radiograph: Make, noise: float) -> None:
+    draw = np.random.default_rng(0)
+    pixels = np.clip(np.linspace(0, 1, 2000)[None] + noise * draw.normal(size=(1800, 2000)), 0, 1).astype(np.float32)
+    drawn = film(make_radiograph(pixels=pixels))
+    assert max(Image.open(BytesIO(drawn)).size) >= 640
+    if not noise:
+        assert max(Image.open(BytesIO(drawn)).size) == 1024
+        assert len(drawn) <= MAX_BYTES
 
 
 def _lungs() -> Lungs:
@@ -160,22 +278,23 @@ def test_the_page_outlines_the_lungs_and_says_what_the_line_is(
     found = [replace(f, lungs=_lungs(), evidence_in_lungs=0.25) for f in findings if f.status is Status.READ]
     html = written(detector, found, tmp_path / "page.html")
     assert "is the outline of the lungs" in html
-    assert html.count("25 % of the evidence for covid19 lies in the lungs") == 2  # of the target and of the doubtful
-    pictures = [Image.open(BytesIO(base64.b64decode(data))) for data in re.findall(r"jpeg;base64,([^\"]+)", html)]
-    assert [picture.mode for picture in pictures] == ["RGB"] * 2 * len(found)
-    for picture in pictures:
-        red, green, blue = np.asarray(picture).astype(int)[30:60, 12:18].reshape(-1, 3).T
-        assert (np.minimum(red, green) - blue).max() > 60  # yellow, at the edge of a lung
+    assert html.count("25 % of what speaks for COVID-19 lies in the lungs") == 3
+    outlines = re.findall(r'class="layer outlined" src="data:image/png;base64,([^"]+)"', html)
+    assert len(outlines) == 3
+    for outline in outlines:
+        drawn = np.asarray(Image.open(BytesIO(base64.b64decode(outline))).convert("RGBA"))
+        assert drawn[30:60, 12:18][..., 3].max() > 100  # at the edge of a lung
+        assert drawn[..., :3].reshape(-1, 3).max(axis=0).tolist() == list(OUTLINE)
 
 
 def test_lungs_are_drawn_only_where_they_are_two_plausible_ones_of_an_image_that_was_judged(
     findings: list[Finding],
 ) -> None:
     judged = next(finding for finding in findings if finding.status is Status.READ)
-    assert card_of(replace(judged, lungs=_lungs()), ()).lungs is not None
+    assert card_of(replace(judged, lungs=_lungs()), "covid19", ()).lungs is not None
     limb = Lungs(_lungs().mask, ("One lung lies above the other.",))
-    assert card_of(replace(judged, lungs=limb), ()).lungs is None
-    assert card_of(replace(judged, status=Status.REFUSED, lungs=_lungs()), ()).lungs is None
+    assert card_of(replace(judged, lungs=limb), "covid19", ()).lungs is None
+    assert card_of(replace(judged, status=Status.REFUSED, lungs=_lungs()), "covid19", ()).lungs is None
 
 
 def test_a_package_is_described_with_its_parts(cropping: Path, findings: list[Finding], tmp_path: Path) -> None:

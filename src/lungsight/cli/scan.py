@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import webbrowser
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Annotated, TypeVar
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 import typer
+from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -83,11 +87,19 @@ def command(
     html: Annotated[
         Path | None,
         typer.Option(
-            help="Write a page with each image and its evidence, surest first.",
+            help="Write a page with the images and their heatmaps, the most urgent first; it prints to PDF.",
             metavar="FILE",
             rich_help_panel=_TABLES,
         ),
     ] = None,
+    open_page: Annotated[
+        bool,
+        typer.Option(
+            "--open",
+            help="Open the page in the browser; without --html it lies in a new temporary folder.",
+            rich_help_panel=_TABLES,
+        ),
+    ] = False,
     heatmaps: Annotated[
         Path | None,
         typer.Option(
@@ -149,6 +161,8 @@ def command(
     command: what stands in --json, --csv or --parquet is not scanned again. The exit status is 0, or 1 when a file
     could not be read, or 3 when the model package or every PATH is missing or wrong.
 
+    Example: [bold]lungsight scan film.png --open[/bold]
+
     Example: [bold]lungsight scan wards/ --html findings.html --json findings.jsonl[/bold]
 
     Example: [bold]lungsight scan /mnt/inbox --watch --json findings.jsonl --overlays seen/[/bold]
@@ -157,6 +171,10 @@ def command(
     """
     _refuse_missing(paths)
     _refuse_at_odds(paths, engine, address, workers, watch)
+    if open_page and watch:
+        raise typer.BadParameter("--open is for a scan that ends: its page is written last.")
+    if open_page and html is None:
+        html = Path(mkdtemp(prefix="lungsight-")) / "findings.html"
     places = Places(json, csv, parquet, html, heatmaps, overlays)
     _refuse_clashing(places)
     package = find_package(model)
@@ -192,9 +210,18 @@ def command(
             raise
     finally:
         outputs.close(complete=complete or watch)
-    table.print(streams.console(stderr=json == STDOUT or csv == STDOUT), quiet=STDOUT in (json, csv))
+    console = streams.console(stderr=json == STDOUT or csv == STDOUT)
+    table.print(console, quiet=STDOUT in (json, csv))
+    if open_page and html is not None:
+        _open(html.resolve(), console)
     if table.counts[Status.ERROR] or table.failed_before:
         raise typer.Exit(SOME_UNREADABLE)
+
+
+def _open(page: Path, console: Console) -> None:
+    """Show the page, and say where it lies: there may be no browser here."""
+    said = "The page" if webbrowser.open(page.as_uri()) else "There is no browser here. The page"
+    console.print(escape(f"{said}: {page}"), highlight=False, soft_wrap=True)
 
 
 def _not_pictures(found: Iterable[Found], places: Places) -> Iterator[Found]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from lungsight import RESEARCH_ONLY
 from lungsight.reading.no_image import MAY_HOLD_IMAGES, plural
 from lungsight.scanning import INCONCLUSIVE, Detector, Finding, Status
+from lungsight.wording import as_words, percent, percent_beside
 
 #: More rows than this nobody reads in a terminal.
 MAX_ROWS = 100
@@ -38,6 +39,7 @@ class ScanTable:
         self.failed_before = 0
         self.passed_over: Counter[str] = Counter()
         self._verdicts: Counter[str] = Counter()
+        self._unfamiliar = 0
         self._detector = detector
         self._warnings: Counter[str] = Counter()
         self._findings: list[Finding] = []
@@ -45,6 +47,7 @@ class ScanTable:
     def add(self, finding: Finding) -> None:
         self.counts[finding.status] += 1
         self._verdicts[finding.verdict or "not readable"] += 1
+        self._unfamiliar += _is_unfamiliar(finding)
         self._warnings.update(set(finding.warnings) - set(self._detector.cautions))
         if len(self._findings) < MAX_ROWS:
             self._findings.append(replace(finding, radiograph=None, evidence=None, lungs=None))
@@ -72,9 +75,22 @@ class ScanTable:
             console.print(self._table(console.width))
             if (more := self.counts.total() - len(self._findings)) > 0:
                 console.print(f"… and {more:,} more: --csv, --json, --parquet and --html have them all.")
-        totals = ", ".join(f"{count:,} {verdict}" for verdict, count in self._verdicts.most_common())
+        totals = ", ".join(f"{count:,} {as_words(verdict)}" for verdict, count in self._verdicts.most_common())
         files = "file" if self.counts.total() == 1 else "files"
         console.print(f"{self.counts.total():,} {files}: {totals}. Model: {self._detector.model}", highlight=False)
+        if self._verdicts[INCONCLUSIVE]:
+            console.print(self._why_inconclusive(), highlight=False)
+
+    def _why_inconclusive(self) -> str:
+        """What holds for every image that is inconclusive, said once."""
+        description = self._detector.description
+        if description.decision.thresholds is None:
+            said = f"the most probable class stays below {percent(description.decision.inconclusive_below)}"
+        else:
+            low, high = percent_beside(*description.decision.thresholds)
+            said = f"the probability of {as_words(description.target)} is at least {low} and below {high}"
+        unlike = f", or the image is unlike anything in training ({self._unfamiliar:,})" if self._unfamiliar else ""
+        return f"Inconclusive: {said}{unlike}."
 
     def _shared_warnings(self) -> Iterator[str]:
         """Warnings about images, each said once with the number of images it holds for."""
@@ -88,12 +104,12 @@ class ScanTable:
         target, classes = self._detector.description.target, self._detector.description.classes
         shown = classes if width >= WIDE else (target,)
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column("verdict", no_wrap=True)
+        table.add_column("result", no_wrap=True)
         for name in shown:
-            table.add_column(name, justify="right", no_wrap=True)
+            table.add_column(as_words(name), justify="right", no_wrap=True)
         table.add_column("file", overflow="fold", ratio=1)
         for finding in self._findings:
-            numbers = [f"{finding.probabilities[name]:.2f}" if finding.probabilities else "" for name in shown]
+            numbers = [percent(finding.probabilities[name]) if finding.probabilities else "" for name in shown]
             table.add_row(_coloured(finding, target), *numbers, _file_and_reasons(finding))
         return table
 
@@ -117,16 +133,24 @@ def _counted(count: int, kind: str) -> str:
     return f"{count:,} {kind if count == 1 else plural(kind)}"
 
 
+def _is_unfamiliar(finding: Finding) -> bool:
+    return finding.unfamiliarity is not None and finding.unfamiliarity > 1
+
+
 def _file_and_reasons(finding: Finding) -> str:
+    """The file on a line; why it was refused or can't be read follows. Why images are inconclusive is said once, at
+    the end."""
+    if finding.status is Status.READ:
+        unlike = "  [dim]unlike anything in training[/]" if _is_unfamiliar(finding) else ""
+        return escape(finding.file) + unlike
     said = " ".join(finding.reasons).removeprefix(f"{finding.file}: ")
-    return escape(finding.file) + (f"\n[dim]{escape(said)}[/]" if said else "")
+    return escape(finding.file) + (f"  [dim]{escape(said)}[/]" if said else "")
 
 
 def _coloured(finding: Finding, target: str) -> str:
-    verdict = finding.verdict or str(finding.status)
+    result = escape(as_words(finding.verdict or str(finding.status)))
     if finding.status is Status.ERROR:
-        return f"[red]{verdict}[/]"
-    if finding.status is Status.REFUSED or verdict == INCONCLUSIVE:
-        return f"[yellow]{verdict}[/]"
-    name = escape(verdict)
-    return f"[bold red]{name}[/]" if verdict == target else name
+        return f"[red]{result}[/]"
+    if finding.status is Status.REFUSED or finding.verdict == INCONCLUSIVE:
+        return f"[yellow]{result}[/]"
+    return f"[bold red]{result}[/]" if finding.verdict == target else result

@@ -64,7 +64,6 @@ def samples_of(words: Samples, dataset: Dataset, header: Header) -> Samples:
 def _settled(header: Header, keyword: str, possible: Callable[[int], bool], assumed: int) -> int:
     value = header.number(keyword)
     if value is not None and value.is_integer() and possible(int(value)):
-        setattr(header.dataset, keyword, int(value))  # it may have been text, or the first of several
         return int(value)
     why = "is missing" if value is None else f"{value:g} is not possible here"
     header.warn(keyword, why, f"{assumed} is assumed")

@@ -173,8 +173,6 @@ def _expanded(numbers: list[int], width: int, count: int) -> list[int]:
         source = sum(part << (8 * width * place) for place, part in enumerate(address)) // width
         for _ in range(again):
             source = _add_segment(numbers, source, entries)
-            if len(entries) >= count:
-                break
         at += 2 + 4 // width
     return entries
 

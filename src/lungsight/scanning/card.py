@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -13,11 +13,29 @@ from lungsight.package import Preprocessing
 from lungsight.package.lung_fields import Box
 from lungsight.package.preprocessing import crop_of
 from lungsight.scanning.detector import Floats
-from lungsight.scanning.finding import INCONCLUSIVE, Finding, Status
-from lungsight.scanning.pictures import data_uri, jpeg, packed, thumbnail, unpacked, with_evidence, with_outline
+from lungsight.scanning.finding import Finding, Status
+from lungsight.scanning.pictures import (
+    AGAINST,
+    FOR,
+    data_uri,
+    film,
+    heat_layer,
+    jpeg,
+    outline_layer,
+    packed,
+    unpacked,
+    with_evidence,
+    with_outline,
+)
 from lungsight.scanning.place import grid_of
+from lungsight.wording import as_words
 
-_GROUPS = ("judged", INCONCLUSIVE, str(Status.REFUSED), str(Status.ERROR))
+#: The longest side of the outline's picture: a thin line needs no more.
+_OUTLINE_SIDE = 512
+
+#: The cards that come first: of images that were judged.
+JUDGED = "judged"
+_GROUPS = (JUDGED, str(Status.REFUSED), str(Status.ERROR))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +43,7 @@ class Card:
     """What the page keeps of one finding: tens of kilobytes, whatever the size of the radiograph.
 
     Attributes:
+        urgency: the probability of the target; 0 where the image wasn't judged.
         evidence: as in the finding; its mean plus ``bias`` is the target's logit margin.
         lungs: the mask to draw, packed; None where there is none.
         crop: the box around them that the network saw; None where it saw the whole image.
@@ -39,6 +58,7 @@ class Card:
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
     known: str
+    urgency: float = 0.0
     jpeg: bytes | None = None
     evidence: Floats | None = None
     bias: float = 0.0
@@ -48,18 +68,17 @@ class Card:
 
     @property
     def group(self) -> str:
-        if self.status != Status.READ:
-            return self.status
-        return INCONCLUSIVE if self.verdict == INCONCLUSIVE else "judged"
+        return JUDGED if self.status == Status.READ else self.status
 
     @property
-    def surest(self) -> float:
-        return max(self.probabilities.values(), default=0.0)
+    def result(self) -> str:
+        """The decision in words; what stands in its place where there is none."""
+        return "could not be read" if self.status == Status.ERROR else as_words(self.verdict or self.status)
 
     @property
     def order(self) -> tuple[int, float]:
-        """By which cards are sorted: by group, the surest first."""
-        return _GROUPS.index(self.group), -self.surest
+        """By which cards are sorted: by group, the most urgent first."""
+        return _GROUPS.index(self.group), -self.urgency
 
     @property
     def mean_evidence(self) -> float:
@@ -70,25 +89,55 @@ class Card:
         return self.mean_evidence + self.bias
 
     @property
-    def picture(self) -> str:
+    def film(self) -> str:
+        """The radiograph, for ``src``; empty where there is none."""
+        return data_uri(self.jpeg) if self.jpeg else ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of :attr:`film`."""
+        return Image.open(BytesIO(self.jpeg)).size if self.jpeg else (1, 1)
+
+    @property
+    def outline(self) -> str:
+        """The lungs' outline as a layer over :attr:`film`; empty where there is none."""
         if self.jpeg is None or self.lungs is None:
-            return data_uri(self.jpeg) if self.jpeg else ""
+            return ""
+        longest = max(self.size)
+        size = tuple(max(1, round(side * min(1.0, _OUTLINE_SIDE / longest))) for side in self.size)
+        return data_uri(outline_layer(unpacked(self.lungs), (size[0], size[1])), "png")
+
+    def heat(self, full: float, preprocessing: Preprocessing, *, against: bool = False) -> str:
+        """The evidence for the target, or ``against`` it, as a layer over :attr:`film`; ``full`` logits have the
+        strongest colour."""
+        if self.evidence is None:
+            return ""
+        evidence = preprocessing.restore(self.evidence, *grid_of(*reversed(self.size)), self.crop)
+        layer = heat_layer(-evidence, full, AGAINST) if against else heat_layer(evidence, full, FOR)
+        return data_uri(layer, "png")
+
+    @property
+    def picture(self) -> str:
+        """The radiograph with the lungs' outline drawn into it."""
+        if self.jpeg is None or self.lungs is None:
+            return self.film
         return data_uri(jpeg(self._outlined(Image.open(BytesIO(self.jpeg)))))
 
     def overlay(self, full: float, preprocessing: Preprocessing) -> str:
-        """The picture under its evidence, ``full`` logits in the strongest colour."""
+        """The picture under its evidence for and against, ``full`` logits in the strongest colour."""
         if self.jpeg is None or self.evidence is None:
             return ""
         grey = Image.open(BytesIO(self.jpeg)).convert("L")
         evidence = preprocessing.restore(self.evidence, *grid_of(grey.height, grey.width), self.crop)
-        return data_uri(jpeg(self._outlined(with_evidence(grey, evidence, full))))
+        return data_uri(jpeg(self._outlined(with_evidence(grey, evidence, full, against=True))))
 
     def _outlined(self, picture: Image.Image) -> Image.Image:
         return picture if self.lungs is None else with_outline(picture, unpacked(self.lungs))
 
 
-def card_of(finding: Finding, cautions_of_model: tuple[str, ...]) -> Card:
-    """The card of ``finding``; what holds for every image is said once, at the top of the page."""
+def card_of(finding: Finding, target: str, cautions_of_model: tuple[str, ...]) -> Card:
+    """The card of ``finding``, the more urgent the more probable ``target`` is; what holds for every image is said
+    once, for the whole page."""
     return Card(
         file=finding.file,
         status=str(finding.status),
@@ -97,7 +146,8 @@ def card_of(finding: Finding, cautions_of_model: tuple[str, ...]) -> Card:
         reasons=finding.reasons,
         warnings=tuple(warning for warning in finding.warnings if warning not in cautions_of_model),
         known=" · ".join(_known(finding)),
-        jpeg=jpeg(thumbnail(finding.radiograph)) if finding.radiograph is not None else None,
+        urgency=finding.probabilities.get(target, 0.0),
+        jpeg=film(finding.radiograph) if finding.radiograph is not None else None,
         evidence=finding.evidence,
         bias=finding.evidence_bias,
         lungs=None if finding.outline is None else packed(finding.outline),
@@ -106,10 +156,10 @@ def card_of(finding: Finding, cautions_of_model: tuple[str, ...]) -> Card:
     )
 
 
-def full_scale(cards: list[Card]) -> float:
+def full_scale(evidence: Iterable[Floats]) -> float:
     """How many logits have the strongest colour: one scale for the whole page, so that pictures can be compared.
     It is the 99th percentile of all evidence on it."""
-    strengths = [np.abs(card.evidence).ravel() for card in cards if card.evidence is not None]
+    strengths = [np.abs(one).ravel() for one in evidence]
     return float(np.percentile(np.concatenate(strengths), 99)) if strengths else 0.0
 
 

@@ -9,6 +9,7 @@ from lungsight.package.preprocessing import Region
 from lungsight.package.reading import StatedVerdict
 from lungsight.radiograph import Radiograph
 from lungsight.scanning.finding import INCONCLUSIVE
+from lungsight.wording import as_words
 
 ADULT = 16
 
@@ -18,6 +19,13 @@ FEW_IMAGES = 100
 #: Less of the evidence than this in the lungs says that the model looked elsewhere.
 MIN_INSIDE = 0.5
 
+
+#: What a grade means for whoever reads one finding; any other is told in the report's own words.
+_MEANING = {
+    "confounded": "Part of its score comes from how or where an image was made, not from disease: don't rely on it.",
+    "internal only": "It did well on other patients of the places it learned from; elsewhere nothing is shown.",
+    "no evidence": "The test doesn't show how well the model tells the disease from the rest.",
+}
 
 #: How the grade of a model begins that held at sites it never saw; it needs no caution.
 HOLDS = "holds"
@@ -34,7 +42,8 @@ def caution_of_place(target: str, verdict: str, inside: float | None) -> str | N
     in the lungs, 0…1. What speaks for the target in an image that isn't called so matters to nobody."""
     if inside is None or inside >= MIN_INSIDE or verdict not in (target, INCONCLUSIVE):
         return None
-    return f"Less than half of the evidence for {target} lies in the lungs; the model may have seen something else."
+    words = as_words(target)
+    return f"Less than half of what speaks for {words} lies in the lungs; the model may have seen something else."
 
 
 def cautions_of_model(description: PackageDescription, verdict: StatedVerdict | None = None) -> tuple[str, ...]:
@@ -46,7 +55,8 @@ def _of_evidence(verdict: StatedVerdict | None) -> Iterator[str]:
     if verdict is None:
         yield "No evidence report is in the package: nothing here shows how the model does on images it never saw."
     elif not verdict.grade.startswith(HOLDS):
-        yield f"The model's evidence report ({verdict.made}) says: {verdict.grade}. {verdict.sentence}"
+        meaning = _MEANING.get(verdict.grade, verdict.sentence)
+        yield f"The test of this model ({verdict.made}) ended in the grade “{verdict.grade}”. {meaning}"
 
 
 def _of_image(radiograph: Radiograph, image_size: int, region: Region | None) -> Iterator[str]:
@@ -69,14 +79,15 @@ def _of_image(radiograph: Radiograph, image_size: int, region: Region | None) ->
 
 
 def _of_model(description: PackageDescription) -> Iterator[str]:
+    target = as_words(description.target)
     counts = {name: sum(source.labels.get(name, 0) for source in description.sources) for name in description.classes}
-    few = [f"{count} of {name}" for name, count in counts.items() if count < FEW_IMAGES]
+    few = [f"{count} of {as_words(name)}" for name, count in counts.items() if count < FEW_IMAGES]
     if few:
         yield f"The model learned from few images: {', '.join(few)}."
     if len(description.sources) == 1:
         yield f"The model learned from one source only ({description.sources[0].name}); elsewhere it may fail."
     elif description.sources and not _is_compared_within_a_source(description):
-        yield f"No source held both {description.target} and another class; the model may tell sources apart instead."
+        yield f"No source held both {target} and another class; the model may tell sources apart instead."
     if description.calibration.fitted_on == 0:
         yield "The model's probabilities were not calibrated."
 

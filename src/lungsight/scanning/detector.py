@@ -24,6 +24,7 @@ from lungsight.scanning.cautions import caution_of_place, cautions_of_image, cau
 from lungsight.scanning.examination import Examined, Examiner
 from lungsight.scanning.finding import INCONCLUSIVE, Finding, Status
 from lungsight.scanning.place import share_in_lungs
+from lungsight.wording import as_words, percent_beside
 
 Floats = NDArray[np.float32]
 
@@ -241,12 +242,13 @@ class Detector:
         decision, p = self.description.decision, probabilities.max()
         if decision.thresholds is None:
             name, needed = self.description.classes[int(probabilities.argmax())], decision.inconclusive_below
-            return f"The most probable class, {name}, has probability {p:.2f}, and the model needs {needed:.2f}."
+            said, asked = percent_beside(p, needed)
+            return f"The most probable class, {as_words(name)}, has a probability of {said}; the model needs {asked}."
         (low, high), p = decision.thresholds, probabilities[self._target]
-        return (
-            f"The probability of {self.description.target} is {p:.2f}: the model calls it from {high:.2f} on and "
-            f"rules it out below {low:.2f}."
-        )
+        said, from_, below = percent_beside(p, high, low)
+        target = as_words(self.description.target)
+        rule = f"the model calls it from {from_} on and rules it out below {below}"
+        return f"The probability of {target} is {said}: {rule}."
 
     def _against_the_others(self, by_class: Floats) -> Floats:
         """The target's value minus the mean of the other classes', along the first axis."""

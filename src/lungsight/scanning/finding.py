@@ -26,7 +26,7 @@ class Status(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Finding:
     """What is said of one file, and what it rests on.
 
@@ -77,6 +77,17 @@ class Finding:
         """The lungs to draw, as ``lungs.mask``: two plausible ones of an image that was judged, else None."""
         drawn = self.status is Status.READ and self.lungs is not None and not self.lungs.faults
         return self.lungs.mask if drawn and self.lungs is not None else None
+
+    def __repr__(self) -> str:
+        """One line, without arrays."""
+        said = "".join(f", {name}={p:.3f}" for name, p in self.probabilities.items())
+        return f"Finding({self.file!r}, {self.verdict or self.status}{said})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from lungsight.scanning.notebook import as_html  # pictures, for which scanning itself needn't wait
+
+        return as_html(self)
 
     def as_json(self, pictures: Mapping[str, Path] | None = None) -> dict[str, Any]:
         """The object that ``lungsight scan --json`` writes, one a line; ``pictures`` says where its heatmap and its

@@ -86,9 +86,9 @@ def write_heatmap(path: Path, finding: Finding, detector: Detector) -> None:
 
 
 def write_overlay(path: Path, finding: Finding, detector: Detector) -> None:
-    """Write an 8-bit RGB PNG, at most 512 pixels a side: the radiograph under its evidence.
+    """Write an 8-bit RGB PNG, at most 1,024 pixels a side: the radiograph under its evidence for the target.
 
-    Red speaks for the target class and blue against it; yellow is the outline of the lungs. The strongest colour is
+    Red speaks for the target class; yellow is the outline of the lungs. The strongest colour is
     the image's strongest evidence; the PNG's text says how many logits that is.
     """
     if finding.radiograph is None or finding.evidence is None:

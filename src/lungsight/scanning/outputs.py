@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lungsight.scanning.card import Card, card_of
 from lungsight.scanning.detector import Detector
+from lungsight.scanning.durable import STDOUT
 from lungsight.scanning.finding import Finding
 from lungsight.scanning.heatmap import HeatmapFolder, OverlayFolder
 from lungsight.scanning.page import FindingsPage
@@ -40,6 +41,11 @@ class Places:
         return tuple(path for path in (self.heatmaps, self.overlays) if path is not None)
 
     @property
+    def tables(self) -> tuple[Path, ...]:
+        """Those that hold every finding and outlive the scan."""
+        return tuple(path for path in (self.json, self.csv, self.parquet) if path not in (None, STDOUT))
+
+    @property
     def records(self) -> tuple[Path, ...]:
         """Those that say which files are done."""
         return tuple(path for path in (self.json, self.csv, self.parquet, self.html) if path is not None)
@@ -66,7 +72,7 @@ class Drawing:
     """
 
     def __init__(self, places: Places, detector: Detector) -> None:
-        self._cautions = detector.cautions
+        self._target, self._cautions = detector.description.target, detector.cautions
         self._with_cards = places.html is not None
         self._heatmaps = HeatmapFolder(places.heatmaps, detector) if places.heatmaps else None
         self._overlays = OverlayFolder(places.overlays, detector) if places.overlays else None
@@ -77,7 +83,7 @@ class Drawing:
         for kind, folder in (("heatmap", self._heatmaps), ("overlay", self._overlays)):
             if folder is not None and (path := folder.add(finding)) is not None:
                 pictures[kind] = path
-        card = card_of(finding, self._cautions) if self._with_cards else None
+        card = card_of(finding, self._target, self._cautions) if self._with_cards else None
         return Drawn(replace(finding, radiograph=None, evidence=None), pictures, card)
 
 
@@ -93,7 +99,7 @@ class Outputs:
     def __init__(self, places: Places, detector: Detector, *, restart: bool = False) -> None:
         self.drawing = Drawing(places, detector)
         self._records = list(_records(places, detector, restart))
-        self._page = FindingsPage(places.html, detector, restart=restart) if places.html else None
+        self._page = FindingsPage(places.html, detector, places.tables, restart=restart) if places.html else None
         self._done = [sink.done for sink in self._records]
         if self._page is not None:
             self._done.append(self._page.done)

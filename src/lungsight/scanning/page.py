@@ -1,23 +1,44 @@
-"""Findings as one page to look at: self-contained, surest first."""
+"""Findings as one page to look at: self-contained, the most urgent first."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight._files import atomic_write
 from lungsight.faults import Fault
 from lungsight.package import PackageDescription
+from lungsight.package.bundled import bundled_packages
 from lungsight.package.in_words import calibration_in_words, decision_in_words, parts_in_words
-from lungsight.scanning.card import Card
+from lungsight.scanning.card import JUDGED, Card
 from lungsight.scanning.detector import Detector
+from lungsight.scanning.finding import INCONCLUSIVE
 from lungsight.scanning.pictures import AGAINST, FOR, OUTLINE
 from lungsight.scanning.spool import CardSpool
+from lungsight.wording import as_words, percent, percent_beside
+from lungsight.wording import in_words as said_in_words
+
+SUFFIXES = (".html", ".htm")
+
+#: Moves what the reader of the page moves: how strongly the heatmap shows, and where a picture is enlarged.
+SCRIPT = """
+document.documentElement.classList.add("js");
+document.addEventListener("input", event => {
+  if (event.target.matches(".fade")) event.target.closest("figure").style.setProperty("--fade", event.target.value);
+});
+""".strip()
 
 _HEAD = 1000
+#: What the head of a page of ours holds; the second is that of older ones.
+_OURS = (b'content="lungsight findings"', b"<title>lungsight: ")
 
 
 class FindingsPage:
@@ -27,14 +48,20 @@ class FindingsPage:
         done: the files whose cards are there from a scan that was broken off.
     """
 
-    def __init__(self, path: Path, detector: Detector, *, restart: bool = False) -> None:
-        """Raises Fault where the place can't be written to, or holds the cards of another model."""
+    def __init__(
+        self, path: Path, detector: Detector, tables: tuple[Path, ...] = (), *, restart: bool = False
+    ) -> None:
+        """``tables`` hold the findings that the page has no room for. Raises Fault where the place can't be written
+        to, holds the cards of another model, or isn't named as a page."""
         if path.exists() and not path.is_file():
             raise Fault(path, "is a folder or a device", "give --html the path of a file")
+        if path.suffix.lower() not in SUFFIXES:
+            cure = "give --html a name that ends in .html; a browser prints the page to PDF"
+            raise Fault(path, "is no name of a web page, and that is what --html writes", cure)
         if not (restart or _is_ours(path)):
             raise Fault(path, "is there already and is no page of findings", "name another file, or give --restart")
         self._path = path
-        self._detector = detector
+        self._detector, self._tables = detector, tables
         self._spool = CardSpool(path.with_name(path.name + ".cards"), detector.model, restart=restart)
         self.done = self._spool.done
 
@@ -57,13 +84,19 @@ class FindingsPage:
             self._spool.close()
 
     def _content(self) -> dict[str, object]:
+        spool, description = self._spool, self._detector.description
+        first = next(spool.sorted(), None)
         return {
-            "cards": self._spool.sorted(),
-            "number": len(self._spool),
-            "counts": self._spool.counts.most_common(),
-            "full": self._spool.full_scale,
+            "cards": spool.sorted(),
+            "rows": _rows(spool) if len(spool) > 1 else (),
+            "only": PurePosixPath(first.file).name if first is not None and len(spool) == 1 else None,
+            "spool": spool,
+            "tables": ", ".join(map(str, self._tables)),
+            "full": spool.full_scale,
             "model": self._detector.model,
-            "description": self._detector.description,
+            "describe": _named(self._detector),
+            "description": description,
+            "target": as_words(description.target),
             "cautions": self._detector.cautions,
             "research_only": RESEARCH_ONLY,
             "version": __version__,
@@ -71,9 +104,47 @@ class FindingsPage:
             "colour_for": _rgb(FOR),
             "colour_against": _rgb(AGAINST),
             "colour_outline": _rgb(OUTLINE),
-            "outlined": self._spool.outlined,
-            "in_words": in_words(self._detector.description),
+            "in_words": in_words(description),
+            "meaning": lambda card: meaning(card, description),
+            "script": Markup(SCRIPT),
+            "script_digest": base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
         }
+
+
+class Row(NamedTuple):
+    """A card's line in the table at the top."""
+
+    file: str
+    result: str
+    probability: str
+
+
+def _rows(spool: CardSpool) -> Iterator[Row]:
+    for card in spool.sorted():
+        yield Row(card.file, card.result, percent(card.urgency) if card.probabilities else "")
+
+
+def meaning(card: Card, description: PackageDescription) -> str:
+    """What the result of a judged image rests on, in a sentence or two; empty where its reasons say it."""
+    if card.group != JUDGED or card.verdict is None or card.verdict == INCONCLUSIVE:
+        return ""
+    target, thresholds = as_words(description.target), description.decision.thresholds
+    if thresholds is None:
+        return f"Of the classes that the model tells apart, {as_words(card.verdict)} is the most probable."
+    if card.verdict == description.target:
+        p, high = percent_beside(card.urgency, thresholds[1])
+        return f"The probability of {target} is {p}: the model calls it from {high} on."
+    p, low = percent_beside(card.urgency, thresholds[0])
+    return (
+        f"The probability of {target} is {p}: the model rules it out below {low}. Of its other classes, "
+        f"{as_words(card.verdict)} is the most probable."
+    )
+
+
+def _named(detector: Detector) -> str:
+    """How the package is named on the command line."""
+    path = detector.package.path
+    return next((name for name, folder in bundled_packages().items() if folder == path), str(path))
 
 
 def _is_ours(path: Path) -> bool:
@@ -83,15 +154,17 @@ def _is_ours(path: Path) -> bool:
             head = file.read(_HEAD)
     except OSError:
         return True  # whoever writes it will say what is wrong
-    return not head or b"<title>lungsight: " in head
+    return not head or any(mark in head for mark in _OURS)
 
 
 def in_words(description: PackageDescription) -> dict[str, str]:
     """What a package holds and how it decides, by heading."""
     calibration = calibration_in_words(description.calibration)
     decision = decision_in_words(description.decision, description.target)
-    said = {"Probabilities": calibration, "Verdict": decision, **parts_in_words(description)}
-    return {heading: sentences.replace("*", "") for heading, sentences in said.items()}
+    said = {"Probabilities": calibration, "Decision": decision, **parts_in_words(description)}
+    return {
+        heading: said_in_words(sentences.replace("*", ""), description.target) for heading, sentences in said.items()
+    }
 
 
 def _template() -> Template:
@@ -100,6 +173,7 @@ def _template() -> Template:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["signed"] = lambda value: f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+    environment.filters.update(words=as_words, percent=percent)
     return environment.get_template("findings.html.j2")
 
 

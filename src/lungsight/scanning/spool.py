@@ -1,50 +1,71 @@
-"""Cards of a page that is being made, on disk: however many they are, memory holds one at a time."""
+"""Cards of a page that is being made, on disk: however many they are, the page shows the most urgent."""
 
 from __future__ import annotations
 
 import base64
+import heapq
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from lungsight.package.lung_fields import Box
-from lungsight.scanning.card import Card
+from lungsight.scanning.card import JUDGED, Card, Floats, full_scale
 from lungsight.scanning.durable import Done, GrowingFile, already_there, as_object, of_another_model
 from lungsight.scanning.finding import Status
+
+#: A page with more pictures than this no browser likes to open, and nobody looks through.
+MOST_SHOWN = 500
+#: Of what was refused or couldn't be read, and has no card: so many are listed by name.
+MOST_LISTED = 1000
 
 _BYTES = ("jpeg", "lungs")
 
 
-class _Place(NamedTuple):
-    """Where a card stands in the spool, and by what it is sorted."""
+class Unjudged(NamedTuple):
+    """A file that was refused or couldn't be read, as a row of text."""
 
-    order: tuple[int, float]
+    file: str
+    status: str
+    reason: str
+
+
+class _Place(NamedTuple):
+    """Where a card that is shown stands in the spool. A heap of these has the one that goes first at its top."""
+
+    order: tuple[float, ...]
     start: int
     size: int
+    evidence: Floats | None
+    unjudged: Unjudged | None
 
 
 class CardSpool:
     """The cards of one page. A scan that was broken off finds its cards here again.
 
+    Every file has a line, so that it is known to be done; only those among the most urgent when they came have their
+    pictures in it.
+
     Attributes:
         done: the files whose cards were here when it was opened.
         counts: how many cards there are of each verdict.
         outlined: whether any of them shows lungs.
+        listed: of the files that were refused or couldn't be read and have no card on the page, the first.
     """
 
     def __init__(self, path: Path, model: str, *, restart: bool) -> None:
         """Raises Fault where the place can't be written to, or holds the cards of another model."""
         self.path = path
         self.counts: Counter[str] = Counter()
+        self._groups: Counter[str] = Counter()
         self.outlined = False
+        self.listed: list[Unjudged] = []
         self._model = model
-        self._places: list[_Place] = []
-        self._strengths = Strengths()
+        self._shown: list[_Place] = []
         self._end = 0
         self._file = GrowingFile(path)
         self._failed: set[str] = set()
@@ -53,25 +74,35 @@ class CardSpool:
         self._file.begin(self._end)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return self.counts.total()
 
     def add(self, card: Card) -> None:
-        line = json.dumps({"file": card.file, "model": self._model, "card": as_json(card)})
+        kept = card if self._is_shown(card) else replace(card, jpeg=None, evidence=None, lungs=None)
+        line = json.dumps({"file": card.file, "model": self._model, "card": as_json(kept)})
         self._file.append(line)
-        self._note(card, len(line) + 1)
+        self._note(kept, len(line) + 1)
 
     def sorted(self) -> Iterator[Card]:
-        """The cards, group by group, the surest first."""
+        """The cards to show, group by group, the most urgent first."""
         with self.path.open("rb") as file:
-            for place in sorted(self._places):
+            for place in sorted(self._shown, key=lambda place: place.order, reverse=True):
                 file.seek(place.start)
                 yield from_json(json.loads(file.read(place.size))["card"])
 
     @property
     def full_scale(self) -> float:
-        """How many logits have the strongest colour: one scale for the whole page, so that pictures can be compared.
-        It is the 99th percentile of all evidence on it."""
-        return self._strengths.percentile(99)
+        """How many logits have the strongest colour: one scale for the whole page, so that pictures compare."""
+        return full_scale(place.evidence for place in self._shown if place.evidence is not None)
+
+    @property
+    def more_judged(self) -> int:
+        """How many judged images have no card on the page, because five hundred are more urgent."""
+        return max(0, self._groups[JUDGED] - MOST_SHOWN)
+
+    @property
+    def more_unjudged(self) -> int:
+        """How many others have neither a card nor a row on the page."""
+        return len(self) - len(self._shown) - self.more_judged - len(self.listed)
 
     def close(self) -> None:
         self._file.close()
@@ -96,34 +127,27 @@ class CardSpool:
             self._failed.add(card.file)
         return str(stated["file"])
 
+    def _order(self, card: Card) -> tuple[float, ...]:
+        """What goes first is least: the last group, the least urgent, the latest."""
+        group, urgency = card.order
+        return (-group, -urgency, -self._end)
+
+    def _is_shown(self, card: Card) -> bool:
+        return len(self._shown) < MOST_SHOWN or self._order(card) > self._shown[0].order
+
     def _note(self, card: Card, size: int) -> None:
-        self._places.append(_Place(card.order, self._end, size))
+        unjudged = None if card.group == JUDGED else Unjudged(card.file, card.status, " ".join(card.reasons))
+        place = _Place(self._order(card), self._end, size, card.evidence, unjudged)
+        if len(self._shown) < MOST_SHOWN:
+            heapq.heappush(self._shown, place)
+        else:
+            gone = heapq.heappushpop(self._shown, place)
+            if gone.unjudged is not None and len(self.listed) < MOST_LISTED:
+                self.listed.append(gone.unjudged)
         self._end += size
         self.counts[str(card.verdict or card.status)] += 1
+        self._groups[card.group] += 1
         self.outlined = self.outlined or card.lungs is not None
-        if card.evidence is not None:
-            self._strengths.add(card.evidence)
-
-
-class Strengths:
-    """How strong evidence is, as a histogram of absolute values in steps of about one in a hundred."""
-
-    _EDGES = np.geomspace(1e-4, 1e4, 1851)
-
-    def __init__(self) -> None:
-        self._counts = np.zeros(len(self._EDGES) + 1, dtype=np.int64)
-
-    def add(self, evidence: np.ndarray) -> None:
-        places = np.searchsorted(self._EDGES, np.abs(evidence).ravel())
-        self._counts += np.bincount(places, minlength=len(self._counts))
-
-    def percentile(self, percent: float) -> float:
-        """The absolute value that so many per cent lie below; 0 where there is nothing."""
-        total = int(self._counts.sum())
-        if total == 0:
-            return 0.0
-        place = int(np.searchsorted(np.cumsum(self._counts), percent / 100 * total))
-        return float(self._EDGES[min(place, len(self._EDGES) - 1)]) if place else 0.0
 
 
 def as_json(card: Card) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def write_gallery(path: Path, detector: Detector, predictions: pd.DataFrame) -> 
         judged=len(_judged(predictions)),
         target=detector.description.target,
         preprocessing=detector.description.preprocessing,
-        full=full_scale([mistake.card for mistake in mistakes]),
+        full=full_scale(m.card.evidence for m in mistakes if m.card.evidence is not None),
         colour_for=FOR,
         colour_against=AGAINST,
     )
@@ -61,4 +61,5 @@ def _judged(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def _card(row: pd.Series, detector: Detector) -> Card:
-    return card_of(detector.judge([detector.read(row["path"])])[0], detector.cautions)
+    finding = detector.judge([detector.read(row["path"])])[0]
+    return card_of(finding, detector.description.target, detector.cautions)

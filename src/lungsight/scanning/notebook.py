@@ -1,0 +1,23 @@
+"""A finding in a notebook: the film, the result, and what it rests on."""
+
+from __future__ import annotations
+
+from html import escape
+
+from lungsight import RESEARCH_ONLY
+from lungsight.scanning.finding import Finding
+from lungsight.scanning.pictures import data_uri, film
+from lungsight.wording import as_words, percent
+
+
+def as_html(finding: Finding) -> str:
+    """A fragment of HTML that needs nothing else: tens of kilobytes, whatever the size of the radiograph."""
+    radiograph = finding.radiograph
+    picture = "" if radiograph is None else f'<img src="{data_uri(film(radiograph))}" width="320" alt="">'
+    shares = "".join(f"<li>{escape(as_words(name))}: {percent(p)}</li>" for name, p in finding.probabilities.items())
+    said = "".join(f"<p>{escape(sentence)}</p>" for sentence in (*finding.reasons, *finding.warnings))
+    result = escape(as_words(finding.verdict or finding.status))
+    return (
+        f'<div style="display:flex;gap:1em">{picture}<div><p>{escape(finding.file)}</p><p><b>{result}</b></p>'
+        f"<ul>{shares}</ul>{said}<p><i>{RESEARCH_ONLY}</i></p></div></div>"
+    )
