@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
 from lungsight._files import atomic_write
+from lungsight.datasets.image_paths import absolute_paths, file_keys
+from lungsight.datasets.patients import known_patients
+from lungsight.datasets.spellings import NOT, same_spelling, says_nothing, spelling
+from lungsight.datasets.text_tables import (
+    InvalidTable,
+    column_key,
+    read_table,
+    rows_in_words,
+)
 from lungsight.faults import InvalidManifest, printable
 from lungsight.radiograph import View
 
@@ -22,6 +32,8 @@ LABELS = (
     "atypical",
     "unlabelled",
 )
+#: The label of an image of which nobody says what it shows.
+UNLABELLED = "unlabelled"
 SPLITS = ("train", "validation", "test")
 
 
@@ -65,42 +77,50 @@ COLUMNS: Mapping[str, Column] = {
 _FILES = ("path", "lung_mask", "lesion_mask")
 
 
+@dataclass(frozen=True)
+class Naming:
+    """What a table's own words mean.
+
+    Attributes:
+        columns: of a manifest -> as the table calls it.
+        labels: as the table has it -> the label it stands for.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Manifest:
     """A table of images, validated. ``table`` has exactly the columns of :data:`COLUMNS`, a 0…n-1 index, and
-    absolute paths; text that is missing is ``""``, numbers that are missing are NaN. Treat it as read-only."""
+    absolute paths; text that is missing is ``""``, numbers that are missing are NaN. ``notices`` are sentences about
+    what was assumed when it was read. Treat it as read-only."""
 
     table: pd.DataFrame = field(repr=False)
     name: str = "manifest"
+    notices: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.table)
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, name: str, folder: Path | None = None) -> Manifest:
-        """Validate ``rows``; relative paths start at ``folder``. Raises InvalidManifest with row numbers as a
-        spreadsheet counts them (the header is row 1)."""
-        table = _with_all_columns(rows, name)
-        _check_values(table, name)
-        root = folder or Path.cwd()
-        if not str(root).isascii() and printable(root) != str(root):  # pandas and SQLite hold UTF-8 only
-            raise InvalidManifest(name, "its folder's name isn't UTF-8", "rename the folder")
-        for column in _FILES:
-            table[column] = [_absolute(value, root) for value in table[column]]
-        table["source"] = table["source"].replace("", printable(name))
-        unknown = table["patient"] == ""
-        table.loc[unknown, "patient"] = "image:" + table.loc[unknown, "path"].map(lambda p: _relative(p, root))
-        return cls(table.reset_index(drop=True), name)
+    def of(
+        cls, rows: pd.DataFrame, name: str, folder: Path | None = None, labels: Mapping[str, str] | None = None
+    ) -> Manifest:
+        """Validate ``rows``; relative paths start at ``folder``; ``labels`` is that of :class:`Naming`. Raises
+        InvalidManifest with row numbers as a spreadsheet counts them (the header is row 1)."""
+        return _validated(rows.reset_index(drop=True), name, folder or Path.cwd(), labels or {})
 
     @classmethod
-    def read(cls, path: Path | str) -> Manifest:
+    def read(cls, path: Path | str, naming: Naming | None = None) -> Manifest:
         """Read a manifest from CSV or Parquet. Raises InvalidManifest."""
-        path = Path(path)
-        rows = _read_table(path)
+        path, naming = Path(path), naming or Naming()
+        rows, notices = _read_table(path, naming)
         try:
-            return cls.of(rows, path.stem, path.resolve().parent)
+            read = _validated(rows, path.stem, path.resolve().parent, naming.labels, notices)
         except InvalidManifest as fault:  # a person needs the file, not the source's name
             raise InvalidManifest(path, fault.fault, fault.cure) from fault
+        return replace(read, notices=tuple(f"{printable(path.name)}: {notice}" for notice in read.notices))
 
     def write(self, path: Path | str) -> None:
         """Write as CSV or Parquet, by the ending. Images under the file's folder are written relative to it."""
@@ -117,11 +137,11 @@ class Manifest:
 
     def where(self, mask: pd.Series) -> Manifest:
         """The images for which ``mask`` holds."""
-        return Manifest(self.table[mask].reset_index(drop=True), self.name)
+        return replace(self, table=self.table[mask].reset_index(drop=True))
 
     def with_columns(self, **columns: object) -> Manifest:
         """The same images with other values in the named columns."""
-        return Manifest(self.table.assign(**columns), self.name)  # type: ignore[arg-type]
+        return replace(self, table=self.table.assign(**columns))  # type: ignore[arg-type]
 
     @property
     def patient_key(self) -> pd.Series:
@@ -144,52 +164,205 @@ class Manifest:
         return self.is_chest & self.table["view"].isin(("", *(view for view in View if view.is_frontal)))
 
     @staticmethod
-    def joined(manifests: list[Manifest], name: str = "manifest") -> Manifest:
-        return Manifest(pd.concat([m.table for m in manifests], ignore_index=True), name)
+    def joined(manifests: Sequence[Manifest], name: str = "manifest") -> Manifest:
+        """All images of several manifests. Raises InvalidManifest where they give one file two labels."""
+        table = pd.concat([m.table for m in manifests], ignore_index=True)
+        places = pd.Series([m.name for m in manifests for _ in range(len(m))], index=table.index, dtype=object)
+        if len(manifests) > 1:
+            _refuse_two_labels(table, name, places)
+        return Manifest(table, name, tuple(notice for m in manifests for notice in m.notices))
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(path: Path, naming: Naming) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table with a manifest's names for its columns, and what was assumed."""
     if not path.is_file():
         raise InvalidManifest(path, "there is no such file", "give the path of a CSV or Parquet table")
-    if not path.stat().st_size:
-        raise InvalidManifest(path, "the file is empty", "give one row per image under a header")
     try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=None, engine="python")
-    except UnicodeDecodeError as error:
-        raise InvalidManifest(path, f"the text isn't UTF-8 (byte {error.start})", "save it as CSV UTF-8") from error
-    except Exception as error:  # pandas and pyarrow raise a dozen kinds for a broken table
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InvalidManifest(path, f"not a readable table ({first_line})", "save it as CSV or Parquet") from error
+        read = read_table(path, (*COLUMNS, *naming.columns.values()))
+    except InvalidTable as fault:
+        raise InvalidManifest(path, fault.fault, fault.cure) from fault
+    return _renamed(read.rows, path, naming.columns, read.notices)
 
 
-def _with_all_columns(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    missing = [c.name for c in COLUMNS.values() if c.required and c.name not in rows.columns]
+def _renamed(
+    rows: pd.DataFrame, path: Path, columns: Mapping[str, str], notices: tuple[str, ...]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table with the columns that the user names under a manifest's names for them."""
+    names = [str(name) for name in rows.columns]
+    for wanted, called in columns.items():
+        places = [i for i, name in enumerate(names) if name == called] or [
+            i for i, name in enumerate(names) if column_key(name) == column_key(called)
+        ]
+        own = [i for i, name in enumerate(names) if column_key(name) == wanted and i not in places]
+        if not places and not own:
+            fault = f"has no column {printable(called)} (it has {', '.join(printable(n) for n in names if n)})"
+            raise InvalidManifest(path, fault, f"correct --column {wanted}=NAME")
+        if not places:
+            notices = (*notices, f"has no column {printable(called)}; its column {wanted} was read.")
+            continue
+        for i in places:
+            names[i] = wanted
+        for i in own:
+            names[i] = ""
+    return rows.set_axis(pd.Index(names, dtype=object), axis=1), notices
+
+
+def _validated(
+    rows: pd.DataFrame, name: str, root: Path, labels: Mapping[str, str], notices: tuple[str, ...] = ()
+) -> Manifest:
+    """The manifest of ``rows``, whose index is each row's number in a spreadsheet, less 2."""
+    said = list(notices)
+    table = _with_all_columns(rows, name, said)
+    _translate_labels(table, labels, said)
+    _check_values(table, name)
+    if not str(root).isascii() and printable(root) != str(root):  # pandas and SQLite hold UTF-8 only
+        raise InvalidManifest(name, "its folder's name isn't UTF-8", "rename the folder")
+    for column in _FILES:
+        table[column], notice = absolute_paths(list(table[column]), root)
+        said += [notice] if notice else []
+    table["patient"], notice = known_patients(table["patient"])
+    said += [notice] if notice else []
+    table["source"] = table["source"].replace("", printable(name))
+    unknown = table["patient"] == ""
+    table.loc[unknown, "patient"] = "image:" + table.loc[unknown, "path"].map(lambda p: _relative(p, root))
+    _refuse_two_labels(table, name, pd.Series([f"row {i + 2}" for i in table.index], index=table.index))
+    return Manifest(_once(table, said).reset_index(drop=True), name, tuple(said))
+
+
+def _with_all_columns(rows: pd.DataFrame, name: str, said: list[str]) -> pd.DataFrame:
+    found: dict[str, list[int]] = {}
+    for place, called in enumerate(rows.columns):
+        found.setdefault(column_key(called), []).append(place)
+    missing = [c.name for c in COLUMNS.values() if c.required and c.name not in found]
     if missing:
-        raise InvalidManifest(
-            name,
-            f"lacks the column {' and '.join(missing)}",
-            "`lungsight data describe table` lists the columns",
-        )
+        cure = f"`lungsight data describe table` lists the columns{_other_names(missing, rows.columns)}"
+        raise InvalidManifest(name, f"lacks the column {' and '.join(missing)}", cure)
     if rows.empty:
         raise InvalidManifest(name, "holds no images", "give one row per image")
     table = pd.DataFrame(index=rows.index)
     for column in COLUMNS.values():
-        values = rows[column.name] if column.name in rows.columns else pd.Series("", index=rows.index, dtype=object)
-        table[column.name] = _numbers(values, column.name, name) if column.numeric else _texts(values)
+        places = found.get(column.name, [])
+        values = [_texts(rows.iloc[:, place], column) for place in places]
+        _refuse_differing(values, column.name, name, said)
+        one = values[0] if values else pd.Series("", index=rows.index, dtype=object)
+        table[column.name] = _numbers(one, column.name, name) if column.numeric else one
     return table
 
 
-def _texts(values: pd.Series) -> pd.Series:
-    texts = values.astype(object).where(values.notna(), "").astype(str).str.strip()
-    return texts.astype(object)
+#: What other tables call the columns that must be there, as :func:`column_key` has it.
+_CALLED = {
+    "path": ("file", "path", "image", "dicom", "img", "png"),
+    "label": ("label", "diagnosis", "class", "result", "pcr", "truth", "finding", "category"),
+}
 
 
-def _numbers(values: pd.Series, column: str, name: str) -> pd.Series:
-    texts = _texts(values).replace("", "nan")
-    numbers = pd.to_numeric(texts, errors="coerce")
-    _refuse(numbers.isna() & (texts.str.lower() != "nan"), texts, name, f"{column} is not a number")
+def _other_names(missing: Sequence[str], columns: Iterable[object]) -> str:
+    """The options that would name the columns that are missing, by the first of the table's own that may be meant."""
+    names = [str(column) for column in columns if str(column).strip()]
+    options = [f"{column}={_likely(names, _CALLED[column])}" for column in missing]
+    shown = " ".join(f"--column {shlex.quote(option)}" for option in options)
+    return printable(f"; this table has {', '.join(names)}: say which with {shown}") if names else ""
+
+
+def _likely(names: Sequence[str], parts: Sequence[str]) -> str:
+    return next((name for part in parts for name in names if part in spelling(name)), "NAME")
+
+
+def _refuse_differing(values: Sequence[pd.Series], column: str, name: str, said: list[str]) -> None:
+    """A column that stands twice is read where both say the same of every image."""
+    if len(values) < 2:
+        return
+    differ = pd.concat(values, axis=1, keys=range(len(values))).nunique(axis=1) > 1
+    if differ.any():
+        rows = rows_in_words(differ.index[differ])
+        fault = f"has the column {column} {len(values)} times, and they differ in {rows}"
+        raise InvalidManifest(name, fault, f"keep one of them, or name the one to read with --column {column}=NAME")
+    said.append(f"the column {column} stands {len(values)} times with the same values: read once.")
+
+
+def _translate_labels(table: pd.DataFrame, labels: Mapping[str, str], said: list[str]) -> None:
+    """Put lungsight's own spelling in the place of any other of the same label, and the user's words for the labels
+    that ``labels`` maps; what the table had is kept as the finding, where it has none."""
+    found = table["label"].value_counts()
+    meant = {label: _meaning(label, labels) for label in found.index}
+    for new in dict.fromkeys(new for label, new in meant.items() if new != label):
+        old = {label: int(found[label]) for label, one in meant.items() if one == new and label != new}
+        shown = ", ".join(f"'{printable(label)}' ({n:,})" for label, n in list(old.items())[:5])
+        more = f" and {len(old) - 5} other spellings" if len(old) > 5 else ""
+        rows = table.index[table["label"].isin(list(old))]
+        where = f" in {rows_in_words(rows)}" if new == UNLABELLED else ""
+        said.append(f"the label {shown}{more}{where} is read as {printable(new)}.")
+    changed = table["label"].map(meant).astype(object)
+    empty = (table["finding"] == "") & (changed != table["label"])
+    table.loc[empty, "finding"] = table["label"][empty]
+    table["label"] = changed
+
+
+def _meaning(label: str, labels: Mapping[str, str]) -> str:
+    known = (*LABELS, *(NOT + one for one in LABELS))
+    if (mapped := same_spelling(label, labels)) is not None:
+        return labels[mapped]
+    if says_nothing(label):
+        return UNLABELLED
+    return same_spelling(label, known) or label
+
+
+def _refuse_two_labels(table: pd.DataFrame, name: str, places: pd.Series) -> None:
+    """Raise where a file has two labels; ``places`` says of each row where it stands."""
+    keys = pd.Series(file_keys(list(table["path"])), index=table.index)
+    labels = table["label"].groupby(keys).transform("nunique")
+    wrong = keys[labels > 1]
+    if wrong.empty:
+        return
+    rows = list(wrong.index[wrong == wrong.iloc[0]])
+    stated = table["label"][rows].drop_duplicates()
+    said = " and ".join(f"{printable(stated[row])} ({places[row]})" for row in stated.index)
+    more = wrong.nunique() - 1
+    others = f", and {more:,} more files have two labels" if more else ""
+    file = printable(table["path"][rows[0]])
+    raise InvalidManifest(name, f"{file} is labelled {said}{others}", "give each file one label")
+
+
+#: Rows that say the same of these repeat an image.
+_SAME = ("label", "patient", "source", "split")
+
+
+def _once(table: pd.DataFrame, said: list[str]) -> pd.DataFrame:
+    """Each image once, where rows repeat it with the same label, patient, source and side of the split."""
+    keys = table[list(_SAME)].assign(file=file_keys(list(table["path"])))
+    own = table["patient"].str.startswith("image:")  # by its path, which may be spelt otherwise
+    again = keys.assign(patient=table["patient"].where(~own, "")).duplicated()
+    if again.any():
+        count = f"{int(again.sum()):,} rows repeat" if again.sum() > 1 else "1 row repeats"
+        said.append(f"{count} an image with the same label ({rows_in_words(again.index[again])}): counted once.")
+    return table[~again]
+
+
+def _texts(values: pd.Series, column: Column) -> pd.Series:
+    """Cells as stripped text; of a column that may be empty, what says that nothing is known is empty, and values of
+    a closed list have its spelling."""
+    texts = values.astype(object).where(values.notna(), "").astype(str).str.strip().astype(object)
+    if column.required or column.name == "patient":
+        return texts
+    closed = {value.casefold(): value for value in column.allowed or ()}
+    return texts.map(lambda text: "" if _is_empty(text, column) else closed.get(text.casefold(), text)).astype(object)
+
+
+def _is_empty(text: str, column: Column) -> bool:
+    """``unknown`` may be somebody's word in a free text; in a key or a closed list it is none of the values."""
+    keyed = column.name == "study" or column.allowed is not None
+    return text.casefold() in _EMPTY or (keyed and says_nothing(text))
+
+
+#: What software writes into an empty cell.
+_EMPTY = ("", "nan", "none", "null", "nat", "<na>", "n/a", "#n/a", "-", "?")
+
+
+def _numbers(texts: pd.Series, column: str, name: str) -> pd.Series:
+    """Cells as numbers, with a decimal point or comma; NaN where they are empty."""
+    numbers = pd.to_numeric(texts.str.replace(r"^(-?\d*),(\d+)$", r"\1.\2", regex=True), errors="coerce")
+    unknown = texts.map(says_nothing)
+    _refuse(numbers.isna() & ~unknown, texts, name, f"{column} is not a number")
     return numbers.astype(float)
 
 
@@ -210,15 +383,10 @@ def _check_values(table: pd.DataFrame, name: str) -> None:
 def _refuse(wrong: pd.Series, values: pd.Series, name: str, rule: str) -> None:
     if not wrong.any():
         return
-    rows = [i + 2 for i, bad in enumerate(wrong) if bad]
-    shown = ", ".join(str(row) for row in rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
     example = values[wrong].iloc[0]
     found = f" (found '{printable(example)}')" if example else ""
-    raise InvalidManifest(name, f"row {shown}: {rule}{found}", "correct the table and run the command again")
-
-
-def _absolute(value: str, root: Path) -> str:
-    return str((root / value).absolute()) if value else ""
+    rows = rows_in_words(wrong.index[wrong])
+    raise InvalidManifest(name, f"{rows}: {rule}{found}", "correct the table and run the command again")
 
 
 def _relative(value: str, root: Path) -> str:

@@ -1,0 +1,43 @@
+"""Keys of patients that aren't any: ``nan``, ``unknown``, or one value in nearly every row."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from lungsight.datasets.spellings import says_nothing, spelling
+from lungsight.datasets.text_tables import rows_in_words
+from lungsight.faults import printable
+
+#: What stands in for a name that was taken out. One image may be of a patient so called; several are of several.
+_TAKEN_OUT = ("anon", "deident", "deidentified", "removed", "redacted", "hidden", "patient", "noname", "xxx")
+#: A key of at least so many images, in at least so large a share of a table, is nobody's.
+_FEWEST, _NEARLY_ALL = 10, 0.9
+
+
+def known_patients(keys: pd.Series) -> tuple[pd.Series, str]:
+    """The keys, empty where they tell nobody apart, and a sentence that says which were taken for unknown.
+
+    Empty are ``nan``, ``unknown`` and the like; ``anonymous``, ``0`` and the like where several images have them; and
+    a value that nearly every row has. The index is that of :class:`~.text_tables.TextTable`."""
+    counts = keys[keys != ""].value_counts()
+    nobody = {str(key) for key, n in counts.items() if _is_nobody(str(key), int(n), counts, len(keys))}
+    taken = keys.isin(nobody)
+    if not taken.any():
+        return keys, ""
+    shown = ", ".join(f"'{printable(key)}'" for key in sorted(nobody)[:3]) + (" …" if len(nobody) > 3 else "")
+    where = f"{int(taken.sum()):,} of {len(keys):,} rows ({rows_in_words(keys.index[taken])})"
+    return keys.where(~taken, ""), f"patient is {shown} in {where}, which tells no patients apart: taken as unknown."
+
+
+def _is_nobody(key: str, n: int, counts: pd.Series, rows: int) -> bool:
+    if says_nothing(key):
+        return True
+    if n >= _FEWEST and n >= _NEARLY_ALL * rows:
+        return True
+    spelt = spelling(key)
+    if n > 1 and (spelt.startswith(_TAKEN_OUT[0]) or spelt in _TAKEN_OUT):
+        return True
+    if spelt.strip("0"):
+        return False
+    others = counts.drop(key)  # a patient whose number is 0 has about as many images as another
+    return n > 1 and n > 2 * (int(others.max()) if len(others) else 1)
