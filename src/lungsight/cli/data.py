@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from lungsight.cli import data_check, streams
+from lungsight.cli.table_options import Columns, naming, say_notices
 from lungsight.datasets import download, unpack
 from lungsight.datasets.catalogue import catalogue
 from lungsight.datasets.collection import Build, BuildOptions, Collection
@@ -136,9 +138,13 @@ def build(
         typer.Argument(help="NAME FOLDER, or several of NAME=FOLDER.", metavar="NAME FOLDER | NAME=FOLDER…"),
     ],
     out: Annotated[Path, typer.Option(help="The manifest to write, .csv or .parquet.")] = Path("manifest.csv"),
+    columns: Columns = None,
     label: Annotated[
         list[str] | None,
-        typer.Option(help="class-folders: FOLDER=LABEL, as often as needed.", metavar="FOLDER=LABEL"),
+        typer.Option(
+            help="table: the label FOUND means LABEL; class-folders: so does a folder's name. As often as needed.",
+            metavar="FOUND=LABEL",
+        ),
     ] = None,
     patient: Annotated[
         str | None,
@@ -148,14 +154,15 @@ def build(
     """Make one manifest from one collection or several."""
     if out.suffix not in (".csv", ".parquet"):
         raise typer.BadParameter(f"--out {out}: a manifest ends in .csv or .parquet.")
-    options = BuildOptions(_labels(label or []), _pattern(patient))
+    said = naming(columns, label)
+    options = BuildOptions(said.labels, _pattern(patient), said.columns)
     pairs = [(collection_named(name), folder) for name, folder in _pairs(what)]
-    if options != BuildOptions() and not any(collection.name == "class-folders" for collection, _ in pairs):
-        raise typer.BadParameter("--label and --patient are for class-folders; the other collections know their own.")
+    _refuse_unused(options, {collection.name for collection, _ in pairs})
     with streams.console(stderr=True).status("reading …"):
         builds = [collection.build(folder, options) for collection, folder in pairs]
+    _refuse_repeats(pd.concat([built.manifest.table["path"] for built in builds]))
     manifest = Manifest.joined([built.manifest for built in builds], out.stem)
-    _refuse_repeats(manifest)
+    say_notices([manifest])
     manifest.write(out)
     console = streams.console()
     console.print(_counts(manifest))
@@ -163,7 +170,7 @@ def build(
         _print_left_out(console, built)
     own = sorted(set(manifest.table["label"]) - set(LABELS))
     if own:
-        print(f"Labels of your own: {', '.join(own)}. --label FOLDER=LABEL gives them others ({', '.join(LABELS)}).")
+        print(f"Labels of your own: {', '.join(own)}. --label FOUND=LABEL gives them others ({', '.join(LABELS)}).")
     print(f"{len(manifest):,} images of {manifest.patient_key.nunique():,} patients in {out}.")
     print(f"Now: lungsight data check {out}")
 
@@ -171,11 +178,20 @@ def build(
 app.command(epilog="Example: [bold]lungsight data check all.csv --pairs copies.csv[/bold]")(data_check.check)
 
 
-def _refuse_repeats(manifest: Manifest) -> None:
-    repeated = manifest.table["path"].duplicated()
+def _refuse_unused(options: BuildOptions, names: set[str]) -> None:
+    if (options.labels or options.patient) and not names & {"class-folders", "table"}:
+        raise typer.BadParameter("--label and --patient are for class-folders; the other collections know their own.")
+    if options.patient and "class-folders" not in names:
+        raise typer.BadParameter("--patient is for class-folders; a table has a column patient.")
+    if options.columns and "table" not in names:
+        raise typer.BadParameter("--column is for a table; the other collections know their own.")
+
+
+def _refuse_repeats(paths: pd.Series) -> None:
+    repeated = paths.duplicated()
     if repeated.any():
         raise InvalidManifest(
-            manifest.table.loc[repeated, "path"].iloc[0],
+            paths[repeated].iloc[0],
             f"comes twice, as do {int(repeated.sum()) - 1:,} other images",
             "name each folder once",
         )
@@ -191,16 +207,6 @@ def _pairs(what: list[str]) -> list[tuple[str, Path]]:
                 f"'{word}' names no folder: give NAME FOLDER, or NAME=FOLDER as often as needed."
             )
     return [(name, Path(folder)) for name, _, folder in pairs]
-
-
-def _labels(words: list[str]) -> dict[str, str]:
-    labels = {}
-    for word in words:
-        folder, _, label = word.rpartition("=")
-        if not folder or not label:
-            raise typer.BadParameter(f"'{word}' isn't FOLDER=LABEL, for example --label COVID=covid19.")
-        labels[folder] = label
-    return labels
 
 
 def _pattern(text: str | None) -> re.Pattern[str] | None:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.columns import Columns
+from rich.columns import Columns as SideBySide
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from lungsight._files import write_whole
 from lungsight.cli import streams
+from lungsight.cli.table_options import Columns, Labels, naming, read_tables
 from lungsight.datasets.check import Check, check_manifest
 from lungsight.datasets.manifest import Manifest
 
@@ -26,13 +27,15 @@ def check(
     manifests: Annotated[list[Path], typer.Argument(help="Tables made by `lungsight data build`, or your own.")],
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all that was found to this file.")] = None,
     pairs: Annotated[Path | None, typer.Option(help="Write the pairs of copies to this CSV file.")] = None,
+    columns: Columns = None,
+    labels: Labels = None,
 ) -> None:
     """Count the images; find unreadable files, copies within and between collections, and leaks of a split.
 
     Copies are found though they were re-encoded, resized, mirrored or cropped. Ends with status 4 when a patient, a
     study or an image stands on several sides of the split, else with 1 when files can't be read.
     """
-    manifest = Manifest.joined([Manifest.read(path) for path in manifests])
+    manifest = Manifest.joined(read_tables(manifests, naming(columns, labels)))
     found = _checked(manifest)
     _show(found)
     if json_file is not None:
@@ -58,7 +61,7 @@ def _show(found: Check) -> None:
     console = streams.console()
     patients = found.manifest.patient_key.nunique()
     console.print(f"{len(found.manifest):,} images of {patients:,} patients", highlight=False)
-    console.print(Columns([_counts(name, values) for name, values in found.counts.items()], padding=(1, 4)))
+    console.print(SideBySide([_counts(name, values) for name, values in found.counts.items()], padding=(1, 4)))
     _list(console, "files can't be read", found.unreadable)
     console.print(f"\n{len(found.pairs):,} pairs of images are the same", highlight=False)
     if found.pairs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import streams
+from lungsight.cli.table_options import Columns, Labels, naming, read_tables
 from lungsight.faults import InvalidManifest, InvalidPackage, UnreadableImage, printable
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def command(
     data: Annotated[
         list[Path] | None, typer.Option("--data", help="A manifest, CSV or Parquet. Several are joined.")
     ] = None,
+    columns: Columns = None,
+    labels: Labels = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Folder of the report.", show_default="evaluation-<model's name>-<today>"),
@@ -157,10 +161,14 @@ def command(
         resampling=Resampling(replicates=replicates),
         command=shlex.join(["lungsight", *sys.argv[1:]]),
     )  # fmt: skip
-    manifests = _manifests(data)
+    said = naming(columns, labels, _columns_of_predictions(columns) if predictions else ())
+    manifests = read_tables(data, said)
     if predictions is not None:
         folder = out or Path(f"evaluation-{predictions.stem}-{date.today().isoformat()}")
-        evidence = _of_predictions(predictions, manifests, folder, settings, classes, trained_source, trained_on)
+        training = read_tables(trained_on, replace(said, labels={}))
+        evidence = _of_predictions(
+            predictions, manifests, folder, settings, classes, trained_source, training, _pairs_of(columns)
+        )
     else:
         assert package is not None
         evidence, folder = _of_package(package, manifests, out, settings)
@@ -190,21 +198,27 @@ def _of_package(
 
 def _of_predictions(
     table: Path, manifests: Sequence[Manifest], folder: Path, settings: Settings, classes: list[str] | None,
-    trained_source: list[str] | None, trained_on: list[Path] | None,
+    trained_source: list[str] | None, trained_on: Sequence[Manifest], called: Mapping[str, str],
 ) -> Evidence:  # fmt: skip
+    from lungsight.datasets.classes import classes_of
     from lungsight.evaluation.gathering import evaluate_predictions
-    from lungsight.evaluation.judging.predictions_file import classes_of
 
     return evaluate_predictions(
         table, manifests, folder, settings,
-        classes=classes_of(classes or ()), trained_sources=trained_source, trained_on=_manifests(trained_on),
+        classes=classes_of(classes or ()), called=called, trained_sources=trained_source, trained_on=trained_on,
     )  # fmt: skip
 
 
-def _manifests(paths: Sequence[Path] | None) -> list[Manifest]:
-    from lungsight.datasets.manifest import Manifest
+def _pairs_of(columns: Sequence[str] | None) -> dict[str, str]:
+    pairs = (option.partition("=") for option in columns or ())
+    return {column.strip(): name.strip() for column, _, name in pairs}
 
-    return [Manifest.read(path) for path in paths or ()]
+
+def _columns_of_predictions(columns: Sequence[str] | None) -> list[str]:
+    """Those of the columns named that a table of predictions may have, and no manifest."""
+    return [
+        name for name in _pairs_of(columns) if name in ("probability", "score") or name.startswith("probability_")
+    ]
 
 
 def _refuse_mixed(
@@ -217,7 +231,10 @@ def _refuse_mixed(
         raise InvalidManifest("--data", "is missing", "give the manifest of the images to test on")
     given = [name for name, value in of_predictions.items() if value]
     if package is not None and given:
-        raise InvalidManifest(given[0], "goes with --predictions", "leave it out: the package knows")
+        cure = "leave it out: the package knows"
+        if given[0] == "--class":
+            cure += ". What the table's labels mean is said with --label FOUND=LABEL"
+        raise InvalidManifest(given[0], "goes with --predictions", cure)
 
 
 def _with_lung_fields(name_or_path: str | None) -> ModelPackage | None:

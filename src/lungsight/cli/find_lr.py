@@ -9,12 +9,17 @@ import typer
 
 from lungsight.cli import streams
 
+from lungsight.cli.table_options import Classes, Columns, Labels, naming, read_tables
+
 
 def command(
     recipe: Annotated[str, typer.Argument(help="article, baseline, demo, or the path of a recipe in TOML.")],
     data: Annotated[list[Path], typer.Option("--data", help="A manifest, CSV or Parquet. Several are joined.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the curve.")] = Path("learning-rate"),
     settings: Annotated[list[str] | None, typer.Option("--set", help="Override a key: image_size=512.")] = None,
+    classes: Classes = None,
+    columns: Columns = None,
+    labels: Labels = None,
 ) -> None:
     """Train for a moment at ever higher rates, draw the loss, and name a rate.
 
@@ -22,12 +27,13 @@ def command(
 
     lungsight find-lr baseline --data all.csv --set learning_rate_search.iterations=60
     """
+    from lungsight.datasets.classes import classes_of
     from lungsight.datasets.manifest import Manifest
     from lungsight.training.recipe import load_recipe
     from lungsight.training.run import find_learning_rate
 
-    chosen = load_recipe(recipe, settings or [])
-    manifest = Manifest.joined([Manifest.read(path) for path in data], data[0].stem)
+    chosen = load_recipe(recipe, settings or [], classes_of(classes or ()))
+    manifest = Manifest.joined(read_tables(data, naming(columns, labels)), data[0].stem)
     folders = tuple(path.resolve().parent for path in (*data, Path(recipe)))
     console = streams.console(stderr=True)
     curve = find_learning_rate(chosen, manifest, out, list_folders=folders, console=console)

@@ -10,6 +10,7 @@ import typer
 
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import streams
+from lungsight.cli.table_options import Classes, Columns, Labels, naming, read_tables
 
 
 def command(
@@ -19,6 +20,9 @@ def command(
     settings: Annotated[list[str] | None, typer.Option("--set", help="Override a key: image_size=512.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder for decoded images.", show_default="user cache")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load images beside the one that trains.")] = 0,
+    classes: Classes = None,
+    columns: Columns = None,
+    labels: Labels = None,
     results: Annotated[bool, typer.Option(help="Test the network and draw the results when trained.")] = True,
 ) -> None:
     """Train a detector by RECIPE; leave the model package and all results in the run's folder.
@@ -30,15 +34,18 @@ def command(
 
     lungsight train baseline --data all.csv --out runs/baseline
 
+    lungsight train baseline --data all.csv --out runs/two --class covid19=covid19 --class 'other=*'
+
     lungsight train article --data all.csv --out runs/article --set backbone=resnet34 --set image_size=1024
     """
+    from lungsight.datasets.classes import classes_of
     from lungsight.datasets.manifest import Manifest
     from lungsight.training.recipe import load_recipe
     from lungsight.training.run import train
 
-    chosen = load_recipe(recipe, settings or [])
-    manifests = [Manifest.read(path) for path in data]
+    chosen = load_recipe(recipe, settings or [], classes_of(classes or ()))
     console = streams.console(stderr=True, quiet=not _is_first_process())
+    manifests = read_tables(data, naming(columns, labels), console)
     folders = tuple(path.resolve().parent for path in (*data, Path(recipe)))
     outcome = train(
         chosen, Manifest.joined(manifests, data[0].stem), out,

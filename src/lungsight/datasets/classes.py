@@ -41,6 +41,24 @@ _USUAL |= dict.fromkeys(("pneumonia", "viralpneumonia", "bacterialpneumonia", "l
 _SHOWN = 8
 
 
+def classes_of(options: Sequence[str]) -> dict[str, list[str]] | None:
+    """The labels of each class, from options such as ``covid19=covid19`` and ``other=tuberculosis,no_pneumonia`` or
+    ``other=*``; a class may be given several times. None where there are no options. Raises InvalidManifest."""
+    classes: dict[str, list[str]] = {}
+    owner: dict[str, str] = {}
+    for option in options:
+        name, equals, listed = (part.strip() for part in option.partition("="))
+        labels = [label.strip() for label in listed.split(",") if label.strip()]
+        if not (name and equals and labels):
+            raise InvalidManifest(f"--class {option}", "names no class and label", "write --class CLASS=LABEL")
+        for label in labels:
+            if owner.setdefault(label, name) != name:
+                fault = f"gives {printable(label)} to {printable(name)}, and {printable(owner[label])} has it already"
+                raise InvalidManifest(f"--class {option}", fault, "give each label to one class")
+        classes.setdefault(name, []).extend(labels)
+    return classes or None
+
+
 def labels_of(classes: Mapping[str, Sequence[str]], present: Iterable[str]) -> dict[str, str]:
     """The class of each label in ``present``, by a recipe's ``classes``; labels of no class are missing from the
     answer.

@@ -41,12 +41,14 @@ class BuildOptions:
     """What a user may say about a folder whose layout doesn't say it.
 
     Attributes:
-        labels: folder name -> label.
+        labels: folder name, or label of a table -> label.
         patient: finds the patient in a file's name: its first group, or all that it matches.
+        columns: of a manifest -> as a table calls it.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     patient: re.Pattern[str] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,13 +114,7 @@ class Manifest:
     @classmethod
     def read(cls, path: Path | str, naming: Naming | None = None) -> Manifest:
         """Read a manifest from CSV or Parquet. Raises InvalidManifest."""
-        path, naming = Path(path), naming or Naming()
-        rows, notices = _read_table(path, naming)
-        try:
-            read = _validated(rows, path.stem, path.resolve().parent, naming.labels, notices)
-        except InvalidManifest as fault:  # a person needs the file, not the source's name
-            raise InvalidManifest(path, fault.fault, fault.cure) from fault
-        return replace(read, notices=tuple(f"{printable(path.name)}: {notice}" for notice in read.notices))
+        return _read(Path(path), naming or Naming(), set())
 
     def write(self, path: Path | str) -> None:
         """Write as CSV or Parquet, by the ending. Images under the file's folder are written relative to it."""
@@ -173,6 +167,28 @@ class Manifest:
         return Manifest(table, name, tuple(notice for m in manifests for notice in m.notices))
 
 
+def read_manifests(paths: Sequence[Path], naming: Naming) -> list[Manifest]:
+    """Read several manifests whose words ``naming`` explains. Raises InvalidManifest, also where none of them has a
+    label that it maps."""
+    used: set[str] = set()
+    manifests = [_read(path, naming, used) for path in paths]
+    for label, meant in naming.labels.items():
+        if label not in used:
+            present = sorted({str(one) for manifest in manifests for one in manifest.table["label"]})
+            fault = f"no image has this label (found: {', '.join(printable(one) for one in present[:12])})"
+            raise InvalidManifest(f"--label '{label}={meant}'", fault, "correct its spelling, or leave it out")
+    return manifests
+
+
+def _read(path: Path, naming: Naming, used: set[str]) -> Manifest:
+    rows, notices = _read_table(path, naming)
+    try:
+        read = _validated(rows, path.stem, path.resolve().parent, naming.labels, notices, used)
+    except InvalidManifest as fault:  # a person needs the file, not the source's name
+        raise InvalidManifest(path, fault.fault, fault.cure) from fault
+    return replace(read, notices=tuple(f"{printable(path.name)}: {notice}" for notice in read.notices))
+
+
 def _read_table(path: Path, naming: Naming) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The table with a manifest's names for its columns, and what was assumed."""
     if not path.is_file():
@@ -208,11 +224,15 @@ def _renamed(
 
 
 def _validated(
-    rows: pd.DataFrame, name: str, root: Path, labels: Mapping[str, str], notices: tuple[str, ...] = ()
-) -> Manifest:
-    """The manifest of ``rows``, whose index is each row's number in a spreadsheet, less 2."""
+    rows: pd.DataFrame, name: str, root: Path, labels: Mapping[str, str], notices: tuple[str, ...] = (),
+    used: set[str] | None = None,
+) -> Manifest:  # fmt: skip
+    """The manifest of ``rows``, whose index is each row's number in a spreadsheet, less 2. The ``labels`` that rows
+    have are added to ``used``."""
     said = list(notices)
     table = _with_all_columns(rows, name, said)
+    if used is not None:
+        used.update(same_spelling(label, labels) or "" for label in table["label"].unique())
     _translate_labels(table, labels, said)
     _check_values(table, name)
     if not str(root).isascii() and printable(root) != str(root):  # pandas and SQLite hold UTF-8 only
@@ -318,7 +338,7 @@ def _refuse_two_labels(table: pd.DataFrame, name: str, places: pd.Series) -> Non
     stated = table["label"][rows].drop_duplicates()
     said = " and ".join(f"{printable(stated[row])} ({places[row]})" for row in stated.index)
     more = wrong.nunique() - 1
-    others = f", and {more:,} more files have two labels" if more else ""
+    others = f", and {more:,} more {'file has' if more == 1 else 'files have'} two labels" if more else ""
     file = printable(table["path"][rows[0]])
     raise InvalidManifest(name, f"{file} is labelled {said}{others}", "give each file one label")
 

@@ -108,14 +108,14 @@ def evaluate_package(
     if target not in description.classes:
         cure = f"give one of {', '.join(description.classes)}"
         raise InvalidManifest(f"--target {target}", "is no class of this model", cure)
-    joined = Manifest.joined(list(manifests))
+    joined = Manifest.joined(list(manifests), " + ".join(m.name for m in manifests))
     known = {source.name for source in description.sources}
     out.mkdir(parents=True, exist_ok=True)
     with progress_bar() as bars:
         tasks = Tasks(bars)
         eligible = eligible_images(
-            joined, package, trained_patients=settings.trained_patients, look_alikes=settings.look_alikes,
-            progress=tasks.counting("Looking for images it was trained on"),
+            joined, package, target=target, trained_patients=settings.trained_patients,
+            look_alikes=settings.look_alikes, progress=tasks.counting("Looking for images it was trained on"),
         )  # fmt: skip
         if not len(eligible.manifest):
             names = " + ".join(m.name for m in manifests)
@@ -133,7 +133,8 @@ def evaluate_package(
             *_audits_of_data(judged, retrained, settings, tasks),
         ]
         subject = Subject(package.id, description.classes, target, description, tuple(sorted(known)))
-        unit, notices = description.split_unit, eligible.overlap.notices if eligible.overlap else ()
+        unit = description.split_unit
+        notices = (*joined.notices, *(eligible.overlap.notices if eligible.overlap else ()))
         return _gathered(subject, judged, eligible, audits, unit, notices, settings, tasks)
 
 
@@ -144,31 +145,34 @@ def evaluate_predictions(
     settings: Settings = Settings(),
     *,
     classes: Mapping[str, Sequence[str]] | None = None,
+    called: Mapping[str, str] | None = None,
     trained_sources: Sequence[str] | None = None,
     trained_on: Sequence[Manifest] = (),
 ) -> Evidence:
     """Gather the evidence on somebody's predictions for the images of ``manifests``.
 
-    ``classes`` maps each class to the manifests' labels; ``trained_sources`` names the sources that their model was
-    trained on, or ``trained_on`` the images. Without either nobody knows which source is internal. Raises
-    InvalidPredictions, InvalidManifest."""
+    ``classes`` maps each class to the manifests' labels; ``called`` is what the table calls its columns;
+    ``trained_sources`` names the sources that their model was trained on, or ``trained_on`` the images. Without
+    either nobody knows which source is internal. Raises InvalidPredictions, InvalidManifest."""
     out.mkdir(parents=True, exist_ok=True)
     with progress_bar() as bars:
         tasks = Tasks(bars)
-        trained = None
+        trained, joined = None, Manifest.joined(list(manifests), " + ".join(m.name for m in manifests))
         if trained_on:
             training = Manifest.joined(list(trained_on))
             trained = TrainingImages.of_manifest(training, progress=tasks.counting("Reading training images"))
             trained_sources = trained_sources or sorted(set(training.table["source"]))
         matched = match_predictions(
-            table, Manifest.joined(list(manifests)), classes=classes, target=settings.target,
-            trained_sources=trained_sources, trained=trained, progress=bars, cache=out / "headers.jsonl",
+            table, joined, classes=classes, target=settings.target,
+            called=called, trained_sources=trained_sources, trained=trained, progress=bars,
+            cache=out / "headers.jsonl",
         )  # fmt: skip
         judged = _told_apart(matched.judged)
         audits = [*_not_asked(), *_audits_of_data(judged, (), settings, tasks)]
         sources = None if trained_sources is None else tuple(sorted(trained_sources))
         subject = Subject(table.name, judged.classes, judged.target, None, sources)
-        return _gathered(subject, judged, matched.eligible, audits, None, matched.notices, settings, tasks)
+        notices = (*joined.notices, *matched.notices)
+        return _gathered(subject, judged, matched.eligible, audits, None, notices, settings, tasks)
 
 
 def _told_apart(judged: Judged) -> Judged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -283,17 +283,35 @@ def built_in_recipes() -> dict[str, str]:
     return {content["name"]: content["description"] for content in contents}
 
 
-def load_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """A built-in recipe by name, or a TOML file; ``overrides`` are ``key=value``, ``stages.0.epochs=2``.
+def load_recipe(
+    name_or_path: str, overrides: Sequence[str] = (), classes: Mapping[str, Sequence[str]] | None = None
+) -> Recipe:
+    """A built-in recipe by name, or a TOML file; ``overrides`` are ``key=value``, ``stages.0.epochs=2``. ``classes``,
+    with their labels, take the place of the recipe's: its target stays, where it is among them, or else the first is;
+    what it says of its own classes (soft labels, guidance to a healthy one) is left out where it no longer fits.
 
     Raises InvalidRecipe, naming the key."""
     content = _content(name_or_path)
+    if classes:
+        _reclassify(content, classes)
     for override in overrides:
         _override(content, override)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise InvalidRecipe(name_or_path, _first_fault(error), _KEYS_CURE) from error
+
+
+def _reclassify(content: dict[str, Any], classes: Mapping[str, Sequence[str]]) -> None:
+    content["classes"] = {name: list(labels) for name, labels in classes.items()}
+    named = [name for name, labels in classes.items() if "*" not in labels]
+    if content.get("target", Recipe.model_fields["target"].default) not in classes:
+        content["target"] = (named or list(classes))[0]
+    soft = content.get("soft_labels", {})
+    content["soft_labels"] = {label: shares for label, shares in soft.items() if set(shares) <= set(classes)}
+    guidance = content.get("guidance", {})
+    if guidance.get("healthy", Guidance.model_fields["healthy"].default) not in classes:
+        content.pop("guidance", None)
 
 
 _KEYS_CURE = "docs/reference/recipes.md lists the keys"

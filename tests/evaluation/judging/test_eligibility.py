@@ -12,7 +12,7 @@ import pytest
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.judging.eligibility import Eligible, eligible_images
-from lungsight.faults import InvalidPackage
+from lungsight.faults import InvalidManifest, InvalidPackage
 from lungsight.package import ModelPackage
 
 Films = Callable[[Sequence[Any]], pd.DataFrame]
@@ -67,10 +67,15 @@ def test_only_frontal_radiographs_of_new_patients_and_known_classes_count(
 def test_a_file_trained_on_is_known_under_any_name_and_patient(
     package: ModelPackage, rows: pd.DataFrame, tmp_path: Path
 ) -> None:
-    copy = tmp_path / "renamed.png"
+    copy, second = tmp_path / "renamed.png", tmp_path / "second.png"
     shutil.copy(rows["path"][0], copy)
+    shutil.copy(rows["path"][2], second)
     again = pd.DataFrame(
-        {"path": [str(copy), rows["path"][2], rows["path"][2]], "label": "covid19", "source": "elsewhere"}
+        {
+            "path": [str(copy), rows["path"][2], str(second), rows["path"][3]],
+            "label": ["covid19", "covid19", "covid19", "no_pneumonia"],
+            "source": "elsewhere",
+        }
     )
     eligible = eligible_images(Manifest.of(again, "m"), package)
     assert left_out(eligible) == {"the very file was trained or tuned on": 1, "the same file again": 1}
@@ -83,8 +88,36 @@ def test_other_images_of_trained_patients_stay_when_asked_for(package: ModelPack
 
 
 def test_a_missing_file_is_left_for_judging_to_explain(package: ModelPackage, tmp_path: Path) -> None:
-    absent = pd.DataFrame({"path": [str(tmp_path / n) for n in ("a.png", "b.png")], "label": "covid19"})
+    absent = pd.DataFrame({"path": [str(tmp_path / n) for n in ("a.png", "b.png")], "label": ["covid19", "other"]})
     assert len(eligible_images(Manifest.of(absent, "m"), package).manifest) == 2
+
+
+def test_a_file_with_labels_of_two_classes_is_refused(
+    package: ModelPackage, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    shutil.copy(rows["path"][2], tmp_path / "second.png")
+    twice = pd.DataFrame({"path": [rows["path"][2], str(tmp_path / "second.png")], "label": ["covid19", "tb"]})
+    with pytest.raises(InvalidManifest, match=r"second\.png is labelled tb, and both are the same file"):
+        eligible_images(Manifest.of(twice, "m"), package)
+
+
+@pytest.mark.parametrize(("label", "side"), [("covid19", "without"), ("no_pneumonia", "with")])
+def test_one_side_alone_is_refused(package: ModelPackage, rows: pd.DataFrame, label: str, side: str) -> None:
+    with pytest.raises(InvalidManifest, match=f"no image {side} COVID-19 among the"):
+        eligible_images(Manifest.of(rows[rows["label"] == label], "m"), package)
+
+
+def test_labels_of_no_class_are_listed_with_the_options_that_map_them(
+    package: ModelPackage, rows: pd.DataFrame
+) -> None:
+    package.description.recipe["classes"] = {"covid19": ["covid19"], "other": ["other_pneumonia"]}
+    foreign = Manifest.of(rows.assign(label=["PCR neg", "flu"] * 4 + ["flu"]), "hospital")
+    with pytest.raises(InvalidManifest) as fault:
+        eligible_images(foreign, package)
+    assert "no label is known. Found: 'flu' (5), 'PCR neg' (4). Wanted: covid19, other (other_pneumonia)" in str(
+        fault.value
+    )
+    assert "--label flu=LABEL --label 'PCR neg=not_covid19'" in str(fault.value)
 
 
 def test_a_package_that_does_not_say_its_labels_is_a_fault(

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.judging.image_headers import ImageHeader
 from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, UNSTATED, Judged
-from lungsight.evaluation.judging.predictions_file import InvalidPredictions, classes_of
+from lungsight.evaluation.judging.predictions_file import InvalidPredictions
 from lungsight.evaluation.judging.predictions_table import match_predictions, read_predictions
-from lungsight.faults import Fault
+from lungsight.faults import Fault, InvalidManifest
 
 BINARY = {"covid19": ["covid19"], "other": ["*"]}
 
@@ -128,9 +128,11 @@ def test_what_a_scan_wrote_is_read_with_its_refusals(manifest: Manifest, tmp_pat
 
 
 def test_labels_of_the_same_names_are_the_default_and_others_are_counted(manifest: Manifest, tmp_path: Path) -> None:
-    judged, notices = read_predictions(table(tmp_path, written()), manifest)
-    assert judged.table["truth"].tolist() == ["covid19", "covid19"]
-    assert any("no_pneumonia 2" in notice for notice in notices)
+    labelled = manifest.with_columns(label=["covid19", "no_pneumonia", "covid19", "tuberculosis"])
+    text = written(header="file,p_covid19,p_no_pneumonia")
+    judged, notices = read_predictions(table(tmp_path, text), labelled)
+    assert judged.table["truth"].tolist() == ["covid19", "no_pneumonia", "covid19"]
+    assert any("labels of no class are left out: 'tuberculosis' (1)" in notice for notice in notices)
 
 
 def test_one_score_sets_its_class_against_every_other_diagnosis(manifest: Manifest, tmp_path: Path) -> None:
@@ -158,7 +160,9 @@ def test_rounding_is_scaled_away_and_a_wrong_sum_leaves_the_row_out(manifest: Ma
 def test_a_stray_value_out_of_range_leaves_its_row_out(
     films: Callable[[Sequence[Any]], pd.DataFrame], film: type, tmp_path: Path
 ) -> None:
-    many = Manifest.of(films([film("covid19", 0.3 + i / 50, f"p{i}") for i in range(20)]), "north")
+    many = Manifest.of(
+        films([film(("covid19", "other_pneumonia")[i % 2], 0.3 + i / 50, f"p{i}") for i in range(20)]), "north"
+    )
     rows = [(f"film_{i:03}.png", 0.5) for i in range(20)]
     rows[3] = ("film_003.png", -3.0)
     judged, notices = read_predictions(table(tmp_path, written(rows)), many, classes=BINARY)
@@ -203,11 +207,57 @@ def test_images_that_are_not_there_keep_their_predictions(manifest: Manifest, tm
 
 
 def test_the_same_file_under_two_names_counts_once(manifest: Manifest, tmp_path: Path) -> None:
-    first, second, *_ = (Path(path) for path in manifest.table["path"])
-    second.write_bytes(first.read_bytes())
+    first, _, third, _ = (Path(path) for path in manifest.table["path"])
+    third.write_bytes(first.read_bytes())
     judged, notices = read_predictions(table(tmp_path, written()), manifest, classes=BINARY)
     assert len(judged) == 3
     assert "1 image left out: the same file again." in notices
+
+
+def test_the_same_file_with_two_labels_is_refused_by_both_names(manifest: Manifest, tmp_path: Path) -> None:
+    first, second, *_ = (Path(path) for path in manifest.table["path"])
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(
+        InvalidManifest, match=r"film_000\.png is labelled covid19 and .*film_001\.png .* no_pneumonia"
+    ):
+        read_predictions(table(tmp_path, written()), manifest, classes=BINARY)
+
+
+@pytest.mark.parametrize("label", ["COVID", "SARS-CoV-2", "covid pneumonia", "CovidI9", "positive", "PCR +", "1"])
+@pytest.mark.parametrize("classes", [BINARY, None])
+def test_a_label_that_may_mean_the_target_is_never_its_opposite(
+    manifest: Manifest, tmp_path: Path, label: str, classes: Mapping[str, Sequence[str]] | None
+) -> None:
+    labelled = manifest.with_columns(label=["covid19", "no_pneumonia", label, "no_pneumonia"])
+    text = "file,probability\n" + "".join(f"{n},{p}\n" for n, p in ROWS)
+    with pytest.raises(InvalidManifest) as fault:
+        read_predictions(table(tmp_path, text), labelled, classes=classes, target="covid19")
+    assert f"nobody says whether these labels mean covid19: '{label}' (1)" in str(fault.value)
+    assert f"{label}=covid19" in str(fault.value)
+
+
+@pytest.mark.parametrize("label", ["nan", "?", "None", "", "unknown"])
+def test_a_missing_label_is_no_negative(manifest: Manifest, tmp_path: Path, label: str) -> None:
+    rows = manifest.table.assign(label=["covid19", "no_pneumonia", "covid19", label])
+    judged, _ = read_predictions(table(tmp_path, written()), Manifest.of(rows, "north"), classes=BINARY)
+    assert judged.table["label"].tolist() == ["covid19", "no_pneumonia", "covid19"]
+
+
+@pytest.mark.parametrize("kept", ["covid19", "no_pneumonia"])
+def test_one_side_alone_is_refused_before_any_image_is_read(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    monkeypatch.setattr(ImageHeader, "of", lambda path: pytest.fail("read an image"))
+    side = "without" if kept == "covid19" else "with"
+    with pytest.raises(InvalidManifest, match=f"no image {side} COVID-19 among the 2"):
+        read_predictions(table(tmp_path, written()), manifest.where(manifest.table["label"] == kept), classes=BINARY)
+
+
+@pytest.mark.parametrize("prefix", ["C:\\films\\", "\\\\server\\share\\x-rays\\"])
+def test_paths_of_windows_name_images_by_their_end(manifest: Manifest, tmp_path: Path, prefix: str) -> None:
+    rows = [(prefix + f"images\\{name}", p) for name, p in ROWS]
+    judged, _ = read_predictions(table(tmp_path, written(rows)), manifest, classes=BINARY)
+    assert judged.score.tolist() == [0.9, 0.2, 0.6, 0.4]
 
 
 def test_images_read_once_are_not_read_again(
@@ -245,8 +295,8 @@ def test_images_read_once_are_not_read_again(
         ),
         ("file,p_covid19,p_other\nfilm_000.png,inf,0\n", "lie outside 0…1"),
         ("file,p_covid19,p_other\nfilm_000.png,0.9,0.9\n", "no row's probabilities sum to one (row 2: 1.800)"),
-        ("file,p_covid19,p_other\nfilm_000.png,nan,\n", "no image has a usable probability"),
-        ("file,p_covid19,p_other\nfilm_000.png,0,9,0,1\n", "line 2 has 5 cells where the header has 3"),
+        ("file,p_covid19,p_other\nfilm_000.png,nan,\nfilm_001.png,,\n", "no image has a usable probability"),
+        ("file,p_covid19,p_other\nfilm_000.png,0,9,0,1\n", "row 2 has 5 cells where the header has 3"),
         ("file,p_covid19,p_covid19\nfilm_000.png,1,0\n", "has the column p_covid19 twice"),
         ("file,p_covid19,p_flu\nfilm_000.png,1,0\n", "has a column for flu, which is none of the classes"),
         ('file,p_covid19,p_other\n"film_000.png,1,0\n', "not a readable table"),
@@ -274,14 +324,14 @@ def test_bad_tables_get_one_sentence(manifest: Manifest, tmp_path: Path, text: s
         (
             written(),
             {"classes": {"covid19": ["a"], "other": ["b"]}},
-            "no image is left to test on: of 4, 4 label is of no class of this model",
+            "no image without COVID-19",
         ),
     ],
 )
 def test_what_the_user_names_must_fit(
     manifest: Manifest, tmp_path: Path, text: str, options: Mapping[str, Any], sentence: str
 ) -> None:
-    with pytest.raises(InvalidPredictions) as fault:
+    with pytest.raises(Fault) as fault:
         read_predictions(table(tmp_path, text), manifest, **options)
     assert sentence in str(fault.value)
 
@@ -290,7 +340,7 @@ def test_a_file_that_is_not_there_and_text_that_is_not_utf8(manifest: Manifest, 
     with pytest.raises(InvalidPredictions, match="there is no such file"):
         read_predictions(tmp_path / "none.csv", manifest)
     (tmp_path / "latin.csv").write_bytes("file,p_grün\n".encode("latin-1"))
-    with pytest.raises(InvalidPredictions, match="isn't UTF-8"):
+    with pytest.raises(InvalidPredictions, match="holds no predictions"):  # it is read as Windows-1252
         read_predictions(tmp_path / "latin.csv", manifest)
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(InvalidPredictions, match="not a readable table"):
@@ -386,24 +436,3 @@ def test_no_json_whatever_ends_in_a_traceback(
 def test_a_name_full_of_signs_is_only_a_name(manifest: Manifest, tmp_path: Path) -> None:
     path = table(tmp_path, written([*ROWS, ("else.png", 0.5)]), "a{b}%s§.csv")
     assert any("a{b}%s§.csv: 1 image not in" in n for n in read_predictions(path, manifest, classes=BINARY)[1])
-
-
-def test_classes_as_the_command_line_has_them() -> None:
-    assert classes_of([]) is None
-    options = ["covid19 = covid19", "other=tuberculosis, no_pneumonia", "other=*"]
-    assert classes_of(options) == {"covid19": ["covid19"], "other": ["tuberculosis", "no_pneumonia", "*"]}
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        (["covid19"], "names no class and label"),
-        (["=x"], "names no class and label"),
-        (["a= ,"], "names no class and label"),
-        (["a=x", "b=x"], "gives x to b, and a has it already; give each label to one class."),
-    ],
-)
-def test_classes_that_say_nothing_or_overlap_are_refused(options: list[str], sentence: str) -> None:
-    with pytest.raises(InvalidPredictions) as fault:
-        classes_of(options)
-    assert sentence in str(fault.value)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungsight.datasets.collection import Build, BuildOptions, Collection
-from lungsight.datasets.manifest import Manifest
+from lungsight.datasets.manifest import Naming, read_manifests
 from lungsight.faults import InvalidCollection
 
 
 def _read(path: Path, options: BuildOptions) -> Build:
     if path.is_dir():
         raise InvalidCollection(path, "a folder, not a table", "give the CSV or Parquet file")
-    manifest = Manifest.read(path)
+    (manifest,) = read_manifests([path], Naming(options.columns, options.labels))
     present = manifest.table["path"].map(lambda image: Path(image).is_file())
     missing = int((~present).sum())
     if missing == len(manifest):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
+from lungsight.datasets.classes import NO_DIAGNOSIS, counted, options_for
 from lungsight.datasets.fingerprints import Progress, silent
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.judging.classes import class_of_labels
+from lungsight.evaluation.judging.classes import classes_of_package, truth_of
 from lungsight.evaluation.judging.overlap import Match, Overlap, TrainingImages, find_overlap
+from lungsight.evaluation.wording import as_words
+from lungsight.faults import InvalidManifest, printable
 from lungsight.package import ModelPackage
 from lungsight.statistics.outcomes import SHA256, TRUTH
 
@@ -72,6 +75,7 @@ def eligible_images(
     manifest: Manifest,
     package: ModelPackage,
     *,
+    target: str | None = None,
     trained_patients: bool = False,
     look_alikes: bool = False,
     cache: Path | None = None,
@@ -80,16 +84,21 @@ def eligible_images(
     """Leave out what the model's classes don't cover, what is no frontal X-ray, and what the model has seen.
 
     ``trained_patients`` keeps other images of patients trained or tuned on, ``look_alikes`` images that only look
-    like one trained on. ``cache`` and ``progress`` are those of :func:`find_overlap`. Raises InvalidPackage."""
-    classes = class_of_labels(package, manifest.table["label"].unique())
-    truth = manifest.table["label"].map(classes).fillna("")
+    like one trained on. ``target`` is the class set against the rest (None: the package's own). ``cache`` and
+    ``progress`` are those of :func:`find_overlap`. Raises InvalidPackage; InvalidManifest where labels are unknown or
+    may be mistaken, where a file has two of them, and where no image is of the target, or none without it."""
+    target = target or package.description.target
+    classes = classes_of_package(package)
+    truth = truth_of(manifest.table["label"], classes, target, manifest.name)
     without_class = manifest.table["label"][truth == ""].value_counts()
     eligible = Eligible(
         manifest.with_columns(**{TRUTH: truth}), len(manifest), (), {str(k): int(n) for k, n in without_class.items()}
     )
     for reason, keeps in _RULES:
         eligible = eligible.after(reason, keeps(eligible.manifest))
+    refuse_one_sided(eligible, classes, target)
     hashed = eligible.manifest.with_columns(**{SHA256: [_sha256(path) for path in eligible.manifest.table["path"]]})
+    refuse_two_truths(hashed)
     unseen = without_overlap(
         replace(eligible, manifest=hashed),
         TrainingImages.of_package(package),
@@ -99,7 +108,9 @@ def eligible_images(
         progress=progress,
     )
     digests = unseen.manifest.table[SHA256]
-    return unseen.after("the same file again", ~digests.duplicated() | (digests == ""))
+    once = unseen.after("the same file again", ~digests.duplicated() | (digests == ""))
+    refuse_one_sided(once, classes, target)
+    return once
 
 
 _RULES: tuple[tuple[str, Rule], ...] = (
@@ -126,6 +137,38 @@ def without_overlap(
         reasons.remove(Match.LOOK_ALIKE)
     found = replace(eligible, overlap=overlap)
     return _without(found, [(SEEN_BEFORE[match], pd.Series(overlap.masks[match])) for match in reasons])
+
+
+def refuse_one_sided(eligible: Eligible, classes: Mapping[str, Sequence[str]], target: str) -> None:
+    """Raise InvalidManifest where no image that is left is of the target, or none is without it: nothing can then be
+    said of how well a model tells them apart."""
+    images = eligible.manifest
+    positive = images.table[TRUTH] == target
+    if not len(images) or (positive.any() and not positive.all()):
+        return
+    side = f"{'without' if positive.all() else 'with'} {as_words(target)}"
+    labels = {str(label): int(n) for label, n in images.table["label"].value_counts().items()}
+    fault = f"no image {side} among the {len(images):,} that can be tested on ({counted(labels)})"
+    if left := {label: n for label, n in eligible.labels_left_out.items() if label not in NO_DIAGNOSIS}:
+        cure = f"if some of these labels, which are of no class, mean it, say so ({counted(left)}): "
+        raise InvalidManifest(images.name, fault, cure + options_for(left, classes, target))
+    raise InvalidManifest(images.name, fault, f"add images of patients {side}, from the same places")
+
+
+def refuse_two_truths(images: Manifest) -> None:
+    """Raise InvalidManifest where the same content, under several names, has labels of several classes."""
+    table = images.table[images.table[SHA256] != ""]
+    wrong = table[table.groupby(SHA256)[TRUTH].transform("nunique") > 1]
+    if wrong.empty:
+        return
+    same = wrong[wrong[SHA256] == wrong[SHA256].iloc[0]].drop_duplicates(TRUTH)
+    said = " and ".join(
+        f"{printable(path)} is labelled {printable(label)}"
+        for path, label in zip(same["path"], same["label"], strict=True)
+    )
+    more = wrong[SHA256].nunique() - 1
+    others = f", and so it is with {more:,} more" if more else ""
+    raise InvalidManifest(images.name, f"{said}, and both are the same file{others}", "give each image one label")
 
 
 def _without(eligible: Eligible, steps: Iterable[tuple[str, pd.Series]]) -> Eligible:

@@ -5,18 +5,15 @@ CSV (comma, semicolon, tab; decimal point or comma; percent), Parquet, and what 
 
 from __future__ import annotations
 
-import io
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lungsight.datasets.classes import labels_of
+from lungsight.datasets.text_tables import InvalidTable, column_key, decoded, read_table
 from lungsight.faults import Fault, printable
 from lungsight.statistics.outcomes import Floats, Mask
 
@@ -62,28 +59,6 @@ class Stated:
     faults: tuple[str, ...]
     notices: tuple[str, ...]
 
-    def truth_of(self, labels: pd.Series) -> pd.Series:
-        """The class of each of the manifest's labels; empty where no class has it."""
-        return labels.map(labels_of(self.labels, labels.unique())).fillna("")
-
-
-def classes_of(options: Sequence[str]) -> dict[str, list[str]] | None:
-    """The labels of each class, from options such as ``covid19=covid19`` and ``other=tuberculosis,no_pneumonia`` or
-    ``other=*``; a class may be given several times. None where there are no options. Raises InvalidPredictions."""
-    classes: dict[str, list[str]] = {}
-    owner: dict[str, str] = {}
-    for option in options:
-        name, equals, listed = (part.strip() for part in option.partition("="))
-        labels = [label.strip() for label in listed.split(",") if label.strip()]
-        if not (name and equals and labels):
-            raise InvalidPredictions(f"--class {option}", "names no class and label", "write --class CLASS=LABEL")
-        for label in labels:
-            if owner.setdefault(label, name) != name:
-                fault = f"gives {printable(label)} to {printable(name)}, and {printable(owner[label])} has it already"
-                raise InvalidPredictions(f"--class {option}", fault, "give each label to one class")
-        classes.setdefault(name, []).extend(labels)
-    return classes or None
-
 
 def read_predictions_file(
     path: Path,
@@ -91,15 +66,18 @@ def read_predictions_file(
     *,
     classes: Mapping[str, Sequence[str]] | None = None,
     target: str | None = None,
+    called: Mapping[str, str] | None = None,
 ) -> Stated:
     """Read ``path``. ``present`` are the manifest's labels: columns may be named as them; ``classes`` says which
-    labels each class holds. Raises InvalidPredictions."""
-    rows = _read(path)
+    labels each class holds; ``called`` what the table calls the column ``path``, ``probability`` or
+    ``probability_<class>``. Raises InvalidPredictions."""
+    rows, assumed = _read(path, called or {})
     images = _images(rows, path)
     columns = _columns_of_classes(rows, path, present, classes, target)
     names, labels = _named(columns, path, classes, target)
     values = np.column_stack([_numbers(rows[column], column, path) for column in columns.values()])
     values, notices = _as_shares(values, path)
+    notices = (*assumed, *notices)
     if len(columns) == 1:
         (one,) = columns
         values = np.column_stack([values[:, 0] if name == one else 1 - values[:, 0] for name in names])
@@ -117,40 +95,47 @@ def read_predictions_file(
     return _summing_to_one(_in_range(stated, path), path)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """The table as it stands; text where it is CSV. Column names are stripped, at least one row is there."""
+def _read(path: Path, called: Mapping[str, str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table as it stands, text where it is CSV, and what was assumed. Column names are stripped, at least one row
+    is there."""
     if not path.is_file():
         raise InvalidPredictions(path, "there is no such file", "give the path of a CSV, Parquet or JSON lines table")
     try:
-        rows = _read_as(path)
-    except Fault:
-        raise
-    except UnicodeDecodeError as error:
-        raise InvalidPredictions(
-            path, f"the text isn't UTF-8 (byte {error.start})", "save it as CSV UTF-8"
-        ) from error
-    except Exception as error:  # pandas and pyarrow raise a dozen kinds for a broken table
-        raise InvalidPredictions(path, *_what_broke(error)) from error
-    rows.columns = pd.Index([str(name).strip() for name in rows.columns])
-    if twice := sorted(set(rows.columns[rows.columns.duplicated()]) - {""}):
+        rows, notices = _read_as(path, called)
+    except InvalidTable as fault:
+        raise InvalidPredictions(path, fault.fault, fault.cure) from fault
+    rows.columns = pd.Index(_renamed([str(name).strip() for name in rows.columns], called))
+    keys = pd.Series([column_key(name) for name in rows.columns], index=rows.columns, dtype=object)
+    if twice := sorted(set(keys.index[keys.duplicated()]) - {""}):
         raise InvalidPredictions(path, f"has the column {printable(twice[0])} twice", "keep one of them")
     if rows.empty:
         raise InvalidPredictions(path, "holds no predictions", "give one row per image under a header")
-    return rows
+    return rows, tuple(f"{printable(path.name)}: {notice}" for notice in notices)
 
 
-def _read_as(path: Path) -> pd.DataFrame:
-    if path.suffix.lower() == ".parquet":
-        return pd.read_parquet(path)
-    text = path.read_bytes().decode("utf-8-sig").lstrip("\r\n \t")
-    if not text:
-        raise InvalidPredictions(path, "the file is empty", "give one row per image under a header")
-    if path.suffix.lower() in _JSON_SUFFIXES or text.startswith("{"):
-        return _read_json_lines(text, path)
-    header = text.splitlines()[0]
-    options: Any = {"header": None, "dtype": str, "keep_default_na": False, "skipinitialspace": True}
-    cells = pd.read_csv(io.StringIO(text), sep=max(",;\t", key=header.count), **options).fillna("")
-    return cells.iloc[1:].set_axis(cells.iloc[0].tolist(), axis=1).reset_index(drop=True)
+def _renamed(names: list[str], called: Mapping[str, str]) -> list[str]:
+    """The names of the columns, those that the user names under the name they stand for."""
+    for wanted, name in called.items():
+        keys = [column_key(one) for one in names]
+        place = (
+            names.index(name) if name in names else keys.index(column_key(name)) if column_key(name) in keys else -1
+        )
+        if place >= 0:
+            names = ["" if key == column_key(wanted) else one for one, key in zip(names, keys, strict=True)]
+            names[place] = wanted
+    return names
+
+
+def _read_as(path: Path, called: Mapping[str, str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    known = (*IMAGE_COLUMNS, *SCORE_COLUMNS, *called.values())
+    if path.suffix.lower() not in _JSON_SUFFIXES:
+        with path.open("rb") as file:
+            begins_as_json = file.read(64).lstrip(b"\xef\xbb\xbf\r\n \t").startswith(b"{")
+        if not begins_as_json:
+            read = read_table(path, known)
+            return read.rows, read.notices
+    text, notices = decoded(path.read_bytes(), path)
+    return _read_json_lines(text, path), notices
 
 
 def _read_json_lines(text: str, path: Path) -> pd.DataFrame:
@@ -172,20 +157,10 @@ def _read_json_lines(text: str, path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _what_broke(error: Exception) -> tuple[str, str]:
-    """The fault and its cure."""
-    if cells := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
-        wanted, line, found = cells.groups()
-        fault = f"line {line} has {found} cells where the header has {wanted}"
-        return fault, "with decimal commas, save it with semicolons between the cells"
-    first_line = (str(error).splitlines() or [type(error).__name__])[0]
-    return f"not a readable table ({first_line})", "save it as CSV or Parquet"
-
-
 def _find(rows: pd.DataFrame, names: Sequence[str]) -> str | None:
     """The first column with one of the names, whatever their case."""
-    present = {str(column).lower(): str(column) for column in rows.columns}
-    return next((present[name.lower()] for name in names if name.lower() in present), None)
+    present = {column_key(column): str(column) for column in rows.columns}
+    return next((present[column_key(name)] for name in names if column_key(name) in present), None)
 
 
 def _images(rows: pd.DataFrame, path: Path) -> list[str]:
@@ -194,7 +169,7 @@ def _images(rows: pd.DataFrame, path: Path) -> list[str]:
         cure = f"name one of its columns {', '.join(IMAGE_COLUMNS[:-1])} or {IMAGE_COLUMNS[-1]}"
         raise InvalidPredictions(path, "has no column that names the image", cure)
     names = [str(name).strip() if name is not None else "" for name in rows[column]]
-    empty = [i + 2 for i, name in enumerate(names) if name.lower() in ("", "nan", "none")]
+    empty = [i + 2 for i, name in zip(rows.index, names, strict=True) if name.lower() in ("", "nan", "none")]
     if empty:
         raise InvalidPredictions(path, f"row {empty[0]}: {column} is empty", "name the image of every row")
     return names
@@ -225,7 +200,7 @@ def _columns_of_classes(
 
 def _prefixed(rows: pd.DataFrame) -> dict[str, str]:
     for prefix in _PREFIXES:
-        columns = [str(c) for c in rows.columns if str(c).lower().startswith(prefix) and len(str(c)) > len(prefix)]
+        columns = [str(c) for c in rows.columns if column_key(c).startswith(prefix) and len(str(c)) > len(prefix)]
         if columns:
             return {column[len(prefix) :]: column for column in columns}
     return {}
@@ -291,7 +266,8 @@ def _numbers(column: pd.Series, name: str, path: Path) -> Floats:
     wrong = (numbers.isna() & ~missing).to_numpy()
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        fault = f"row {row + 2}: {printable(name)} is not a number (found '{printable(texts.iloc[row])[:40]}')"
+        found = printable(texts.iloc[row])[:40]
+        fault = f"row {column.index[row] + 2}: {printable(name)} is not a number (found '{found}')"
         raise InvalidPredictions(path, fault, "correct the table")
     return np.asarray(numbers.to_numpy(dtype=np.float64) / np.where(percent, 100.0, 1.0), dtype=np.float64)
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pandas as pd
 from rich.progress import Progress
 
+from lungsight.datasets.classes import homeless_labels
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.judging.eligibility import Eligible, Rule, without_overlap
+from lungsight.evaluation.judging.classes import truth_of
+from lungsight.evaluation.judging.eligibility import (
+    Eligible,
+    Rule,
+    refuse_one_sided,
+    refuse_two_truths,
+    without_overlap,
+)
 from lungsight.evaluation.judging.image_headers import ImageHeader, read_headers
 from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
 from lungsight.evaluation.judging.overlap import TrainingImages
@@ -77,14 +85,19 @@ def match_predictions(
     *,
     classes: Mapping[str, Sequence[str]] | None = None,
     target: str | None = None,
+    called: Mapping[str, str] | None = None,
     trained_sources: Sequence[str] | None = None,
     trained: TrainingImages | None = None,
     progress: Progress | None = None,
     cache: Path | None = None,
 ) -> MatchedPredictions:
-    """As :func:`read_predictions`, with the flow of images; those of ``trained`` are left out."""
+    """As :func:`read_predictions`, with the flow of images; those of ``trained`` are left out. ``called`` is that of
+    :func:`~.predictions_file.read_predictions_file`. Raises InvalidManifest where labels are unknown or may be
+    mistaken, where a file has two of them, and where no image is of the target, or none without it."""
     present = sorted(set(manifest.table["label"]))
-    stated = read_predictions_file(table, present, classes=classes, target=target)
+    stated = read_predictions_file(table, present, classes=classes, target=target, called=called)
+    truth = truth_of(manifest.table["label"], stated.labels, stated.target, manifest.name)
+    manifest = manifest.with_columns(**{TRUTH: truth})
     found, notices = _found(stated, manifest, table)
     eligible, rows, headers = _eligible(manifest, stated, found, trained, progress, cache)
     if not len(eligible.manifest):
@@ -95,7 +108,13 @@ def match_predictions(
     if (judged.table[FAULT] != "").all():
         fault = f"no image has a usable probability ({printable(judged.table[FAULT].iloc[0])})"
         raise InvalidPredictions(table, fault, "give the probability of every class for every image")
-    more = (*_of_flow(eligible, table), *_of_sources(manifest, trained_sources), *_of_files(judged, headers))
+    refuse_one_sided(eligible, stated.labels, stated.target)
+    more = (
+        *_of_labels(eligible, stated),
+        *_of_flow(eligible, table),
+        *_of_sources(manifest, trained_sources),
+        *_of_files(judged, headers),
+    )
     return MatchedPredictions(judged, eligible, (*stated.notices, *notices, *more))
 
 
@@ -147,6 +166,9 @@ class _Places:
         """The images that a table may mean: by their full path, from the table's folder, or by the path's end."""
         if image in self._by_path:
             return self._by_path[image]
+        windows = PureWindowsPath(image)
+        if "\\" in image and windows.anchor:
+            return self._longest_end(windows.parts[1:])
         parts = PurePosixPath(image.replace("\\", "/")).parts
         parts = tuple(part for part in parts if part != ".")
         beside = str(self._folder.joinpath(*parts)) if parts else ""
@@ -156,6 +178,18 @@ class _Places:
             parts = parts[1:]
         candidates = self._by_name.get(parts[-1], []) if parts else []
         return [place for place in candidates if self._parts[place][-len(parts) :] == parts]
+
+    def _longest_end(self, parts: tuple[str, ...]) -> list[int]:
+        """Of the images of that name, those whose folders agree with the most of ``parts``, from the name up."""
+        candidates = self._by_name.get(parts[-1], []) if parts else []
+        agreeing = [_agreeing(self._parts[place], parts) for place in candidates]
+        return [place for place, n in zip(candidates, agreeing, strict=True) if n == max(agreeing)]
+
+
+def _agreeing(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many parts two paths share at their end."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def _one_of(rows: Sequence[int], stated: Stated) -> int:
@@ -185,14 +219,16 @@ def _eligible(
 ) -> tuple[Eligible, list[int], list[ImageHeader]]:
     """Only images that the table judges, of a label that a class has, that are frontal X-rays the model wasn't
     trained on, each file once; the table's row and the header of each."""
-    images = manifest.with_columns(**{TRUTH: stated.truth_of(manifest.table["label"]), _ROW: found})
+    images = manifest.with_columns(**{_ROW: found})
     labels = images.table["label"][(images.table[TRUTH] == "") & (found != _ABSENT)].value_counts()
     eligible = Eligible(images, len(manifest), (), {str(label): int(n) for label, n in labels.items()})
     for reason, keeps in _RULES:
         eligible = eligible.after(reason, keeps(eligible.manifest))
+    refuse_one_sided(eligible, stated.labels, stated.target)
     headers = read_headers(list(eligible.manifest.table["path"]), progress=progress, cache=cache)
     read = {SHA256: [one.sha256 for one in headers], _PLACE: range(len(headers))}
     eligible = replace(eligible, manifest=eligible.manifest.with_columns(**read))
+    refuse_two_truths(eligible.manifest)
     if trained is not None:
         eligible = without_overlap(eligible, trained)
     digests = eligible.manifest.table[SHA256]
@@ -246,12 +282,15 @@ def _of_flow(eligible: Eligible, table: Path) -> Iterator[str]:
             f"{n:,} of the manifest's {eligible.came_in:,} images have no prediction in {printable(table.name)}: a "
             "model looks better where the images it fails on are missing."
         )
-    if eligible.labels_left_out:
-        shown = ", ".join(f"{printable(k) or 'no label'} {n:,}" for k, n in eligible.labels_left_out.items())
-        yield f"No class of the model has these labels, and their images are left out: {shown}."
     for reason in ("no X-ray", "not a frontal view", "the same file again"):
         if n := left_out[reason]:
             yield f"{n:,} image{'s' if n > 1 else ''} left out: {reason}."
+
+
+def _of_labels(eligible: Eligible, stated: Stated) -> Iterator[str]:
+    left = eligible.labels_left_out
+    if sentence := homeless_labels("The manifest", left, stated.labels, stated.target) if left else "":
+        yield sentence
 
 
 def _of_sources(manifest: Manifest, trained_sources: Sequence[str] | None) -> Iterator[str]:
