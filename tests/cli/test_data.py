@@ -146,7 +146,7 @@ def test_build_renames_the_labels_of_folders(nih: Path, tmp_path: Path) -> None:
         (["nih=here", "there"], "'there' names no folder"),
         (["nih=here", "--out", "x.xlsx"], "a manifest ends in .csv or .parquet"),
         (["nih=here", "--label", "a=b"], "are for class-folders"),
-        (["class-folders=here", "--label", "a"], "'a' isn't FOLDER=LABEL"),
+        (["class-folders=here", "--label", "a"], "'a' isn't FOUND=LABEL"),
         (["class-folders=here", "--patient", "("], "isn't a regular expression"),
     ],
 )

@@ -145,3 +145,69 @@ def test_a_folder_whose_name_is_no_utf8_is_refused_in_a_sentence(tmp_path: Path)
     (folder / "films.csv").write_text("path,label\na.png,covid19\n")
     with pytest.raises(InvalidManifest, match="isn't UTF-8; rename the folder"):
         Manifest.read(folder / "films.csv")
+
+
+def test_headers_in_any_case_with_spaces_are_the_columns(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(' PATH ,Label,"Reference Standard",AGE\na.png,covid19,RT-PCR,"61,5"\n')
+    row = Manifest.read(tmp_path / "mine.csv").table.iloc[0]
+    assert (row["label"], row["reference_standard"], row["age"]) == ("covid19", "RT-PCR", 61.5)
+
+
+@pytest.mark.parametrize("header", ["path,label,label", "path,label,LABEL", "path,label, Label "])
+def test_a_column_that_stands_twice_is_read_only_where_both_agree(tmp_path: Path, header: str) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text(f"{header}\na.png,x,x\nb.png,x,y\n")
+    with pytest.raises(InvalidManifest, match="has the column label 2 times, and they differ in row 3"):
+        Manifest.read(table)
+    table.write_text(f"{header}\na.png,x,x\nb.png,y,y\n")
+    read = Manifest.read(table)
+    assert read.table["label"].tolist() == ["x", "y"]
+    assert read.notices == ("mine.csv: the column label stands 2 times with the same values: read once.",)
+
+
+@pytest.mark.parametrize("again", ["a.png", "./a.png", "x/../a.png", ".\\a.png"])
+@pytest.mark.parametrize("first", ["covid19", "no_pneumonia"])
+def test_one_file_with_two_labels_is_refused_whichever_stands_first(tmp_path: Path, again: str, first: str) -> None:
+    other = {"covid19": "no_pneumonia", "no_pneumonia": "covid19"}[first]
+    table = tmp_path / "mine.csv"
+    table.write_text(f"path,label\na.png,{first}\nb.png,x\n{again},{other}\n")
+    with pytest.raises(InvalidManifest, match=rf"a\.png is labelled {first} \(row 2\) and {other} \(row 4\); give"):
+        Manifest.read(table)
+
+
+def test_rows_that_repeat_an_image_count_once_and_a_leak_is_kept(tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("path,label,split\na.png,x,train\n./a.png,x,train\na.png,x,test\nb.png,x,train\n")
+    read = Manifest.read(table)
+    assert read.table["split"].tolist() == ["train", "test", "train"]
+    assert read.notices == ("mine.csv: 1 row repeats an image with the same label (row 3): counted once.",)
+
+
+def test_two_tables_may_not_give_one_file_two_labels(tmp_path: Path) -> None:
+    one, two = (Manifest.of(rows(label=[label, "x"]), name, tmp_path) for label, name in (("x", "a"), ("y", "b")))
+    with pytest.raises(InvalidManifest, match=r"a\.png is labelled x \(a\) and y \(b\)"):
+        Manifest.joined([one, two])
+
+
+def test_other_spellings_of_our_labels_and_missing_ones_are_read_with_a_sentence(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {"path": list("abcdef"), "label": ["COVID-19", "Covid 19", "covid19", "nan", "", "Unlabelled"]}
+    )
+    read = Manifest.of(table, "mine", tmp_path)
+    assert read.table["label"].tolist() == ["covid19"] * 3 + ["unlabelled"] * 3
+    assert read.table["finding"].tolist()[:3] == ["COVID-19", "Covid 19", ""]
+    assert "the label 'COVID-19' (1), 'Covid 19' (1) is read as covid19." in read.notices
+    assert any("in row 5, 6, 7 is read as unlabelled." in notice for notice in read.notices)
+
+
+def test_unknown_patients_are_their_images(tmp_path: Path) -> None:
+    read = Manifest.of(rows(patient=["nan", "nan"]), "mine", tmp_path)
+    assert read.table["patient"].tolist() == ["image:a.png", "image:b/c.png"]
+    assert "patient is 'nan' in 2 of 2 rows" in read.notices[0]
+
+
+def test_values_of_closed_lists_are_read_in_any_case(tmp_path: Path) -> None:
+    read = Manifest.of(rows(view=["pa", "Lateral"], sex=["m", "nan"], study=["unknown", "unknown"]), "mine", tmp_path)
+    assert read.table["view"].tolist() == ["PA", "lateral"]
+    assert read.table["sex"].tolist() == ["M", ""]
+    assert read.table["study"].tolist() == ["", ""]

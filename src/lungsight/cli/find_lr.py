@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from lungsight.cli import streams
-
 from lungsight.cli.table_options import Classes, Columns, Labels, naming, read_tables
 
 

@@ -49,14 +49,13 @@ def naming(columns: Sequence[str] | None, labels: Sequence[str] | None, others: 
     """What the options say. ``others`` are columns that a manifest hasn't, and another table of the command may have.
     Raises InvalidManifest."""
     from lungsight.datasets.manifest import COLUMNS, Naming
-    from lungsight.faults import InvalidManifest
 
     named = _pairs(columns, "--column", "COLUMN=NAME", "path=FilePath")
     for column in named:
         if column not in COLUMNS and column not in others:
             near = get_close_matches(column, COLUMNS, 1)
-            cure = f"did you mean {near[0]}?" if near else f"give one of {', '.join(COLUMNS)}"
-            raise InvalidManifest(f"--column {column}=…", "a manifest has no such column", cure.rstrip("?"))
+            cure = f"did you mean {near[0]}?" if near else f"Give one of {', '.join(COLUMNS)}."
+            raise typer.BadParameter(f"--column: a manifest has no column '{column}'. {cure}")
     mapped = _pairs(labels, "--label", "FOUND=LABEL", "COVID-19 positive=covid19", from_end=True)
     return Naming({name: called for name, called in named.items() if name in COLUMNS}, mapped)
 
@@ -64,16 +63,13 @@ def naming(columns: Sequence[str] | None, labels: Sequence[str] | None, others: 
 def _pairs(
     options: Sequence[str] | None, name: str, grammar: str, example: str, *, from_end: bool = False
 ) -> dict[str, str]:
-    from lungsight.faults import InvalidManifest
-
     pairs: dict[str, str] = {}
     for option in options or ():
         before, _, after = (part.strip() for part in (option.rpartition("=") if from_end else option.partition("=")))
         if not before or not after:
-            raise InvalidManifest(f"{name} '{option}'", f"isn't {grammar}", f"write for example {name} '{example}'")
+            raise typer.BadParameter(f"'{option}' isn't {grammar}, for example {name} '{example}'.")
         if pairs.setdefault(before, after) != after:
-            fault = f"gives {before} two meanings, {pairs[before]} and {after}"
-            raise InvalidManifest(f"{name} '{option}'", fault, "give it one")
+            raise typer.BadParameter(f"{name} gives '{before}' two meanings, {pairs[before]} and {after}.")
     return pairs
 
 

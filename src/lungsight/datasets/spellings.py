@@ -64,7 +64,7 @@ def looks_like(label: str, other: str) -> bool:
     if (len(two) > 3 and two in one) or (len(one) > 2 and two.startswith(one)):
         return True
     numbers = [re.sub(r"\D", "", spelling(text)) for text in (label, other)]
-    if all(numbers) and numbers[0] != numbers[1]:  # grade1 is no slip for grade2
+    if numbers[0] != numbers[1] and len(numbers[0]) == len(numbers[1]):  # grade1 is no slip for grade2
         return False
     return SequenceMatcher(None, one, two).ratio() >= _ALIKE
 

@@ -82,6 +82,8 @@ def read_text_table(content: bytes, path: Path, known: Collection[str]) -> TextT
     the cells is told. Raises InvalidTable."""
     text, notices = decoded(content, path)
     separator, text = _stated_separator(text)
+    if not text.strip(f"{_SEPARATORS} \r\n"):
+        raise InvalidTable(path, *_EMPTY_FILE)
     try:
         separator = separator or _separator(text, known)
         records = list(_records(text, separator, strict=True))
