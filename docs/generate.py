@@ -75,6 +75,20 @@ def package_description() -> Lines:
         yield from _section(f"`{part}`", schema["$defs"][name], name, attributes)
 
 
+_WORDS_OF_A_TABLE = """\
+`not_covid19` (`not_` before any class) says only what an image isn't, as a negative RT-PCR does: it counts
+against the class in a test, and for no class.
+
+Case, punctuation and accents don't tell labels apart: `COVID-19` is `covid19`. A missing label (`nan`, `?`,
+empty …) is `unlabelled`. A label that may mean the target and that nobody explained (`covid`, `SARS-CoV-2`,
+`positive`) is refused with the options that explain it. One file with two labels, and a column that stands
+twice with different values, are refused with their rows.
+
+The table may have commas, semicolons, tabs or bars between its cells; it may be UTF-8, UTF-16 or
+Windows-1252. Names of columns may have any case, and spaces for underscores; other names are given with
+`--column path=FilePath`, other labels with `--label 'COVID-19 positive=covid19'`."""
+
+
 def manifest() -> Lines:
     yield from _opening("The manifest", "A table with one row per image: what every collection becomes, and all that")
     yield "training and evaluation read. CSV (UTF-8) or Parquet. Only `path` and `label` must be there."
@@ -85,15 +99,7 @@ def manifest() -> Lines:
     yield "\nA recipe says which labels make up a class. The labels of lungsight's own readers are"
     yield f"{', '.join(f'`{label}`' for label in LABELS)}."
     yield f"{', '.join(f'`{label}`' for label in NO_DIAGNOSIS)} are never taken for a class by `*`."
-    yield "`not_covid19` (`not_` before any class) says only what an image isn't, as a negative RT-PCR does: it counts"
-    yield "against the class in a test, and for no class.\n"
-    yield "Case, punctuation and accents don't tell labels apart: `COVID-19` is `covid19`. A missing label (`nan`, `?`,"
-    yield "empty …) is `unlabelled`. A label that may mean the target and that nobody explained (`covid`, `SARS-CoV-2`,"
-    yield "`positive`) is refused with the options that explain it. One file with two labels, and a column that stands"
-    yield "twice with different values, are refused with their rows.\n"
-    yield "The table may have commas, semicolons, tabs or bars between its cells, and be UTF-8, UTF-16 or Windows-1252."
-    yield "Names of columns may have any case, and spaces for underscores; other names are given with"
-    yield "`--column path=FilePath`, other labels with `--label 'COVID-19 positive=covid19'`."
+    yield _WORDS_OF_A_TABLE
     yield "\nRows are checked before anything is read. A fault names the rows as a spreadsheet counts them."
 
 
