@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,34 @@ class View(StrEnum):
         return self in (View.PA, View.AP, View.AP_SUPINE, View.FRONTAL)
 
 
+@dataclass(frozen=True, slots=True)
+class Identifiers:
+    """By what an archive finds the image again; None where the file doesn't say.
+
+    Attributes:
+        patient_id: only where it was asked for.
+    """
+
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+    accession_number: str | None = None
+    patient_id: str | None = field(default=None, repr=False)
+
+
+UNIDENTIFIED = Identifiers()
+
+
+class Placement(NamedTuple):
+    """The grid on which an image is judged and shown, and how it was made of the file's own: ``mirrored`` left to
+    right if so, ``turned`` clockwise by degrees, and scaled to ``width`` and ``height`` in pixels."""
+
+    width: int
+    height: int
+    mirrored: bool
+    turned: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Radiograph:
     """One image, ready to be looked at.
@@ -42,6 +71,7 @@ class Radiograph:
         age: in years.
         sex: ``M``, ``F`` or ``O``.
         patient: a key that tells patients apart, never a name.
+        identifiers: of study, series and image.
         pixel_spacing: of a row and of a column, in millimetres.
         burned_in_annotation: what the header says of text in the pixels.
         bit_depth: bits per sample that the file stores.
@@ -63,6 +93,7 @@ class Radiograph:
     age: float | None = None
     sex: str | None = None
     patient: str | None = None
+    identifiers: Identifiers = UNIDENTIFIED
     pixel_spacing: tuple[float, float] | None = None
     burned_in_annotation: bool | None = None
     bit_depth: int = 8
@@ -86,6 +117,10 @@ class Radiograph:
     def width(self) -> int:
         """Of the image at its full size, as it lies in ``pixels``."""
         return int(self.pixels.shape[1]) if self.file_shape is None else self.file_shape[1]
+
+    @property
+    def placement(self) -> Placement:
+        return Placement(self.width, self.height, self.mirrored, self.turned)
 
     def placed(self, *, mirrored: bool = False, turned: int = 0) -> Radiograph:
         """The same, mirrored left to right and then turned clockwise by 0, 90, 180 or 270 degrees."""

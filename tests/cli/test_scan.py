@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import Dataset, FileMetaDataset
+from pydicom.pixels import set_pixel_data
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 from typer.testing import CliRunner, Result
 
 from lungsight import RESEARCH_ONLY
@@ -24,7 +27,8 @@ from tiny_package import write_tiny
 from tiny_parts import LUNG_FIELDS, tiny_familiarity, tiny_lung_fields
 
 KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "overlay", "lungs", "unfamiliarity", "age", "sex"]
-KEYS += ["view", "arrived", "reasons", "warnings", "model", "seconds"]
+KEYS += ["view", "arrived", "study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number"]
+KEYS += ["patient_id", "placement", "refused_by", "reasons", "warnings", "model", "model_grade", "seconds"]
 
 
 def lungsight(*arguments: object) -> Result:
@@ -62,6 +66,29 @@ def test_one_bad_file_gives_exit_status_1_and_the_rest_is_done(model: Path, film
     statuses = [json.loads(line)["status"] for line in (tmp_path / "f.jsonl").read_text().splitlines()]
     assert statuses == ["read", "error", "read"]
     assert "the file is empty" in result.stdout
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_the_patients_id_is_written_only_when_asked_for(model: Path, tmp_path: Path, engine: str) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray")
+    film = Dataset()
+    film.file_meta = FileMetaDataset()
+    film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    film.PatientID, film.AccessionNumber = "SECRET-4711", "A7"
+    film.SOPClassUID, film.SOPInstanceUID = DigitalXRayImageStorageForPresentation, "1.2.3"
+    pixels = np.round(draw(1, Label.NO_PNEUMONIA, size=128).pixels * 255).astype(np.uint8)
+    set_pixel_data(film, pixels, "MONOCHROME2", 8, generate_instance_uid=False)
+    film.save_as(tmp_path / "film.dcm", enforce_file_format=True)
+    outputs = ["--json", tmp_path / "f.jsonl", "--csv", tmp_path / "f.csv", "--html", tmp_path / "f.html"]
+    arguments = ["scan", tmp_path / "film.dcm", "--model", model, "--engine", engine, *outputs]
+    assert lungsight(*arguments).exit_code == 0
+    assert not any(b"SECRET-4711" in path.read_bytes() for path in tmp_path.glob("f.*"))
+    stated = json.loads((tmp_path / "f.jsonl").read_text())
+    assert (stated["sop_instance_uid"], stated["accession_number"], stated["patient_id"]) == ("1.2.3", "A7", None)
+    assert lungsight(*arguments, "--keep-identifiers", "--restart").exit_code == 0
+    assert json.loads((tmp_path / "f.jsonl").read_text())["patient_id"] == "SECRET-4711"
+    assert "SECRET-4711" in (tmp_path / "f.csv").read_text()
 
 
 def test_a_refused_image_is_no_error(model: Path, tmp_path: Path) -> None:

@@ -104,3 +104,17 @@ def test_a_last_line_without_its_end_is_ranked_and_a_cut_one_is_said(findings: P
     cut = lungsight("triage", tmp_path / "cut.jsonl")
     assert cut.exit_code == 0
     assert "its last line was cut short" in cut.stderr
+
+
+def test_the_list_says_what_it_is_worth(findings: Path, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in findings.read_text().splitlines()]
+    ids = {"study_instance_uid": "1.2.3", "accession_number": "A7"}
+    graded = [line | ids | {"model_grade": "confounded"} for line in lines[:2]]
+    (tmp_path / "graded.jsonl").write_text("".join(json.dumps(line) + "\n" for line in graded))
+    result = lungsight("triage", tmp_path / "graded.jsonl", "--csv", tmp_path / "list.csv")
+    assert result.stdout.splitlines()[0] == f"Model {lines[0]['model']}: its evidence report says confounded."
+    with (tmp_path / "list.csv").open(newline="") as table:
+        (row,) = csv.DictReader(table)
+    assert (row["study_instance_uid"], row["accession_number"], row["images"]) == ("1.2.3", "A7", "2")
+    assert (row["model"], row["model_grade"]) == (lines[0]["model"], "confounded")
+    assert "no evidence report" in lungsight("triage", findings).stdout.splitlines()[0]

@@ -213,3 +213,15 @@ def test_a_number_that_is_no_number(write_dicom: DicomWriter) -> None:
     known = read_radiograph(path)
     assert known.pixel_spacing is None
     assert "ImagerPixelSpacing" in known.warnings[0]
+
+
+def test_by_what_an_archive_finds_the_image_again(write_dicom: DicomWriter) -> None:
+    uids = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.4", "AccessionNumber": "A77", "PatientID": "4711"}
+    path = write_dicom(np.arange(2000, dtype=np.uint16).reshape(40, 50), **uids)
+    known = read_radiograph(path)
+    assert known.identifiers.sop_instance_uid
+    assert (known.identifiers.study_instance_uid, known.identifiers.series_instance_uid) == ("1.2.3", "1.2.4")
+    assert (known.identifiers.accession_number, known.identifiers.patient_id) == ("A77", None)
+    asked_for = read_radiograph(path, keep_identifiers=True)
+    assert asked_for.identifiers.patient_id == "4711"
+    assert "4711" not in repr(asked_for)

@@ -58,6 +58,9 @@ def test_what_the_header_refuses_no_network_is_asked_about(make_radiograph: Make
     fields, gate = Fields(), says()
     examined = examiner(fields, gate).admit(make_radiograph(modality="CT"))
     assert "modality CT" in examined.refusals[0]
+    assert examined.refused_by == "header"
+    blank = make_radiograph(pixels=np.zeros((90, 90), np.float32))
+    assert examiner(fields, gate).admit(blank).refused_by == "pixels"
     assert not fields.shown
     assert not gate.about
     assert examiner(fields, gate).examine(make_radiograph(modality="CT")).lungs is fields.lungs
@@ -67,6 +70,7 @@ def test_what_the_gate_refuses_is_refused_in_its_words_alone(make_radiograph: Ma
     fields, gate, radiograph = Fields(Lungs(WHOLE, ("One lung.",))), says(("It is a hand.",)), make_radiograph()
     examined = examiner(fields, gate).admit(radiograph)
     assert examined.refusals == ("It is a hand.",)
+    assert examined.refused_by == "gate"
     assert gate.about == [radiograph.pixels]
 
 

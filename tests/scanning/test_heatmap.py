@@ -39,6 +39,16 @@ def test_a_heatmap_is_the_positive_evidence_on_the_images_own_grid(
     assert text["Disclaimer"] == RESEARCH_ONLY
 
 
+def test_a_heatmap_lies_on_the_image_as_it_was_judged_and_says_so(
+    detector: Detector, make_radiograph: Make, tmp_path: Path
+) -> None:
+    (turned,) = detector.judge([make_radiograph().placed(mirrored=True, turned=90)])
+    write_heatmap(tmp_path / "heat.png", turned, detector)
+    grey, text = read(tmp_path / "heat.png")
+    assert grey.shape == (120, 90)
+    assert text["Placement"] == "the image as it was judged: mirrored, then turned clockwise by 90 degrees"
+
+
 def test_what_speaks_against_the_target_leaves_the_heatmap_black(
     detector: Detector, finding: Finding, tmp_path: Path
 ) -> None:

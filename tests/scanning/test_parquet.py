@@ -41,6 +41,14 @@ def test_a_second_scan_adds_what_is_missing(tmp_path: Path) -> None:
     assert pq.read_table(sorted((tmp_path / "f").glob("*.parquet")))["file"].to_pylist() == ["z"]
 
 
+def test_a_folder_of_an_older_version_is_not_gone_on_with(tmp_path: Path) -> None:
+    _write(tmp_path / "f", ["a"])
+    part = tmp_path / "f" / "part-00000.parquet"
+    pq.write_table(pq.read_table(part).drop_columns(["placement"]), part)
+    with pytest.raises(Fault, match="has other columns than this scan writes"):
+        _write(tmp_path / "f", ["b"])
+
+
 def test_rows_are_written_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lungsight.scanning.parquet.ROWS", 2)
     _write(tmp_path / "f", list("abcde"))

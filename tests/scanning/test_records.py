@@ -2,12 +2,15 @@ import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from lungsight.faults import Fault
 from lungsight.package.lung_fields import Lungs
-from lungsight.radiograph import Radiograph
+from lungsight.radiograph import Identifiers, Radiograph, View
 from lungsight.scanning import Detector, Finding, Status
 from lungsight.scanning.records import CsvTable, JsonLines
 from tiny_package import CLASSES
@@ -15,7 +18,8 @@ from tiny_package import CLASSES
 Make = Callable[..., Radiograph]
 
 KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "overlay", "lungs", "unfamiliarity", "age", "sex"]
-KEYS += ["view", "arrived", "reasons", "warnings", "model", "seconds"]
+IDS = ["study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number", "patient_id"]
+KEYS += ["view", "arrived", *IDS, "placement", "refused_by", "reasons", "warnings", "model", "model_grade", "seconds"]
 
 
 def findings(detector: Detector, make_radiograph: Make) -> list[Finding]:
@@ -47,9 +51,13 @@ def test_json_is_one_object_a_line_with_exactly_the_keys(
         "sex": None,
         "view": None,
         "arrived": None,
+        **dict.fromkeys(IDS),
+        "placement": None,
+        "refused_by": None,
         "reasons": ["One.", "Two.\nlines"],
         "warnings": [],
         "model": detector.model,
+        "model_grade": None,
         "seconds": 0.0,
     }
 
@@ -97,3 +105,29 @@ def test_of_the_lungs_a_summary_is_kept(detector: Detector, make_radiograph: Mak
     (row,) = csv.DictReader((tmp_path / "f.csv").read_text("utf-8").splitlines())
     assert (row["lungs_percent_of_image"], row["lungs_percent_of_evidence"]) == ("37.5", "43.2")
     assert row["unfamiliarity"] == "1.2346"
+
+
+def test_csv_says_all_that_json_says(detector: Detector, make_radiograph: Make, tmp_path: Path) -> None:
+    known = {"age": 61.0, "sex": "F", "view": View.AP, "identifiers": Identifiers("1.2", "1.3", "1.4", "A7", "P9")}
+    (found,) = detector.judge([make_radiograph(**known).placed(mirrored=True, turned=90)])
+    found = replace(found, arrived=datetime(2026, 11, 30, 12, tzinfo=UTC))
+    table = CsvTable(tmp_path / "f.csv", found.model, CLASSES, restart=False)
+    table.add(found, {})
+    table.close()
+    (row,) = csv.DictReader((tmp_path / "f.csv").read_text("utf-8").splitlines())
+    stated = found.as_json()
+    nested = {"probabilities", "lungs", "placement"}
+    assert set(stated) - nested <= set(row)
+    assert [row[key] for key in ("age", "sex", "view", "arrived")] == ["61.0", "F", "AP", "2026-11-30T12:00:00+00:00"]
+    assert [row[key] for key in IDS] == ["1.2", "1.3", "1.4", "A7", "P9"]
+    assert [row[key] for key in ("width", "height", "mirrored", "turned")] == ["90", "120", "True", "90"]
+    assert stated["placement"] == {"width": 90, "height": 120, "mirrored": True, "turned": 90}
+
+
+def test_a_table_of_an_older_version_is_not_gone_on_with(detector: Detector, tmp_path: Path) -> None:
+    older = "file,status,verdict,probability_covid19,heatmap,reasons,model,seconds\na.png,read,x,1,,,m,1\n"
+    (tmp_path / "f.csv").write_text(older)
+    with pytest.raises(Fault, match=r"has other columns than this scan writes \(.*age.*\), so it was written by"):
+        CsvTable(tmp_path / "f.csv", detector.model, CLASSES, restart=False)
+    assert (tmp_path / "f.csv").read_text() == older
+    CsvTable(tmp_path / "f.csv", detector.model, CLASSES, restart=True).close()

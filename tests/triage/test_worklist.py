@@ -66,6 +66,34 @@ def test_nobody_waits_longer_than_the_rule_allows() -> None:
     assert [place.overdue for place in places] == [True, True] + [False] * 6
 
 
+def test_a_study_ranks_by_its_most_urgent_image() -> None:
+    cases = [
+        _case("lateral", study="1.1", status="refused", refused_by="gate", probabilities={}),
+        _case("other", 0.5, study="1.2"),
+        _case("frontal", 0.95, study="1.1"),
+        _case("alone", 0.3),
+        _case("alone", 0.3),
+    ]
+    places = worklist(cases, RULE, now=NOW)
+    assert [(place.rank, place.case.file, place.images) for place in places] == [
+        (1, "frontal", 2),
+        (2, "other", 1),
+        (3, "alone", 1),
+        (4, "alone", 1),
+    ]
+    assert places[0].why.startswith("The most urgent of 2 images of its study: covid19 at 95%")
+
+
+def test_what_its_header_calls_another_kind_of_image_stands_last() -> None:
+    long_ago = NOW - timedelta(hours=99)
+    header = {"status": "refused", "refused_by": "header", "probabilities": {}, "age": 90.0, "arrived": long_ago}
+    gate = header | {"refused_by": "gate", "arrived": None}
+    places = worklist([_case("ct", **header), _case("gate", **gate), _case("clear", 0.0)], RULE, now=NOW)
+    assert [place.case.file for place in places] == ["gate", "clear", "ct"]
+    assert not places[-1].overdue
+    assert "Its header says that it is no frontal chest X-ray, so it stands after all others" in places[-1].why
+
+
 @given(
     st.lists(
         st.builds(
@@ -74,6 +102,7 @@ def test_nobody_waits_longer_than_the_rule_allows() -> None:
             covid=st.floats(0, 1),
             age=st.none() | st.floats(0, 110),
             view=st.none() | st.sampled_from(["PA", "AP", "AP supine"]),
+            refused_by=st.sampled_from([None, None, "header"]),
             arrived=st.none() | st.integers(0, 60).map(lambda hours: NOW - timedelta(hours=hours)),
         ),
         max_size=20,
@@ -85,8 +114,10 @@ def test_every_case_has_one_rank_and_the_order_is_the_rule(cases: list[Case]) ->
     assert sorted(map(id, (place.case for place in places))) == sorted(map(id, cases))
     late = [place.overdue for place in places]
     assert late == sorted(late, reverse=True)
-    points = [place.points for place in places if not place.overdue]
-    assert points == sorted(points, reverse=True)
+    for aside in (False, True):
+        points = [place.points for place in places if not place.overdue and place.case.is_another_kind is aside]
+        assert points == sorted(points, reverse=True)
+    assert [place.case.is_another_kind for place in places] == sorted(place.case.is_another_kind for place in places)
     again = worklist(reversed(cases), RULE, now=NOW)
     assert [(p.case.file, p.points) for p in again] == [(p.case.file, p.points) for p in places]
 

@@ -116,6 +116,14 @@ def command(
             rich_help_panel=_PICTURES,
         ),
     ] = None,
+    keep_identifiers: Annotated[
+        bool,
+        typer.Option(
+            "--keep-identifiers",
+            help="Write the patient's ID to the tables, too; study, series, image and accession number always are.",
+            rich_help_panel=_TABLES,
+        ),
+    ] = False,
     restart: Annotated[
         bool,
         typer.Option(
@@ -178,7 +186,7 @@ def command(
     places = Places(json, csv, parquet, html, heatmaps, overlays)
     _refuse_clashing(places)
     package = find_package(model)
-    detector = Detector.load(package, threads=1, runtime=runtime)
+    detector = Detector.load(package, threads=1, runtime=runtime, keep_identifiers=keep_identifiers)
     table = ScanTable(detector)
     found = [] if watch else list(_not_pictures(find_images(paths, table.passed_over), places))
     _refuse_overwriting(places, paths, found, package)
@@ -194,7 +202,13 @@ def command(
             from lungsight.scanning.ray_engine import scan_on_ray
 
             done = scan_on_ray(
-                list(to_do), detector.package, places, address=address, workers=workers, runtime=runtime
+                list(to_do),
+                detector.package,
+                places,
+                address=address,
+                workers=workers,
+                runtime=runtime,
+                keep_identifiers=keep_identifiers,
             )
         else:
             done = scan_and_finish(

@@ -23,6 +23,7 @@ from lungsight.triage.rule import own_rule
 MAX_ROWS = 50
 STDOUT = Path("-")
 _COLUMNS = ["rank", "file", "verdict", "points", "hours_waited", "overdue", "why"]
+_COLUMNS += ["study_instance_uid", "accession_number", "images", "model", "model_grade"]
 
 
 def command(
@@ -42,10 +43,10 @@ def command(
         bool, typer.Option("--show-rule", help="Print lungsight's own rule with its sources, to copy and change.")
     ] = False,
 ) -> None:
-    """Put findings in order of urgency: by what was found, how sure that is, age and projection.
+    """Put studies in order of urgency: by what was found, how sure that is, age and projection.
 
-    Whoever has waited longer than the rule allows goes to the front. Each rank says why. Nothing here replaces the
-    order in which a clinic treats its patients.
+    A study ranks by its most urgent image, which is named. Whoever has waited longer than the rule allows goes to the
+    front. Each rank says why. Nothing here replaces the order in which a clinic treats its patients.
 
     Example: [bold]lungsight triage findings.jsonl --csv worklist.csv[/bold]
     """
@@ -67,10 +68,19 @@ def command(
     elif csv is not None:
         with atomic_write(csv, "w") as file:
             _write(file, places)
+    for sentence in dict.fromkeys(_of_model(case) for case in cases):
+        console.print(f"[yellow]{escape(sentence)}[/]", highlight=False)
     console.print(_table(places[:MAX_ROWS]))
     if (more := len(places) - MAX_ROWS) > 0:
         console.print(f"… and {more:,} more: --csv has them all.")
     console.print(f"Rule: {escape(stated.name)}. {RESEARCH_ONLY}", highlight=False)
+
+
+def _of_model(case: Case) -> str:
+    """What a list by this model is worth, which its reader must know first."""
+    if case.model_grade is None:
+        return f"Model {case.model}: no evidence report says how it does on images that it never saw."
+    return f"Model {case.model}: its evidence report says {case.model_grade}."
 
 
 def _table(places: list[Place]) -> Table:
@@ -105,4 +115,6 @@ def _write(file: IO[str], places: list[Place]) -> None:
     for place in places:
         waited = None if place.hours_waited is None else round(place.hours_waited, 2)
         row = [place.rank, place.case.file, place.case.verdict, round(place.points, 2), waited]
-        writer.writerow([*row, place.overdue, place.why])
+        case = place.case
+        row += [place.overdue, place.why, case.study, case.accession_number, place.images, case.model]
+        writer.writerow([*row, case.model_grade])

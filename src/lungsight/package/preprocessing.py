@@ -64,10 +64,10 @@ class Preprocessing(BaseModel):
         the image, not of the noise of single pixels."""
         return max(3 * self.image_size, 512)
 
-    def read(self, source: Path | str | ImageFile | RemoteFile) -> Radiograph:
+    def read(self, source: Path | str | ImageFile | RemoteFile, *, keep_identifiers: bool = False) -> Radiograph:
         """The radiograph in a file, decoded to as few pixels as are enough. Training, scanning and evaluation read
         what a network is to see through here, so that a file has one answer. Raises UnreadableImage."""
-        return read_radiograph(source, at_least=self.enough_pixels)
+        return read_radiograph(source, at_least=self.enough_pixels, keep_identifiers=keep_identifiers)
 
     def apply(self, pixels: Floats, box: Box | None = None) -> Floats:
         """float32 [height, width] in 0…1 to float32 [image_size, image_size] in 0…1, antialiased. ``box`` lies around

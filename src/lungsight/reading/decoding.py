@@ -21,7 +21,9 @@ _ADDRESS = re.compile(r"<[^<>]* object at 0x[0-9a-fA-F]+>")
 _FETCH = "fetch or export it again"
 
 
-def read_radiograph(source: Path | str | ImageFile | RemoteFile, *, at_least: int = 0) -> Radiograph:
+def read_radiograph(
+    source: Path | str | ImageFile | RemoteFile, *, at_least: int = 0, keep_identifiers: bool = False
+) -> Radiograph:
     """The radiograph in a file: PNG, JPEG, TIFF, WebP, BMP, GIF, JPEG-LS, JPEG 2000, JPEG XL or DICOM, told by its
     content, be it packed by gzip or not.
 
@@ -32,6 +34,7 @@ def read_radiograph(source: Path | str | ImageFile | RemoteFile, *, at_least: in
         source: the file.
         at_least: pixels that the shorter side needs; an image with twice as many or more is halved, quartered or
             taken by eighths, a JPEG while it is decoded. 0 leaves every image as it is.
+        keep_identifiers: keep the patient's ID, too.
     """
     file = ImageFile.at(source) if isinstance(source, Path | str) else source
     data = file.read_bytes()
@@ -46,7 +49,7 @@ def read_radiograph(source: Path | str | ImageFile | RemoteFile, *, at_least: in
             if found is Format.DICOM:
                 from lungsight.reading.dicom import read_dicom  # takes as long to import as twenty images to judge
 
-                return reduced(read_dicom(file.name, data, digest), at_least)
+                return reduced(read_dicom(file.name, data, digest, keep_identifiers=keep_identifiers), at_least)
             return reduced(read_image(file.name, data, digest, found, at_least), at_least)
     except UnreadableImage:
         raise

@@ -26,16 +26,16 @@ from lungsight.reading.limits import MAX_BYTES, check_bytes, check_size
 _PREAMBLE = 132
 
 
-def read_dicom(name: str, data: bytes, sha256: str) -> Radiograph:
-    """Read ``data``, a DICOM file of one frame, with or without preamble. Raises UnreadableImage, and whatever
-    pydicom and its decoders raise for damaged data."""
+def read_dicom(name: str, data: bytes, sha256: str, *, keep_identifiers: bool = False) -> Radiograph:
+    """Read ``data``, a DICOM file of one frame, with or without preamble. The patient's ID is kept only where that is
+    asked for. Raises UnreadableImage, and whatever pydicom and its decoders raise for damaged data."""
     _refuse_deflated_bomb(name, data)
     dataset = dcmread(BytesIO(data), force=True)
     _refuse_without_image(name, dataset)
     _state_transfer_syntax(name, dataset)
     header = Header(dataset)
     pixels = grey_pixels(name, dataset, header)
-    known = knowledge_of(header)
+    known = knowledge_of(header, keep_identifiers=keep_identifiers)
     radiograph = Radiograph(
         pixels=pixels,
         file=name,

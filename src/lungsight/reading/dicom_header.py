@@ -14,7 +14,7 @@ import numpy as np
 from pydicom import Dataset
 
 from lungsight.faults import printable
-from lungsight.radiograph import View
+from lungsight.radiograph import Identifiers, View
 from lungsight.reading.header_words import Words, vocabulary
 
 _OLDEST = 120.0
@@ -149,8 +149,8 @@ def _finite(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def knowledge_of(header: Header) -> dict[str, Any]:
-    """The fields of a Radiograph that come from the header alone."""
+def knowledge_of(header: Header, *, keep_identifiers: bool = False) -> dict[str, Any]:
+    """The fields of a Radiograph that come from the header alone; the patient's ID only to ``keep_identifiers``."""
     modality = header.text("Modality")
     view, view_stated = _view(header)
     return {
@@ -162,6 +162,13 @@ def knowledge_of(header: Header) -> dict[str, Any]:
         "age": _age(header),
         "sex": _one_of(header, "PatientSex", "MFO"),
         "patient": _patient_key(header),
+        "identifiers": Identifiers(
+            study_instance_uid=header.text("StudyInstanceUID"),
+            series_instance_uid=header.text("SeriesInstanceUID"),
+            sop_instance_uid=header.text("SOPInstanceUID"),
+            accession_number=header.text("AccessionNumber"),
+            patient_id=header.text("PatientID") if keep_identifiers else None,
+        ),
         "pixel_spacing": two_positive(header, "PixelSpacing")
         or two_positive(header, "ImagerPixelSpacing")
         or two_positive(header, "NominalScannedPixelSpacing"),

@@ -24,10 +24,11 @@ MAX_SATURATED = 0.9
 
 def refusals(radiograph: Radiograph) -> tuple[str, ...]:
     """Why this is no image to judge, one sentence a reason; empty when it is admitted."""
-    return tuple(_by_header(radiograph)) + tuple(_by_pixels(radiograph))
+    return tuple(header_refusals(radiograph)) + tuple(_by_pixels(radiograph))
 
 
-def _by_header(radiograph: Radiograph) -> Iterator[str]:
+def header_refusals(radiograph: Radiograph) -> Iterator[str]:
+    """Those of the reasons that rest on what the header says."""
     if radiograph.modality is not None and radiograph.modality not in PROJECTION:
         yield f"The header says modality {radiograph.modality}, not a projection radiograph such as CR or DX."
     part = radiograph.body_part

@@ -22,7 +22,7 @@ from lungsight.reading import ImageFile
 from lungsight.reading.remote import RemoteFile
 from lungsight.scanning.cautions import caution_of_place, cautions_of_image, cautions_of_model
 from lungsight.scanning.examination import Examined, Examiner
-from lungsight.scanning.finding import INCONCLUSIVE, Finding, Status
+from lungsight.scanning.finding import INCONCLUSIVE, Finding, Status, known_of
 from lungsight.scanning.place import share_in_lungs
 from lungsight.wording import as_words, percent_beside
 
@@ -45,6 +45,7 @@ class Detector:
         package: what it was loaded from.
         description: the content of its ``package.json``.
         model: its id, as findings give it.
+        grade: what its evidence report concludes; None where the package holds none.
         cautions: what to keep in mind about this model: sentences.
         takes_batches: whether several images at once are quicker than one by one: so on a GPU.
     """
@@ -55,20 +56,30 @@ class Detector:
         network: Network,
         examiner: Examiner | None = None,
         familiarity: Familiarity | None = None,
+        *,
+        keep_identifiers: bool = False,
     ) -> None:
         self.package = package
         self.description = package.description
         self.model = package.id
+        self.grade = package.verdict.grade if package.verdict else None
         self.cautions = cautions_of_model(package.description, package.verdict)
         self.takes_batches = network.takes_batches
         self._network = network
         self._examiner = examiner or Examiner()
         self._familiarity = familiarity
+        self._keep_identifiers = keep_identifiers
         self._target = self.description.classes.index(self.description.target)
 
     @classmethod
     def load(
-        cls, package: ModelPackage | Path | str, threads: int = 0, *, runtime: str = AUTO, features: bool = False
+        cls,
+        package: ModelPackage | Path | str,
+        threads: int = 0,
+        *,
+        runtime: str = AUTO,
+        features: bool = False,
+        keep_identifiers: bool = False,
     ) -> Detector:
         """Load a package, or the one in a folder or zip.
 
@@ -77,6 +88,7 @@ class Detector:
             threads: cores to use; 0: all.
             runtime: what runs the networks: a name of :func:`lungsight.package.runtime.runtimes`, or the quickest.
             features: for :meth:`predict_with_features`.
+            keep_identifiers: findings carry the patient's ID, where the file has one.
 
         Raises:
             InvalidPackage: it is incomplete, altered or can't be used, or its network says of a reference image
@@ -89,11 +101,11 @@ class Detector:
         opened.verify_loaded(network)
         # whoever reads many images does so in as many threads as there are cores
         examiner = Examiner(opened.lung_fields(1, runtime=runtime), opened.gate(1, runtime=runtime))
-        return cls(opened, network, examiner, familiarity)
+        return cls(opened, network, examiner, familiarity, keep_identifiers=keep_identifiers)
 
     def read(self, source: Path | str | ImageFile | RemoteFile) -> Radiograph:
         """The radiograph in a file, as scanning and evaluation judge it. Raises UnreadableImage."""
-        return self.description.preprocessing.read(source)
+        return self.description.preprocessing.read(source, keep_identifiers=self._keep_identifiers)
 
     def admit(self, radiograph: Radiograph) -> Examined:
         """The radiograph with its lungs, and with what speaks against judging it: its header, its pixels, or the
@@ -173,7 +185,16 @@ class Detector:
         radiograph = examined.radiograph
         if not (sound and np.isfinite(said.logits).all()):
             reason = f"{radiograph.file}: the network gives no number for it; check its pixels and the model package."
-            return Finding(radiograph.file, Status.ERROR, None, reasons=(reason,), model=self.model, seconds=seconds)
+            return Finding(
+                radiograph.file,
+                Status.ERROR,
+                None,
+                **known_of(radiograph),
+                reasons=(reason,),
+                model=self.model,
+                model_grade=self.grade,
+                seconds=seconds,
+            )
         verdict, reasons = self._decide(said.probabilities, self._unlike_training(distance))
         evidence = self._against_the_others(said.maps)
         bias = self._against_the_others(said.logits) - evidence.mean(dtype=np.float64)
@@ -188,13 +209,12 @@ class Detector:
             lungs=examined.lungs,
             evidence_in_lungs=inside,
             unfamiliarity=self._in_thresholds(distance),
-            age=radiograph.age,
-            sex=radiograph.sex,
-            view=radiograph.view,
+            **known_of(radiograph),
             radiograph=radiograph,
             reasons=reasons,
             warnings=self._warnings(examined, verdict, inside),
             model=self.model,
+            model_grade=self.grade,
             seconds=seconds,
         )
 

@@ -10,10 +10,13 @@ from lungsight.package.gate import Admission, Gate
 from lungsight.package.lung_fields import LungFields, Lungs
 from lungsight.radiograph import Radiograph
 from lungsight.reading.reduction import reduced
-from lungsight.scanning.admission import refusals
+from lungsight.scanning.admission import header_refusals, refusals
 
 #: Said before what is wrong with the lungs that were found.
 NO_LUNGS = "No two plausible lungs were found, so it isn't judged; give a whole, upright frontal chest X-ray."
+
+#: Who refused an image that its own header calls another kind of image.
+BY_HEADER = "header"
 
 #: Pixels of the shorter side that lung fields and gate are given; they look at 224 or so.
 _ENOUGH = 448
@@ -32,6 +35,7 @@ class Examined:
         refusals: why it shouldn't be judged, one sentence a reason; empty when it is admitted.
         warnings: what to keep in mind about it, beside the radiograph's own: sentences.
         inverted: whether it was a negative.
+        refused_by: ``header``, ``pixels`` or ``gate``: what speaks against it first; None where nothing does.
     """
 
     radiograph: Radiograph
@@ -39,6 +43,7 @@ class Examined:
     refusals: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     inverted: bool = False
+    refused_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +56,8 @@ class Examiner:
     def admit(self, radiograph: Radiograph) -> Examined:
         """:meth:`examine`, unless the header or the pixels alone speak against it: then no network is asked."""
         if reasons := refusals(radiograph):
-            return Examined(radiograph, refusals=reasons)
+            refused_by = BY_HEADER if any(header_refusals(radiograph)) else "pixels"
+            return Examined(radiograph, refusals=reasons, refused_by=refused_by)
         return self.examine(radiograph)
 
     def examine(self, radiograph: Radiograph) -> Examined:
@@ -67,7 +73,7 @@ class Examiner:
         lungs = self.lung_fields.find(admission.righted(small)) if self.lung_fields is not None else None
         refusals = admission.refusals or _without_lungs(lungs)
         warnings = () if refusals else admission.warnings
-        return Examined(radiograph, lungs, refusals, warnings, admission.inverted)
+        return Examined(radiograph, lungs, refusals, warnings, admission.inverted, "gate" if refusals else None)
 
 
 def _without_lungs(lungs: Lungs | None) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lungsight.package.decision import INCONCLUSIVE as INCONCLUSIVE
 from lungsight.package.decision import REFUSED as REFUSED
 from lungsight.package.lung_fields import Lungs
-from lungsight.radiograph import Radiograph, View
+from lungsight.radiograph import UNIDENTIFIED, Identifiers, Placement, Radiograph, View
 
 
 class Status(StrEnum):
@@ -45,11 +45,15 @@ class Finding:
         age: of the patient, in years, as the file has it.
         sex: of the patient: ``M``, ``F`` or ``O``.
         view: as the file has it.
+        identifiers: of study, series and image, as the file has them.
+        placement: the grid on which the image was judged, and how it was made of the file's own.
         arrived: when the file was last changed, in UTC; None where nobody can tell.
         radiograph: the image judged, None where there is none to show.
+        refused_by: ``header``, ``pixels`` or ``gate``; None where it wasn't refused.
         reasons: why it was refused, is inconclusive, or can't be read: sentences.
         warnings: what to keep in mind about this image: sentences.
         model: name of the package and the first twelve digits of its sha256.
+        model_grade: what the model's evidence report concludes; None where the package holds none.
         seconds: wall time for this file.
     """
 
@@ -65,11 +69,15 @@ class Finding:
     age: float | None = None
     sex: str | None = None
     view: View | None = None
+    identifiers: Identifiers = UNIDENTIFIED
+    placement: Placement | None = None
     arrived: datetime | None = None
     radiograph: Radiograph | None = None
+    refused_by: str | None = None
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     model: str = ""
+    model_grade: str | None = None
     seconds: float = 0.0
 
     @property
@@ -106,9 +114,13 @@ class Finding:
             "sex": self.sex,
             "view": None if self.view is None else str(self.view),
             "arrived": None if self.arrived is None else self.arrived.isoformat(timespec="seconds"),
+            **asdict(self.identifiers),
+            "placement": None if self.placement is None else self.placement._asdict(),
+            "refused_by": self.refused_by,
             "reasons": list(self.reasons),
             "warnings": list(self.warnings),
             "model": self.model,
+            "model_grade": self.model_grade,
             "seconds": round(self.seconds, 4),
         }
 
@@ -122,3 +134,8 @@ class Finding:
             "percent_of_image": round(100 * float(self.lungs.mask.mean()), 1),
             "percent_of_evidence": None if inside is None else round(100 * inside, 1),
         }
+
+
+def known_of(radiograph: Radiograph) -> dict[str, Any]:
+    """The fields of a finding that come from its radiograph as they are."""
+    return {name: getattr(radiograph, name) for name in ("age", "sex", "view", "identifiers", "placement")}

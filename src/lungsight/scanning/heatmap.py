@@ -110,9 +110,13 @@ def _save(path: Path, picture: Image.Image, text: dict[str, str]) -> None:
 
 
 def _text(finding: Finding, detector: Detector) -> dict[str, str]:
+    placement = finding.placement
+    done = ["mirrored"] * bool(placement and placement.mirrored)
+    done += [f"turned clockwise by {placement.turned} degrees"] if placement and placement.turned else []
     return {
         "Title": f"Evidence for {detector.description.target}",
         "Source": finding.file,
+        "Placement": "the image as it was judged" + (": " + ", then ".join(done) if done else ""),
         "Class": detector.description.target,
         "Model": finding.model,
         "Software": "lungsight",

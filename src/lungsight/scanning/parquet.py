@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 
 from lungsight._files import atomic_write
 from lungsight.faults import Fault
+from lungsight.radiograph import Identifiers
 from lungsight.scanning.durable import Done, of_another_model
 from lungsight.scanning.finding import Finding, Status
 from lungsight.scanning.records import Pictures
@@ -21,6 +23,9 @@ ROWS = 1000
 _SECONDS = 60.0
 
 _LISTS = ("reasons", "warnings")
+_PLACEMENT = pa.struct(
+    [("width", pa.int32()), ("height", pa.int32()), ("mirrored", pa.bool_()), ("turned", pa.int32())]
+)
 SCHEMA = pa.schema(
     [
         ("file", pa.string()),
@@ -35,9 +40,13 @@ SCHEMA = pa.schema(
         ("sex", pa.string()),
         ("view", pa.string()),
         ("arrived", pa.string()),
+        *((field.name, pa.string()) for field in fields(Identifiers)),
+        ("placement", _PLACEMENT),
+        ("refused_by", pa.string()),
         ("reasons", pa.list_(pa.string())),
         ("warnings", pa.list_(pa.string())),
         ("model", pa.string()),
+        ("model_grade", pa.string()),
         ("seconds", pa.float64()),
     ]
 )
@@ -115,10 +124,14 @@ def _number_of(part: Path) -> int:
 def _names(part: Path, model: str) -> list[tuple[str, str]]:
     """Of each finding in it the file and the status."""
     try:
+        columns = pq.read_schema(part).names
         table = pq.read_table(part, columns=["file", "status", "model"])
     except (OSError, ValueError, KeyError) as error:
         cure = "remove it, name another folder, or give --restart"
         raise Fault(part, "isn't a Parquet file of findings", cure) from error
+    if columns != SCHEMA.names:
+        fault = "has other columns than this scan writes, so it was written by another version"
+        raise Fault(part, fault, "name another folder, or give --restart")
     other = set(table["model"].to_pylist()) - {model}
     if other:
         raise of_another_model(part, min(other), model)

@@ -44,11 +44,18 @@ _SETTINGS = {"RAY_DATA_LOG_LEVEL": "CRITICAL", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 class Worker:
     """One process with the model, on one core. Ray makes as many as there is room for."""
 
-    def __init__(self, path: Path, contents: ObjectRef[Mapping[str, bytes]], places: Places, runtime: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        contents: ObjectRef[Mapping[str, bytes]],
+        places: Places,
+        runtime: str,
+        keep_identifiers: bool,
+    ) -> None:
         import ray
 
         package = ModelPackage(MemoryStorage(path, ray.get(contents)))
-        self._detector = Detector.load(package, threads=1, runtime=runtime)
+        self._detector = Detector.load(package, threads=1, runtime=runtime, keep_identifiers=keep_identifiers)
         self._drawing = Drawing(places, self._detector)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -64,6 +71,7 @@ def scan_on_ray(
     address: str | None = None,
     workers: int = 0,
     runtime: str = AUTO,
+    keep_identifiers: bool = False,
 ) -> Generator[Drawn]:
     """The findings of ``found``, drawn, each once, as they come.
 
@@ -74,6 +82,7 @@ def scan_on_ray(
         address: of a Ray cluster (``auto``: the one this machine belongs to); None starts one here, and ends it.
         workers: the most processes at once; 0: as many as the cluster has cores.
         runtime: what runs the networks.
+        keep_identifiers: findings carry the patient's ID.
 
     Raises:
         Fault: there is no cluster at ``address``, or a picture can't be written.
@@ -94,7 +103,7 @@ def scan_on_ray(
         items = [{"found": _anywhere(one)} for one in found]
         drawn = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
             Worker,
-            fn_constructor_args=(package.path, contents, _places_anywhere(places), runtime),
+            fn_constructor_args=(package.path, contents, _places_anywhere(places), runtime, keep_identifiers),
             batch_size=_TOGETHER,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(most, blocks))),
             num_cpus=1,

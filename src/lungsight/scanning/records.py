@@ -10,9 +10,12 @@ import io
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
+from lungsight.faults import Fault
+from lungsight.radiograph import Identifiers, Placement
 from lungsight.scanning.durable import (
     STDOUT,
     Done,
@@ -102,18 +105,21 @@ class JsonLines(Records):
         return self._noted(str(stated["file"]), stated.get("status"))
 
 
-_OF_LUNGS = ("lungs_percent_of_image", "lungs_percent_of_evidence")
-_LAST = ("reasons", "warnings", "model", "seconds")
+_AS_IN_JSON = [
+    *("heatmap", "overlay", "lungs_percent_of_image", "lungs_percent_of_evidence", "unfamiliarity"),
+    *("age", "sex", "view", "arrived"),
+    *(field.name for field in fields(Identifiers)),
+    *Placement._fields,
+    *("refused_by", "reasons", "warnings", "model", "model_grade", "seconds"),
+]
 
 
 class CsvTable(Records):
     """One row a file; the probability of each class in a column of its own."""
 
     def __init__(self, path: Path, model: str, classes: tuple[str, ...], *, restart: bool) -> None:
-        self._classes = classes
         probabilities = [f"probability_{name}" for name in classes]
-        first = ["file", "status", "verdict", *probabilities, "heatmap", "overlay"]
-        self._columns = [*first, *_OF_LUNGS, "unfamiliarity", *_LAST]
+        self._columns = ["file", "status", "verdict", *probabilities, *_AS_IN_JSON]
         super().__init__(path, model, restart=restart)
 
     def _heading(self) -> str:
@@ -121,18 +127,11 @@ class CsvTable(Records):
 
     def _line(self, finding: Finding, pictures: Pictures) -> str:
         values = finding.as_json(pictures)
-        row = [values["file"], values["status"], values["verdict"]]
-        row += [values["probabilities"].get(name) for name in self._classes]
-        lungs = values["lungs"] or {}
-        row += [
-            values["heatmap"],
-            values["overlay"],
-            lungs.get("percent_of_image"),
-            lungs.get("percent_of_evidence"),
-            values["unfamiliarity"],
-        ]
-        row += [" ".join(finding.reasons), " ".join(finding.warnings), values["model"], values["seconds"]]
-        return _row(row)
+        flat = values | {f"probability_{name}": p for name, p in values["probabilities"].items()}
+        flat |= {f"lungs_{key}": value for key, value in (values["lungs"] or {}).items()}
+        flat |= values["placement"] or {}
+        flat |= {name: " ".join(values[name]) for name in ("reasons", "warnings")}
+        return _row([flat.get(column) for column in self._columns])
 
     def _read(self, line: bytes, number: int) -> str | None:
         try:
@@ -141,7 +140,7 @@ class CsvTable(Records):
             raise ValueError("no row") from error
         if number == 0:
             if row != self._columns:
-                raise ValueError("another table")
+                self._refuse_columns(row)
             return None
         if len(row) != len(self._columns):
             raise ValueError("another number of columns")
@@ -149,6 +148,15 @@ class CsvTable(Records):
         if stated["model"] != self._model:
             raise of_another_model(self._file.path, stated["model"], self._model)
         return self._noted(stated["file"], stated["status"])
+
+    def _refuse_columns(self, row: list[str]) -> None:
+        """Raises Fault where these are the columns of another version, ValueError where they are no scan's at all."""
+        if row[:3] != self._columns[:3]:
+            raise ValueError("another table")
+        differing = sorted(set(row) ^ set(self._columns)) or ["their order"]
+        named = ", ".join(differing[:4]) + (" …" if len(differing) > 4 else "")
+        fault = f"has other columns than this scan writes ({named}), so it was written by another version or model"
+        raise Fault(self._file.path, fault, "name another file, or give --restart")
 
 
 def _row(values: list[object] | list[str]) -> str:

@@ -22,7 +22,7 @@ from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile
 from lungsight.scanning.detector import Detector
 from lungsight.scanning.examination import Examined
-from lungsight.scanning.finding import REFUSED, Finding, Status
+from lungsight.scanning.finding import REFUSED, Finding, Status, known_of
 from lungsight.scanning.pipeline import Stage, through
 from lungsight.scanning.sources import Found, find_images, name_of
 
@@ -100,7 +100,14 @@ def _read(found: Found, detector: Detector) -> Finding | _Admitted:
         seconds = time.perf_counter() - started
         name, arrived, reasons = name_of(found), _arrived(found), (str(fault),)
         return Finding(
-            name, Status.ERROR, None, arrived=arrived, reasons=reasons, model=detector.model, seconds=seconds
+            name,
+            Status.ERROR,
+            None,
+            arrived=arrived,
+            reasons=reasons,
+            model=detector.model,
+            model_grade=detector.grade,
+            seconds=seconds,
         )
     return replace(_examined(radiograph, detector, started), arrived=_arrived(found))
 
@@ -122,13 +129,13 @@ def _examined(radiograph: Radiograph, detector: Detector, started: float) -> Fin
             Status.REFUSED,
             REFUSED,
             lungs=examined.lungs,
-            age=radiograph.age,
-            sex=radiograph.sex,
-            view=radiograph.view,
+            **known_of(examined.radiograph),
+            refused_by=examined.refused_by,
             radiograph=examined.radiograph,
             reasons=examined.refusals,
             warnings=(*radiograph.warnings, *examined.warnings),
             model=detector.model,
+            model_grade=detector.grade,
             seconds=time.perf_counter() - started,
         )
     prepared = detector.prepare_examined(examined)

@@ -37,6 +37,7 @@ class Scanner:
         package: a package, its folder or zip, or the name of a bundled one.
         threads: cores to use; 0: all.
         runtime: what runs the networks (:func:`lungsight.package.runtime.runtimes`), or the quickest.
+        keep_identifiers: findings carry the patient's ID, where the file has one.
 
     Raises:
         InvalidPackage: the package is incomplete, altered, or can't be used.
@@ -45,12 +46,17 @@ class Scanner:
     """
 
     def __init__(
-        self, package: ModelPackage | Path | str = DEFAULT, *, threads: int = 0, runtime: str = AUTO
+        self,
+        package: ModelPackage | Path | str = DEFAULT,
+        *,
+        threads: int = 0,
+        runtime: str = AUTO,
+        keep_identifiers: bool = False,
     ) -> None:
         if threads < 0:
             raise ValueError(f"threads must be 0 or more, not {threads}")
         opened = package if isinstance(package, ModelPackage) else find_package(package)
-        self.detector = Detector.load(opened, threads=1, runtime=runtime)
+        self.detector = Detector.load(opened, threads=1, runtime=runtime, keep_identifiers=keep_identifiers)
         self._threads = min(threads or cores(), cores())
 
     @property

@@ -26,7 +26,11 @@ class _Line(BaseModel):
     age: Annotated[float, Field(ge=0, le=150)] | None = None
     view: str | None = None
     arrived: datetime | None = None
+    study_instance_uid: str | None = None
+    accession_number: str | None = None
+    refused_by: str | None = None
     model: str = ""
+    model_grade: str | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class Case:
     Attributes:
         status: ``read``, ``refused`` or ``error``.
         arrived: when the file came, in UTC; None where nobody knows.
+        study: the StudyInstanceUID; None where the file has none, and is a study of its own.
+        refused_by: ``header``, ``pixels`` or ``gate``; None where it wasn't refused.
+        model_grade: what the evidence report of the model concludes; None where it has none.
     """
 
     file: str
@@ -45,6 +52,16 @@ class Case:
     age: float | None = None
     view: str | None = None
     arrived: datetime | None = None
+    study: str | None = None
+    accession_number: str | None = None
+    refused_by: str | None = None
+    model: str = ""
+    model_grade: str | None = None
+
+    @property
+    def is_another_kind(self) -> bool:
+        """Its own header says that it is no frontal chest X-ray."""
+        return self.refused_by == "header"
 
     @property
     def doubt(self) -> float:
@@ -94,5 +111,20 @@ def _case(path: Path, number: int, line: str) -> Case:
     if arrived is not None and arrived.tzinfo is None:
         arrived = arrived.replace(tzinfo=UTC)
     return Case(
-        printable(stated.file), stated.status, stated.verdict, stated.probabilities, stated.age, stated.view, arrived
+        file=printable(stated.file),
+        status=stated.status,
+        verdict=stated.verdict,
+        probabilities=stated.probabilities,
+        age=stated.age,
+        view=stated.view,
+        arrived=arrived,
+        study=_printable(stated.study_instance_uid),
+        accession_number=_printable(stated.accession_number),
+        refused_by=stated.refused_by,
+        model=printable(stated.model),
+        model_grade=_printable(stated.model_grade),
     )
+
+
+def _printable(text: str | None) -> str | None:
+    return printable(text) if text else None

@@ -1,9 +1,9 @@
-"""Cases in order of urgency, each with the reasons for its rank."""
+"""Studies in order of urgency, each by its most urgent image and with the reasons for its rank."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lungsight.triage.cases import Case
@@ -15,10 +15,12 @@ _INCONCLUSIVE, _READ = "inconclusive", "read"
 
 @dataclass(frozen=True)
 class Place:
-    """A case's place on the list.
+    """A study's place on the list.
 
     Attributes:
         rank: 1 is the most urgent.
+        case: the study's most urgent image.
+        images: how many of the study there are.
         points: by the rule; the waiting time isn't in them.
         hours_waited: None where nobody knows.
         overdue: it has waited longer than the rule lets anybody wait, and stands before all that haven't.
@@ -27,6 +29,7 @@ class Place:
 
     rank: int
     case: Case
+    images: int
     points: float
     hours_waited: float | None
     overdue: bool
@@ -40,40 +43,52 @@ class _Term:
 
 
 def worklist(cases: Iterable[Case], rule: Rule, *, now: datetime, target: str = _DEFAULT_TARGET) -> list[Place]:
-    """All cases, the most urgent first; ties go to whoever came first, then by name.
+    """All studies, the most urgent first; ties go to whichever came first, then by name. An image whose header says
+    that it is no frontal chest X-ray stands after all others, whatever its points.
 
     Args:
-        cases: in any order.
+        cases: in any order; those of one study needn't stand together.
         rule: what counts, and how much.
         now: with a time zone; from when waiting is counted.
         target: the class whose points are ``finding.target``.
     """
-    judged = [_judged(case, rule, now, target) for case in cases]
-    judged.sort(key=_order)
-    return [
-        Place(rank, one.case, one.points, one.hours_waited, one.overdue, one.why)
-        for rank, one in enumerate(judged, 1)
-    ]
+    studies: dict[object, list[Place]] = {}
+    for number, case in enumerate(cases):
+        studies.setdefault(case.study or number, []).append(_judged(case, rule, now, target))
+    firsts = sorted((_first_of(places) for places in studies.values()), key=_order)
+    return [replace(place, rank=rank) for rank, place in enumerate(firsts, 1)]
 
 
-def _order(place: Place) -> tuple[bool, float, float, str]:
+def _first_of(places: list[Place]) -> Place:
+    """The study's most urgent image, which says that it is."""
+    first = min(places, key=_order)
+    if len(places) == 1:
+        return first
+    return replace(
+        first, images=len(places), why=f"The most urgent of {len(places)} images of its study: {first.why}"
+    )
+
+
+def _order(place: Place) -> tuple[bool, bool, float, float, str]:
     waited = place.hours_waited or 0.0
     if place.overdue:
-        return False, -waited, -place.points, place.case.file
-    return True, -place.points, -waited, place.case.file
+        return False, False, -waited, -place.points, place.case.file
+    return place.case.is_another_kind, True, -place.points, -waited, place.case.file
 
 
 def _judged(case: Case, rule: Rule, now: datetime, target: str) -> Place:
     terms = list(_terms(case, rule, target))
     points = sum(term.points for term in terms)
     waited = case.hours_waited(now)
-    overdue = waited is not None and waited > rule.longest_wait_hours
+    overdue = waited is not None and waited > rule.longest_wait_hours and not case.is_another_kind
     sentence = ", ".join(f"{term.words} {_signed(term.points)}" for term in terms)
     why = f"{sentence}: {points:.0f} points."
     if overdue:
         limit = f"nobody waits longer than {rule.longest_wait_hours:g}"
         why = f"It has waited {waited:.0f} hours, and {limit}; otherwise {why}"
-    return Place(0, case, points, waited, overdue, why)
+    if case.is_another_kind:
+        why = f"Its header says that it is no frontal chest X-ray, so it stands after all others; {why}"
+    return Place(0, case, 1, points, waited, overdue, why)
 
 
 def _terms(case: Case, rule: Rule, target: str) -> Iterator[_Term]:
