@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from browser import scroll_width
 from lungsight import RESEARCH_ONLY
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.parts.section import Section, estimate_table
@@ -261,3 +262,7 @@ def _numbers(value: Any) -> Iterator[float]:
             yield from _numbers(each)
     elif isinstance(value, int | float):
         yield value
+
+
+def test_no_page_is_wider_than_a_phone(folder: Path) -> None:
+    assert scroll_width(folder / "report.html", 390) <= 390
