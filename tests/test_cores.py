@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lungsight import _cores
+from lungsight import _cores, _environment
 from lungsight._cores import cores
 
 V2_MOUNT = "30 23 0:26 {inside} {point} rw,nosuid - cgroup2 cgroup2 rw\n"
@@ -117,10 +117,35 @@ def test_a_process_bound_to_one_core_has_one() -> None:
 @pytest.mark.parametrize(("quota", "expected"), [(True, "3"), (False, None)])
 def test_the_libraries_follow_a_quota(monkeypatch: pytest.MonkeyPatch, quota: bool, expected: str | None) -> None:
     """OpenMP and OpenBLAS see all cores of a machine, and would start a thread on each."""
-    from lungsight import _environment
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(_environment, "cores", lambda: 3 if quota else 16)
     monkeypatch.setattr(_environment, "cores_of_the_machine", lambda: 16)
     _environment.prepare()
     assert os.environ.pop("OMP_NUM_THREADS", None) == expected
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(1, 1), (3, 3), (40, 16), (0, 16)])
+def test_what_a_command_is_told_to_use_is_the_most(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: int, expected: int
+) -> None:
+    for name in ("LUNGSIGHT_THREADS", "OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+        monkeypatch.setenv(name, "")
+    _environment.use_cores(asked)
+    assert cores(tmp_path / "nowhere", tmp_path) == expected
+
+
+@pytest.mark.parametrize("words", [["train", "nowhere", "--data", "x", "--out", "x"], ["evaluate"]], ids=" ".join)
+def test_threads_reach_the_libraries(words: list[str]) -> None:
+    """torch, OpenBLAS and OpenCV ask once, when they are imported: the command must speak before."""
+    code = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from lungsight.cli import app\n"
+        "assert CliRunner().invoke(app, [*sys.argv[1:], '--threads', '1']).exit_code == 3\n"
+        "import cv2, torch\n"
+        "from lungsight._cores import cores\n"
+        "print(torch.get_num_threads(), cv2.getNumThreads(), cores())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "1", "1"]

@@ -8,18 +8,27 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+#: The environment variable by which a command's `--threads` reaches the processes that it starts.
+ASKED_FOR = "LUNGSIGHT_THREADS"
 _PROCESS, _ROOT = Path("/proc/self"), Path("/")
 
 
 def cores(process: Path = _PROCESS, root: Path = _ROOT) -> int:
-    """How many threads can truly run at once, 1 or more: the cores that the process is bound to (``taskset``, a
-    container's cpuset), and the quota of CPU time of its control groups, rounded up.
+    """How many threads can truly run at once, 1 or more: the least of the cores that the process is bound to
+    (``taskset``, a container's cpuset), the quota of CPU time of its control groups, rounded up, and what
+    :func:`lungsight._environment.use_cores` was told.
 
     Args:
         process: the process's folder in ``/proc``.
         root: where the mount points that it names lie.
     """
-    return max(1, min([cores_of_the_machine(), *(math.ceil(share) for share in _shares(process, root))]))
+    shares = (math.ceil(share) for share in _shares(process, root))
+    return max(1, min([cores_of_the_machine(), *_asked_for(), *shares]))
+
+
+def _asked_for() -> list[int]:
+    asked = os.environ.get(ASKED_FOR, "")
+    return [int(asked)] if asked.isdecimal() and int(asked) > 0 else []
 
 
 def cores_of_the_machine() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from lungsight._cores import cores, cores_of_the_machine
+from lungsight._cores import ASKED_FOR, cores, cores_of_the_machine
 
 #: No library may report home: docs/explanation/privacy.md promises it. Set whatever stood there before.
 SILENT = {
@@ -23,6 +23,7 @@ DEFAULTS = {
 }
 #: What OpenBLAS, OpenMP and with it torch go by; they see the machine's cores, but not a container's share of them.
 _THREADS = "OMP_NUM_THREADS"
+_OF_OPENCV = "OPENCV_FOR_THREADS_NUM"
 
 
 def prepare() -> None:
@@ -32,3 +33,11 @@ def prepare() -> None:
         os.environ.setdefault(name, value)
     if cores() < cores_of_the_machine():
         os.environ.setdefault(_THREADS, str(cores()))
+
+
+def use_cores(count: int) -> None:
+    """Let this process and those that it starts use ``count`` cores at most, 0: all. To be called before numpy, torch
+    or OpenCV is imported, for they ask once."""
+    if count:
+        os.environ[ASKED_FOR] = str(count)
+        os.environ[_THREADS] = os.environ[_OF_OPENCV] = str(cores())

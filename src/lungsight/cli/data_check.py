@@ -29,6 +29,10 @@ def check(
     pairs: Annotated[Path | None, typer.Option(help="Write the pairs of copies to this CSV file.")] = None,
     columns: Columns = None,
     labels: Labels = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder for what is known of images seen before.", show_default="user cache"),
+    ] = None,
 ) -> None:
     """Count the images; find unreadable files, copies within and between collections, and leaks of a split.
 
@@ -36,7 +40,7 @@ def check(
     study or an image stands on several sides of the split, else with 1 when files can't be read.
     """
     manifest = Manifest.joined(read_tables(manifests, naming(columns, labels)))
-    found = _checked(manifest)
+    found = _checked(manifest, cache)
     _show(found)
     if json_file is not None:
         write_whole(json_file, json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
@@ -45,13 +49,14 @@ def check(
     raise typer.Exit(found.exit_status)
 
 
-def _checked(manifest: Manifest) -> Check:
+def _checked(manifest: Manifest, cache: Path | None) -> Check:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=streams.console(stderr=True)) as bars:
         reading = bars.add_task("reading", total=len(manifest))
         comparing = bars.add_task("comparing", total=None)
         return check_manifest(
             manifest,
+            cache=cache,
             reading=lambda done, total: bars.update(reading, completed=done, total=total),
             comparing=lambda done, total: bars.update(comparing, completed=done, total=total),
         )

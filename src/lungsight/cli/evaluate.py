@@ -17,6 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
+from lungsight._environment import use_cores
 from lungsight.cli import streams
 from lungsight.cli.table_options import Columns, Labels, naming, read_tables
 from lungsight.faults import InvalidManifest, InvalidPackage, UnreadableImage, printable
@@ -131,6 +132,7 @@ def command(
     replicates: Annotated[
         int, typer.Option(min=100, help="Bootstrap replicates of each interval.", rich_help_panel=_EFFORT)
     ] = 2000,
+    threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.", rich_help_panel=_EFFORT)] = 0,
 ) -> None:
     """Say how far PACKAGE can be trusted: the evidence from the images of one or more manifests, and a verdict.
 
@@ -142,6 +144,7 @@ def command(
     Example: lungsight evaluate --predictions covid-net.csv --data siim.csv --class covid19=covid19 --class 'other=*'
     --trained-source ieee8023
     """
+    use_cores(threads)
     from lungsight.evaluation.gathering import Settings
     from lungsight.evaluation.report.writing import write_report
     from lungsight.statistics.bootstrap import Resampling

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lungsight import RESEARCH_ONLY
+from lungsight._environment import use_cores
 from lungsight.cli import streams
 from lungsight.cli.table_options import Classes, Columns, Labels, naming, read_tables
 
@@ -23,6 +24,7 @@ def command(
     classes: Classes = None,
     columns: Columns = None,
     labels: Labels = None,
+    threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.")] = 0,
     results: Annotated[bool, typer.Option(help="Test the network and draw the results when trained.")] = True,
 ) -> None:
     """Train a detector by RECIPE; leave the model package and all results in the run's folder.
@@ -38,6 +40,7 @@ def command(
 
     lungsight train article --data all.csv --out runs/article --set backbone=resnet34 --set image_size=1024
     """
+    use_cores(threads)
     from lungsight.datasets.classes import classes_of
     from lungsight.datasets.manifest import Manifest
     from lungsight.training.recipe import load_recipe

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from lungsight._files import unwritable
 from lungsight.datasets.fingerprint import THUMBNAIL_SIDE, Fingerprint
+from lungsight.faults import Fault
 
 #: Another way to make fingerprints needs another number: those of the old way are then made anew.
 _VERSION = 1
@@ -29,7 +31,21 @@ class FingerprintStore:
     @classmethod
     @contextmanager
     def open(cls, folder: Path) -> Iterator[FingerprintStore]:
-        folder.mkdir(parents=True, exist_ok=True)
+        """Raises Fault where the folder can't be written to, or the disk is full."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with cls._opened(folder) as store:
+                yield store
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        except sqlite3.OperationalError as error:
+            raise Fault(folder, f"can't be used as a cache ({error})", "make room or name another folder") from error
+        except sqlite3.DatabaseError as error:
+            raise Fault(folder, f"holds a damaged cache ({error})", "remove it or name another folder") from error
+
+    @classmethod
+    @contextmanager
+    def _opened(cls, folder: Path) -> Iterator[FingerprintStore]:
         with closing(sqlite3.connect(folder / f"fingerprints-{_VERSION}.sqlite", timeout=_PATIENCE)) as database:
             database.execute(_TABLE)
             yield cls(database)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from lungsight._cores import cores
+from lungsight.datasets.cache_folder import cache_folder
 from lungsight.datasets.fingerprint import THUMBNAIL_SIDE, Fingerprint, Thumbnail
 from lungsight.datasets.fingerprint_store import FingerprintStore
 from lungsight.datasets.manifest import Manifest
@@ -60,7 +60,7 @@ def fingerprint_manifest(
     """
     paths = list(manifest.table["path"])
     distinct = list(dict.fromkeys(paths))
-    with FingerprintStore.open(cache or Path(platformdirs.user_cache_dir("lungsight"))) as store:
+    with FingerprintStore.open(cache or cache_folder()) as store:
         found: dict[str, Fingerprint | UnreadableImage] = {
             path: kept for path in distinct if (kept := store.get(path)) is not None
         }

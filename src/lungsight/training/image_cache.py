@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from lungsight._files import atomic_write
+from lungsight.datasets.cache_folder import cache_folder
 from lungsight.faults import UnreadableImage
 from lungsight.package.preprocessing import Preprocessing, crop_of
 from lungsight.training.cached_files import make_all, place_of
@@ -20,7 +20,7 @@ from lungsight.training.lung_cache import LungCache
 
 
 def default_cache_folder() -> Path:
-    return Path(platformdirs.user_cache_dir("lungsight")) / "images"
+    return cache_folder() / "images"
 
 
 @dataclass(frozen=True)
