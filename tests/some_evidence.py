@@ -135,7 +135,7 @@ def empty_evidence(*, model: str = "table.csv", source: str = "north", words: st
 def header_audit() -> Audit:
     """A header that tells the truth as well as the model."""
     estimates = [
-        ({"kind": kind, "source": source}, Estimate(name, "covid19", value, 0.7, 0.9, 48, 16, 32, 24, "bootstrap"))
+        ({"kind": kind, "source": source}, Estimate(name, "covid19", value, 0.7, 0.9, 48, 16, 32, 24, "bca"))
         for kind, source in SOURCES
         for name, value in (("auroc_header", 0.81), ("auroc_model", 0.83))
     ]
@@ -149,8 +149,14 @@ def stress_audit() -> Audit:
     """Verdicts that turn the more, the stronger the noise."""
     estimates = [
         (
-            {"kind": kind, "source": "all", "stress": "noise", "strength": strength, "unit": "of white"},
-            Estimate("verdicts_turned", "covid19", 3 * strength, 0.0, 0.9, 50, 20, 30, 50, "bootstrap"),
+            {
+                "kind": kind,
+                "source": "all",
+                "stress": "noise",
+                "strength": strength,
+                "level": f"{strength:g} of white",
+            },
+            Estimate("verdicts_turned", "covid19", 3 * strength, 0.0, 0.9, 50, 20, 30, 50, "bca"),
         )
         for kind in ("internal", "external")
         for strength in (0.01, 0.1)

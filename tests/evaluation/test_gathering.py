@@ -157,6 +157,7 @@ def test_somebodys_predictions_get_all_that_needs_no_model(
     assert figure(theirs, "north", "auroc")["value"] == figure(ours, "north", "auroc")["value"]
     assert figure(theirs, "east", "auroc")["kind"] == "external"
     assert theirs.subject.trained_sources == ("north",)
+    assert [(a.name, a.question) for a in theirs.audits] == [(a.name, a.question) for a in ours.audits]
     calls = {audit.name: audit for audit in theirs.audits}
     assert calls["lungs hidden"].call is Call.NOT_DONE
     assert "Only a model package can be asked" in calls["lungs hidden"].meaning

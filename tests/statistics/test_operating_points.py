@@ -67,7 +67,7 @@ def test_points_get_intervals_by_patients() -> None:
     estimate = resampled_estimate(outcomes, resampled, "b", name, FEW.level)
     assert estimate.low < estimate.value < estimate.high
     assert estimate.n == estimate.positives  # a share of the positives
-    assert estimate.interval == "bootstrap"
+    assert estimate.interval == "bca"
 
 
 def test_predictive_values_of_a_known_example() -> None:
@@ -92,7 +92,7 @@ def test_no_false_alarm_in_the_sample_is_no_proof_of_a_ppv_of_one() -> None:
     assert (ppv.value, ppv.interval, ppv.withheld) == (1.0, "exact", None)
     assert ppv.low < 0.3  # twenty negatives can't exclude one false alarm in six
     assert ppv.high == 1.0
-    assert npv.interval == "bootstrap"
+    assert npv.interval == "bca"
 
 
 def test_predictive_values_need_both_classes() -> None:

@@ -10,16 +10,16 @@ from pathlib import Path
 from rich.progress import Progress
 
 from lungsight.datasets.manifest import Manifest
+from lungsight.evaluation.audits import irrelevant_changes as changes
+from lungsight.evaluation.audits import occlusion
+from lungsight.evaluation.audits import stress as stressing
+from lungsight.evaluation.audits import weight_randomisation as randomising
+from lungsight.evaluation.audits import where_it_looks as looking
 from lungsight.evaluation.audits.audit import Audit, not_done
 from lungsight.evaluation.audits.header_only import header_only
 from lungsight.evaluation.audits.held_out_source import held_out_sources
-from lungsight.evaluation.audits.irrelevant_changes import irrelevant_changes
-from lungsight.evaluation.audits.occlusion import occlusion_audits
 from lungsight.evaluation.audits.retraining import HeldOut, retrain_without_each
 from lungsight.evaluation.audits.source_probe import source_probe
-from lungsight.evaluation.audits.stress import stress
-from lungsight.evaluation.audits.weight_randomisation import weight_randomisation
-from lungsight.evaluation.audits.where_it_looks import where_it_looks
 from lungsight.evaluation.evidence import Evidence, Subject
 from lungsight.evaluation.judging.companions import Companions
 from lungsight.evaluation.judging.eligibility import Eligible, eligible_images
@@ -36,6 +36,7 @@ from lungsight.evaluation.parts.section import Section
 from lungsight.evaluation.parts.subgroups import subgroups
 from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.evaluation.verdict import decide
+from lungsight.evaluation.wording import as_words
 from lungsight.faults import InvalidManifest
 from lungsight.package import ModelPackage
 from lungsight.scanning import Detector
@@ -168,7 +169,7 @@ def evaluate_predictions(
             cache=out / "headers.jsonl",
         )  # fmt: skip
         judged = _told_apart(matched.judged)
-        audits = [*_not_asked(), *_audits_of_data(judged, (), settings, tasks)]
+        audits = [*_not_asked(judged.target), *_audits_of_data(judged, (), settings, tasks)]
         sources = None if trained_sources is None else tuple(sorted(trained_sources))
         subject = Subject(table.name, judged.classes, judged.target, None, sources)
         notices = (*joined.notices, *matched.notices)
@@ -205,23 +206,23 @@ def _audits_of_model(
     """The audits that ask the model something new; its answers are kept in ``audits.jsonl``."""
     cache, most, resampling = out / "audits.jsonl", settings.audit_images, settings.resampling
     return [
-        *occlusion_audits(
+        *occlusion.occlusion_audits(
             detector, judged, at_most=most, cache=cache, advance=tasks.advancing("Hiding the lungs"),
             resampling=resampling,
         ),
-        irrelevant_changes(
+        changes.irrelevant_changes(
             detector, judged, at_most=max(1, most // 2), cache=cache,
             advance=tasks.advancing("Changing what is irrelevant"), resampling=resampling,
         ),
-        stress(
+        stressing.stress(
             detector, judged, at_most=max(1, most // 4), cache=cache, progress=tasks.advancing("Stress"),
             resampling=resampling,
         ),
-        where_it_looks(
+        looking.where_it_looks(
             judged, package.description.preprocessing, at_most=most, progress=tasks.advancing("Where it looks"),
             resampling=resampling,
         ),
-        weight_randomisation(
+        randomising.weight_randomisation(
             package, judged, cache=out / "shuffled.jsonl", progress=tasks.advancing("Shuffling weights"),
             resampling=resampling,
         ),
@@ -240,18 +241,14 @@ def _audits_of_data(judged: Judged, retrained: Sequence[HeldOut], settings: Sett
 
 #: The audits that need the model, with what they ask.
 _OF_MODEL = {
-    "lungs hidden": "What of the score is left when the lungs are hidden?",
-    "only the border": "What of the score is left when only the border is shown?",
-    "only the lungs": "What of the score is left when only the lungs are shown?",
-    "irrelevant changes": "Does a mark, a softer focus or a closer patient alone make an image positive?",
-    "stress": "How much must be done to an image until the verdict turns?",
-    "where it looks": "Does the evidence lie in the lungs and in the lesions?",
-    "weight randomisation": "Does the heatmap follow the model?",
+    **occlusion.QUESTIONS,
+    **{audit.NAME: audit.QUESTION for audit in (changes, stressing, looking, randomising)},
 }
 
 
-def _not_asked() -> list[Audit]:
-    return [not_done(name, question, _NEEDS_A_MODEL) for name, question in _OF_MODEL.items()]
+def _not_asked(target: str) -> list[Audit]:
+    words = as_words(target)
+    return [not_done(name, question.format(target=words), _NEEDS_A_MODEL) for name, question in _OF_MODEL.items()]
 
 
 def _gathered(

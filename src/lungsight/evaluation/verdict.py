@@ -10,6 +10,8 @@ import numpy as np
 
 from lungsight.evaluation.audits.audit import Audit, Call
 from lungsight.evaluation.audits.header_only import NAME as HEADER_ONLY
+from lungsight.evaluation.audits.irrelevant_changes import NAME as IRRELEVANT_CHANGES
+from lungsight.evaluation.audits.occlusion import LUNGS_HIDDEN, ONLY_BORDER
 from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, KINDS, UNSTATED, Judged
 from lungsight.evaluation.wording import as_figure, as_words, signed
 from lungsight.statistics.bootstrap import Resampling
@@ -24,9 +26,9 @@ HOLDS = 0.70
 #: What telling the sources apart may be worth: pooled AUROC less the mean within the sources.
 SOURCE_GAP = 0.05
 #: The audits that can call a shortcut.
-CALLING = ("lungs hidden", "only the border", "irrelevant changes", HEADER_ONLY)
+CALLING = (LUNGS_HIDDEN, ONLY_BORDER, IRRELEVANT_CHANGES, HEADER_ONLY)
 #: Audits without which no model is said to hold at several sources.
-ASKED_FOR = ("lungs hidden", "only the border")
+ASKED_FOR = (LUNGS_HIDDEN, ONLY_BORDER)
 
 
 class Grade(StrEnum):

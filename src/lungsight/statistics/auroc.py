@@ -8,14 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lungsight.statistics.bootstrap import Resampling, exact_interval, patient_weights, percentile_interval
+from lungsight.statistics.bootstrap import (
+    Resampling,
+    bca_interval,
+    exact_auroc_interval,
+    leave_out_weights,
+    patient_weights,
+)
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.ranking import Ranking
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Groups = NDArray[np.str_]
 
 #: Fewer patients than this on either side and an AUROC says more about those few than about the model.
 FEWEST_PATIENTS = 10
@@ -52,16 +57,18 @@ class Ranked:
         name: str = "auroc_within",
     ) -> Estimate:
         """The unweighted mean of the AUROCs within each group that holds both positives and negatives: positives are
-        compared with negatives of the same group only."""
-        return self._estimate(name, self._within(score, group), resampling)
-
-    def _within(self, score: Floats, group: Groups) -> Statistic:
-        parts = [group == name for name in np.unique(group)]
+        compared with negatives of the same group only, and other groups' images don't count."""
+        parts = [group == one for one in np.unique(group)]
         mixed = [part for part in parts if 0 < self.positive[part].sum() < part.sum()]
         if not mixed:
-            return lambda weights: np.full(len(weights), np.nan)
-        aurocs = [(part, _auroc(score[part], self.positive[part])) for part in mixed]
-        return lambda weights: np.mean([auroc(weights[:, part]) for part, auroc in aurocs], axis=0)
+            return self._estimate(name, lambda weights: np.full(len(weights), np.nan), resampling)
+        inside = np.any(mixed, axis=0)
+        aurocs = [(part[inside], _auroc(score[part], self.positive[part])) for part in mixed]
+
+        def mean(weights: Floats) -> Floats:
+            return np.asarray(np.mean([auroc(weights[:, part]) for part, auroc in aurocs], axis=0))
+
+        return Ranked(self.positive[inside], self.patient[inside], self.scope)._estimate(name, mean, resampling)
 
     def _estimate(self, name: str, statistic: Statistic, resampling: Resampling, *, least: float = 0.0) -> Estimate:
         codes = np.unique(self.patient, return_inverse=True)[1]
@@ -73,20 +80,16 @@ class Ranked:
         value = float(statistic(np.ones((1, len(codes))))[0])
         if not np.isfinite(value):
             return Estimate(name, self.scope, None, None, None, *counts, withheld="no source holds both sides")
-        blocks = patient_weights(patients, len(codes), resampling)
-        replicates = np.concatenate([statistic(weights[:, codes]) for weights in blocks])
-        bounds = percentile_interval(replicates, resampling.level)
-        if bounds is not None:
-            return Estimate(name, self.scope, value, *bounds, *counts, interval="bootstrap")
-        spread = self._least_spread(resampling.level)
-        low, high = max(value - spread, least), min(value + spread, 1.0)
-        return Estimate(name, self.scope, value, low, high, *counts, interval="exact")
-
-    def _least_spread(self, level: float) -> float:
-        """How far off a figure may be that every resample gives alike: a share of 1 among as many patients as the
-        smaller side has would have been as low as this far below it (Clopper & Pearson 1934)."""
+        replicates, left_out = (
+            np.concatenate([statistic(weights[:, codes]) for weights in blocks])
+            for blocks in (patient_weights(patients, len(codes), resampling), leave_out_weights(patients, len(codes)))
+        )
         smaller = min(len(np.unique(self.patient[side])) for side in (self.positive, ~self.positive))
-        return 1 - exact_interval(1.0, smaller, level)[0]
+        bounds = bca_interval(value, replicates, left_out, smaller, resampling.level)
+        if bounds is not None:
+            return Estimate(name, self.scope, value, *bounds, *counts, interval="bca")
+        exact = exact_auroc_interval(value, smaller, resampling.level, least)
+        return Estimate(name, self.scope, value, *exact, *counts, interval="exact")
 
     def _too_few(self) -> str | None:
         for side, mask in (("positive", self.positive), ("negative", ~self.positive)):

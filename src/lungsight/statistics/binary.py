@@ -98,16 +98,16 @@ class Binary:
         if not np.isfinite(value):
             return self.withheld(name, "not defined for this sample", among)
         patients = self.patients if among is None else self.patients_among(among)
-        bounds = None
-        if patients > 1 and biased:
+        bounds, method = None, "basic" if biased else "bca" if name in resampled.left_out else "percentile"
+        if patients > 1 and method == "basic":
             bounds = basic_interval(value, replicates, level)
-        elif patients > 1 and name in resampled.left_out:
+        elif patients > 1 and method == "bca":
             bounds = bca_interval(value, replicates, resampled.left_out[name], self._deciding(among), level)
         elif patients > 1:
             bounds = percentile_interval(replicates, level)
         note = None if bounds else _why_no_interval(patients, replicates)
         low, high = bounds or (None, None)
-        return self._with_counts(name, value, low, high, among, "bootstrap" if bounds else "", note)
+        return self._with_counts(name, value, low, high, among, method if bounds else "", note)
 
     def _deciding(self, among: Mask | None) -> int:
         """The patients whose number decides a figure's spread: those of the smaller class where both count."""

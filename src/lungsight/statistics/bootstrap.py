@@ -13,7 +13,8 @@ from scipy.stats import t as student_t
 Floats = NDArray[np.float64]
 
 _CELLS_AT_ONCE = 2_000_000
-_SHARE_THAT_MUST_BE_DEFINED = 0.9
+#: Fewer of the replicates defined than this share, and there is no interval.
+MOST_DEFINED = 0.9
 _LEFT_OUT_AT_MOST = 200
 
 
@@ -64,7 +65,8 @@ def bca_interval(
     if percentile_interval(replicates, level) is None:
         return None
     defined = replicates[np.isfinite(replicates)]
-    below = np.mean(defined < value) + np.mean(defined == value) / 2
+    equal = np.abs(defined - value) < 1e-12  # whoever adds up in another order gets another last digit
+    below = np.mean((defined < value) & ~equal) + np.mean(equal) / 2
     edge = 1 / (len(defined) + 1)
     bias = norm.ppf(np.clip(below, edge, 1 - edge))
     influence = left_out[np.isfinite(left_out)]
@@ -78,11 +80,18 @@ def bca_interval(
     return (float(low), float(high)) if high - low > 1e-12 else None
 
 
+def exact_auroc_interval(value: float, patients: int, level: float, least: float = 0.0) -> tuple[float, float]:
+    """Of an AUROC, or a difference of two, that every resample gives alike: a share of 1 among as many patients as
+    the smaller side has would have been as low as this far below it (Clopper & Pearson 1934). Not below ``least``."""
+    spread = 1 - exact_interval(1.0, patients, level)[0]
+    return max(value - spread, least), min(value + spread, 1.0)
+
+
 def percentile_interval(replicates: Floats, level: float) -> tuple[float, float] | None:
     """The percentile interval of the replicates that are defined; None where too few are, or all are equal (an
     interval of no width would claim a certainty that the sample doesn't give)."""
     defined = replicates[np.isfinite(replicates)]
-    if len(defined) < _SHARE_THAT_MUST_BE_DEFINED * len(replicates):
+    if len(defined) < MOST_DEFINED * len(replicates):
         return None
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return (float(low), float(high)) if high - low > 1e-12 else None

@@ -8,7 +8,10 @@ from typing import Literal
 #: The scope of figures that look at every class at once (accuracy, balanced accuracy, MCC).
 ALL_CLASSES = "all classes"
 
-IntervalMethod = Literal["bootstrap", "delong", "exact", ""]
+#: How an interval was found: ``bca``, ``percentile`` and ``basic`` from resampling patients; ``delong``; ``exact``
+#: (Clopper and Pearson). The same figure of the same images has the same interval in every table: the BCa interval
+#: where there is one, then the exact one of a figure that every resample gives alike.
+IntervalMethod = Literal["bca", "percentile", "basic", "delong", "exact", ""]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lungsight.statistics.bootstrap import Resampling, exact_interval, patient_weights, percentile_interval
+from lungsight.statistics.bootstrap import (
+    Resampling,
+    bca_interval,
+    exact_interval,
+    leave_out_weights,
+    patient_weights,
+)
 from lungsight.statistics.estimate import Estimate, IntervalMethod
 from lungsight.statistics.outcomes import Floats, Integers, Mask
 
@@ -39,12 +45,18 @@ def estimate_means(
     known = np.isfinite(values)
     patients, patient = np.unique(sample.patient, return_inverse=True)
     sums, counts = _by_patient(np.where(known, values, 0.0), patient), _by_patient(known.astype(np.float64), patient)
-    blocks = [_ratio(w @ sums, w @ counts) for w in patient_weights(len(patients), len(values), resampling)]
-    replicates = np.concatenate(blocks) if len(patients) else np.empty((0, len(names)))
+    size = len(patients), len(values)
+    replicates, left_out = (
+        np.concatenate([np.empty((0, len(names))), *(_ratio(w @ sums, w @ counts) for w in blocks if len(patients))])
+        for blocks in (patient_weights(*size, resampling), leave_out_weights(*size))
+    )
     return [
-        _estimate(sample.where(known[:, m]), name, values[known[:, m], m], replicates[:, m], shares, resampling.level)
+        _estimate(
+            sample.where(known[:, m]), name, values[known[:, m], m], (replicates[:, m], left_out[:, m]), shares,
+            resampling.level,
+        )
         for m, name in enumerate(names)
-    ]
+    ]  # fmt: skip
 
 
 def _by_patient(values: Floats, patient: Integers) -> Floats:
@@ -58,14 +70,17 @@ def _ratio(above: Floats, below: Floats) -> Floats:
     return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
 
 
-def _estimate(sample: Sample, name: str, values: Floats, replicates: Floats, shares: bool, level: float) -> Estimate:
+def _estimate(
+    sample: Sample, name: str, values: Floats, drawn: tuple[Floats, Floats], shares: bool, level: float
+) -> Estimate:
+    """``drawn`` are the replicates, and the means without some patients."""
     n, positives, patients = len(values), int(sample.positive.sum()), len(np.unique(sample.patient))
     counts = (n, positives, n - positives, patients)
     if not n:
         return Estimate(name, sample.scope, None, None, None, *counts, withheld="no image to take it from")
     value = float(values.mean())
-    method: IntervalMethod = "bootstrap"
-    bounds = percentile_interval(replicates, level) if patients > 1 else None
+    method: IntervalMethod = "bca"
+    bounds = bca_interval(value, *drawn, patients, level) if patients > 1 else None
     if bounds is None and shares and value in (0.0, 1.0):
         bounds, method = exact_interval(value, patients, level), "exact"
     if bounds is None:
@@ -74,11 +89,3 @@ def _estimate(sample: Sample, name: str, values: Floats, replicates: Floats, sha
         )
         return Estimate(name, sample.scope, value, None, None, *counts, withheld=note)
     return Estimate(name, sample.scope, value, *bounds, *counts, method)
-
-
-def _why_no_interval(patients: int, replicates: Floats) -> str:
-    if patients < 2:
-        return "no interval: one patient only"
-    if np.isfinite(replicates).all():
-        return "no interval: every resample gives the same figure"
-    return "no interval: too few images, many resamples hold none of them"

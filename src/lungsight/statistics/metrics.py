@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lungsight.statistics.bootstrap import (
+    MOST_DEFINED,
     Resampling,
     bca_interval,
+    exact_auroc_interval,
     exact_interval,
     leave_out_weights,
     patient_weights,
@@ -183,13 +185,14 @@ def estimate_of(
     given = _sample(outcomes, scope, name)
     patients = outcomes.patients_among(given)
     bounds = _bounds(outcomes, scope, given, value, replicates, level, left_out) if patients > 1 else None
-    method: IntervalMethod = "bootstrap"
+    method: IntervalMethod = "percentile" if left_out is None else "bca"
     note = None
     if bounds is None and value in (0.0, 1.0) and name in _SHARES:
         bounds, method = exact_interval(value, patients, level), "exact"
-    if bounds is None and value in (0.0, 1.0) and name.startswith("auroc") and np.isfinite(replicates).all():
+    if bounds is None and name.startswith("auroc") and np.isfinite(replicates).mean() >= MOST_DEFINED:
         # a perfect AUROC says no more than as many successes as the rarer side has patients
-        bounds, method = exact_interval(value, _rarer_side(outcomes, scope), level), "exact"
+        least = -1.0 if "_minus_" in name else 0.0
+        bounds, method = exact_auroc_interval(value, _rarer_side(outcomes, scope), level, least), "exact"
     if bounds is None:
         method, note = "", _why_no_interval(patients, replicates)
     low, high = bounds or (None, None)

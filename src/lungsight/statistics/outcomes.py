@@ -59,6 +59,11 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.truth)
 
+    def where(self, mask: Mask) -> Outcomes:
+        """The images under ``mask``, bool [n]."""
+        patient = np.unique(self.patient[mask], return_inverse=True)[1].astype(np.int64)
+        return Outcomes(self.classes, self.truth[mask], self.probabilities[mask], patient)
+
     @property
     def patients(self) -> int:
         return int(self.patient.max()) + 1 if len(self) else 0

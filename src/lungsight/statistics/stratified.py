@@ -7,14 +7,23 @@ So both parts are compared source by source, and the differences averaged with t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from lungsight.statistics.auroc import FEWEST_PATIENTS
-from lungsight.statistics.bootstrap import Resampling, exact_interval, patient_weights, percentile_interval
-from lungsight.statistics.estimate import Estimate
+from lungsight.statistics.bootstrap import (
+    MOST_DEFINED,
+    Resampling,
+    bca_interval,
+    exact_auroc_interval,
+    exact_interval,
+    leave_out_weights,
+    patient_weights,
+)
+from lungsight.statistics.estimate import Estimate, IntervalMethod
 from lungsight.statistics.outcomes import Floats, Integers, Mask, Outcomes
 from lungsight.statistics.ranking import Ranking
 
@@ -48,28 +57,36 @@ class Stratum:
             scope, outcomes.truth == c, outcomes.predicted == c, outcomes.probabilities[:, c], outcomes.patient
         )
 
-    def parts(self, masks: Sequence[Mask], resampling: Resampling) -> list[Part]:
-        """The part under each mask, bool [n], all under the same resampled patients."""
-        measures = [_Measure(self, mask) for mask in masks]
+    def parts(self, masks: Sequence[Mask], resampling: Resampling, *, turned: int = 0) -> list[Part]:
+        """The part under each mask, bool [n], all under the same resampled patients.
+
+        The replicates are those that every other figure of these images has, ``turned`` by so many places: strata
+        that are averaged need replicates of their own, and each by itself the interval that it has elsewhere."""
         patients = int(self.patient.max()) + 1 if len(self.patient) else 0
-        found: list[list[Floats]] = [[measure.table(np.ones((1, len(self.patient))))] for measure in measures]
-        for weights in patient_weights(patients, len(self.patient), resampling) if patients else ():
-            image_weights = weights[:, self.patient]
-            for tables, measure in zip(found, measures, strict=True):
-                tables.append(measure.table(image_weights))
-        return [measure.part(np.concatenate(tables)) for tables, measure in zip(found, measures, strict=True)]
+        size = patients, len(self.patient)
+        drawn = [np.ones((1, patients)), *(patient_weights(*size, resampling) if patients else ())]
+        left_out = list(leave_out_weights(*size)) if patients else []
+        return [self._part(mask, drawn, left_out, turned) for mask in masks]
+
+    def _part(self, mask: Mask, drawn: Sequence[Floats], left_out: Sequence[Floats], turned: int) -> Part:
+        measure = _Measure(self, mask)
+        first, *replicates = (measure.table(weights) for weights in drawn)
+        again = np.roll(np.concatenate([first[:0], *replicates]), turned, axis=0)
+        without = [measure.table(weights) for weights in left_out]
+        return measure.part(np.concatenate([first, again]), np.concatenate([first[:0], *without]))
 
 
 @dataclass(frozen=True)
 class Sample:
     """What a figure of one part rests on: the images it is a share of, all positives and negatives, the patients of
-    those images, and those of the smaller side."""
+    those images, those of the smaller side, and those whose number decides the figure's spread."""
 
     n: int
     positives: int
     negatives: int
     patients: int
     fewest: int
+    deciding: int
 
     @classmethod
     def all(cls, samples: Iterable[Sample]) -> Sample:
@@ -85,12 +102,19 @@ class Part:
         values: each metric, float [1 + r]: of the sample itself, then of each replicate; NaN where it isn't defined.
         sizes: what each is worth when strata are averaged, float [1 + r].
         samples: what each rests on.
+        left_out: each metric and its size, float [2, groups], without some of the stratum's patients
+            (:func:`~.bootstrap.leave_out_weights`).
     """
 
     scope: str
     values: Mapping[str, Floats]
     sizes: Mapping[str, Floats]
     samples: Mapping[str, Sample]
+    left_out: Mapping[str, Floats]
+
+    def drawn(self, metric: str) -> Floats:
+        """The metric and its size, float [2, 1 + r]."""
+        return np.stack([self.values[metric], self.sizes[metric]])
 
     def has(self, metric: str) -> bool:
         return bool(np.isfinite(self.values[metric][0]))
@@ -101,15 +125,15 @@ class _Measure:
 
     def __init__(self, stratum: Stratum, mask: Mask) -> None:
         self._stratum, self._mask = stratum, mask
-        self._images = np.flatnonzero(mask)
+        self._patient = stratum.patient[mask]
         positive, called, score = stratum.positive[mask], stratum.called[mask], stratum.score[mask]
         cells = (positive & called, positive & ~called, ~positive & called, ~positive & ~called)
         self._columns = np.stack([*cells, (score - positive) ** 2], axis=1).astype(np.float64)
         self._ranking = Ranking.of(score, positive) if positive.any() and not positive.all() else None
 
-    def table(self, image_weights: Floats) -> Floats:
-        """Image weights of the stratum [r, n] to [r, 2 × metrics]: the values, then the sizes."""
-        weights = image_weights[:, self._images]
+    def table(self, patient_weights: Floats) -> Floats:
+        """Weights of the stratum's patients [r, patients] to [r, 2 × metrics]: the values, then the sizes."""
+        weights = patient_weights[:, self._patient]
         tp, fn, fp, tn, squared = (weights @ self._columns).T
         p, n = tp + fn, fp + tn
         below = np.stack([p, n, tp + fp, fn + tn, p + n])
@@ -119,11 +143,13 @@ class _Measure:
         auroc = self._ranking.sweep(weights).auroc() if self._ranking else np.full(len(weights), np.nan)
         return np.vstack([auroc, shares, _harmonic(p, n), below]).T
 
-    def part(self, table: Floats) -> Part:
+    def part(self, table: Floats, left_out: Floats) -> Part:
         k = len(METRICS)
         values = {name: table[:, i] for i, name in enumerate(METRICS)}
         sizes = {name: table[:, k + i] for i, name in enumerate(METRICS)}
-        return Part(self._stratum.scope, values, sizes, {name: self._sample(name) for name in METRICS})
+        samples = {name: self._sample(name) for name in METRICS}
+        without = {name: left_out[:, [i, k + i]].T for i, name in enumerate(METRICS)}
+        return Part(self._stratum.scope, values, sizes, samples, without)
 
     def _sample(self, metric: str) -> Sample:
         positive, called = self._stratum.positive, self._stratum.called
@@ -131,7 +157,10 @@ class _Measure:
         given = self._mask & among[metric] if metric in among else self._mask
         sides = (self._mask & positive, self._mask & ~positive) if metric == "auroc" else (given,)
         counts = int((self._mask & positive).sum()), int((self._mask & ~positive).sum())
-        return Sample(int(given.sum()), *counts, self._patients(given), min(self._patients(side) for side in sides))
+        fewest = min(self._patients(side) for side in sides)
+        both = [self._patients(side) for side in (self._mask & positive, self._mask & ~positive) if side.any()]
+        deciding = min(both, default=0) if (given == self._mask).all() else self._patients(given)
+        return Sample(int(given.sum()), *counts, self._patients(given), fewest, deciding)
 
     def _patients(self, mask: Mask) -> int:
         return len(np.unique(self._stratum.patient[mask]))
@@ -144,8 +173,8 @@ def within(parts: Sequence[Part], metric: str, level: float = 0.95) -> Estimate:
     sample = Sample.all(part.samples[metric] for part in having)
     if reason := _too_few(sample, metric):
         return _estimate(metric, scope, sample, None, reason)
-    values = _mean([part.values[metric] for part in having], [part.sizes[metric] for part in having])
-    return _with_interval(metric, scope, sample, values, level)
+    found = _over_strata([[part] for part in having], metric, lambda strata: _mean([part for (part,) in strata]))
+    return _with_interval(metric, scope, sample, found, level)
 
 
 @dataclass(frozen=True)
@@ -159,38 +188,37 @@ class Gap:
 def gap_within(pairs: Sequence[tuple[Part, Part]], metric: str, level: float = 0.95) -> Gap:
     """``pairs`` are the part and the rest in each stratum; strata that lack either side say nothing."""
     having = [(part, rest) for part, rest in pairs if part.has(metric) and rest.has(metric)]
-    differences = [part.values[metric] - rest.values[metric] for part, rest in having]
-    weights = [_harmonic(part.sizes[metric], rest.sizes[metric]) for part, rest in having]
+    found = _over_strata(having, metric, _mean_difference) if having else None
     one = Sample.all(part.samples[metric] for part, _ in having)
     other = Sample.all(rest.samples[metric] for _, rest in having)
     apart = not having and any(p.has(metric) for p, _ in pairs) and any(r.has(metric) for _, r in pairs)
-    return _gap(metric, pairs[0][0].scope, (one, other), differences, weights, level, NOT_WITHIN if apart else None)
+    return _gap(metric, pairs[0][0].scope, (one, other), found, level, NOT_WITHIN if apart else None)
 
 
 def gap_between(part: Part, others: Sequence[Part], metric: str, level: float = 0.95) -> Gap:
     """One stratum against the mean of the others."""
     having = [other for other in others if other.has(metric)]
     one, other = part.samples[metric], Sample.all(o.samples[metric] for o in having)
-    mean = _mean([o.values[metric] for o in having], [o.sizes[metric] for o in having]) if having else None
-    differences = [] if mean is None or not part.has(metric) else [part.values[metric] - mean]
-    weights = [np.ones_like(d) for d in differences]
-    return _gap(metric, part.scope, (one, other), differences, weights, level, None)
+    found = None
+    if having and part.has(metric):
+        found = _over_strata([[part], *([o] for o in having)], metric, _less_the_mean)
+    return _gap(metric, part.scope, (one, other), found, level, None)
 
 
 def _gap(
     metric: str,
     scope: str,
     samples: tuple[Sample, Sample],
-    differences: Sequence[Floats],
-    weights: Sequence[Floats],
+    found: _Figure | None,
     level: float,
     reason: str | None,
 ) -> Gap:
     one, other = samples
     reason = reason or _too_few(one, metric) or _too_few(other, metric, "on the other side")
-    if reason or not differences:
+    if reason or found is None:
         return Gap(_estimate(metric, scope, one, None, reason or "not defined for this sample"), other)
-    return Gap(_with_interval(metric, scope, one, _mean(differences, weights), level, share=False), other)
+    deciding = min(one.deciding, other.deciding)
+    return Gap(_with_interval(metric, scope, replace(one, deciding=deciding), found, level, share=False), other)
 
 
 def _too_few(sample: Sample, metric: str, where: str = "") -> str | None:
@@ -202,9 +230,43 @@ def _too_few(sample: Sample, metric: str, where: str = "") -> str | None:
     return f"{patients}{sides}{place}, and {FEWEST_PATIENTS} are needed"
 
 
-def _mean(values: Sequence[Floats], weights: Sequence[Floats]) -> Floats:
-    """Weighted mean over strata, float [r]; a replicate in which a stratum has no value is the mean of the others."""
-    v, w = np.stack(values), np.stack(weights)
+class _Figure(NamedTuple):
+    """A figure over strata: of the sample itself and of each replicate, float [1 + r]; without some patients, [g]."""
+
+    drawn: Floats
+    left_out: Floats
+
+
+#: For each stratum the value and the size, float [2, m], of one part or of two.
+_Strata = Sequence[Sequence[Floats]]
+
+
+def _over_strata(parts: Sequence[Sequence[Part]], metric: str, statistic: Callable[[_Strata], Floats]) -> _Figure:
+    """``statistic`` of the parts of each stratum, whose patients are drawn, or left out, together."""
+    drawn = statistic([[part.drawn(metric) for part in stratum] for stratum in parts])
+    whole = [[part.drawn(metric)[:, :1] for part in stratum] for stratum in parts]
+    without = [
+        statistic([*whole[:i], [part.left_out[metric] for part in stratum], *whole[i + 1 :]])
+        for i, stratum in enumerate(parts)
+    ]
+    return _Figure(drawn, np.concatenate(without))
+
+
+def _mean_difference(strata: _Strata) -> Floats:
+    """Between the two parts of each stratum."""
+    return _mean([np.stack([one[0] - rest[0], _harmonic(one[1], rest[1])]) for one, rest in strata])
+
+
+def _less_the_mean(strata: _Strata) -> Floats:
+    """The first stratum's part less the mean of the others'."""
+    (first,), *others = strata
+    return np.asarray(first[0] - _mean([other for (other,) in others]))
+
+
+def _mean(figures: Sequence[Floats]) -> Floats:
+    """Mean over strata of values and sizes, float [2, m] each, by the sizes; one in which a stratum has no value is
+    the mean of the others."""
+    v, w = np.stack(np.broadcast_arrays(*figures), axis=1)
     known = np.isfinite(v) & (w > 0)
     total = np.where(known, w, 0).sum(axis=0)
     above = np.where(known, v * w, 0).sum(axis=0)
@@ -216,14 +278,17 @@ def _harmonic(a: Floats, b: Floats) -> Floats:
 
 
 def _with_interval(
-    metric: str, scope: str, sample: Sample, values: Floats, level: float, *, share: bool = True
+    metric: str, scope: str, sample: Sample, found: _Figure, level: float, *, share: bool = True
 ) -> Estimate:
-    value, replicates = float(values[0]), values[1:]
-    bounds = percentile_interval(replicates, level)
+    value, replicates = float(found.drawn[0]), found.drawn[1:]
+    bounds = bca_interval(value, replicates, found.left_out, max(sample.deciding, 2), level)
     if bounds is not None:
         return _estimate(metric, scope, sample, value, None, bounds)
     if share and metric in _SHARES and value in (0.0, 1.0):
         exact = exact_interval(value, sample.patients, level)
+        return _estimate(metric, scope, sample, value, None, exact, "exact")
+    if metric == "auroc" and np.isfinite(replicates).mean() >= MOST_DEFINED:
+        exact = exact_auroc_interval(value, max(sample.fewest, 1), level, 0.0 if share else -1.0)
         return _estimate(metric, scope, sample, value, None, exact, "exact")
     return _estimate(metric, scope, sample, value, "no interval: resamples give the same figure, or none")
 
@@ -235,7 +300,7 @@ def _estimate(
     value: float | None,
     reason: str | None,
     bounds: tuple[float, float] | None = None,
-    method: str = "bootstrap",
+    method: IntervalMethod = "bca",
 ) -> Estimate:
     low, high = bounds or (None, None)
     return Estimate(
@@ -248,6 +313,6 @@ def _estimate(
         sample.positives,
         sample.negatives,
         sample.patients,
-        interval=method if bounds else "",  # type: ignore[arg-type]
+        interval=method if bounds else "",
         withheld=reason,
     )

@@ -7,7 +7,7 @@ Within one source it can't. So the difference is the size of that shortcut.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -59,6 +59,26 @@ def pooled_and_within(
     if reason := "no images" if not len(outcomes) else why_withheld(outcomes, scope, "auroc"):
         none = [withheld(outcomes, scope, name, reason) for name in names]
         return Within(none[0], none[1], none[2], tuple(mixed))
+    whole = _estimates(outcomes, scope, group, mixed, weighing, names, resampling)
+    if reason := _why_not_within(mixed, every, noun):
+        none = [withheld(outcomes, scope, name, reason) for name in names[1:]]
+        return Within(whole[0], none[0], none[1], tuple(mixed))
+    # Other groups hold nothing to compare: their patients neither count nor are drawn for the figure within groups.
+    inside = np.isin(group, mixed)
+    within = _estimates(outcomes.where(inside), scope, group[inside], mixed, weighing, names, resampling)[1]
+    return Within(whole[0], within, whole[2], tuple(mixed))
+
+
+def _estimates(
+    outcomes: Outcomes,
+    scope: str,
+    group: NDArray[np.str_],
+    mixed: Sequence[str],
+    weighing: Weighing,
+    names: Sequence[str],
+    resampling: Resampling,
+) -> list[Estimate]:
+    """Pooled, within and their difference, of all the images."""
     statistic = _Statistic(outcomes, scope, [group == name for name in mixed], weighing)
     point = statistic.values(np.ones((1, outcomes.patients)))[:, 0]
     size = outcomes.patients, len(outcomes)
@@ -66,21 +86,10 @@ def pooled_and_within(
         np.concatenate([statistic.values(weights) for weights in blocks], axis=1)
         for blocks in (patient_weights(*size, resampling), leave_out_weights(*size))
     )
-    found = [
+    return [
         estimate_of(outcomes, scope, name, float(value), drawn, resampling.level, without)
         for name, value, drawn, without in zip(names, point, replicates, left_out, strict=True)
     ]
-    in_mixed = np.isin(group, mixed)
-    if reason := _why_not_within(mixed, every, noun):
-        found[1:] = [withheld(outcomes, scope, name, reason) for name in names[1:]]
-    found[1] = replace(
-        found[1],
-        n=int(in_mixed.sum()),
-        positives=int(positive[in_mixed].sum()),
-        negatives=int((~positive[in_mixed]).sum()),
-        patients=outcomes.patients_among(in_mixed),
-    )
-    return Within(found[0], found[1], found[2], tuple(mixed))
 
 
 def _why_not_within(mixed: Sequence[str], every: Sequence[str], noun: str) -> str | None:

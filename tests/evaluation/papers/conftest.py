@@ -94,7 +94,7 @@ def make_evidence(package: ModelPackage) -> Evidence:
     )
     figures = metrics(images)
     at = figures[figures["metric"].isin(["sensitivity", "specificity"])].assign(rule="threshold")
-    effect = Estimate("auroc", TARGET, 0.55, 0.41, 0.68, 40, 14, 26, 20, "bootstrap")
+    effect = Estimate("auroc", TARGET, 0.55, 0.41, 0.68, 40, 14, 26, 20, "bca")
     return Evidence(
         subject=Subject(package.id, CLASSES, TARGET, package.description, ("north", "south")),
         judged=images,

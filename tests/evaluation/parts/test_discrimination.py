@@ -90,7 +90,7 @@ def test_every_figure_is_withheld_or_has_its_sample_and_interval(section: Sectio
         assert (table[given]["patients"] > 1).all()
         assert (table[given]["low"] <= table[given]["value"]).all()
         assert (table[given]["value"] <= table[given]["high"]).all()
-        assert set(table[given]["interval"]) <= {"bootstrap", "delong", "exact"}
+        assert set(table[given]["interval"]) <= {"bca", "delong", "exact"}
 
 
 def test_figures_are_of_the_images_they_name(judged: Judged, section: Section) -> None:

@@ -203,7 +203,7 @@ def test_where_only_one_side_is_known_the_other_is_left_unsaid(tmp_path: Path, m
 
 
 def _a_metric(source: str, metric: str = "auroc") -> pd.DataFrame:
-    estimate = Estimate(metric, "covid19", 0.7, 0.6, 0.8, 40, 20, 20, 40, "bootstrap")
+    estimate = Estimate(metric, "covid19", 0.7, 0.6, 0.8, 40, 20, 20, 40, "bca")
     return estimate_table([({"kind": "external", "source": source}, estimate)])
 
 

@@ -26,6 +26,7 @@ from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats, Floats32
 
 NAME = "irrelevant changes"
+QUESTION = "Does a mark, a softer focus or a closer patient alone move an image towards {target}?"
 #: A change that moves a negative more than this part of the way to a positive is read as the disease.
 MOVES = 2 / 3
 RULE = (
@@ -72,8 +73,7 @@ def irrelevant_changes(
     """Change at most ``at_most`` images of each kind and see how far towards the target that moves those which
     truly aren't. The effect is the largest mean move of the target's logit among the negatives, as a part of the
     distance between the mean logits of negatives and positives as they are."""
-    words = as_words(judged.target)
-    question = f"Does a mark, a softer focus or a closer patient alone move an image towards {words}?"
+    question = QUESTION.format(target=as_words(judged.target))
     kinds = [(judged.table[KIND] == kind).to_numpy() for kind in KINDS]
     rows = np.sort(np.concatenate([audited_rows(judged, at_most, among=kind) for kind in kinds if kind.any()]))
     changes = _changes()
@@ -134,7 +134,7 @@ def _moved(images: Judged, before: Floats, after: Floats, resampling: Resampling
     if bounds is None or not np.isfinite(value):
         reason = "the model's answers for positives and negatives don't lie surely apart"
         return Estimate(name, images.target, None, None, None, *counts, withheld=reason)
-    return Estimate(name, images.target, value, *bounds, *counts, interval="bootstrap")
+    return Estimate(name, images.target, value, *bounds, *counts, interval="percentile")
 
 
 def _meaning(labels: Mapping[str, object], effect: Estimate, target: str, called: bool) -> str:

@@ -33,7 +33,13 @@ _MARGIN = 0.04
 _FRAME = 0.1
 
 HIDDEN_BLACK, HIDDEN_FILLED = "lungs black", "lungs filled from around"
-ONLY_BORDER, ONLY_LUNGS = "only the border", "only the lungs"
+LUNGS_HIDDEN, ONLY_BORDER, ONLY_LUNGS = "lungs hidden", "only the border", "only the lungs"
+#: What each of the three asks.
+QUESTIONS: Mapping[str, str] = {
+    LUNGS_HIDDEN: "Does the model still tell {target} from the rest when the lungs are hidden?",
+    ONLY_BORDER: "Does the model still tell {target} from the rest when it sees only the image's border?",
+    ONLY_LUNGS: "Does the model still tell {target} from the rest when it sees nothing but the lungs?",
+}
 
 
 def black_lungs(exam: Exam) -> Floats32 | None:
@@ -97,24 +103,12 @@ def occlusion_audits(
     altered = judge_altered(detector, judged, rows, ALTERATIONS, cache=cache, advance=advance)
     target = judged.classes.index(judged.target)
     scores = {name: probabilities[:, target] for name, probabilities in altered.items()}
-    words = as_words(judged.target)
     shown = judged.where(np.isin(np.arange(len(judged)), rows))
     said = whose_lungs(shown)
+    hidden = {name: scores[name] for name in (HIDDEN_BLACK, HIDDEN_FILLED)}
     audits = [
-        _surviving(
-            "lungs hidden",
-            f"Does the model still tell {words} from the rest when the lungs are hidden?",
-            shown,
-            {name: scores[name] for name in (HIDDEN_BLACK, HIDDEN_FILLED)},
-            resampling,
-        ),
-        _surviving(
-            ONLY_BORDER,
-            f"Does the model still tell {words} from the rest when it sees only the image's border?",
-            shown,
-            {ONLY_BORDER: scores[ONLY_BORDER]},
-            resampling,
-        ),
+        _surviving(LUNGS_HIDDEN, shown, hidden, resampling),
+        _surviving(ONLY_BORDER, shown, {ONLY_BORDER: scores[ONLY_BORDER]}, resampling),
         _lungs_alone(shown, scores[ONLY_LUNGS], resampling),
     ]
     return [replace(one, meaning=f"{one.meaning} {said}") if one.call is not Call.NOT_DONE else one for one in audits]
@@ -134,9 +128,12 @@ def whose_lungs(shown: Judged) -> str:
     return f"Lung fields of {len(shown):,} images: {', '.join(parts)}.{crop}"
 
 
-def _surviving(
-    name: str, question: str, shown: Judged, scores: Mapping[str, Floats], resampling: Resampling
-) -> Audit:
+def _question(name: str, shown: Judged) -> str:
+    return QUESTIONS[name].format(target=as_words(shown.target))
+
+
+def _surviving(name: str, shown: Judged, scores: Mapping[str, Floats], resampling: Resampling) -> Audit:
+    question = _question(name, shown)
     rule = f"a shortcut, where the AUROC's whole 95% interval stays above {SURVIVES:g}"
     rows = [
         row for kind in _by_kind(shown, next(iter(scores.values()))) for row in _figures(kind, scores, resampling)
@@ -157,8 +154,7 @@ def _surviving(
 
 
 def _lungs_alone(shown: Judged, score: Floats, resampling: Resampling) -> Audit:
-    words = as_words(shown.target)
-    question = f"Does the model still tell {words} from the rest when it sees nothing but the lungs?"
+    question = _question(ONLY_LUNGS, shown)
     rows = [row for kind in _by_kind(shown, score) for row in _figures(kind, {ONLY_LUNGS: score}, resampling)]
     known = [(labels, e) for labels, e in rows if e.value is not None and labels["picture"] == ONLY_LUNGS]
     if not known:

@@ -227,7 +227,7 @@ class _Group:
         positives = int(sample.positive.sum())
         counts = (n, positives, n - positives, len(np.unique(sample.patient)))
         low, high = bounds or (None, None)
-        return Estimate(name, sample.scope, value, low, high, *counts, "bootstrap" if bounds else "", withheld=note)
+        return Estimate(name, sample.scope, value, low, high, *counts, "percentile" if bounds else "", withheld=note)
 
 
 _A_CHOICE = "no interval: one of a few strengths; see the shares and their intervals"

@@ -223,7 +223,7 @@ def _estimates(images: _Images, measured: Mapping[str, Floats], resampling: Resa
         value = float(values[known].mean()) if known.any() else None
         note = note if value is not None else "no map to compare"
         low, high = bounds if bounds and value is not None else (None, None)
-        method = "bootstrap" if low is not None else ""
+        method = "percentile" if low is not None else ""
         found.append(Estimate(name, images.judged.target, value, low, high, *counts, method, note))  # type: ignore[arg-type]
     return found
 

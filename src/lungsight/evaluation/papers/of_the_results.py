@@ -6,6 +6,8 @@ from importlib.metadata import metadata
 
 from lungsight import __version__
 from lungsight.evaluation.audits.audit import Audit, Call
+from lungsight.evaluation.audits.weight_randomisation import NAME as WEIGHT_RANDOMISATION
+from lungsight.evaluation.audits.where_it_looks import NAME as WHERE_IT_LOOKS
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.papers.answer import Answer
 from lungsight.evaluation.papers.figures import KIND_WORDS, by_place, metric_names, sentence, table, target_figures
@@ -15,7 +17,7 @@ from lungsight.statistics.outcomes import FAULT, PREDICTION
 
 _ESTIMATES = ("metrics", "calibration", "decision")
 #: Audits of the heatmap: what CLAIM asks for when it asks how an explanation was validated.
-_OF_THE_HEATMAP = ("where it looks", "does the heatmap follow the model")
+_OF_THE_HEATMAP = (WHERE_IT_LOOKS, WEIGHT_RANDOMISATION)
 
 
 def goal(evidence: Evidence) -> Answer:

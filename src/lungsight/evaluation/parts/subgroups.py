@@ -70,11 +70,10 @@ def subgroups(judged: Judged, *, resampling: Resampling = Resampling(), image_si
     gaps: list[_Row] = []
     withheld: list[str] = []
     scored = judged.scored
-    for place, kind in enumerate(KINDS):
+    for kind in KINDS:
         of_kind = scored.where((scored.table["kind"] == kind).to_numpy(dtype=bool))
         if len(of_kind):
-            seeded = replace(resampling, seed=resampling.seed + 1000 * place)
-            found = _Kind(kind, of_kind, seeded, image_size)
+            found = _Kind(kind, of_kind, resampling, image_size)
             figures += found.figures()
             gaps += found.gaps()
             withheld += found.not_told_apart()
@@ -94,15 +93,15 @@ class _Kind:
         self._together = Stratum.of(judged.outcomes, judged.target)
         self._parts: dict[tuple[str, str, str, bool], Part] = {}
         for i, source in enumerate(self._sources):
-            self._add(source, replace(resampling, seed=resampling.seed + i))
+            self._add(source, resampling, i * resampling.replicates // len(self._sources))
 
-    def _add(self, source: str, resampling: Resampling) -> None:
+    def _add(self, source: str, resampling: Resampling, turned: int) -> None:
         here = (self._judged.table["source"] == source).to_numpy(dtype=bool)
         wanted = self._wanted(here)
         stratum = Stratum.of(self._judged.where(here).outcomes, self._judged.target)
         self._parts |= {
             (source, *key): part
-            for key, part in zip(wanted, stratum.parts(list(wanted.values()), resampling), strict=True)
+            for key, part in zip(wanted, stratum.parts(list(wanted.values()), resampling, turned=turned), strict=True)
         }
 
     def _wanted(self, here: Mask) -> dict[tuple[str, str, bool], Mask]:

@@ -13,21 +13,22 @@ from lungsight.evaluation.report.evidence_json import plain, records
 from lungsight.evaluation.report.evidence_tables import Scale, Shown, any_table
 
 #: The columns that make a table one of alterations and their strengths, and the figure that is shown of it.
-_OF_STRENGTHS = {"kind", "source", "stress", "strength", "metric", "value", "low", "high", "n"}
+_OF_STRENGTHS = {"kind", "source", "stress", "strength", "level", "metric", "value", "low", "high", "n"}
 _TURNED = "verdicts_turned"
 
 
 @dataclass(frozen=True)
 class Heat:
-    """How many verdicts each alteration turns, weakest strength first: by alteration, its unit and its estimates."""
+    """How many verdicts each alteration turns, weakest strength first: by alteration its estimates, each with its
+    strength in words (``level``)."""
 
     kind: str
     source: str
-    rows: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...]
+    rows: tuple[tuple[str, tuple[Mapping[str, Any], ...]], ...]
 
     @property
     def steps(self) -> int:
-        return max(len(cells) for _, _, cells in self.rows)
+        return max(len(cells) for _, cells in self.rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +62,5 @@ def _heats(table: pd.DataFrame) -> Iterator[Heat]:
         sources = list(dict.fromkeys(of_kind["source"]))
         chosen = "all" if "all" in sources else sources[0]
         of_source = of_kind[of_kind["source"] == chosen]
-        rows = tuple(
-            (str(stress), str(rows["unit"].iloc[0]) if "unit" in rows.columns else "", tuple(records(rows)))
-            for stress, rows in of_source.groupby("stress", sort=False)
-        )
+        rows = tuple((str(stress), tuple(records(rows))) for stress, rows in of_source.groupby("stress", sort=False))
         yield Heat(str(kind), str(chosen), rows)
