@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from lungsight import RESEARCH_ONLY
-from lungsight.evaluation.results import write_run_results
+from lungsight.evaluation.results import doubts, write_run_results
 
 _LEAVES = (
     "predictions.csv",
@@ -101,14 +101,81 @@ def test_pages_are_whole_in_themselves_and_say_what_they_are_not(run: Path) -> N
         assert page.count("<img") == len(re.findall(r"<img [^>]*alt=", page))
 
 
-def test_the_gallery_shows_the_surest_mistake_first(run: Path) -> None:
+def test_top_losses_are_sorted_by_loss_and_say_why_the_wrong_class_was_called(run: Path) -> None:
     page = (run / "mistakes.html").read_text()
-    assert page.count('class="case"') == 2
+    assert "<h1>Top losses</h1>" in page
+    losses = [float(loss) for loss in re.findall(r"loss ([0-9.]+), probability of", page)]
+    assert losses == sorted(losses, reverse=True)
+    assert len(losses) == page.count('class="case"') == 10  # all the images, for they are few
     pictures = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)"', page)
-    assert len(pictures) == len(set(pictures)) == 4  # each image, and it again under its evidence
+    assert len(pictures) == len(set(pictures)) == 20  # each image, and it again under its map
     first, second = page.index("r0.9"), page.index("q0.4")
     assert first < second
-    assert re.search(r"other, called COVID-19</strong> with probability 0\.99", page)
+    assert re.search(r"other, called COVID-19</strong>: loss [56]\.\d+, probability of other 0\.00", page)
+
+
+def test_the_map_of_a_wrong_call_is_the_called_class_less_the_true_one(run: Path) -> None:
+    """Its margin is the difference of the two logits, and so positive: COVID-19 for other, and the reverse."""
+    page = (run / "mistakes.html").read_text()
+    logits = pd.read_csv(run / "predictions.csv").set_index("patient")
+    for patient, called, true in (("r0.9", "covid19", "other"), ("q0.4", "other", "covid19")):
+        case = page[: page.index(patient)].rpartition("<article")[2]
+        stated = re.search(r"for (.+) less that for (.+): difference of the logits ([+-][0-9.]+)", case)
+        assert stated is not None
+        expected = logits.loc[patient, f"logit_{called}"] - logits.loc[patient, f"logit_{true}"]
+        assert float(stated[3]) == pytest.approx(expected, abs=0.006)
+        assert float(stated[3]) > 0
+
+
+def test_the_page_is_called_after_the_run_and_says_what_to_do_next(run: Path) -> None:
+    page = (run / "index.html").read_text()
+    assert f"<h1>Training run: {run.name}</h1>" in page
+    assert f"lungsight evaluate {run}/package --data {run}/manifest.csv --out {run}/tested<" in page
+    assert f"lungsight evaluate {run}/package --data other-hospital.csv" in page
+
+
+def test_validation_figures_say_what_they_were_used_for(run: Path) -> None:
+    page = (run / "index.html").read_text()
+    for column in re.findall(r"<th>(Validation.*?)</th>", page, re.DOTALL):
+        assert "used to choose calibration and thresholds" in column
+    assert "used to choose" not in "".join(re.findall(r"<th>(Test.*?)</th>", page, re.DOTALL))
+
+
+def judged(*rows: tuple[str, str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["source", "truth"])
+
+
+MIXED = judged(("a", "covid19"), ("a", "other"), ("b", "other"))
+
+
+@pytest.mark.parametrize(
+    ("sources", "splits", "expected"),
+    [
+        (["a", "b"], {"validation": MIXED, "test": MIXED}, []),
+        (["a"], {"validation": MIXED[:2], "test": MIXED[:2]}, ["All images come from one source, a"]),
+        (["a", "b"], {"test": judged(("a", "covid19"), ("b", "other"))}, ["No source holds images with and without"]),
+        (["a", "b"], {"validation": MIXED}, ["No test image was judged"]),
+        (["a"], {}, ["All images come from one source, a", "No test image was judged"]),
+    ],
+)
+def test_a_run_that_shows_nothing_of_the_disease_says_why(
+    sources: list[str], splits: dict[str, pd.DataFrame], expected: list[str]
+) -> None:
+    found = doubts(pd.DataFrame({"source": sources}), splits, "covid19")
+    assert len(found) == len(expected)
+    assert all(said.startswith(start) for said, start in zip(found, expected, strict=True))
+
+
+def test_the_box_at_the_top_names_what_is_missing(make_run: Callable[..., Path], film: type) -> None:
+    run = make_run(
+        [film(lab, b, f"{s}{lab}", split=s) for s in ("train", "test") for lab, b in (("covid19", 0.8), ("x", 0.2))]
+    )
+    write_run_results(run)
+    page = (run / "index.html").read_text()
+    box = page[page.index('class="callout alarm"') :]
+    assert box.index("Nothing here shows that the model learned COVID-19") < box.index(
+        "All images come from one source"
+    )
 
 
 def test_done_again_it_gives_the_same(run: Path) -> None:

@@ -9,6 +9,10 @@ def test_the_method_is_named_with_what_the_others_scored() -> None:
         "Platt's logistic curve for each class, fitted on 1,200 validation images of 900 patients. Cross-validated "
         "log loss: temperature 0.4123, platt 0.4000, isotonic 0.4500; the least is used."
     )
+    simpler = platt.model_copy(update={"method": "temperature"})
+    assert "isotonic 0.4500; the simplest within one standard error of the least is used." in calibration_in_words(
+        simpler
+    )
     assert calibration_in_words(Calibration()) == "Not calibrated."
 
 

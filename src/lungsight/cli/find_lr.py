@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -37,4 +38,8 @@ def command(
     console = streams.console(stderr=True)
     curve = find_learning_rate(chosen, manifest, out, list_folders=folders, console=console)
     print(f"suggested learning rate: {curve.suggestion:.1e}")
+    print(f"use it with: {' '.join(f'--set {shlex.quote(one)}' for one in curve.settings(chosen.stages))}")
+    if len(chosen.stages) > 1:
+        kept = "The search trains as the first stage does; the later stages keep their proportion to it."
+        console.print(kept, highlight=False)
     console.print(f"Curve: {out / 'learning_rate.png'}", highlight=False)

@@ -8,6 +8,8 @@ The folder already holds ``package/``, ``manifest.csv`` (with the split), ``reci
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,10 @@ from lungsight.evaluation.report.figures import (
     loss_figure,
     save_picture,
 )
-from lungsight.evaluation.report.gallery import write_gallery
+from lungsight.evaluation.report.gallery import misjudged, write_gallery
 from lungsight.evaluation.report.page import write_page
 from lungsight.evaluation.tables import ALL_SOURCES, Scores, metric_table, score_by_source, write_table
+from lungsight.evaluation.wording import as_words
 from lungsight.package import ModelPackage
 from lungsight.scanning import Detector
 from lungsight.statistics.bootstrap import Resampling
@@ -80,17 +83,22 @@ def _write_results(run: _Run, detector: Detector) -> None:
     if leak:
         write_table(metric_table(leak, "validation_images"), run.folder / "metrics_leak.csv")
     pictures = _write_pictures(run, scores)
-    mistakes = write_gallery(run.folder / "mistakes.html", detector, run.predictions)
+    top_losses = write_gallery(run.folder / "mistakes.html", detector, run.predictions)
     write_page(
         run.folder / "index.html",
         "run.html.j2",
+        name=run.folder.resolve().name,
         description=run.package.description,
+        doubts=doubts(run.manifest.table, run.splits, run.package.description.target),
+        next_commands=_next_commands(run),
+        uses=_uses_of_validation(run.package.description.recipe),
         splits=_split_counts(run),
         scores=scores,
         together=[s for s in scores if s.source == ALL_SOURCES or _is_only_source(s, scores)],
         leak=leak,
         pictures=pictures,
-        mistakes=mistakes,
+        top_losses=top_losses,
+        misjudged=len(misjudged(run.predictions)),
         unreadable=run.predictions[run.predictions[FAULT] != ""][["path", FAULT]].to_dict("records"),
         recipe=(run.folder / "recipe.toml").read_text("utf-8"),
         resampling=Resampling(),
@@ -98,6 +106,50 @@ def _write_results(run: _Run, detector: Detector) -> None:
         environment=json.loads((run.folder / "environment.json").read_text("utf-8")),
         history=pd.read_csv(run.folder / "history.csv").to_dict("records"),
     )
+
+
+def doubts(table: pd.DataFrame, splits: Mapping[str, pd.DataFrame], target: str) -> list[str]:
+    """Why nothing in a run shows that its model learned the disease: sentences; none where test images of a source
+    that holds both the target and other classes were judged, and another source was trained on too.
+
+    Args:
+        table: the run's manifest, with column ``source``.
+        splits: the judged images of each split, with ``source`` and ``truth``.
+        target: the class set against the rest.
+    """
+    return list(_doubts(table, splits, as_words(target)))
+
+
+def _doubts(table: pd.DataFrame, splits: Mapping[str, pd.DataFrame], target: str) -> Iterator[str]:
+    sources = sorted(set(table["source"]))
+    if len(sources) == 1:
+        yield f"All images come from one source, {sources[0]}: any mark on its images of {target} would do as well."
+    judged = pd.concat([part[["source", TRUTH]] for part in splits.values()]) if splits else pd.DataFrame()
+    if len(judged) and len(sources) > 1:
+        sides = (judged[TRUTH].map(as_words) == target).groupby(judged["source"]).nunique()
+        if (sides < 2).all():
+            yield f"No source holds images with and without {target}: telling the sources apart is enough."
+    if "test" not in splits:
+        used = "they helped to choose the epoch or the calibration"
+        yield f"No test image was judged: every figure is of validation images, and {used}."
+
+
+def _next_commands(run: _Run) -> dict[str, str]:
+    """What to do next, by what it is for."""
+    package, manifest, out = (shlex.quote(str(run.folder / n)) for n in ("package", "manifest.csv", "tested"))
+    evaluate = f"lungsight evaluate {package} --data"
+    elsewhere = {
+        "a hospital it never saw (put your manifest in)": f"{evaluate} other-hospital.csv --out {out}-elsewhere"
+    }
+    if "test" not in run.splits:
+        return elsewhere
+    return {"the test images of this run": f"{evaluate} {manifest} --out {out}", **elsewhere}
+
+
+def _uses_of_validation(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """What must be said of each split's figures, by split."""
+    chosen = "the epoch and " if recipe.get("keep") == "best" else ""
+    return {"validation": f"used to choose {chosen}calibration and thresholds: too hopeful"}
 
 
 def _images(file: Path) -> dict[str, Any]:

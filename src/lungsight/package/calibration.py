@@ -36,7 +36,8 @@ class Calibration(BaseModel):
     patients: int = Field(default=0, ge=0)
     """They are of so many patients; 0: nobody counted."""
     log_loss: dict[str, float] = Field(default_factory=dict)
-    """Of each method, cross-validated by patient on those images; the least is used. Empty: they were too few."""
+    """Of each method, cross-validated by patient on those images; the simplest within one standard error of the least
+    is used (the least itself, in packages made before 1 December 2026). Empty: they were too few."""
 
     def fault(self, classes: tuple[str, ...]) -> str | None:
         """What doesn't fit together, or doesn't fit these classes; a sentence's end."""

@@ -24,7 +24,9 @@ def calibration_in_words(calibration: Calibration) -> str:
     said = f"{said}, fitted on {calibration.fitted_on:,} validation images{of_patients}."
     if calibration.log_loss:
         scores = ", ".join(f"{method} {loss:.4f}" for method, loss in calibration.log_loss.items())
-        said += f" Cross-validated log loss: {scores}; the least is used."
+        least = calibration.log_loss.get(calibration.method) == min(calibration.log_loss.values())
+        used = "the least" if least else "the simplest within one standard error of the least"
+        said += f" Cross-validated log loss: {scores}; {used} is used."
     return said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,13 +28,19 @@ def silence(learner: Learner) -> None:
     learner.logger = lambda _: None
 
 
+#: Seconds between the lines that stand in for the bars where there is no terminal.
+EVERY = 30.0
+
+
 class TrainingBars(Callback):
-    """A bar for the run's epochs and one for the batches of the current epoch."""
+    """A bar for the run's epochs and one for the batches of the current epoch; where the console is no terminal, a
+    line every :data:`EVERY` seconds."""
 
     order = 60
 
     def __init__(self, bars: Progress, total_epochs: int, done_epochs: int) -> None:
         self.bars = bars
+        self.done, self.said = done_epochs, time.monotonic()
         self.epochs = bars.add_task("epochs", total=total_epochs, completed=done_epochs)
         self.batches = bars.add_task("batches", total=None)
 
@@ -45,6 +52,12 @@ class TrainingBars(Callback):
 
     def after_batch(self) -> None:
         self.bars.advance(self.batches)
+        console, now = self.bars.console, time.monotonic()
+        if not console.is_terminal and now - self.said >= EVERY:
+            self.said = now
+            side = "training" if self.training else "validating"
+            console.print(f"epoch {self.done}: {side}, batch {self.iter + 1} of {self.n_iter}", highlight=False)
 
     def after_validate(self) -> None:
+        self.done += 1
         self.bars.advance(self.epochs)

@@ -22,6 +22,8 @@ Integers = NDArray[np.int64]
 
 #: Patients that every class needs before methods are compared; the folds they are compared over.
 FEWEST_PATIENTS, FOLDS = 20, 5
+#: Images that isotonic steps need: on fewer, so pliable a line learns the images.
+ENOUGH_FOR_ISOTONIC = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +60,10 @@ class FittedCalibration:
 
 
 def fit_calibration(validation: ValidationLogits) -> FittedCalibration:
-    """Temperature, Platt's lines and isotonic steps, all fitted on all images; the one of least log loss over folds
-    of other patients is used. Where a class has fewer than :data:`FEWEST_PATIENTS` patients, or a fit fails in a
-    fold, nothing but the temperature is fitted: one number, which so few can't overfit."""
+    """Temperature, Platt's lines and, from :data:`ENOUGH_FOR_ISOTONIC` images on, isotonic steps, fitted on all
+    images. Of these the simplest is used whose log loss over other patients is within one standard error of the
+    least. Where a class has fewer than :data:`FEWEST_PATIENTS` patients, or a fit fails in a fold, nothing but the
+    temperature is fitted: one number, which so few can't overfit."""
     by_temperature = Calibration(
         temperature=fit_temperature(validation),
         fitted_on=len(validation.targets),
@@ -70,12 +73,28 @@ def fit_calibration(validation: ValidationLogits) -> FittedCalibration:
     if not out_of_fold:
         return FittedCalibration(by_temperature, calibrated(by_temperature, validation.classes, validation.logits))
     losses = {method: log_loss(p, validation.targets) for method, p in out_of_fold.items()}
-    best = min(losses, key=losses.__getitem__)
+    best = _simplest(
+        {method: _losses(p, validation.targets) for method, p in out_of_fold.items()}, validation.patients
+    )
     fitted = {method: fit(validation) for method, fit in _ONE_AGAINST_REST.items() if method in losses}
     calibration = Calibration.model_validate(
         {**by_temperature.model_dump(), **fitted, "method": best, "log_loss": losses}
     )
     return FittedCalibration(calibration, out_of_fold[best])
+
+
+def _simplest(losses: Mapping[Method, Floats], patients: Integers) -> Method:
+    """Of methods, simplest first, with the loss of each image, float [n]: the first that isn't worse than the best by
+    more than one standard error of their difference (Breiman et al. 1984, section 3.4.3), by patients."""
+    least = losses[min(losses, key=lambda method: float(losses[method].mean()))]
+    return next(method for method, loss in losses.items() if (loss - least).mean() <= _error(loss - least, patients))
+
+
+def _error(differences: Floats, patients: Integers) -> float:
+    """Standard error of the mean of differences, float [n], that resemble each other within a patient."""
+    codes = np.unique(patients, return_inverse=True)[1]
+    sums = np.bincount(codes, differences - differences.mean())
+    return float(np.sqrt((sums**2).sum() * len(sums) / max(len(sums) - 1, 1)) / len(differences))
 
 
 def choose_thresholds(
@@ -160,7 +179,7 @@ def _out_of_fold(validation: ValidationLogits) -> dict[Method, Floats]:
     left out."""
     folds = list(_folds(validation))
     found: dict[Method, Floats] = {}
-    for method in ("temperature", *_ONE_AGAINST_REST):
+    for method in _methods(len(validation.targets)):
         if failed_fit(_fit(method, validation)):
             continue
         probabilities = np.empty_like(validation.logits)
@@ -169,6 +188,11 @@ def _out_of_fold(validation: ValidationLogits) -> dict[Method, Floats]:
             probabilities[fold] = calibrated(fitted, validation.classes, validation.logits[fold])
         found[method] = probabilities
     return found
+
+
+def _methods(images: int) -> tuple[Method, ...]:
+    """Those that so many images are enough for, the simplest first."""
+    return ("temperature", "platt", "isotonic") if images >= ENOUGH_FOR_ISOTONIC else ("temperature", "platt")
 
 
 def _folds(validation: ValidationLogits) -> Iterator[tuple[Integers, Integers]]:
@@ -182,5 +206,8 @@ def _enough(validation: ValidationLogits) -> bool:
 
 def log_loss(probabilities: Floats, targets: Integers) -> float:
     """Mean of the negative log of the true class's probability."""
-    true = probabilities[np.arange(len(targets)), targets]
-    return float(-np.log(np.maximum(true, 1e-300)).mean())
+    return float(_losses(probabilities, targets).mean())
+
+
+def _losses(probabilities: Floats, targets: Integers) -> Floats:
+    return np.asarray(-np.log(np.maximum(probabilities[np.arange(len(targets)), targets], 1e-300)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from fastai.learner import Learner
 
 from lungsight._files import atomic_write
 from lungsight.training.callbacks import KeepsState
+from lungsight.training.recipe import Stage
+
+#: The search ends where the smoothed loss passes this many times its least, as fastai has it.
+DIVERGES = 4.0
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,32 @@ class LearningRateCurve:
     rates: tuple[float, ...]
     losses: tuple[float, ...]
     suggestion: float
+
+    @classmethod
+    def of(cls, rates: Sequence[float], losses: Sequence[float], suggestion: float) -> LearningRateCurve:
+        """Without what comes after the loss has passed :data:`DIVERGES` times its least, or is no number."""
+        least, kept = float("inf"), 0
+        for loss in losses:
+            least = min(least, loss)
+            if not loss <= DIVERGES * least:
+                break
+            kept += 1
+        return cls(tuple(rates[:kept]), tuple(losses[:kept]), suggestion)
+
+    def drawn_between(self) -> tuple[float, float]:
+        """Lower and upper limit of the losses drawn: the fall fills the picture, whatever comes after it."""
+        low, before = min(self.losses), self.losses[: int(np.argmin(self.losses)) + 1]
+        room = max(max(before) - low, 1e-3 * abs(low), 1e-9) / 4
+        return low - room, max(before) + room
+
+    def settings(self, stages: Sequence[Stage]) -> list[str]:
+        """What to give ``lungsight train`` with ``--set``: the rate for the stage that was searched, the first, and
+        those of the later stages in the proportion that the recipe gives them."""
+        first = stages[0].lr
+        factor = None if first is None else self.suggestion / first[1]
+        said = [f"stages.0.lr={_as_toml(first, factor, self.suggestion)}"]
+        later = [(i, stage.lr) for i, stage in enumerate(stages[1:], start=1) if stage.lr is not None]
+        return said + [f"stages.{i}.lr={_as_toml(lr, factor, self.suggestion)}" for i, lr in later if factor]
 
     def write(self, path: Path) -> None:
         """As CSV, and beside it as a picture."""
@@ -39,12 +70,21 @@ class LearningRateCurve:
         at = np.interp(self.suggestion, self.rates, self.losses)
         axes.plot([self.suggestion], [at], "o", color="#d55e00", label=f"suggested rate {self.suggestion:.1e}")
         axes.set(
-            xscale="log", xlabel="learning rate", ylabel="training loss (smoothed)", title="Learning-rate search"
-        )
+            xscale="log", xlabel="learning rate", ylabel="training loss (smoothed)", title="Learning-rate search",
+            ylim=self.drawn_between(),
+        )  # fmt: skip
         axes.grid(alpha=0.3)
         axes.legend()
         with atomic_write(path) as file:
             figure.savefig(file, format="png", dpi=130)
+
+
+def _as_toml(lr: tuple[float, float] | None, factor: float | None, suggestion: float) -> str:
+    """A stage's rates, of its first and its last layers, times ``factor``; without rates the suggestion."""
+    if lr is None or factor is None:
+        return f"{suggestion:.1e}"
+    low, high = (f"{rate * factor:.1e}" for rate in lr)
+    return high if low == high else f"[{low}, {high}]"
 
 
 def search(learner: Learner, iterations: int) -> LearningRateCurve:
@@ -54,7 +94,7 @@ def search(learner: Learner, iterations: int) -> LearningRateCurve:
         found = learner.lr_find(num_it=iterations, show_plot=False, suggest_funcs=longest_valley)
     rates = tuple(float(rate) for rate in learner.recorder.lrs)
     losses = tuple(float(loss) for loss in learner.recorder.losses)
-    return LearningRateCurve(rates, losses, float(found[0]))
+    return LearningRateCurve.of(rates, losses, float(found[0]))
 
 
 def longest_valley(rates: list[float], losses: list[float], iterations: int) -> tuple[float, tuple[float, float]]:

@@ -1,10 +1,11 @@
-"""The surest mistakes, each beside what the model looked at."""
+"""The images of the highest loss, each beside what the model looked at."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lungsight.evaluation.report.page import write_page
@@ -17,11 +18,14 @@ AT_MOST = 24
 
 
 @dataclass(frozen=True, eq=False)
-class Mistake:
-    """One misjudged image: its row among the predictions, with the probability of its wrong class, and its card."""
+class Loss:
+    """One image: its row among the predictions, with its ``loss`` and the ``probability`` of its true class, its
+    card, and the two classes (``evidence_for``, ``against``) that the card's map sets against each other."""
 
     row: pd.Series
     card: Card
+    evidence_for: str
+    against: str
 
 
 def misjudged(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -30,36 +34,53 @@ def misjudged(predictions: pd.DataFrame) -> pd.DataFrame:
     return judged[judged[TRUTH] != judged[PREDICTION]]
 
 
-def surest_mistakes(predictions: pd.DataFrame, at_most: int = AT_MOST) -> pd.DataFrame:
-    """The misjudged images, highest probability of the wrong class first, that probability in ``probability``."""
-    wrong = misjudged(predictions)
-    sure = [row[probability_column(str(row[PREDICTION]))] for _, row in wrong.iterrows()]
-    return wrong.assign(probability=sure).sort_values("probability", ascending=False, kind="stable").head(at_most)
+def top_losses(predictions: pd.DataFrame, at_most: int = AT_MOST) -> pd.DataFrame:
+    """The judged images, highest loss first: the negative log of the true class's ``probability``, in ``loss``."""
+    judged = _judged(predictions)
+    true = np.array([row[probability_column(str(row[TRUTH]))] for _, row in judged.iterrows()], dtype=np.float64)
+    lost = judged.assign(probability=true, loss=-np.log(np.maximum(true, 1e-300)))
+    return lost.sort_values("loss", ascending=False, kind="stable").head(at_most)
 
 
 def write_gallery(path: Path, detector: Detector, predictions: pd.DataFrame) -> int:
-    """Write the page of the surest mistakes of ``predictions`` (which need a column ``split``); returns how many it
+    """Write the page of the top losses among ``predictions`` (which need a column ``split``); returns how many it
     shows."""
-    mistakes = [Mistake(row, _card(row, detector)) for _, row in surest_mistakes(predictions).iterrows()]
+    losses = [_loss(row, detector) for _, row in top_losses(predictions).iterrows()]
     write_page(
         path,
         "mistakes.html.j2",
-        mistakes=mistakes,
+        losses=losses,
+        wrong=sum(one.row[TRUTH] != one.row[PREDICTION] for one in losses),
         total=len(misjudged(predictions)),
         judged=len(_judged(predictions)),
-        target=detector.description.target,
         preprocessing=detector.description.preprocessing,
-        full=full_scale(m.card.evidence for m in mistakes if m.card.evidence is not None),
+        full=full_scale(one.card.evidence for one in losses if one.card.evidence is not None),
         colour_for=FOR,
         colour_against=AGAINST,
     )
-    return len(mistakes)
+    return len(losses)
 
 
 def _judged(predictions: pd.DataFrame) -> pd.DataFrame:
     return predictions[(predictions[TRUTH] != "") & (predictions[PREDICTION] != "")]
 
 
-def _card(row: pd.Series, detector: Detector) -> Card:
-    finding = detector.judge([detector.read(row["path"])])[0]
-    return card_of(finding, detector.description.target, detector.cautions)
+def _loss(row: pd.Series, detector: Detector) -> Loss:
+    """Where a wrong class was called its map less the true class's: why this and not that. Otherwise the true class's
+    less that of the most probable other class."""
+    examined = detector.examine(detector.read(row["path"]))
+    said = detector.predict(detector.prepare_examined(examined)[None])
+    classes = list(detector.description.classes)
+    called, true = str(row[PREDICTION]), str(row[TRUTH])
+    if called == true:
+        others = np.where(np.array(classes) == true, -np.inf, said.logits[0])
+        one, other = true, classes[int(others.argmax())]
+    else:
+        one, other = called, true
+    i, j = classes.index(one), classes.index(other)
+    evidence = said.maps[0, i] - said.maps[0, j]
+    bias = float(said.logits[0, i] - said.logits[0, j] - evidence.mean(dtype=np.float64))
+    (finding,) = detector.judge_examined([examined])
+    shown = replace(finding, evidence=evidence, evidence_bias=bias)
+    card = card_of(shown, detector.description.target, detector.cautions)
+    return Loss(row, card, one, other)
