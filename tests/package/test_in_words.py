@@ -1,3 +1,5 @@
+import pytest
+
 from lungsight.package import Calibration, Decision
 from lungsight.package.in_words import calibration_in_words, decision_in_words
 
@@ -31,3 +33,11 @@ def test_the_thresholds_are_told_with_their_aims() -> None:
     assert decision_in_words(none, "covid19") == (
         "No threshold: 3 validation patients are too few. Below a probability of 0.60 the verdict is *inconclusive*."
     )
+
+
+@pytest.mark.parametrize("low", [0.2, 0.6])
+def test_thresholds_without_aims_are_told_without_them(low: float) -> None:
+    said = decision_in_words(Decision(low=low, high=0.6), "covid19")
+    assert "None" not in said
+    assert "at least" not in said
+    assert "0.600 on" in said

@@ -35,15 +35,19 @@ def decision_in_words(decision: Decision, target: str) -> str:
     if decision.low is None or decision.high is None:
         said = f"Below a probability of {decision.inconclusive_below:.2f} the verdict is *inconclusive*."
         return f"{decision.note} {said}".strip()
-    basis = f"{decision.chosen_on:,} validation images of {decision.patients:,} patients"
-    basis = f"chosen on {basis}, {decision.positives:,} images of {target}, for a sensitivity of at least"
+    basis = f"chosen on {decision.chosen_on:,} validation images of {decision.patients:,} patients, "
+    basis += f"{decision.positives:,} images of {target}"
+    if decision.aim_sensitivity is not None:
+        basis += f", for a sensitivity of at least {decision.aim_sensitivity:g}"
     if decision.high == decision.low:
-        said = f"{target} is called from a probability of {decision.low:.3f} on and ruled out below it, "
-        return f"{said}{basis} {decision.aim_sensitivity:g}. {decision.note}".strip()
+        said = f"{target} is called from a probability of {decision.low:.3f} on and ruled out below it"
+        return f"{said}, {basis}. {decision.note}".strip()
+    if decision.aim_specificity is not None:
+        basis += " and" if decision.aim_sensitivity is not None else ", for"
+        basis += f" a specificity of at least {decision.aim_specificity:g}"
     return (
         f"{target} is ruled out below a probability of {decision.low:.3f} and called from {decision.high:.3f} on; "
-        f"between them the verdict is *inconclusive*. The thresholds were {basis} {decision.aim_sensitivity:g} and a "
-        f"specificity of at least {decision.aim_specificity:g}. {decision.note}"
+        f"between them the verdict is *inconclusive*. The thresholds were {basis}. {decision.note}"
     ).strip()
 
 
