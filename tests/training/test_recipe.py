@@ -56,7 +56,11 @@ def test_any_key_can_be_set() -> None:
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("imagesize=3", "imagesize: Extra inputs"),
+        ("imagesize=3", "imagesize: there is no such key; did you mean image_size?"),
+        ("split.unti=image", "split.unti: there is no such key; did you mean unit?"),
+        ("stages.0.epoch=1", "stages.0.epoch: there is no such key; did you mean epochs?"),
+        ("gate={sise=1}", "gate.sise: there is no such key"),
+        ("zzz=1", "zzz: there is no such key;"),
         ("name=../evil", "name: String should match pattern"),
         ("image_size=big", "image_size: Input should be a valid integer"),
         ("image_size", "is not key=value"),

@@ -18,6 +18,7 @@ from lungsight.cli import streams
 from lungsight.cli.table_options import Columns, Labels, naming, read_tables
 from lungsight.datasets.check import Check, check_manifest
 from lungsight.datasets.manifest import Manifest
+from lungsight.faults import printable
 
 #: Unreadable files and leaks beyond this many are only counted; --json has them all.
 _SHOWN = 20
@@ -37,7 +38,8 @@ def check(
     """Count the images; find unreadable files, copies within and between collections, and leaks of a split.
 
     Copies are found though they were re-encoded, resized, mirrored or cropped. Ends with status 4 when a patient, a
-    study or an image stands on several sides of the split, else with 1 when files can't be read.
+    study or an image stands on several sides of the split, else with 3 when one image has two labels, else with 1
+    when files can't be read.
     """
     manifest = Manifest.joined(read_tables(manifests, naming(columns, labels)))
     found = _checked(manifest, cache)
@@ -64,14 +66,43 @@ def _checked(manifest: Manifest, cache: Path | None) -> Check:
 
 def _show(found: Check) -> None:
     console = streams.console()
-    patients = found.manifest.patient_key.nunique()
-    console.print(f"{len(found.manifest):,} images of {patients:,} patients", highlight=False)
+    console.print(f"{len(found.manifest):,} images{_patients(found)}", highlight=False)
+    console.print(_cross_table(found))
     console.print(SideBySide([_counts(name, values) for name, values in found.counts.items()], padding=(1, 4)))
     _list(console, "files can't be read", found.unreadable)
     console.print(f"\n{len(found.pairs):,} pairs of images are the same", highlight=False)
     if found.pairs:
         console.print(_copies(found))
-    _list(console, "patients, studies or images stand on several sides of the split", found.leaks)
+    if sentences := found.two_labels():
+        _list(console, "pairs of the same image have two labels", sentences)
+    if (found.manifest.table["split"] != "").any():
+        _list(console, "patients, studies or images stand on several sides of the split", found.leaks)
+
+
+def _patients(found: Check) -> str:
+    """Of how many patients, as far as the table tells them apart."""
+    unknown = int((~found.manifest.has_patient).sum())
+    if not unknown:
+        return f" of {found.known_patients:,} patients"
+    if unknown == len(found.manifest):
+        return "; of which patients, the table doesn't say"
+    return f" of {found.known_patients:,} patients, and {unknown:,} of them of unknown patients"
+
+
+def _cross_table(found: Check) -> Table:
+    """Images by source and label: a source with a single label can't show whether a model knows the disease."""
+    images = found.cross_table()
+    table = Table(box=None, pad_edge=False, title="Images by source and label", title_justify="left")
+    for name in images.index.names:
+        table.add_column(str(name), overflow="fold")
+    for label in images.columns:
+        table.add_column(printable(label).replace("[", r"\["), justify="right")
+    for place, counts in zip(images.index.to_flat_index(), images.to_numpy(), strict=True):
+        names = [str(one) for one in (place if isinstance(place, tuple) else (place,))]
+        table.add_row(
+            *(printable(one).replace("[", r"\[") for one in names), *(f"{n:,}" if n else "–" for n in counts)
+        )
+    return table
 
 
 def _counts(name: str, values: Mapping[str, int]) -> Table:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lungsight.datasets.duplicates import DuplicatePair, find_duplicates
+from lungsight.datasets.duplicates import DuplicatePair, Kind, find_duplicates
 from lungsight.datasets.fingerprints import Progress, fingerprint_manifest, silent
 from lungsight.datasets.leaks import Leak, find_leaks
 from lungsight.datasets.manifest import Manifest
-from lungsight.faults import LeakingSplit, UnreadableImage
+from lungsight.faults import InvalidManifest, LeakingSplit, UnreadableImage
 
 #: The youngest age of each group after the first, in years, and the groups' names.
 _AGE_LIMITS = (6, 18, 40, 65)
@@ -42,10 +42,35 @@ class Check:
 
     @property
     def exit_status(self) -> int:
-        """4 when the split leaks, 1 when files can't be read, else 0."""
+        """4 when the split leaks, 3 when one image has two labels, 1 when files can't be read, else 0."""
         if self.leaks:
             return LeakingSplit.exit_status
+        if self.two_labels():
+            return InvalidManifest.exit_status
         return UnreadableImage.exit_status if self.unreadable else 0
+
+    def cross_table(self) -> pd.DataFrame:
+        """Images by source (rows) and label (columns), with a row for each view of a source where views are known.
+        Index: source, or source and view; ``unknown`` where there is none."""
+        table = self.manifest.table
+        rows = ["source", "view"] if (table["view"] != "").any() else ["source"]
+        shown = table[[*rows, "label"]].replace("", UNKNOWN)
+        return shown.groupby([*rows, "label"]).size().unstack(fill_value=0)
+
+    @property
+    def known_patients(self) -> int:
+        """How many patients the table tells apart."""
+        return int(self.manifest.patient_key[self.manifest.has_patient].nunique())
+
+    def two_labels(self) -> list[str]:
+        """A sentence for each two files that are the same, byte by byte or pixel by pixel, and have two labels."""
+        paths, labels = self.manifest.table["path"], self.manifest.table["label"]
+        return [
+            f"{paths[pair.first]} is labelled {labels[pair.first]} and {paths[pair.second]} {labels[pair.second]}: "
+            f"{pair.kind}."
+            for pair in self.pairs
+            if pair.kind in (Kind.IDENTICAL_FILE, Kind.IDENTICAL_PIXELS) and labels[pair.first] != labels[pair.second]
+        ]
 
     def pairs_by_place(self) -> dict[tuple[str, str], Counter[str]]:
         """How many pairs of each kind, within each source and between two."""
@@ -77,6 +102,11 @@ class Check:
         return {
             "images": len(self.manifest),
             "patients": int(self.manifest.patient_key.nunique()),
+            "patients_known": self.known_patients,
+            "images_without_patient": int((~self.manifest.has_patient).sum()),
+            "by_source_and_label": self.cross_table().reset_index().to_dict("records"),
+            "two_labels": self.two_labels(),
+            "notices": list(self.manifest.notices),
             "counts": {name: dict(values) for name, values in self.counts.items()},
             "unreadable": [{"file": f.subject, "fault": f.fault, "cure": f.cure} for f in self.unreadable],
             "duplicates": [

@@ -74,6 +74,8 @@ COLUMNS: Mapping[str, Column] = {
         Column("shortcut", "phantoms only: the shortcut planted in the image"),
     )
 }
+#: What stands before an image's path in place of the patient it hasn't.
+OWN_PATIENT = "image:"
 _FILES = ("path", "lung_mask", "lesion_mask")
 
 
@@ -141,6 +143,11 @@ class Manifest:
     def patient_key(self) -> pd.Series:
         """A key that tells patients apart across sources."""
         return self.table["source"] + "/" + self.table["patient"]
+
+    @property
+    def has_patient(self) -> pd.Series:
+        """Of which images the table names the patient; each other image is taken for a patient of its own."""
+        return ~self.table["patient"].str.startswith(OWN_PATIENT)
 
     @property
     def is_projection(self) -> pd.Series:
@@ -244,7 +251,7 @@ def _validated(
     said += [notice] if notice else []
     table["source"] = table["source"].replace("", printable(name))
     unknown = table["patient"] == ""
-    table.loc[unknown, "patient"] = "image:" + table.loc[unknown, "path"].map(lambda p: _relative(p, root))
+    table.loc[unknown, "patient"] = OWN_PATIENT + table.loc[unknown, "path"].map(lambda p: _relative(p, root))
     _refuse_two_labels(table, name, pd.Series([f"row {i + 2}" for i in table.index], index=table.index))
     return Manifest(_once(table, said).reset_index(drop=True), name, tuple(said))
 
@@ -350,7 +357,7 @@ _SAME = ("label", "patient", "source", "split")
 def _once(table: pd.DataFrame, said: list[str]) -> pd.DataFrame:
     """Each image once, where rows repeat it with the same label, patient, source and side of the split."""
     keys = table[list(_SAME)].assign(file=file_keys(list(table["path"])))
-    own = table["patient"].str.startswith("image:")  # by its path, which may be spelt otherwise
+    own = table["patient"].str.startswith(OWN_PATIENT)  # by its path, which may be spelt otherwise
     again = keys.assign(patient=table["patient"].where(~own, "")).duplicated()
     if again.any():
         count = f"{int(again.sum()):,} rows repeat" if again.sum() > 1 else "1 row repeats"

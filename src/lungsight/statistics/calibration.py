@@ -46,9 +46,12 @@ _BIASED = ("brier_reliability", "brier_resolution", "ece")
 
 
 def top_label(outcomes: Outcomes) -> Binary:
-    """The most probable class against the truth: was it right, and how sure was it (Guo et al. 2017)?"""
-    right = outcomes.predicted == outcomes.truth
-    return Binary.from_arrays(ALL_CLASSES, right, outcomes.probabilities.max(axis=1), outcomes.patient)
+    """The most probable class against the truth: was it right, and how sure was it (Guo et al. 2017)? Of the images
+    that have a class."""
+    known = outcomes.has_class
+    right = (outcomes.predicted == outcomes.truth)[known]
+    sure = outcomes.probabilities.max(axis=1)[known]
+    return Binary.from_arrays(ALL_CLASSES, right, sure, outcomes.patient[known])
 
 
 def bins_of(probability: Floats, bins: int = BINS, binning: Binning = "equal mass") -> Integers:

@@ -110,8 +110,10 @@ class Statistics:
         self._outcomes = outcomes
         self._from_sweep = from_sweep
         n, k, patients = len(outcomes), len(outcomes.classes), outcomes.patients
-        cell = (outcomes.patient * k + outcomes.truth) * k + outcomes.predicted
-        self._confusion = np.bincount(cell, minlength=patients * k * k).reshape(patients, k * k).astype(np.float64)
+        rows = k + 1  # the last is of images that have no class
+        cell = (outcomes.patient * rows + outcomes.truth) * k + outcomes.predicted
+        counts = np.bincount(cell, minlength=patients * rows * k).reshape(patients, rows * k)
+        self._confusion = counts.astype(np.float64)
         is_class = np.arange(k) == outcomes.truth[:, None]
         squared = (outcomes.probabilities - is_class) ** 2
         self._squared = np.stack(
@@ -123,10 +125,10 @@ class Statistics:
     def figures(self, weights: Floats) -> Figures:
         """``weights`` float [r, patients] to every figure, float [r]; NaN where it isn't defined."""
         k = len(self._outcomes.classes)
-        confusion = (weights @ self._confusion).reshape(-1, k, k)
+        confusion = (weights @ self._confusion).reshape(-1, k + 1, k)
         squared = _ratio(weights @ self._squared, (weights @ self._images)[:, None])
         image_weights = weights[:, self._outcomes.patient]
-        figures: Figures = {(ALL_CLASSES, name): v for name, v in _over_all_classes(confusion).items()}
+        figures: Figures = {(ALL_CLASSES, name): v for name, v in _over_all_classes(confusion[:, :k]).items()}
         for c, scope in enumerate(self._outcomes.classes):
             sweep = self._rankings[c].sweep(image_weights)
             one = _one_against_rest(confusion, c)
@@ -264,6 +266,11 @@ def _sample(outcomes: Outcomes, scope: str, name: str) -> Mask:
 
 def why_withheld(outcomes: Outcomes, scope: str, name: str) -> str | None:
     """Why this sample can't give the figure; None where it can."""
+    if outcomes.target is not None and scope != outcomes.target:
+        n = int((~outcomes.has_class).sum())
+        return (
+            f"of {n:,} {'image' if n == 1 else 'images'} no more is known than that they aren't of {outcomes.target}"
+        )
     if scope == ALL_CLASSES:
         return _why_withheld_over_all(outcomes, name)
     positives, negatives = _counts(outcomes, scope)

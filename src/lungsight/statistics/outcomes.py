@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -32,28 +32,34 @@ class Outcomes:
 
     Attributes:
         classes: names of the k classes.
-        truth: int [n], index of the true class.
+        truth: int [n], index of the true class; k where all that is known is that it isn't ``target``.
         probabilities: float [n, k], rows sum to one.
         patient: int [n], 0…patients-1.
+        target: the class that images without a class are known not to be of; None where every image has a class.
     """
 
     classes: tuple[str, ...]
     truth: Integers
     probabilities: Floats
     patient: Integers
+    target: str | None = field(default=None, kw_only=True)
 
     @classmethod
-    def of(cls, table: pd.DataFrame, classes: tuple[str, ...]) -> Outcomes:
+    def of(
+        cls, table: pd.DataFrame, classes: tuple[str, ...], target: str | None = None, denial: str = ""
+    ) -> Outcomes:
         """From a table of predictions; rows that have no truth or couldn't be judged are left out. Patients are
-        told apart within their source."""
-        judged = table[table[TRUTH].isin(classes) & (table[FAULT] == "")]
-        index = {name: i for i, name in enumerate(classes)}
+        told apart within their source. ``denial`` is the truth of images of which nothing is known but that they
+        aren't of ``target``."""
+        index = {name: i for i, name in enumerate(classes)} | ({denial: len(classes)} if denial else {})
+        judged = table[table[TRUTH].isin(index) & (table[FAULT] == "")]
         keys = judged["source"].astype(str) + "/" + judged["patient"].astype(str)
         return cls(
             classes=classes,
             truth=np.array([index[name] for name in judged[TRUTH]], dtype=np.int64),
             probabilities=judged[[probability_column(c) for c in classes]].to_numpy(dtype=np.float64),
             patient=pd.factorize(keys)[0].astype(np.int64),
+            target=target if (judged[TRUTH] == denial).any() else None,
         )
 
     def __len__(self) -> int:
@@ -75,14 +81,25 @@ class Outcomes:
 
     @cached_property
     def confusion(self) -> Integers:
-        """int [k, k]: rows are the truth, columns the prediction."""
+        """int [k, k]: rows are the truth, columns the prediction; of the images that have a class."""
         k = len(self.classes)
-        return np.bincount(self.truth * k + self.predicted, minlength=k * k).reshape(k, k).astype(np.int64)
+        cell = (self.truth * k + self.predicted)[self.has_class]
+        return np.bincount(cell, minlength=k * k).reshape(k, k).astype(np.int64)
+
+    @property
+    def has_class(self) -> Mask:
+        """bool [n]: the images whose class is known."""
+        return np.asarray(self.truth < len(self.classes), dtype=bool)
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The classes that can be set against the rest: of images without a class only the target is known."""
+        return self.classes if self.target is None else (self.target,)
 
     @property
     def present(self) -> list[str]:
         """The classes that at least one image truly has."""
-        return [self.classes[i] for i in np.unique(self.truth)]
+        return [self.classes[i] for i in np.unique(self.truth[self.has_class])]
 
     def patients_among(self, mask: Mask) -> int:
         """How many patients the images under ``mask`` come from."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -367,8 +368,27 @@ def _value(text: str) -> Any:
 def _first_fault(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = get_close_matches(str(first["loc"][-1]), _keys_beside(first["loc"]), 1, 0.6)
+        return f"{key}: there is no such key" + (f"; did you mean {near[0]}?" if near else "")
     message = first["msg"].removeprefix("Value error, ")
     return f"{key}: {message}" if key else message
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that a recipe has where the key at ``place`` stands."""
+    part: type[BaseModel] | None = Recipe
+    for name in place[:-1]:
+        if part is not None and name in part.model_fields:
+            part = _part_of(part.model_fields[str(name)].annotation)
+    return list(part.model_fields) if part is not None else []
+
+
+def _part_of(annotation: Any) -> type[BaseModel] | None:
+    """The part of a recipe in an annotation such as ``tuple[Stage, ...]`` or ``GateRecipe | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for one in get_args(annotation) if (found := _part_of(one))), None)
 
 
 def as_toml(recipe: Recipe) -> str:

@@ -71,12 +71,13 @@ def train(
         console.print(f"{folder} holds this run already, finished.")
         return RunOutcome(folder, finished=True)
     say = log_to(folder / "log.txt", console, writes=state.is_main_process)
+    choice = training_set.choose(recipe, manifest, list_folders)
     cache_root = cache or default_cache_folder()
     network, origin = build_network_of(recipe)
     with _first_process_first(state):
         parts = prepare_parts(recipe, manifest, folder, cache_root, console)
     seen = SeenImages.of(recipe, parts, cache_root)
-    images = _prepare(recipe, manifest, list_folders, seen, console, say)
+    images = _prepare(recipe, manifest, choice, seen, console, say)
     loaders = build_loaders(
         recipe, images, seen.images, share=share, device=state.device, workers=workers,
         places=places_for(recipe, images, seen.lungs), taught=_taught(recipe, images, seen, console),
@@ -152,9 +153,10 @@ def find_learning_rate(
     """Draw the learning-rate curve of a recipe's first stage into the folder ``out``."""
     say = console.print
     cache_root = cache or default_cache_folder()
+    choice = training_set.choose(recipe, manifest, list_folders)
     network, _ = build_network_of(recipe)
     seen = SeenImages.of(recipe, prepare_parts(recipe, manifest, out, cache_root, console), cache_root)
-    images = _prepare(recipe, manifest, list_folders, seen, console, say)
+    images = _prepare(recipe, manifest, choice, seen, console, say)
     device = PartialState().device
     places = places_for(recipe, images, seen.lungs)
     loaders = build_loaders(recipe, images, seen.images, share=Share(), device=device, places=places)
@@ -202,10 +204,10 @@ def build_network_of(recipe: Recipe) -> tuple[EvidenceNetwork, str]:
 
 
 def _prepare(
-    recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...], seen: SeenImages, console: Console,
+    recipe: Recipe, manifest: Manifest, choice: tuple[Manifest, dict[str, int]], seen: SeenImages, console: Console,
     say: Callable[[str], None],
 ) -> TrainingSet:  # fmt: skip
-    chosen, left_out = training_set.choose(recipe, manifest, folders)
+    chosen, left_out = choice
     if recipe.split.unit != "given" and (manifest.table["split"] != "").any():
         say("the manifest has a split of its own, which this recipe doesn't use; --set split.unit=given keeps it")
     faults = _read_all(list(chosen.table["path"]), seen, console)

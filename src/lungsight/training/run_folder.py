@@ -26,12 +26,18 @@ class RunFolder:
     def __init__(self, recipe: Recipe, folder: Path, *, writes: bool) -> None:
         self.recipe, self.folder = recipe, folder
         stated = folder / "recipe.toml"
-        if stated.is_file() and load_recipe(str(stated)) != recipe:
+        if self._has_begun and stated.is_file() and load_recipe(str(stated)) != recipe:
             raise InvalidRecipe(
                 folder, "holds a run of another recipe", "choose another --out, or remove that folder"
             )
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
+            if not self._has_begun:  # to be changed and given again, where the images prove not to fit it
+                write_whole(stated, as_toml(recipe))
+
+    @property
+    def _has_begun(self) -> bool:
+        return (self.folder / "environment.json").is_file()
 
     @property
     def is_finished(self) -> bool:
@@ -39,14 +45,13 @@ class RunFolder:
         return place.is_file() and "finished" in _read_json(place)
 
     def begin(self, images: TrainingSet) -> None:
-        """Write down what is about to be trained, once all of it has proved fit: a slip in the recipe that is
-        found earlier can be put right in the same folder."""
+        """Write down what is about to be trained, once all of it has proved fit: until then another recipe may take
+        the folder."""
         stated = self.folder / "manifest.csv"
         before = _sides(stated)
         images.manifest.write(stated)
         if len(before) and not before.equals(_sides(stated)):
             raise InvalidManifest(stated, "isn't the images this run began with", "choose another --out")
-        write_whole(self.folder / "recipe.toml", as_toml(self.recipe))
         leaks = [str(leak) for leak in images.leaks]
         content = {"left_out": images.left_out, "leaks": leaks}
         write_whole(self.folder / "images.json", json.dumps(content, indent=1))

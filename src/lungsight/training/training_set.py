@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +11,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lungsight.datasets.classes import labels_of
-from lungsight.datasets.duplicates import DuplicatePair, find_duplicates
+from lungsight.datasets.classes import (
+    NO_DIAGNOSIS,
+    counted,
+    denied_by,
+    labels_of,
+    no_label_known,
+    options_for,
+    refuse_doubtful,
+    wanted_labels,
+)
+from lungsight.datasets.duplicates import DuplicatePair, Kind, find_duplicates
 from lungsight.datasets.fingerprints import fingerprint_manifest
 from lungsight.datasets.leaks import Leak, find_leaks, leak_groups
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import TEST, TRAIN, VALIDATION, split_by_group, split_by_image
-from lungsight.faults import InvalidManifest, InvalidRecipe, LeakingSplit
+from lungsight.faults import InvalidManifest, InvalidRecipe, LeakingSplit, printable
 from lungsight.training.recipe import Recipe, Selection
 
 
@@ -49,7 +59,11 @@ class TrainingSet:
 def choose(recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...] = ()) -> tuple[Manifest, dict[str, int]]:
     """The images that a recipe speaks of, and how many were left out for which reason.
 
-    ``folders`` are searched for the lists of files that the recipe names. Raises InvalidRecipe, InvalidManifest."""
+    ``folders`` are searched for the lists of files that the recipe names. Raises InvalidRecipe; InvalidManifest where
+    labels may be mistaken or say only what an image isn't, or where a class has no image."""
+    counts = {str(label): int(n) for label, n in manifest.table["label"].value_counts().items()}
+    refuse_doubtful(manifest.name, counts, recipe.classes, recipe.target, also=recipe.soft_labels)
+    _refuse_denials(recipe, manifest.name, counts)
     classes = labels_of(recipe.classes, manifest.table["label"].unique())
     keep = manifest.table["label"].isin([*classes, *recipe.soft_labels])
     left_out = {"label is of no class of the recipe": int((~keep).sum())}
@@ -63,10 +77,63 @@ def choose(recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...] = ()) -
     sides = manifest.table["split"].where(~testing, TEST).where(~chosen | (recipe.split.unit == "given"), "")
     found = manifest.with_columns(split=sides).where(chosen | testing)
     if not len(found):
-        raise InvalidManifest(
-            manifest.name, "holds no image that the recipe asks for", "check source, label and view"
-        )
+        raise _nothing_chosen(recipe, manifest, counts)
+    _refuse_empty_classes(recipe, found, counts)
     return found, {reason: n for reason, n in left_out.items() if n}
+
+
+def _refuse_denials(recipe: Recipe, name: str, counts: Mapping[str, int]) -> None:
+    """A label such as ``not_covid19`` has a place among two classes, and none among three."""
+    classes = labels_of(recipe.classes, counts)
+    denying = {label: n for label, n in counts.items() if label not in classes and denied_by(label, (recipe.target,))}
+    if denying:
+        fault = f"the label {counted(denying)} says only what an image isn't, and the recipe has further classes"
+        raise InvalidManifest(name, fault, f"train two classes: {_two_classes(recipe)}")
+
+
+def _two_classes(recipe: Recipe) -> str:
+    labels = ",".join(label for label in recipe.classes[recipe.target] if label != "*") or recipe.target
+    return f"--class {shlex.quote(f'{recipe.target}={labels}')} --class 'other=*'"
+
+
+def _refuse_empty_classes(recipe: Recipe, chosen: Manifest, counts: Mapping[str, int]) -> None:
+    present = set(labels_of(recipe.classes, chosen.table["label"].unique()).values())
+    for name in recipe.classes:
+        if name not in present:
+            raise _no_image_of(name, recipe, chosen.name, counts)
+
+
+def _no_image_of(name: str, recipe: Recipe, manifest: str, counts: Mapping[str, int]) -> InvalidManifest:
+    known = labels_of(recipe.classes, counts)
+    unknown = [label for label in counts if label not in (*known, *recipe.soft_labels, *NO_DIAGNOSIS)]
+    wanted = wanted_labels(recipe.classes, recipe.target)
+    fault = f"no training image is of class {name}. Found: {counted(counts)}. Wanted: {wanted}"
+    cures = [f"say what labels mean: {options_for(unknown, recipe.classes, recipe.target)}"] if unknown else []
+    if name != recipe.target and len(recipe.classes) > 2:
+        cures.append(f"train two classes: {_two_classes(recipe)}")
+    return InvalidManifest(manifest, fault, ", or ".join(cures) or "give a manifest that holds that class")
+
+
+def _nothing_chosen(recipe: Recipe, manifest: Manifest, counts: Mapping[str, int]) -> InvalidManifest:
+    """What was found, what was wanted, and what would bring them together."""
+    if not labels_of(recipe.classes, counts):
+        return no_label_known(manifest.name, counts, recipe.classes, recipe.target)
+    found = [f"labels {counted(counts)}"]
+    for column in ("source", "view"):
+        values = manifest.table[column].replace("", "unknown").value_counts()
+        found.append(f"{column}s {counted({str(value): int(n) for value, n in values.items()})}")
+    rules = "; ".join(rule for one in recipe.select if (rule := _in_words(one)))
+    wanted = f"labels {wanted_labels(recipe.classes, recipe.target)}"
+    wanted += ("; frontal views" if recipe.frontal_only else "") + (f"; of these only: {rules}" if rules else "")
+    fault = f"holds no image that the recipe asks for. Found: {'; '.join(found)}. Wanted: {wanted}"
+    return InvalidManifest(manifest.name, fault, "correct the table, or the recipe's select and frontal_only")
+
+
+def _in_words(rule: Selection) -> str:
+    stated = {"source": rule.source, "labels": rule.labels, "views": rule.views, "files in": rule.files}
+    return ", ".join(
+        f"{name} {value if isinstance(value, str) else ' or '.join(value)}" for name, value in stated.items() if value
+    )
 
 
 def divide(
@@ -83,6 +150,7 @@ def divide(
     if recipe.split.find_duplicates:
         fingerprints = fingerprint_manifest(chosen, cache=fingerprint_cache, progress=progress)
         pairs = find_duplicates(fingerprints, progress=progress)
+    _refuse_two_truths(recipe, chosen, pairs)
     groups = leak_groups(chosen, pairs)
     sides = _sides(recipe, chosen, groups)
     named_for_test = (chosen.table["split"] == TEST).to_numpy() & (recipe.split.unit != "given")
@@ -97,6 +165,22 @@ def divide(
         cure = "split by patient, or say --set split.allow_leaks=true and report it"
         raise LeakingSplit(chosen.name, f"{len(leaks)} leaks across the split, the first: {first}", cure)
     return _with_targets(recipe, manifest.where(manifest.table["split"] != ""), left_out, leaks)
+
+
+def _refuse_two_truths(recipe: Recipe, chosen: Manifest, pairs: Sequence[DuplicatePair]) -> None:
+    """Raise InvalidManifest where the same file, under two names, is of two classes."""
+    paths, labels = chosen.table["path"], chosen.table["label"]
+    classes = labels_of(recipe.classes, labels.unique())
+    wrong = [
+        (pair.first, pair.second)
+        for pair in pairs
+        if pair.kind in (Kind.IDENTICAL_FILE, Kind.IDENTICAL_PIXELS)
+        and classes.get(labels[pair.first]) != classes.get(labels[pair.second])
+    ]
+    if wrong:
+        said = " and ".join(f"{printable(paths[row])} is labelled {printable(labels[row])}" for row in wrong[0])
+        more = f", and so it is with {len(wrong) - 1:,} more pairs" if len(wrong) > 1 else ""
+        raise InvalidManifest(chosen.name, f"{said}, and both are the same image{more}", "give each image one label")
 
 
 def _sides(recipe: Recipe, chosen: Manifest, groups: NDArray[np.int_]) -> NDArray[np.object_]:
@@ -128,10 +212,10 @@ def _with_targets(
     truth = _shares(recipe, manifest)
     images = TrainingSet(manifest, tuple(recipe.classes), truth, left_out, leaks)
     certain = truth[images.rows(TRAIN)] == 1
+    counts = {str(label): int(n) for label, n in manifest.table["label"].value_counts().items()}
     for i, name in enumerate(images.classes):
         if not certain[:, i].any():
-            cure = "give a manifest that holds that class, or other classes in the recipe"
-            raise InvalidManifest(manifest.name, f"no training image is of class {name}", cure)
+            raise _no_image_of(name, recipe, manifest.name, counts)
     return images
 
 

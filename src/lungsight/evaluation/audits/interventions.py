@@ -57,7 +57,7 @@ def audited_rows(judged: Judged, at_most: int, *, seed: int = 0, among: Mask | N
     """Rows of the images to alter: all that were judged, or a random ``at_most`` of them (under ``among``), as evenly
     spread over source and truth as their numbers allow."""
     table = judged.table
-    usable = (table[FAULT] == "").to_numpy() & table[TRUTH].isin(judged.classes).to_numpy()
+    usable = (table[FAULT] == "").to_numpy() & judged.has_truth.to_numpy(dtype=bool)
     rows = np.flatnonzero(usable if among is None else usable & among)
     rng = np.random.default_rng(seed)
     shuffled = pd.Series(rng.permutation(rows))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lungsight.datasets.spellings import NOT
 from lungsight.evaluation.judging.lungs import FoundLungs
 from lungsight.package.lung_fields import Box
 from lungsight.statistics.outcomes import FAULT, TRUTH, Floats, Floats32, Mask, Outcomes, probability_column
@@ -83,13 +84,22 @@ class Judged:
     @property
     def scored(self) -> Judged:
         """Without the images that couldn't be read or have no truth."""
-        table = self.table
-        return self.where((table[TRUTH].isin(self.classes) & (table[FAULT] == "")).to_numpy())
+        return self.where((self.has_truth & (self.table[FAULT] == "")).to_numpy(dtype=bool))
+
+    @property
+    def denial(self) -> str:
+        """The truth of images of which no more is known than that they aren't of the target."""
+        return NOT + self.target
+
+    @property
+    def has_truth(self) -> pd.Series[Any]:
+        """bool [n]: the images known to be of a class, or not of the target."""
+        return self.table[TRUTH].isin((*self.classes, self.denial))
 
     @property
     def outcomes(self) -> Outcomes:
         """Of the images that were judged."""
-        return Outcomes.of(self.table, self.classes)
+        return Outcomes.of(self.table, self.classes, self.target, self.denial)
 
     @property
     def positive(self) -> Mask:

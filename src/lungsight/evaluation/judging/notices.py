@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from lungsight.datasets.manifest import OWN_PATIENT
 from lungsight.evaluation.judging.judged import KIND, UNSTATED, Judged
 from lungsight.evaluation.wording import as_words
 from lungsight.statistics.auroc import FEWEST_PATIENTS
 from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH, Mask, probability_column
 
-#: How the manifest names the patient of an image that has none.
-_NO_PATIENT = "image:"
 _ROUNDING = 1e-3
 
 
@@ -56,6 +55,11 @@ def _of_classes(scored: Judged) -> Iterator[str]:
     if scored.positive.all():
         yield f"Every image is of {target}: AUROC, specificity and NPV are withheld."
     present = set(scored.table[TRUTH])
+    if denied := int((scored.table[TRUTH] == scored.denial).sum()):
+        yield (
+            f"Labels of {_count(denied, 'image')} say only that {target} isn't there: they count against it, and "
+            "figures over all classes, and of the other classes, are withheld where they stand."
+        )
     absent = [as_words(name) for name in scored.classes if name != scored.target and name not in present]
     if absent and not scored.positive.all():
         yield (
@@ -118,7 +122,7 @@ def _of_one_sided(scored: Judged, one_sided: dict[str, Judged], sources: Sequenc
 
 
 def _of_patients(scored: Judged) -> Iterator[str]:
-    unknown = scored.table["patient"].str.startswith(_NO_PATIENT).to_numpy(dtype=bool)
+    unknown = scored.table["patient"].str.startswith(OWN_PATIENT).to_numpy(dtype=bool)
     if unknown.any():
         names = [source for _, source, images in scored.by_source() if _any_unknown(images)]
         which = "Every image" if unknown.all() else f"{int(unknown.sum()):,} of {len(scored):,} images"
@@ -129,7 +133,7 @@ def _of_patients(scored: Judged) -> Iterator[str]:
 
 
 def _any_unknown(images: Judged) -> bool:
-    return bool(images.table["patient"].str.startswith(_NO_PATIENT).any())
+    return bool(images.table["patient"].str.startswith(OWN_PATIENT).any())
 
 
 def _of_left_out(judged: Judged) -> Iterator[str]:

@@ -60,12 +60,13 @@ def _together(scored: Judged) -> Iterator[tuple[str, str, Judged]]:
 
 
 def _samples(outcomes: Outcomes) -> Iterator[Binary]:
-    yield top_label(outcomes)
-    yield from (Binary.of(outcomes, scope) for scope in outcomes.classes)
+    if (answers := top_label(outcomes)).patients:
+        yield answers
+    yield from (Binary.of(outcomes, scope) for scope in outcomes.scopes)
 
 
 def _reliability(outcomes: Outcomes, labels: _Labels, resampling: Resampling) -> Iterator[pd.DataFrame]:
-    for scope in outcomes.classes:
+    for scope in outcomes.scopes:
         for binning in BINNINGS:
             bins = reliability_bins(Binary.of(outcomes, scope), resampling, binning=binning)
             if len(bins):

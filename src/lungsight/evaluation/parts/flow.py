@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lungsight.datasets.check import AGE_GROUPS, UNKNOWN, age_groups
+from lungsight.datasets.manifest import OWN_PATIENT
 from lungsight.evaluation.judging.eligibility import Eligible
 from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, KIND, Judged
 from lungsight.evaluation.judging.overlap import Match, Overlap
@@ -19,8 +20,6 @@ from lungsight.statistics.outcomes import FAULT, TRUTH
 
 NAME = "flow"
 CAME_IN, NOT_JUDGED = "came in", "couldn't be read, or scanning refuses it"
-#: What a manifest's reader puts before the path where an image has no patient key.
-_OWN_PATIENT = "image:"
 #: A property that so large a share of the images lacks is named.
 _LACKING = 0.05
 
@@ -144,7 +143,7 @@ def _of_overlap(eligible: Eligible) -> Iterator[str]:
 
 
 def _of_patients(images: Judged) -> Iterator[str]:
-    own = int(images.table["patient"].str.startswith(_OWN_PATIENT).sum())
+    own = int(images.table["patient"].str.startswith(OWN_PATIENT).sum())
     if own:
         yield (
             f"{own:,} of {len(images):,} images name no patient, and each counts as a patient of its own: where "

@@ -78,7 +78,7 @@ def _shares(
     kind: str, source: str, which: Mask, scored: Judged, asked: dict[str, Mask], resampling: Resampling
 ) -> Iterator[_Row]:
     truth, patient = scored.table[TRUTH].to_numpy(dtype=str), scored.patient
-    for name in (EVERY_CLASS, *scored.classes):
+    for name in (EVERY_CLASS, *scored.classes, *({scored.denial} & set(truth))):
         among = which if name == EVERY_CLASS else which & (truth == name)
         if not among.any():
             continue

@@ -42,7 +42,7 @@ def as_scanned(judged: Judged, rule: Decision, target: str) -> Words:
 def _of_source(
     kind: str, source: str, images: Judged, possible: list[str], resampling: Resampling
 ) -> Iterator[tuple[dict[str, object], Estimate]]:
-    for truth in images.classes:
+    for truth in (*images.classes, images.denial):
         of_class = images.where((images.table[TRUTH] == truth).to_numpy(dtype=bool))
         if not len(of_class):
             continue
