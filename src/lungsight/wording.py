@@ -8,7 +8,7 @@ import re
 def as_words(class_name: str) -> str:
     """A class's name, or a decision, as people read it: ``no_pneumonia`` becomes ``no pneumonia``, ``covid19``
     COVID-19."""
-    return "COVID-19" if class_name == "covid19" else class_name.replace("_", " ")
+    return re.sub(r"\bcovid19\b", "COVID-19", class_name.replace("_", " "))
 
 
 def in_words(text: str, class_name: str) -> str:

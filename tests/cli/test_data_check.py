@@ -59,3 +59,42 @@ def test_no_such_manifest(tmp_path):
     result = CliRunner().invoke(app, ["data", "check", str(tmp_path / "none.csv")])
     assert result.exit_code == 3
     assert "there is no such file" in result.output
+
+
+def test_sources_and_labels_stand_in_one_table_and_nothing_is_said_of_a_split_that_is_not_there(
+    manifests: tuple[Path, Path], tmp_path: Path
+) -> None:
+    table = pd.DataFrame(
+        {"path": ["0.png", "1.png", "2.png"], "label": ["covid19", "nan", "no_pneumonia"], "source": ["a", "a", "b"]}
+    )
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    found = tmp_path / "found.json"
+    result = CliRunner().invoke(app, ["data", "check", str(tmp_path / "mine.csv"), "--json", str(found)])
+    assert result.exit_code == 0
+    assert "3 images; of which patients, the table doesn't say" in result.output
+    assert "split" not in result.output
+    lines = [line.split() for line in result.output.splitlines()]
+    assert ["source", "covid19", "no_pneumonia", "unlabelled"] in lines
+    assert ["a", "1", "–", "1"] in lines
+    assert ["b", "–", "1", "–"] in lines
+    written = json.loads(found.read_text())
+    assert written["images_without_patient"] == 3
+    assert written["by_source_and_label"][0] == {"source": "a", "covid19": 1, "no_pneumonia": 0, "unlabelled": 1}
+
+
+def test_views_have_their_rows_and_unknown_patients_are_counted(manifests: tuple[Path, Path], tmp_path: Path) -> None:
+    table = pd.DataFrame({"path": ["0.png", "1.png"], "label": "covid19", "view": ["PA", ""], "patient": ["p", ""]})
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    result = CliRunner().invoke(app, ["data", "check", str(tmp_path / "mine.csv")])
+    assert "2 images of 1 patients, and 1 of them of unknown patients" in result.output
+    assert ["mine", "PA", "1"] in [line.split() for line in result.output.splitlines()]
+
+
+def test_the_same_file_with_two_labels_is_named(manifests: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "again.png").write_bytes((tmp_path / "0.png").read_bytes())
+    table = pd.DataFrame({"path": ["0.png", "again.png"], "label": ["covid19", "no_pneumonia"]})
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    result = CliRunner().invoke(app, ["data", "check", str(tmp_path / "mine.csv")])
+    assert result.exit_code == 3
+    assert "1 pairs of the same image have two labels" in result.output
+    assert "is labelled covid19 and" in result.output

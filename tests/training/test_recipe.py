@@ -121,3 +121,16 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:
 def test_a_number_that_no_training_can_use_is_refused_at_once(override: str) -> None:
     with pytest.raises(InvalidRecipe):
         load_recipe("baseline", [override])
+
+
+def test_classes_of_the_command_line_take_the_place_of_the_recipes() -> None:
+    recipe = load_recipe("baseline", [], {"covid19": ["covid19"], "other": ["*"]})
+    assert recipe.classes == {"covid19": ("covid19",), "other": ("*",)}
+    assert recipe.target == "covid19"
+    assert load_recipe("baseline", [], {"rest": ["*"], "tb": ["tuberculosis"]}).target == "tb"
+
+
+def test_what_a_recipe_says_of_other_classes_is_left_out() -> None:
+    recipe = load_recipe("released", [], {"covid19": ["covid19"], "other": ["*"]})
+    assert recipe.soft_labels == {}
+    assert recipe.guidance.weight == 0

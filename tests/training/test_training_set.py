@@ -10,7 +10,7 @@ from PIL import Image
 from lungsight.datasets.manifest import Manifest
 from lungsight.faults import InvalidManifest, InvalidRecipe, LeakingSplit
 from lungsight.training.recipe import Recipe, load_recipe
-from lungsight.training.training_set import choose, divide
+from lungsight.training.training_set import choose, choose_every_class, divide
 
 
 def _manifest(**columns: list[str]) -> Manifest:
@@ -149,3 +149,57 @@ def test_soft_labels_alone_are_no_class_to_train() -> None:
     chosen, _ = choose(recipe, manifest)
     with pytest.raises(InvalidManifest, match="covid19"):
         divide(recipe, chosen, {})
+
+
+TRIPLE = ["classes={covid19=['covid19'], other_pneumonia=['other_pneumonia'], no_pneumonia=['no_pneumonia']}"]
+
+
+def test_a_class_without_images_is_named_with_what_was_found_and_the_two_classes_to_train() -> None:
+    manifest = _manifest(label=["covid19", "normal"] * 10)
+    with pytest.raises(InvalidManifest) as fault:
+        choose_every_class(_recipe(*TRIPLE), manifest)
+    said = str(fault.value)
+    assert "no training image is of class other_pneumonia" in said
+    assert "Found: 'covid19' (10), 'normal' (10). Wanted: covid19, other_pneumonia, no_pneumonia" in said
+    assert "--label normal=no_pneumonia" in said
+    assert "--class covid19=covid19 --class 'other=*'" in said
+
+
+def test_no_image_chosen_says_what_was_found_and_what_was_wanted() -> None:
+    manifest = _manifest(label=["covid19", "no_pneumonia"] * 10, view=["lateral"] * 20)
+    with pytest.raises(InvalidManifest) as fault:
+        choose(_recipe("select=[{source='siim'}]"), manifest)
+    said = str(fault.value)
+    assert "Found: labels 'covid19' (10), 'no_pneumonia' (10); sources" in said
+    assert "views 'lateral' (20)" in said
+    assert "frontal views; of these only: source siim" in said
+
+
+def test_labels_that_are_nobodys_class_are_listed() -> None:
+    with pytest.raises(InvalidManifest, match=r"no label is known\. Found: 'a' \(10\), 'b' \(10\)"):
+        choose(_recipe(*TRIPLE), _manifest(label=["a", "b"] * 10))
+
+
+@pytest.mark.parametrize("label", ["COVID", "SARS-CoV-2", "positive"])
+def test_what_may_mean_the_target_is_not_trained_on_as_its_opposite(label: str) -> None:
+    with pytest.raises(InvalidManifest, match="nobody says whether these labels mean covid19"):
+        choose(_recipe(), _manifest(label=["covid19", "no_pneumonia", label, "tuberculosis"] * 5))
+
+
+def test_a_denial_trains_two_classes_and_no_three() -> None:
+    manifest = _manifest(label=["covid19", "not_covid19"] * 10)
+    assert len(choose(_recipe(), manifest)[0]) == 20
+    with pytest.raises(InvalidManifest, match="says only what an image isn't, and the recipe has further classes"):
+        choose(_recipe(*TRIPLE), manifest)
+
+
+def test_one_file_under_two_names_with_two_labels_is_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        Image.fromarray(rng.integers(0, 255, (64, 64), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    (tmp_path / "2.png").write_bytes((tmp_path / "1.png").read_bytes())
+    paths = [str(tmp_path / f"{i}.png") for i in range(4)]
+    manifest = _manifest(path=paths, label=["covid19", "covid19", "no_pneumonia", "no_pneumonia"])
+    recipe = _recipe("split.find_duplicates=true")
+    with pytest.raises(InvalidManifest, match=r"1\.png is labelled covid19 and .*2\.png is labelled no_pneumonia"):
+        divide(recipe, *choose(recipe, manifest), fingerprint_cache=tmp_path / "cache")

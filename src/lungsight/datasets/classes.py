@@ -125,12 +125,12 @@ def doubtful_labels(
 ) -> list[str]:
     """Labels of no class that may mean the target: nobody may leave them out, or count them against it, unasked.
     ``also`` are labels that somebody answers for."""
-    answered = {*labels_of(classes, present), *also, *NO_DIAGNOSIS, NOT + target}
+    answered = {*labels_of(classes, present), *also, *NO_DIAGNOSIS}
     spelt = (target, *(label for label in classes.get(target, ()) if label != "*"))
     return [
         label
         for label in present
-        if label not in answered and not says_nothing(label)
+        if label not in answered and not says_nothing(label) and not denied_by(label, (target,))
         if any(_resembles(label, known) for known in spelt) or (_rest(classes) and _mistakable(label, classes))
     ]
 
@@ -157,7 +157,7 @@ def homeless_labels(name: str, counts: Mapping[str, int], classes: Mapping[str, 
     if not left:
         return ""
     cure = f" If they are: {options_for(unknown, classes, target)}." if unknown else ""
-    wanted = wanted_labels(classes, target)
+    wanted = f"{wanted_labels(classes)}; {_denial(target)}"
     return f"{name}: labels of no class are left out: {counted(left)}. The classes: {wanted}.{cure}"
 
 
@@ -165,14 +165,17 @@ def no_label_known(
     name: str, counts: Mapping[str, int], classes: Mapping[str, Sequence[str]], target: str
 ) -> InvalidManifest:
     """The fault of a table none of whose labels is of a class."""
-    fault = f"no label is known. Found: {counted(counts)}. Wanted: {wanted_labels(classes, target)}"
+    fault = f"no label is known. Found: {counted(counts)}. Wanted: {wanted_labels(classes)}; {_denial(target)}"
     return InvalidManifest(name, fault, f"say what they mean: {options_for(counts, classes, target)}")
 
 
-def wanted_labels(classes: Mapping[str, Sequence[str]], target: str) -> str:
+def wanted_labels(classes: Mapping[str, Sequence[str]]) -> str:
     """The classes in words, with their labels where these are called otherwise."""
-    shown = [_in_words(name, labels) for name, labels in classes.items()]
-    return f"{', '.join(shown)}; {printable(NOT + target)} for images of which no more is known"
+    return ", ".join(_in_words(name, labels) for name, labels in classes.items())
+
+
+def _denial(target: str) -> str:
+    return f"{printable(NOT + target)} for images of which no more is known"
 
 
 def _in_words(name: str, labels: Sequence[str]) -> str:

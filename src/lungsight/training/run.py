@@ -71,7 +71,7 @@ def train(
         console.print(f"{folder} holds this run already, finished.")
         return RunOutcome(folder, finished=True)
     say = log_to(folder / "log.txt", console, writes=state.is_main_process)
-    choice = training_set.choose(recipe, manifest, list_folders)
+    choice = training_set.choose_every_class(recipe, manifest, list_folders)
     cache_root = cache or default_cache_folder()
     network, origin = build_network_of(recipe)
     with _first_process_first(state):
@@ -153,7 +153,7 @@ def find_learning_rate(
     """Draw the learning-rate curve of a recipe's first stage into the folder ``out``."""
     say = console.print
     cache_root = cache or default_cache_folder()
-    choice = training_set.choose(recipe, manifest, list_folders)
+    choice = training_set.choose_every_class(recipe, manifest, list_folders)
     network, _ = build_network_of(recipe)
     seen = SeenImages.of(recipe, prepare_parts(recipe, manifest, out, cache_root, console), cache_root)
     images = _prepare(recipe, manifest, choice, seen, console, say)

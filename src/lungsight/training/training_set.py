@@ -60,7 +60,7 @@ def choose(recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...] = ()) -
     """The images that a recipe speaks of, and how many were left out for which reason.
 
     ``folders`` are searched for the lists of files that the recipe names. Raises InvalidRecipe; InvalidManifest where
-    labels may be mistaken or say only what an image isn't, or where a class has no image."""
+    labels may be mistaken or say only what an image isn't, or where no image is chosen."""
     counts = {str(label): int(n) for label, n in manifest.table["label"].value_counts().items()}
     refuse_doubtful(manifest.name, counts, recipe.classes, recipe.target, also=recipe.soft_labels)
     _refuse_denials(recipe, manifest.name, counts)
@@ -78,7 +78,6 @@ def choose(recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...] = ()) -
     found = manifest.with_columns(split=sides).where(chosen | testing)
     if not len(found):
         raise _nothing_chosen(recipe, manifest, counts)
-    _refuse_empty_classes(recipe, found, counts)
     return found, {reason: n for reason, n in left_out.items() if n}
 
 
@@ -96,17 +95,23 @@ def _two_classes(recipe: Recipe) -> str:
     return f"--class {shlex.quote(f'{recipe.target}={labels}')} --class 'other=*'"
 
 
-def _refuse_empty_classes(recipe: Recipe, chosen: Manifest, counts: Mapping[str, int]) -> None:
+def choose_every_class(
+    recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...] = ()
+) -> tuple[Manifest, dict[str, int]]:
+    """As :func:`choose`, before anything slow is done. Raises InvalidManifest also where a class has no image."""
+    chosen, left_out = choose(recipe, manifest, folders)
+    counts = {str(label): int(n) for label, n in manifest.table["label"].value_counts().items()}
     present = set(labels_of(recipe.classes, chosen.table["label"].unique()).values())
     for name in recipe.classes:
         if name not in present:
             raise _no_image_of(name, recipe, chosen.name, counts)
+    return chosen, left_out
 
 
 def _no_image_of(name: str, recipe: Recipe, manifest: str, counts: Mapping[str, int]) -> InvalidManifest:
     known = labels_of(recipe.classes, counts)
     unknown = [label for label in counts if label not in (*known, *recipe.soft_labels, *NO_DIAGNOSIS)]
-    wanted = wanted_labels(recipe.classes, recipe.target)
+    wanted = wanted_labels(recipe.classes)
     fault = f"no training image is of class {name}. Found: {counted(counts)}. Wanted: {wanted}"
     cures = [f"say what labels mean: {options_for(unknown, recipe.classes, recipe.target)}"] if unknown else []
     if name != recipe.target and len(recipe.classes) > 2:
@@ -123,7 +128,7 @@ def _nothing_chosen(recipe: Recipe, manifest: Manifest, counts: Mapping[str, int
         values = manifest.table[column].replace("", "unknown").value_counts()
         found.append(f"{column}s {counted({str(value): int(n) for value, n in values.items()})}")
     rules = "; ".join(rule for one in recipe.select if (rule := _in_words(one)))
-    wanted = f"labels {wanted_labels(recipe.classes, recipe.target)}"
+    wanted = f"labels {wanted_labels(recipe.classes)}"
     wanted += ("; frontal views" if recipe.frontal_only else "") + (f"; of these only: {rules}" if rules else "")
     fault = f"holds no image that the recipe asks for. Found: {'; '.join(found)}. Wanted: {wanted}"
     return InvalidManifest(manifest.name, fault, "correct the table, or the recipe's select and frontal_only")

@@ -16,9 +16,15 @@ from hypothesis import strategies as st
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.judging.image_headers import ImageHeader
 from lungsight.evaluation.judging.judged import EXTERNAL, INTERNAL, UNSTATED, Judged
+from lungsight.evaluation.judging.notices import notices_of
 from lungsight.evaluation.judging.predictions_file import InvalidPredictions
 from lungsight.evaluation.judging.predictions_table import match_predictions, read_predictions
+from lungsight.evaluation.parts.calibration import calibration
+from lungsight.evaluation.parts.decision import decision
 from lungsight.faults import Fault, InvalidManifest
+from lungsight.package.description import Decision
+from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.metrics import estimate_all
 
 BINARY = {"covid19": ["covid19"], "other": ["*"]}
 
@@ -436,3 +442,31 @@ def test_no_json_whatever_ends_in_a_traceback(
 def test_a_name_full_of_signs_is_only_a_name(manifest: Manifest, tmp_path: Path) -> None:
     path = table(tmp_path, written([*ROWS, ("else.png", 0.5)]), "a{b}%s§.csv")
     assert any("a{b}%s§.csv: 1 image not in" in n for n in read_predictions(path, manifest, classes=BINARY)[1])
+
+
+def test_a_denial_counts_against_the_target_and_for_no_class(manifest: Manifest, tmp_path: Path) -> None:
+    denied = manifest.with_columns(label=["covid19", "no_pneumonia", "covid19", "Not COVID-19"])
+    rows = "".join(f"{name},{p},{(1 - p) / 2},{(1 - p) / 2}\n" for name, p in ROWS)
+    text = "file,p_covid19,p_other_pneumonia,p_no_pneumonia\n" + rows
+    judged, _ = read_predictions(table(tmp_path, text), denied)
+    assert judged.table["truth"].tolist() == ["covid19", "no_pneumonia", "covid19", "not_covid19"]
+    assert len(judged.scored) == 4
+    found = {(e.scope, e.name): e for e in estimate_all(judged.outcomes, Resampling(replicates=20))}
+    assert found["covid19", "auroc"].value == 1.0
+    assert found["covid19", "auroc"].negatives == 2
+    assert found["covid19", "specificity"].n == 2
+    for withheld in (("all classes", "accuracy"), ("no_pneumonia", "auroc"), ("other_pneumonia", "specificity")):
+        assert found[withheld].value is None
+        assert "of 1 image no more is known than that they aren't of covid19" in str(found[withheld].withheld)
+    assert judged.outcomes.confusion.sum() == 3
+    assert any("Labels of 1 image say only that COVID-19 isn't there" in one for one in notices_of(judged))
+
+
+def test_a_test_of_denials_alone_is_a_test_of_the_target(manifest: Manifest, tmp_path: Path) -> None:
+    denied = manifest.with_columns(label=["covid19", "not_covid19"] * 2)
+    text = written(header="file,p_covid19,p_no_pneumonia")
+    judged, _ = read_predictions(table(tmp_path, text), denied)
+    assert judged.positive.tolist() == [True, False, True, False]
+    assert len(calibration(judged, resampling=Resampling(replicates=20)).tables["calibration"])
+    section = decision(judged, Decision(), resampling=Resampling(replicates=20))
+    assert set(section.tables["verdicts"]["truth"]) == {"covid19", "not_covid19"}
