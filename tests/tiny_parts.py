@@ -9,11 +9,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from lungsight.datasets.decoys import Kind
 from lungsight.package.familiarity import FamiliarityDescription
+from lungsight.package.gate import FRONTAL, GateDescription
 from lungsight.package.lung_fields import LungFieldsDescription
 from lungsight.training.familiarity import fit_familiarity
 
 SIDE = 64
+KINDS = tuple(str(kind) for kind in Kind)
 LUNG_FIELDS = LungFieldsDescription(image_size=SIDE, trained_on={"phantoms": 9})
 
 
@@ -44,6 +47,52 @@ def _onnx(output: str, nodes: list[onnx.NodeProto], constants: dict[str, np.ndar
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+def describe_gate(**changed: object) -> GateDescription:
+    stated: dict[str, object] = {
+        "image_size": 96, "kinds": KINDS, "least_probability": 0.5, "greatest_distance": 2.0,
+        "refused_of_real": 0.01, "trained_on": {"somewhere": 3}, "decoys": {"hand": 2},
+    }  # fmt: skip
+    return GateDescription.model_validate(stated | changed)
+
+
+def tiny_gate(kind: str = FRONTAL, sure: float = 9.0, *, distance: float = 1.0, marked: float = -9.0) -> bytes:
+    """A network that says ``kind`` with logit ``sure``. Its signs and turns follow the image: ``inverted`` is
+    claimed when the image is brighter at its left, ``turned`` when it is brighter at its top or bottom."""
+    side = 96
+    across = np.tile(np.linspace(1, -1, side, dtype=np.float32), (side, 1))
+    signs = np.stack([across * 40 / side**2, 0 * across, 0 * across]).reshape(3, -1).T
+    down = across.T
+    turns = np.stack([0 * down, down * 40 / side**2, 0 * down, -down * 40 / side**2]).reshape(4, -1).T
+    kinds = np.zeros((1, len(KINDS)), np.float32)
+    kinds[0, KINDS.index(kind)] = sure
+    constants = {
+        "signs_weight": signs, "signs_bias": np.array([[-2, marked, -9]]), "turns_weight": turns,
+        "turns_bias": np.array([[2.0, 0, -9, 0]]), "zero": np.zeros((side * side, 1)), "kinds_bias": kinds,
+        "distance_bias": np.array([distance]),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Flatten", ["pixels"], ["flat"], axis=1),
+        helper.make_node("Gemm", ["flat", "signs_weight", "signs_bias"], ["signs"]),
+        helper.make_node("Gemm", ["flat", "turns_weight", "turns_bias"], ["turns"]),
+        helper.make_node("MatMul", ["flat", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "kinds_bias"], ["kinds"]),
+        helper.make_node("Squeeze", ["nothing", "axis"], ["none"]),
+        helper.make_node("Add", ["none", "distance_bias"], ["distance"]),
+    ]
+    initialisers = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()]
+    initialisers.append(numpy_helper.from_array(np.array([1], np.int64), "axis"))
+    outputs = [(name, ["N", None]) for name in ("kinds", "turns", "signs")] + [("distance", ["N"])]
+    graph = helper.make_graph(
+        nodes,
+        "gate",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N", 1, side, side])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs],
+        initialisers,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     return bytes(model.SerializeToString())
 
 

@@ -28,6 +28,7 @@ class Examples:
         signs: 0 or 1 [n, 3]: inverted, marked, child.
         source: of the film, or of the film that a decoy was broken out of; empty where there is none.
         group: the group's name.
+        patient: whose image it is; empty of decoys and phantoms.
         plain: upright, not inverted, not heavily marked.
         first: as the file has it.
         held: of a validation patient, or kept from training like one.
@@ -40,6 +41,7 @@ class Examples:
     signs: NDArray[np.float32]
     source: NDArray[np.object_]
     group: NDArray[np.object_]
+    patient: NDArray[np.object_]
     plain: NDArray[np.bool_]
     first: NDArray[np.bool_]
     held: NDArray[np.bool_]
@@ -81,11 +83,18 @@ def gather(groups: Sequence[Group], see: Callable[[Group], Seen], is_held: Calla
         signs=np.stack([inverted, marked, child], axis=1).astype(np.float32),
         source=np.repeat(np.array([group.source for group, _ in parts], dtype=object), counts),
         group=name,
+        patient=np.array(
+            [_patient(group, int(image)) for group, seen in parts for image in seen.image], dtype=object
+        ),
         plain=np.concatenate([seen.plain for _, seen in parts]),
         first=np.concatenate([seen.first for _, seen in parts]),
         held=np.array([is_held(group, int(image)) for group, seen in parts for image in seen.image]),
         weight=_weights(kind, name),
     )
+
+
+def _patient(group: Group, image: int) -> str:
+    return group.patients[image] if group.patients and not group.family else ""
 
 
 def _weights(kind: NDArray[np.int64], group: NDArray[np.object_]) -> NDArray[np.float32]:

@@ -79,7 +79,10 @@ class Encoder:
 
     def features(self, images: list[Floats]) -> Floats:
         """float32 [n, features] of images of whatever sizes."""
-        seen = np.stack([self.preprocessing.apply(image) for image in images])[:, None]
+        return self.features_of(np.stack([self.preprocessing.apply(image) for image in images])[:, None])
+
+    def features_of(self, seen: Floats) -> Floats:
+        """float32 [n, features] of images as the network sees them, float32 [n, 1, side, side]."""
         found: Floats = self._network.run(("features",), seen)[0]
         return found
 

@@ -50,7 +50,7 @@ class GateRecipe(BaseModel):
     """Of fastai's optimizer."""
     dropout: float = Field(default=0.3, ge=0, lt=1)
     """Share of the features left out in training."""
-    refused_of_real: float = Field(default=0.01, gt=0, lt=0.5)
+    refused_of_real: float = Field(default=0.005, gt=0, lt=0.5)
     """Share of the real radiographs of a source not trained on that each threshold may refuse."""
 
     @property

@@ -12,6 +12,7 @@ from lungsight._files import write_whole
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import VALIDATION
 from lungsight.faults import InvalidRecipe
+from lungsight.networks.gate_network import GateHeads
 from lungsight.package.gate import GateDescription
 from lungsight.training.gate.examples import KINDS, Examples, gather
 from lungsight.training.gate.exporting import export_gate
@@ -19,7 +20,7 @@ from lungsight.training.gate.features import Encoder, see
 from lungsight.training.gate.groups import PHANTOMS, Group, groups, sides_of
 from lungsight.training.gate.heads import fit_heads
 from lungsight.training.gate.recipe import GateRecipe
-from lungsight.training.gate.thresholds import choose_thresholds
+from lungsight.training.gate.thresholds import Thresholds, choose_thresholds
 from lungsight.training.image_cache import default_cache_folder
 from lungsight.training.run_log import log_to
 
@@ -52,14 +53,50 @@ def train_gate(
         return folder
     say = log_to(folder / "log.txt", console, writes=True)
     cache = cache or default_cache_folder()
-    chosen = groups(recipe, manifest, seed)
     encoder = Encoder(recipe, seed, cache)
+    chosen, examples = examples_of(recipe, manifest, encoder, cache, seed=seed, say=say)
+    thresholds = choose_thresholds(recipe, examples, seed, say)
+    heads = fit_heads(recipe, examples, seed)
+    description = description_of(recipe, chosen, thresholds, encoder)
+    write_gate(folder, heads, description, recipe, encoder, seed)
+    say(f"{GATE_FILE}: {(folder / GATE_FILE).stat().st_size / 1e6:.2f} MB")
+    return folder
+
+
+def write_gate(
+    folder: Path, heads: GateHeads, description: GateDescription, recipe: GateRecipe, encoder: Encoder, seed: int
+) -> Path:
+    """``gate.onnx``, ``gate.json`` and the recipe, into ``folder``, which is the answer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    exported = export_gate(encoder.module, encoder.exported, heads, recipe.image_size)
+    write_whole(folder / GATE_FILE, exported)
+    write_whole(folder / DESCRIPTION_FILE, description.model_dump_json(indent=1))
+    write_whole(folder / "gate-recipe.json", _stated(recipe, seed))
+    return folder
+
+
+def examples_of(
+    recipe: GateRecipe,
+    manifest: Manifest,
+    encoder: Encoder,
+    cache: Path,
+    *,
+    seed: int,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[list[Group], Examples]:
+    """What a gate learns from, and what the encoder sees in it."""
+    chosen = groups(recipe, manifest, seed)
     say(f"{encoder.module.origin}; {len(chosen)} groups of images")
     examples = _examples(chosen, manifest, encoder, cache, seed, say)
     say(f"{len(examples.kind)} views, {int(examples.frontal.sum())} of them of frontal radiographs")
-    thresholds = choose_thresholds(recipe, examples, seed, say)
-    heads = fit_heads(recipe, examples, seed)
-    description = GateDescription(
+    return chosen, examples
+
+
+def description_of(
+    recipe: GateRecipe, chosen: Sequence[Group], thresholds: Thresholds, encoder: Encoder
+) -> GateDescription:
+    """What ``package.json`` is to say of a gate that learned from the groups ``chosen``."""
+    return GateDescription(
         image_size=recipe.image_size,
         kinds=tuple(str(kind) for kind in KINDS),
         least_probability=thresholds.least_probability,
@@ -69,12 +106,6 @@ def train_gate(
         decoys=_decoys_by_family(chosen),
         initial_weights=encoder.module.origin,
     )
-    exported = export_gate(encoder.module, encoder.exported, heads, recipe.image_size)
-    write_whole(folder / GATE_FILE, exported)
-    write_whole(folder / DESCRIPTION_FILE, description.model_dump_json(indent=1))
-    write_whole(folder / "gate-recipe.json", _stated(recipe, seed))
-    say(f"{GATE_FILE}: {len(exported) / 1e6:.2f} MB")
-    return folder
 
 
 def _examples(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lungsight.networks.gate_network import GateHeads
 from lungsight.training.gate.examples import Examples
 from lungsight.training.gate.heads import fit_heads, said
 from lungsight.training.gate.recipe import GateRecipe
@@ -24,37 +25,50 @@ class Thresholds:
     greatest_distance: float
 
 
+#: Of n films, the probability that each is a frontal radiograph and its distance from real ones, each [n].
+Answers = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
 def choose_thresholds(
     recipe: GateRecipe, examples: Examples, seed: int, say: Callable[[str], None] = lambda _: None
 ) -> Thresholds:
     """Leave each source out in turn, with all that was broken out of its films, and ask heads trained on the others
     about its real radiographs as they are. Each line is drawn where it would refuse ``refused_of_real`` of them,
     every source as heavy as any other. Where there is one source only, on its validation patients."""
-    sources = examples.sources
-    if len(sources) < 2:
+    if len(examples.sources) < 2:
         asked = examples.where(examples.real & examples.first & examples.held)
-        return _lines(recipe, [_answers(recipe, examples, asked, seed)])
-    answers = []
-    for source in sources:
-        own = examples.source == source
-        asked = examples.where(own & examples.real & examples.first)
-        answers.append(_answers(recipe, examples.where(~own), asked, seed))
+        return thresholds_of(recipe, [answers_of(fit_heads(recipe, examples, seed), asked)])
+    heads = heads_without_each_source(recipe, examples, seed)
+    return thresholds_of(recipe, list(answers_elsewhere(heads, examples, say).values()))
+
+
+def heads_without_each_source(recipe: GateRecipe, examples: Examples, seed: int) -> dict[str, GateHeads]:
+    """By source, heads that learned from nothing of it."""
+    return {source: fit_heads(recipe, examples.where(examples.source != source), seed) for source in examples.sources}
+
+
+def answers_elsewhere(
+    heads: Mapping[str, GateHeads], examples: Examples, say: Callable[[str], None] = lambda _: None
+) -> dict[str, Answers]:
+    """By source, what the heads that never saw it say of its real radiographs as they are."""
+    answers = {}
+    for source, without in heads.items():
+        chosen = (examples.source == source) & examples.real & examples.first
+        probability, distance = answers[source] = answers_of(without, examples.where(chosen))
         say(
-            f"without {source}: 1st percentile of its probability {np.quantile(answers[-1][0], 0.01):.3f}, "
-            f"99th of its distance {np.quantile(answers[-1][1], 0.99):.3f} (n = {len(answers[-1][0])})"
+            f"without {source}: 1st percentile of its probability {np.quantile(probability, 0.01):.3f}, "
+            f"99th of its distance {np.quantile(distance, 0.99):.3f} (n = {len(probability)})"
         )
-    return _lines(recipe, answers)
+    return answers
 
 
-Answers = tuple[NDArray[np.float64], NDArray[np.float64]]
-
-
-def _answers(recipe: GateRecipe, learned: Examples, asked: Examples, seed: int) -> Answers:
-    output = said(fit_heads(recipe, learned, seed), asked)
+def answers_of(heads: GateHeads, asked: Examples) -> Answers:
+    output = said(heads, asked)
     return output.kinds.softmax(dim=1)[:, 0].double().numpy(), output.distance.double().numpy()
 
 
-def _lines(recipe: GateRecipe, answers: list[Answers]) -> Thresholds:
+def thresholds_of(recipe: GateRecipe, answers: Sequence[Answers]) -> Thresholds:
+    """The lines, by the answers of each source: each source as heavy as any other."""
     weights = np.concatenate([np.full(len(p), 1 / len(p)) for p, _ in answers])
     probability = np.concatenate([p for p, _ in answers])
     distance = np.concatenate([d for _, d in answers])
