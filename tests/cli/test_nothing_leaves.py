@@ -137,6 +137,16 @@ def test_a_folder_that_is_watched_for_long_stays_here(tmp_path: Path, films: Pat
     assert not [path for path in (tmp_path / "home").rglob("*") if "microsoft" in str(path).lower()]
 
 
+def test_ray_on_this_machine_stays_here(tmp_path: Path, films: Path, model: Path) -> None:
+    pytest.importorskip("ray")
+    (tmp_path / "home").mkdir()
+    words = ["scan", str(films), "--model", str(model), "--engine", "ray", "--workers", "1", "--json", "found.jsonl"]
+    ran = _watched(words, tmp_path)
+    assert ran.attempts == []
+    assert ran.status == 0, ran.output
+    assert len((tmp_path / "found.jsonl").read_text("utf-8").splitlines()) == 3
+
+
 @pytest.mark.parametrize(
     "attempt",
     [

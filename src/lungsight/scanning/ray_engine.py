@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,9 @@ _MOST_BLOCKS = 4000
 _SECONDS = 10.0
 #: What went wrong is said by us, in a sentence.
 _SETTINGS = {"RAY_DATA_LOG_LEVEL": "CRITICAL", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+
+#: Ray's own switch for machines where a firewall would ask: a cluster of one machine talks over loopback alone.
+_ON_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
 class Worker:
@@ -90,6 +94,8 @@ def scan_on_ray(
     if not found:
         return
     os.environ.update({name: value for name, value in _SETTINGS.items() if name not in os.environ})
+    if address is None:
+        os.environ[_ON_LOOPBACK] = "0"
     import ray
 
     _connect(address, workers)
@@ -122,7 +128,8 @@ def _connect(address: str | None, workers: int) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
         if address is None:
-            ray.init(address="local", num_cpus=workers or cores(), include_dashboard=False, **quiet)
+            with _without_statistics():
+                ray.init(address="local", num_cpus=workers or cores(), include_dashboard=False, **quiet)
         else:
             _knock(address)
             ray.init(address=address, **quiet)
@@ -130,6 +137,20 @@ def _connect(address: str | None, workers: int) -> None:
         reason = (str(error).splitlines() or [""])[0][:200].rstrip(".")
         cure = "check the address, RAY_AUTH_MODE, and that the cluster runs the same Ray and Python"
         raise Fault(address or "ray", f"no Ray can be reached or started ({reason})", cure) from error
+
+
+@contextmanager
+def _without_statistics() -> Iterator[None]:
+    """Start no process for Ray's usage statistics. Though they are switched off, and there is no dashboard, it would
+    ask the metadata services of three clouds whose machine this is, one of them by name."""
+    from ray._private import services
+
+    honest = services.start_api_server
+    services.start_api_server = lambda *args, **settings: (None, None)
+    try:
+        yield
+    finally:
+        services.start_api_server = honest
 
 
 def _knock(address: str) -> None:
