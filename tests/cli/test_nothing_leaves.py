@@ -96,7 +96,9 @@ def _under_guard(command: list[str], folder: Path, seconds: float = 60) -> Watch
 def _leaves(line: str) -> bool:
     """Whether a line of strace's speaks of another machine's address."""
     address = re.search(r'inet_addr\("([^"]+)"\)|inet_pton\(AF_INET6, "([^"]+)"', line)
-    return address is not None and not (address[1] or address[2]).startswith(("127.", "::1", "0.0.0.0"))
+    return address is not None and not (address[1] or address[2]).startswith(
+        ("127.", "::1", "::ffff:127.", "0.0.0.0")
+    )
 
 
 def _commands() -> set[str]:
