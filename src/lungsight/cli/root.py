@@ -24,13 +24,14 @@ COMMANDS = {
     "phantom": "Draw simulated chest X-rays whose truth is known.",
     "find-lr": "Search for a learning rate and draw the curve.",
     "train": "Train a detector by a recipe.",
+    "demo": "Train two models, one on a planted letter, and tell them apart.",
     "evaluate": "Test a detector on images it never saw.",
     "compare": "Set tests of several models side by side.",
     "package": "Verify and describe a model package.",
     "verify": "Check every file of a model package, and that it still says what it said.",
 }
 #: Which extra brings all that a command needs, where the base installation doesn't.
-_EXTRA_OF_COMMAND = {"compare": "report", "evaluate": "report", "find-lr": "train", "train": "train"}
+_EXTRA_OF_COMMAND = {"compare": "report", "demo": "train", "evaluate": "report", "find-lr": "train", "train": "train"}
 #: Which extra brings a module that the base installation lacks.
 _EXTRAS = {
     **dict.fromkeys(("accelerate", "fastai", "fastcore", "onnxscript", "timm"), "train"),

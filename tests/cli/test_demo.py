@@ -1,0 +1,87 @@
+"""The demo: its steps hang together, and what its box says is what its pages show."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lungsight.cli import app
+from lungsight.cli import demo as module
+
+runner = CliRunner()
+
+
+def test_every_page_of_the_box_is_written_by_a_step_and_nothing_is_read_before_it_is_written(tmp_path: Path) -> None:
+    written: set[Path] = {tmp_path / "films"}  # chosen before the scan
+    for step in module.steps_in(tmp_path):
+        paths = [Path(word) for word in step.arguments if word.startswith(str(tmp_path))]
+        out = {
+            path for word, path in zip(step.arguments, map(Path, step.arguments[1:])) if word in ("--out", "--html")
+        }
+        for path in set(paths) - out:
+            assert any(path.is_relative_to(made) for made in written), (step.arguments, path)
+        written |= out
+    for page in module.PAGES:
+        file = tmp_path / page.file
+        assert any(file == made or file.parent == made for made in written)
+    assert len(module.PAGES) == 4
+
+
+def test_a_step_that_fails_names_its_log_and_the_exit_status_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bad(out: Path) -> Iterator[module.Step]:
+        yield module.Step("looking for nothing", ("scan-nothing",))
+
+    monkeypatch.setattr(module, "steps_in", bad)
+    done = runner.invoke(app, ["demo", "--out", str(tmp_path)])
+    assert done.exit_code == 3
+    said = " ".join(done.output.split())
+    assert "1/1 looking for nothing" in said
+    log = tmp_path / "logs" / "01-scan-nothing.log"
+    assert "No such command" in log.read_text(encoding="utf-8")
+    assert re.search(r"ended with status 2; what it said is in .*01-scan-nothing\.log", re.sub(r"\s", " ", said))
+
+
+def test_films_are_copied_under_names_that_tell_their_truth(tmp_path: Path) -> None:
+    from lungsight.datasets.phantom import Shortcut, write_collection
+
+    write_collection(
+        tmp_path / "test", patients=48, seed=2, size=32, shortcut=Shortcut.CORNER_LETTER, strength=0.5, workers=1
+    )
+    module._choose_films(tmp_path / "test", tmp_path / "films")
+    rows = list(csv.DictReader((tmp_path / "test" / "manifest.csv").open(encoding="utf-8")))
+    by_bytes = {(tmp_path / "test" / row["path"]).read_bytes(): row for row in rows}
+    films = sorted((tmp_path / "films").iterdir())
+    assert len(films) == 12
+    for film in films:
+        row = by_bytes[film.read_bytes()]
+        assert film.name.startswith(f"{row['label']} {'with' if row['shortcut'] else 'without'} letter ")
+
+
+@pytest.mark.long
+def test_the_pages_show_what_the_box_says(tmp_path: Path) -> None:
+    """The demo as a user runs it; some minutes."""
+    done = runner.invoke(app, ["demo", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert len(done.output.splitlines()) < 40
+    clean, letter = (
+        json.loads((tmp_path / "tested" / model / "evidence.json").read_text(encoding="utf-8"))
+        for model in (module.CLEAN, module.LETTER)
+    )
+    assert clean["verdict"]["grade"] == "internal only"
+    assert letter["verdict"]["grade"] == "confounded"
+    for evidence, call, low, high in ((clean, "clear", 0.3, 0.7), (letter, "shortcut", 0.65, 1.0)):
+        (hidden,) = [audit for audit in evidence["audits"] if audit["name"] == "lungs hidden"]
+        assert hidden["call"] == call
+        assert low < hidden["effect"]["value"] < high
+    page = (tmp_path / "compared" / "index.html").read_text(encoding="utf-8")
+    assert "internal only" in page
+    assert "confounded" in page
+    assert (tmp_path / "scanned" / "letter.html").is_file()
