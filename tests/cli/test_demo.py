@@ -21,9 +21,8 @@ def test_every_page_of_the_box_is_written_by_a_step_and_nothing_is_read_before_i
     written: set[Path] = {tmp_path / "films"}  # chosen before the scan
     for step in module.steps_in(tmp_path):
         paths = [Path(word) for word in step.arguments if word.startswith(str(tmp_path))]
-        out = {
-            path for word, path in zip(step.arguments, map(Path, step.arguments[1:])) if word in ("--out", "--html")
-        }
+        named = zip(step.arguments, step.arguments[1:], strict=False)
+        out = {Path(value) for option, value in named if option in ("--out", "--html")}
         for path in set(paths) - out:
             assert any(path.is_relative_to(made) for made in written), (step.arguments, path)
         written |= out
@@ -53,7 +52,7 @@ def test_films_are_copied_under_names_that_tell_their_truth(tmp_path: Path) -> N
     from lungsight.datasets.phantom import Shortcut, write_collection
 
     write_collection(
-        tmp_path / "test", patients=48, seed=2, size=32, shortcut=Shortcut.CORNER_LETTER, strength=0.5, workers=1
+        tmp_path / "test", patients=96, seed=2, size=32, shortcut=Shortcut.CORNER_LETTER, strength=0.5, workers=1
     )
     module._choose_films(tmp_path / "test", tmp_path / "films")
     rows = list(csv.DictReader((tmp_path / "test" / "manifest.csv").open(encoding="utf-8")))

@@ -73,8 +73,8 @@ PAGES = (
     ),
     Page(
         "scanned/letter.html",
-        "Films named after their truth, read by the second model: a P in the corner decides. The red lies on the "
-        "lungs all the same: a heatmap alone doesn't give the letter away.",
+        "Films named after their truth, read by the second model: with a P in the corner it calls healthy ones "
+        "COVID-19, too. The red lies over the lungs as over the letter: a heatmap alone wouldn't tell.",
     ),
 )
 
@@ -127,7 +127,10 @@ def steps_in(out: Path) -> Iterator[Step]:
     )
     for model in drawn:
         data = at("trained-on", model, "manifest.csv")
-        yield Step(f"training the {model} model", ("train", "demo", "--data", data, "--out", at("runs", model)))
+        yield Step(
+            f"training the {model} model",
+            ("train", "demo", "--data", data, "--no-results", "--out", at("runs", model)),
+        )
     for model in drawn:
         package, data = at("runs", model, "package"), at("test", "manifest.csv")
         asked = ("--audit-images", "60", "--look-alikes", *_QUICK)

@@ -44,7 +44,7 @@ _EXTRAS = {
 }
 INTERRUPTED = 130
 #: Commands that, when they are given again, leave out what an earlier call has done.
-_RESUMED = {"data check", "data get", "evaluate", "phantom", "scan", "train"}
+_RESUMED = {"data check", "data get", "demo", "evaluate", "phantom", "scan", "train"}
 _CALLED = "lungsight.called"
 
 
