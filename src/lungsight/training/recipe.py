@@ -178,7 +178,10 @@ class Recipe(_Part):
     """Of the weights, as an SPDX identifier (https://spdx.org/licenses); those of the images may bind it."""
     backbone: str = "tf_efficientnet_lite0"
     """Timm's name of a network whose head is average pooling and one linear layer."""
-    weights: str = Field(default="pretrained", description="`pretrained`, `random`, or a weights file")
+    weights: str = Field(
+        default="pretrained",
+        description="`pretrained` (what is on this computer), `download`, `random`, or a weights file",
+    )
     fine_maps: bool = False
     """Join the backbone's last maps with those of twice their resolution, for heatmaps with four times as many
     places."""

@@ -15,7 +15,9 @@ class GateRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
-    weights: str = Field(default="pretrained", description="of the encoder: `pretrained`, `random`, or a file")
+    weights: str = Field(
+        default="pretrained", description="of the encoder: `pretrained`, `download`, `random`, or a file"
+    )
     image_size: int = Field(default=160, ge=96, le=512)
     """Side of the network's square input, in pixels."""
     films_per_source: int = Field(default=400, ge=1)

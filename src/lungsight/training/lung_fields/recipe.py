@@ -56,7 +56,7 @@ class LungFieldsRecipe(_Part):
     image_size: int = Field(default=224, ge=64, le=1024)
     """Side of the network's square input, in pixels."""
     weights: str = "pretrained"
-    """Where the encoder starts: `pretrained`, `random`, or a file of the backbone's tensors."""
+    """Where the encoder starts: `pretrained`, `download`, `random`, or a file of the backbone's tensors."""
     epochs: int = Field(default=11, ge=1)
     """Times that every training image is seen."""
     lr: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (5e-4, 3e-3)
