@@ -196,8 +196,8 @@ def test_other_spellings_of_our_labels_and_missing_ones_are_read_with_a_sentence
     read = Manifest.of(table, "mine", tmp_path)
     assert read.table["label"].tolist() == ["covid19"] * 3 + ["unlabelled"] * 3
     assert read.table["finding"].tolist()[:3] == ["COVID-19", "Covid 19", ""]
-    assert "the label 'COVID-19' (1), 'Covid 19' (1) is read as covid19." in read.notices
-    assert any("in row 5, 6, 7 is read as unlabelled." in notice for notice in read.notices)
+    assert "the labels 'COVID-19' (1), 'Covid 19' (1) are read as covid19." in read.notices
+    assert any("in row 5, 6, 7 are read as unlabelled." in notice for notice in read.notices)
 
 
 def test_unknown_patients_are_their_images(tmp_path: Path) -> None:

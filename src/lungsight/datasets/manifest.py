@@ -303,7 +303,7 @@ def _refuse_differing(values: Sequence[pd.Series], column: str, name: str, said:
     if differ.any():
         rows = rows_in_words(differ.index[differ])
         fault = f"has the column {column} {len(values)} times, and they differ in {rows}"
-        raise InvalidManifest(name, fault, f"keep one of them, or name the one to read with --column {column}=NAME")
+        raise InvalidManifest(name, fault, "keep one of them")
     said.append(f"the column {column} stands {len(values)} times with the same values: read once.")
 
 
@@ -318,7 +318,8 @@ def _translate_labels(table: pd.DataFrame, labels: Mapping[str, str], said: list
         more = f" and {len(old) - 5} other spellings" if len(old) > 5 else ""
         rows = table.index[table["label"].isin(list(old))]
         where = f" in {rows_in_words(rows)}" if new == UNLABELLED else ""
-        said.append(f"the label {shown}{more}{where} is read as {printable(new)}.")
+        words = ("label", "is") if len(old) == 1 else ("labels", "are")
+        said.append(f"the {words[0]} {shown}{more}{where} {words[1]} read as {printable(new)}.")
     changed = table["label"].map(meant).astype(object)
     empty = (table["finding"] == "") & (changed != table["label"])
     table.loc[empty, "finding"] = table["label"][empty]
