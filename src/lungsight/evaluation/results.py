@@ -148,8 +148,8 @@ def _next_commands(run: _Run) -> dict[str, str]:
 
 def _uses_of_validation(recipe: Mapping[str, Any]) -> dict[str, str]:
     """What must be said of each split's figures, by split."""
-    chosen = "the epoch and " if recipe.get("keep") == "best" else ""
-    return {"validation": f"used to choose {chosen}calibration and thresholds: too hopeful"}
+    chosen = "the epoch, " if recipe.get("keep") == "best" else ""
+    return {"validation": f"used to choose {chosen}calibration and thresholds, so these figures are too hopeful"}
 
 
 def _images(file: Path) -> dict[str, Any]:
