@@ -132,8 +132,11 @@ def test_another_class_can_be_set_against_the_rest(package: ModelPackage, rows: 
 def test_nothing_to_test_on_is_a_fault_that_says_why(
     package: ModelPackage, rows: pd.DataFrame, tmp_path: Path
 ) -> None:
-    with pytest.raises(InvalidManifest, match="1 of a patient the model was trained or tuned on"):
-        evaluate_package(package, [Manifest.of(rows.head(1), "m")], tmp_path / "out", FEW)
+    of_one = rows.head(2).assign(
+        label=["covid19", "no_pneumonia"], patient=rows["patient"][0], source=rows["source"][0]
+    )
+    with pytest.raises(InvalidManifest, match="2 of a patient the model was trained or tuned on"):
+        evaluate_package(package, [Manifest.of(of_one, "m")], tmp_path / "out", FEW)
 
 
 def test_nothing_readable_is_a_fault_too(package: ModelPackage, rows: pd.DataFrame, tmp_path: Path) -> None:
