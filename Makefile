@@ -16,7 +16,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@
 
-demo: $(VENV)/ready  ## a clean model and one that learned a planted letter, told apart: under five minutes, offline
+demo: $(VENV)/ready  ## a clean model and one that learned a planted letter, told apart: some minutes, offline
 	$(BIN)/lungsight demo --out $(DEMO)
 
 test: $(VENV)/ready  ## the whole test suite but its long part

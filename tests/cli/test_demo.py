@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,15 @@ runner = CliRunner()
 def test_every_page_of_the_box_is_written_by_a_step_and_nothing_is_read_before_it_is_written(tmp_path: Path) -> None:
     written: set[Path] = {tmp_path / "films"}  # chosen before the scan
     for step in module.steps_in(tmp_path):
-        paths = [Path(word) for word in step.arguments if word.startswith(str(tmp_path))]
-        named = zip(step.arguments, step.arguments[1:], strict=False)
-        out = {Path(value) for option, value in named if option in ("--out", "--html")}
-        for path in set(paths) - out:
-            assert any(path.is_relative_to(made) for made in written), (step.arguments, path)
-        written |= out
+        made: set[Path] = set()
+        for words in step.commands.values():
+            named = pairwise(words)
+            out = {Path(value) for option, value in named if option in ("--out", "--html")}
+            for path in {Path(word) for word in words if word.startswith(str(tmp_path))} - out:
+                assert any(path.is_relative_to(before) for before in written), (words, path)
+            assert not made & out
+            made |= out
+        written |= made
     for page in module.PAGES:
         file = tmp_path / page.file
         assert any(file == made or file.parent == made for made in written)
@@ -36,29 +40,30 @@ def test_a_step_that_fails_names_its_log_and_the_exit_status_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bad(out: Path) -> Iterator[module.Step]:
-        yield module.Step("looking for nothing", ("scan-nothing",))
+        yield module.Step("looking for nothing", {"right": ("--version",), "wrong": ("scan-nothing",)})
 
     monkeypatch.setattr(module, "steps_in", bad)
     done = runner.invoke(app, ["demo", "--out", str(tmp_path)])
     assert done.exit_code == 3
     said = " ".join(done.output.split())
     assert "1/1 looking for nothing" in said
-    log = tmp_path / "logs" / "01-scan-nothing.log"
+    log = tmp_path / "logs" / "wrong.log"
     assert "No such command" in log.read_text(encoding="utf-8")
-    assert re.search(r"ended with status 2; what it said is in .*01-scan-nothing\.log", re.sub(r"\s", " ", said))
+    assert re.search(r"ended with status 2; what it said is in .*wrong\.log", re.sub(r"\s", " ", said))
 
 
-def test_films_are_copied_under_names_that_tell_their_truth(tmp_path: Path) -> None:
+def test_films_are_copied_under_names_that_tell_their_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lungsight.datasets.phantom import Shortcut, write_collection
 
     write_collection(
-        tmp_path / "test", patients=96, seed=2, size=32, shortcut=Shortcut.CORNER_LETTER, strength=0.5, workers=1
+        tmp_path / "test", patients=24, seed=2, size=32, shortcut=Shortcut.CORNER_LETTER, strength=0.5, workers=1
     )
+    monkeypatch.setattr(module, "FILMS", 1)
     module._choose_films(tmp_path / "test", tmp_path / "films")
     rows = list(csv.DictReader((tmp_path / "test" / "manifest.csv").open(encoding="utf-8")))
     by_bytes = {(tmp_path / "test" / row["path"]).read_bytes(): row for row in rows}
     films = sorted((tmp_path / "films").iterdir())
-    assert len(films) == 12
+    assert len(films) == 4
     for film in films:
         row = by_bytes[film.read_bytes()]
         assert film.name.startswith(f"{row['label']} {'with' if row['shortcut'] else 'without'} letter ")

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,9 +21,10 @@ from rich.panel import Panel
 from rich.text import Text
 
 from lungsight import RESEARCH_ONLY
+from lungsight._cores import cores
 from lungsight.faults import Fault
 
-CLEAN, LETTER = "clean", "letter"
+CLEAN, LETTER, SCAN = "clean", "letter", "scan"
 #: Patients drawn for training and for testing. The grade asks for 30 with the disease and 30 without at a source.
 TRAINED, TESTED = 200, 200
 #: How closely the letter follows the disease where both models are tested: two in three of the images of COVID-19
@@ -38,16 +40,16 @@ _MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
     "MALLOC_TOP_PAD_": "1000000000",
-    "OMP_WAIT_POLICY": "passive",
 }
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command of the demo, and what it does in a few words."""
+    """One step of the demo: what it does in a few words, and its commands, by a name for their logs. They run at the
+    same time, each on its share of the cores: a small training keeps hardly more than one of them busy."""
 
     said: str
-    arguments: tuple[str, ...]
+    commands: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -98,53 +100,52 @@ def command(
     for number, step in enumerate(steps, start=1):
         before = time.monotonic()
         console.print(f"{number}/{len(steps)}  {step.said} …", end="", highlight=False)
-        if step.arguments[0] == "scan":
+        if SCAN in step.commands:
             _choose_films(out / "test", out / "films")
         try:
-            _run(step, logs / f"{number:02}-{step.arguments[0]}.log")
+            _run(step, logs)
         finally:
             console.print(f" {time.monotonic() - before:.0f} s", highlight=False)
     console.print(_box(out), f"{time.monotonic() - started:.0f} s in all. {RESEARCH_ONLY}", highlight=False)
 
 
 def steps_in(out: Path) -> Iterator[Step]:
-    """Every command, in order, that makes the demo in the folder ``out``."""
+    """Every step, in order, that makes the demo in the folder ``out``."""
 
     def at(*parts: str) -> str:
         return str(out.joinpath(*parts))
 
     drawn: dict[str, tuple[str, ...]] = {CLEAN: (), LETTER: _LETTER}
-    for model, letter in drawn.items():
-        carrying = ", a letter in the corner wherever they show COVID-19" if letter else ""
-        options = ("--patients", str(TRAINED), "--seed", "1", *_PHANTOMS, *letter)
-        yield Step(
-            f"drawing {TRAINED} patients to train on{carrying}",
-            ("phantom", "--out", at("trained-on", model), *options),
-        )
-    options = ("--patients", str(TESTED), "--seed", "2", *_PHANTOMS, *_LETTER, "--strength", str(FOLLOWS))
+    threads = ("--threads", str(max(1, cores() // len(drawn))))
+    patients = ("--patients", str(TRAINED), "--seed", "1", *_PHANTOMS)
+    yield Step(
+        f"drawing {TRAINED} patients to train on, without and with a letter wherever they show COVID-19",
+        {f"phantom-{m}": ("phantom", "--out", at("trained-on", m), *patients, *more) for m, more in drawn.items()},
+    )
+    others = ("--patients", str(TESTED), "--seed", "2", *_PHANTOMS, *_LETTER, "--strength", str(FOLLOWS))
     yield Step(
         f"drawing {TESTED} others to test on, the letter on some of either kind",
-        ("phantom", "--out", at("test"), *options),
+        {"phantom-test": ("phantom", "--out", at("test"), *others)},
     )
-    for model in drawn:
-        data = at("trained-on", model, "manifest.csv")
-        yield Step(
-            f"training the {model} model",
-            ("train", "demo", "--data", data, "--no-results", "--out", at("runs", model)),
-        )
-    for model in drawn:
-        package, data = at("runs", model, "package"), at("test", "manifest.csv")
-        asked = ("--audit-images", "80", "--look-alikes", *_QUICK)
-        yield Step(
-            f"testing the {model} model, audits included",
-            ("evaluate", package, "--data", data, *asked, "--out", at("tested", model)),
-        )
+    training = ("train", "demo", "--no-results", *threads)
+    yield Step(
+        "training a model on each",
+        {
+            f"train-{m}": (*training, "--data", at("trained-on", m, "manifest.csv"), "--out", at("runs", m))
+            for m in drawn
+        },
+    )
+    testing = ("--data", at("test", "manifest.csv"), "--audit-images", "80", "--look-alikes", *_QUICK, *threads)
+    yield Step(
+        "testing both on the others, audits included",
+        {f"evaluate-{m}": ("evaluate", at("runs", m, "package"), *testing, "--out", at("tested", m)) for m in drawn},
+    )
     tests = [at("tested", model) for model in drawn]
-    yield Step("setting both tests side by side", ("compare", *tests, *_QUICK, "--out", at("compared")))
+    yield Step("setting both tests side by side", {"compare": ("compare", *tests, *_QUICK, "--out", at("compared"))})
     page = ("--html", at("scanned", "letter.html"), "--restart")
     yield Step(
         "scanning some films with the letter model",
-        ("scan", at("films"), "--model", at("runs", LETTER, "package"), *page),
+        {SCAN: ("scan", at("films"), "--model", at("runs", LETTER, "package"), *page)},
     )
 
 
@@ -155,14 +156,24 @@ def _need(*modules: str) -> None:
             raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 
 
-def _run(step: Step, log: Path) -> None:
-    """Raises Fault where the command fails."""
+def _run(step: Step, logs: Path) -> None:
+    """Raises Fault where a command fails."""
+    with ThreadPoolExecutor(len(step.commands)) as together:
+        logged = {name: logs / f"{name}.log" for name in step.commands}
+        ended = together.map(_ended, step.commands.values(), logged.values())
+        for name, status in zip(step.commands, list(ended), strict=True):
+            if status:
+                fault = f"ended with status {status}"
+                cure = f"what it said is in {logged[name]}; the same command resumes"
+                raise Fault(f"lungsight {step.commands[name][0]}", fault, cure)
+
+
+def _ended(arguments: tuple[str, ...], log: Path) -> int:
+    """Run one command, what it says into ``log``; its exit status."""
     with log.open("w", encoding="utf-8") as file:
-        line = [sys.executable, "-m", "lungsight", *step.arguments]
+        line = [sys.executable, "-m", "lungsight", *arguments]
         done = subprocess.run(line, env=_MEMORY | os.environ, stdout=file, stderr=subprocess.STDOUT, check=False)
-    if done.returncode:
-        fault = f"ended with status {done.returncode}"
-        raise Fault(f"lungsight {step.arguments[0]}", fault, f"what it said is in {log}; the same command resumes")
+    return done.returncode
 
 
 def _choose_films(test: Path, films: Path) -> None:
