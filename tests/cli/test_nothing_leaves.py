@@ -81,7 +81,7 @@ def _under_guard(command: list[str], folder: Path, seconds: float = 60) -> Watch
     process = subprocess.Popen(
         [*under, *command],
         cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         output, _ = process.communicate(timeout=seconds)

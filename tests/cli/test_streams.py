@@ -115,7 +115,10 @@ def test_a_stream_may_be_closed(films: Path, model: Path, stream: str) -> None:
 @pytest.mark.parametrize(("words", "resumes"), [(["phantom", "--patients", "3000", "--out"], True)])
 def test_ctrl_c_says_whether_the_same_command_resumes(tmp_path: Path, words: list[str], resumes: bool) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "lungsight", *words, str(tmp_path / "out")], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "lungsight", *words, str(tmp_path / "out")],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell has it ignored
     )
     images = tmp_path / "out" / "images"
     deadline = time.monotonic() + 60
