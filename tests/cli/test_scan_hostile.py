@@ -119,9 +119,9 @@ def test_a_disk_that_fills_up_is_one_sentence_and_what_was_written_is_whole(
     films.mkdir()
     for number in range(3):
         (films / f"{number}.png").write_bytes(film.read_bytes())
-    limit = 600
+    limit, out = 600, "out.html" if output == "--html" else "out"
     done = subprocess.run(
-        [*COMMAND, films, output, "out"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        [*COMMAND, films, output, out], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
@@ -129,7 +129,7 @@ def test_a_disk_that_fills_up_is_one_sentence_and_what_was_written_is_whole(
     assert "can't be written" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     again = subprocess.run(
-        [*COMMAND, films, output, "out", "--json", "all.jsonl"], cwd=tmp_path, capture_output=True, check=False
+        [*COMMAND, films, output, out, "--json", "all.jsonl"], cwd=tmp_path, capture_output=True, check=False
     )
     assert again.returncode == 0, again.stderr
     if output == "--json":

@@ -48,14 +48,15 @@ def test_no_output_goes_into_the_model(model: Path, films: Path) -> None:
 
 
 def test_a_page_takes_the_place_of_a_page_alone(model: Path, films: Path, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("precious")
-    refused = scan(model, films, "--html", tmp_path / "notes.txt")
+    notes = tmp_path / "notes.html"
+    notes.write_text("precious")
+    refused = scan(model, films, "--html", notes)
     assert refused.exit_code == 3
     assert "is no page of findings" in refused.stderr
-    assert (tmp_path / "notes.txt").read_text() == "precious"
+    assert notes.read_text() == "precious"
     for _ in range(2):
         assert scan(model, films, "--html", tmp_path / "page.html").exit_code == 0
-    assert scan(model, films, "--html", tmp_path / "notes.txt", "--restart").exit_code == 0
+    assert scan(model, films, "--html", notes, "--restart").exit_code == 0
 
 
 @pytest.mark.parametrize("option", ["--heatmaps", "--overlays"])

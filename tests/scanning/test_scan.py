@@ -83,11 +83,11 @@ def test_few_images_are_held_at_a_time(
         save(tmp_path / f"{seed:02}.png", make_radiograph(seed).pixels)
     read, lock, ahead = 0, threading.Lock(), []
 
-    def counted(source: ImageFile, *, at_least: int) -> Radiograph:
+    def counted(source: ImageFile, *, at_least: int, keep_identifiers: bool) -> Radiograph:
         nonlocal read
         with lock:
             read += 1
-        return read_radiograph(source, at_least=at_least)
+        return read_radiograph(source, at_least=at_least, keep_identifiers=keep_identifiers)
 
     monkeypatch.setattr(sys.modules[Preprocessing.__module__], "read_radiograph", counted)
     for done, _finding in enumerate(scan([tmp_path], detector, batch_size=2, threads=3)):

@@ -59,7 +59,7 @@ def test_a_teacher_that_has_learned_this_runs_validation_is_refused(teacher: Pat
 
 
 def test_a_teacher_of_other_classes_is_refused(teacher: Path, phantoms: Manifest) -> None:
-    recipe = _pupil(teacher, 'classes={covid19=["covid19"], other=["*"]}')
+    recipe = _pupil(teacher, 'classes={covid19=["covid19"], other=["*"]}', "guidance.weight=0")
     with pytest.raises(InvalidRecipe, match="other classes"):
         taught_by(recipe, _divided(recipe, phantoms), None, progress=lambda done, total: None)
 

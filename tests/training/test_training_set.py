@@ -21,7 +21,7 @@ def _manifest(**columns: list[str]) -> Manifest:
 
 def _recipe(*settings: str) -> Recipe:
     two = 'classes={covid19=["covid19"], other=["*"]}'
-    return load_recipe("demo", [two, "split.find_duplicates=false", *settings])
+    return load_recipe("demo", [two, "guidance.weight=0", "split.find_duplicates=false", *settings])
 
 
 def test_what_is_left_out_is_counted_by_reason() -> None:

@@ -22,7 +22,10 @@ def decoded(data: bytes, stream: Stream) -> Samples:
     raises for damaged data, and ValueError for a JPEG that is cut short, which its decoder fills up in silence.
     """
     if stream.codec is Codec.JPEG_LS:
-        return imagecodecs.jpegls_decode(data)
+        try:
+            return imagecodecs.jpegls_decode(data)
+        except imagecodecs.JpeglsError:
+            return imagecodecs.jpegls_decode(_without_padding(data))
     if stream.codec is Codec.JPEG_2000:
         return imagecodecs.jpeg2k_decode(data, planar=False)
     if stream.codec is Codec.JPEG_XL:
@@ -31,6 +34,12 @@ def decoded(data: bytes, stream: Stream) -> Samples:
     if not has_end(data) and not np.array_equal(samples, _jpeg(data + _FILLER, stream)):
         raise ValueError("the JPEG ends before its last row")
     return samples
+
+
+def _without_padding(data: bytes) -> bytes:
+    """Some writers pad JPEG-LS before its end marker, and CharLS takes that for image data."""
+    image, end, behind = data.rpartition(b"\xff\xd9")
+    return image.rstrip(b"\0") + end if end and not behind.strip(b"\0") else data
 
 
 def _jpeg(data: bytes, stream: Stream) -> Samples:

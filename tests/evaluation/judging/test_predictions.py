@@ -150,7 +150,9 @@ def test_a_file_has_one_answer_whether_it_is_scanned_or_evaluated(
     any_package: Path, tmp_path: Path, suffix: str, side: int
 ) -> None:
     draw = np.random.default_rng(side)
-    coarse = Image.fromarray(draw.integers(30, 220, (side // 3, side // 4), dtype=np.uint8))
+    rows, columns = np.mgrid[: side // 3, : side // 4] / [[[side // 3]], [[side // 4]]]
+    lungs = (abs(rows - 0.45) < 0.3) & (abs(abs(columns - 0.5) - 0.2) < 0.13)
+    coarse = Image.fromarray((draw.integers(0, 60, lungs.shape) + np.where(lungs, 20, 160)).astype(np.uint8))
     path = _written(np.asarray(coarse.resize((side, side + 40))), tmp_path / f"film{suffix}")
     finding = Scanner(any_package).scan(path)
     assert finding.probabilities

@@ -91,7 +91,7 @@ def test_values_are_those_of_the_run(evidence: Evidence) -> None:
     assert "torch 2.14.1" in answer(filled, "23")
     assert "epoch of lowest validation loss" in answer(filled, "26")
     assert "200 times, seed 20200321" in answer(filled, "29")
-    assert "bootstrap, exact" in answer(filled, "29")
+    assert "bca, exact" in answer(filled, "29")
     found = evidence.discrimination.tables["metrics"]
     row = found[
         (found["source"] == "east") & (found["scope"] == "covid19") & (found["metric"] == "sensitivity")
