@@ -187,6 +187,7 @@ def test_a_watched_folder_is_scanned_as_files_arrive(model: Path, tmp_path: Path
         _wait_for(lines, 2)
         (films / "later.png").write_bytes((films / "film-0000.png").read_bytes())
         _wait_for(lines, 3)
+        time.sleep(1)  # the line is written a moment before its file is counted
         watching.send_signal(signal.SIGINT)
         said, _ = watching.communicate(timeout=30)
     finally:
