@@ -21,8 +21,8 @@ import typer
 from PIL import Image, ImageDraw, ImageOps
 from scipy.stats import binomtest
 
-from lungsight.datasets.duplicates import DuplicatePair, find_duplicates
-from lungsight.datasets.fingerprints import fingerprint_manifest
+from lungsight.datasets.duplicates.fingerprints import fingerprint_manifest
+from lungsight.datasets.duplicates.search import DuplicatePair, find_duplicates
 from lungsight.datasets.manifest import Manifest
 from lungsight.reading import read_radiograph
 

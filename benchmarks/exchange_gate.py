@@ -16,11 +16,11 @@ import shutil
 from pathlib import Path
 
 from lungsight._files import atomic_folder
+from lungsight.components.input_gate import GateDescription
 from lungsight.package import ModelPackage, PackageDescription
-from lungsight.package.gate import GateDescription
 from lungsight.package.model_card import described
 from lungsight.package.storage import EVIDENCE, GATE, METADATA, MODEL_CARD
-from lungsight.package.writing import sign
+from lungsight.package.write import sign
 
 _DESCRIBED = re.compile(r"^## Model$.*?(?=^## Tested on$|^## Not shown here$)", re.DOTALL | re.MULTILINE)
 

@@ -30,24 +30,24 @@ from rich.console import Console
 from scipy.stats import binomtest
 from sklearn.model_selection import StratifiedGroupKFold
 
-from lungsight.datasets.decoys import Films, Kind, families
+from lungsight.components.input_gate import CHILD, INVERTED, MARKED, Gate, GateDescription
+from lungsight.components.lung_segmentation import LungFields
 from lungsight.datasets.manifest import Manifest
+from lungsight.datasets.ood_images import Films, Kind, families
 from lungsight.datasets.splits import TEST
+from lungsight.inference.preparation import Examined, Examiner
 from lungsight.networks.gate_network import GateHeads
 from lungsight.package import ModelPackage, find_package
-from lungsight.package.gate import CHILD, INVERTED, MARKED, Gate, GateDescription
-from lungsight.package.lung_fields import LungFields
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
-from lungsight.scanning.examination import Examined, Examiner
 from lungsight.training.gate import GateRecipe
+from lungsight.training.gate.augmentation import with_marks
 from lungsight.training.gate.examples import Examples
 from lungsight.training.gate.features import Encoder
 from lungsight.training.gate.groups import Group, kinds_of, sides_of
 from lungsight.training.gate.heads import fit_heads
 from lungsight.training.gate.run import description_of, examples_of, write_gate
 from lungsight.training.gate.thresholds import Answers, answers_elsewhere, thresholds_of
-from lungsight.training.gate.views import with_marks
 from lungsight.training.image_cache import default_cache_folder
 
 Floats = NDArray[np.float32]

@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.progress import track
 from scipy import ndimage
 
+from lungsight.components.lung_segmentation import Box, LungFields, LungFieldsDescription, Lungs
 from lungsight.datasets.manifest import Manifest
-from lungsight.package.lung_fields import Box, LungFields, LungFieldsDescription, Lungs
 from lungsight.reading import read_radiograph
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.means import Sample, estimate_means
@@ -47,7 +47,7 @@ def train(
     data: Data, out: Out, site: Site = "", epochs: int | None = None, seed: int = 1, cache: Path | None = None
 ) -> None:
     """Train the lung fields, of one site or of all, by the recipe's defaults."""
-    from lungsight.training.lung_fields import LungFieldsRecipe, train_lung_fields
+    from lungsight.training.lung_segmentation import LungFieldsRecipe, train_lung_fields
 
     recipe = LungFieldsRecipe() if epochs is None else LungFieldsRecipe(epochs=epochs)
     train_lung_fields(recipe, _images(data, site), out, seed=seed, cache=cache, console=Console())

@@ -23,14 +23,14 @@ from PIL import Image
 from scipy.stats import binomtest
 
 from duplicates import CHANGES, Change, _cropped, _jpeg
-from lungsight.datasets.duplicates import DuplicatePair, Kind
-from lungsight.datasets.fingerprint import Thumbnail, thumbnail_of
-from lungsight.datasets.fingerprints import Fingerprints, fingerprint_manifest
-from lungsight.datasets.leaks import leak_groups
+from lungsight.datasets.duplicates.fingerprint import Thumbnail, thumbnail_of
+from lungsight.datasets.duplicates.fingerprints import Fingerprints, fingerprint_manifest
+from lungsight.datasets.duplicates.perceptual_hash import BITS, as_bits, distances, perceptual_hashes
+from lungsight.datasets.duplicates.search import DuplicatePair, Kind
+from lungsight.datasets.leakage import leak_groups
 from lungsight.datasets.manifest import Manifest
-from lungsight.datasets.perceptual_hash import BITS, as_bits, distances, perceptual_hashes
 from lungsight.datasets.phantom import write_collection
-from lungsight.evaluation.judging.overlap import ALIKE
+from lungsight.evaluation.testset.overlap import ALIKE
 from lungsight.reading import read_radiograph
 
 THRESHOLDS = (28, 32, 36, 40, ALIKE, 48, 52, 56)

@@ -31,19 +31,19 @@ from rich.console import Console
 from rich.progress import track
 from scipy.stats import binomtest
 
+from lungsight.components.classifier import Network
+from lungsight.components.input_gate import OUTPUTS as GATE_OUTPUTS
+from lungsight.components.input_gate import Gate
+from lungsight.components.lung_segmentation import OUTPUT, LungFields, network_input
+from lungsight.components.preprocessing import Preprocessing
+from lungsight.components.runtime import open_network, runtimes
+from lungsight.inference.preparation import Examiner
 from lungsight.package import ModelPackage, find_package
-from lungsight.package.gate import OUTPUTS as GATE_OUTPUTS
-from lungsight.package.gate import Gate
-from lungsight.package.lung_fields import OUTPUT, LungFields, network_input
-from lungsight.package.network import Network
-from lungsight.package.preprocessing import Preprocessing
-from lungsight.package.runtime import open_network, runtimes
 from lungsight.package.storage import GATE, LUNG_FIELDS, NETWORK
 from lungsight.package.trained_on import patient_digest
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 from lungsight.scanning import Detector, Finding
-from lungsight.scanning.examination import Examiner
 from lungsight.scanning.scan import scan_radiograph
 from lungsight.statistics.delong import compare_aurocs
 

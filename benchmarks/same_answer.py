@@ -19,8 +19,8 @@ from rich.console import Console
 from scipy.stats import binomtest
 
 from film_files import draw_films
+from lungsight.components.runtime import runtimes
 from lungsight.package import find_package
-from lungsight.package.runtime import runtimes
 from lungsight.reading import read_radiograph
 from lungsight.scanning import Detector, Finding, scan
 from lungsight.scanning.scan import scan_radiograph

@@ -27,17 +27,17 @@ import pandas as pd
 from rich.console import Console
 from scipy.stats import binomtest
 
-from lungsight.datasets.fingerprints import fingerprint_manifest
+from lungsight.datasets.duplicates.fingerprints import fingerprint_manifest
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom import Label, Shortcut, write_collection
 from lungsight.datasets.phantom.shortcuts import is_planted
 from lungsight.evaluation.audits.audit import Audit
-from lungsight.evaluation.audits.header_only import header_only
-from lungsight.evaluation.audits.irrelevant_changes import irrelevant_changes
+from lungsight.evaluation.audits.image_statistics_only import header_only
+from lungsight.evaluation.audits.nuisance_edits import irrelevant_changes
 from lungsight.evaluation.audits.occlusion import occlusion_audits
-from lungsight.evaluation.judging.judged import INTERNAL, KIND, Judged
-from lungsight.evaluation.judging.predictions import judge_manifest
-from lungsight.evaluation.verdict import Verdict, decide
+from lungsight.evaluation.grade import Verdict, decide
+from lungsight.evaluation.testset.predict import judge_manifest
+from lungsight.evaluation.testset.testset import INTERNAL, KIND, Judged
 from lungsight.scanning import Detector
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling

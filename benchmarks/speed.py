@@ -21,8 +21,8 @@ from rich.console import Console
 import machine
 from film_files import KINDS, draw_films
 from lungsight._cores import cores
+from lungsight.components.runtime import runtimes
 from lungsight.datasets.phantom.collection import write_collection
-from lungsight.package.runtime import runtimes
 from lungsight.reading import ImageFile, walk_images
 from lungsight.scanning.scan import BATCH_SIZE
 from measuring import Contender, measure

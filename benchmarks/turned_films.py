@@ -22,11 +22,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import binomtest
 
+from lungsight.inference.preparation import Examiner
 from lungsight.package import ModelPackage, find_package
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 from lungsight.scanning import Detector
-from lungsight.scanning.examination import Examiner
 
 _ANGLES = (0, 90, 180, 270)
 _COLUMNS = ["source", "angle", "n", "upright", "low", "high", "turned_wrongly", "refused"]

@@ -22,12 +22,12 @@ import typer
 from rich.console import Console
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.networks.evidence_network import EvidenceNetwork
+from lungsight.networks.cam_classifier import EvidenceNetwork
 from lungsight.training import training_set
+from lungsight.training.auxiliary_models import Parts
 from lungsight.training.batches import Share, build_loaders
 from lungsight.training.image_cache import ImageCache, default_cache_folder
 from lungsight.training.learner import build_learner
-from lungsight.training.parts import Parts
 from lungsight.training.recipe import Recipe, load_recipe
 from lungsight.training.run import SeenImages, build_network_of, places_for
 from lungsight.training.run_log import log_to

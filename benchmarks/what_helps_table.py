@@ -18,8 +18,8 @@ import typer
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from lungsight.components.preprocessing import crop_of
 from lungsight.datasets.manifest import Manifest
-from lungsight.package.preprocessing import crop_of
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate

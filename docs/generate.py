@@ -13,11 +13,11 @@ import typer
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import app
 from lungsight.cli.root import COMMANDS
-from lungsight.datasets.catalogue import catalogue
-from lungsight.datasets.classes import NO_DIAGNOSIS
+from lungsight.components.preprocessing import Preprocessing
+from lungsight.datasets.docs_page import catalogue
+from lungsight.datasets.label_mapping import NO_DIAGNOSIS
 from lungsight.datasets.manifest import COLUMNS, LABELS
 from lungsight.package.description import PackageDescription
-from lungsight.package.preprocessing import Preprocessing
 from lungsight.training.augmentation import Augmentation
 from lungsight.training.recipe import Recipe, built_in_recipes
 

@@ -11,15 +11,15 @@ import pandas as pd
 
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
 from lungsight.evaluation.evidence import Evidence, Subject
-from lungsight.evaluation.judging.header import Header
-from lungsight.evaluation.judging.judged import Judged
-from lungsight.evaluation.parts.calibration import calibration
-from lungsight.evaluation.parts.decision import decision
-from lungsight.evaluation.parts.discrimination import discrimination
-from lungsight.evaluation.parts.flow import counts
-from lungsight.evaluation.parts.section import Section, estimate_table
-from lungsight.evaluation.parts.subgroups import subgroups
-from lungsight.evaluation.verdict import Grade, Reason, Verdict, decide
+from lungsight.evaluation.grade import Grade, Reason, Verdict, decide
+from lungsight.evaluation.sections.calibration import calibration
+from lungsight.evaluation.sections.decision import decision
+from lungsight.evaluation.sections.discrimination import discrimination
+from lungsight.evaluation.sections.flow import counts
+from lungsight.evaluation.sections.section import Section, estimate_table
+from lungsight.evaluation.sections.subgroups import subgroups
+from lungsight.evaluation.testset.image_statistics import Header
+from lungsight.evaluation.testset.testset import Judged
 from lungsight.package import PackageDescription, Preprocessing
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lungsight._files import atomic_folder, atomic_write, previous, write_whole
-from lungsight.faults import Fault
+from lungsight.errors import Fault
 
 SOURCES = Path(__file__).parents[1] / "src" / "lungsight"
 

@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from lungsight.datasets.decoys import Kind
-from lungsight.package.familiarity import FamiliarityDescription
-from lungsight.package.gate import FRONTAL, GateDescription
-from lungsight.package.lung_fields import LungFieldsDescription
-from lungsight.training.familiarity import fit_familiarity
+from lungsight.components.input_gate import FRONTAL, GateDescription
+from lungsight.components.lung_segmentation import LungFieldsDescription
+from lungsight.components.ood import FamiliarityDescription
+from lungsight.datasets.ood_images import Kind
+from lungsight.training.fit_ood import fit_familiarity
 
 SIDE = 64
 KINDS = tuple(str(kind) for kind in Kind)

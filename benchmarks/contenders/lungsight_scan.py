@@ -12,8 +12,8 @@ import numpy as np
 
 from contenders import Task
 from lungsight._cores import cores
+from lungsight.components.runtime import AUTO
 from lungsight.package import ModelPackage, find_package
-from lungsight.package.runtime import AUTO
 from lungsight.reading import ImageFile, read_radiograph, walk_images
 from lungsight.scanning import Detector, Finding, Status
 from lungsight.scanning.outputs import Outputs, Places

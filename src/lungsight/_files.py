@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from lungsight.faults import Fault
+from lungsight.errors import Fault
 
 _CURE = "make room, change its permissions, or name another place"
 #: A file's name may be 255 bytes long, and ours is longer by the ending.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lungsight.faults import printable
+from lungsight.errors import printable
 
 
 class View(StrEnum):

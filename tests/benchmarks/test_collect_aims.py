@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lungsight.evaluation.report.evidence_json import write_json
+from lungsight.reporting.evidence_json import write_json
 from some_evidence import SOURCES, evidence_of, judged_images
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "collect_aims.py"

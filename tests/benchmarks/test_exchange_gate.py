@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lungsight.package import ModelPackage
-from lungsight.package.completing import add_evidence
+from lungsight.package.attach import add_evidence
 from lungsight.package.storage import EVIDENCE, GATE, MODEL_CARD
 from tiny_package import write_tiny
 from tiny_parts import describe_gate, tiny_gate

@@ -17,8 +17,8 @@ import pytest
 from typer.testing import CliRunner
 
 from lungsight.cli import app
-from lungsight.datasets.catalogue import catalogue
 from lungsight.datasets.collection import RemoteFile
+from lungsight.datasets.docs_page import catalogue
 from lungsight.datasets.manifest import COLUMNS, Manifest
 from lungsight.datasets.registry import COLLECTIONS
 

@@ -174,7 +174,7 @@ def test_no_setting_of_the_user_makes_a_library_report(name: str) -> None:
     """They are there before onnxruntime is imported, by whatever module of ours."""
     code = (
         "import json, os, sys\n"
-        "import lungsight.package.runtime\n"
+        "import lungsight.components.runtime\n"
         "print(json.dumps(['onnxruntime' in sys.modules, os.environ[sys.argv[1]]]))\n"
     )
     environment = os.environ | {name: "something else"}

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight.cli import app
 from lungsight.cli.root import COMMANDS
-from lungsight.faults import InvalidManifest, LeakingSplit, UnreadableImage
+from lungsight.errors import InvalidManifest, LeakingSplit, UnreadableImage
 
 runner = CliRunner()
 

@@ -19,9 +19,9 @@ from typer.testing import CliRunner, Result
 
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import app
+from lungsight.components.lung_segmentation import Box
 from lungsight.datasets.phantom import Label, draw
 from lungsight.package import Decision, Preprocessing, bundled, storage
-from lungsight.package.lung_fields import Box
 from lungsight.scanning.spool import MOST_SHOWN
 from tiny_package import write_tiny
 from tiny_parts import LUNG_FIELDS, tiny_familiarity, tiny_lung_fields

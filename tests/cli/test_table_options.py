@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from lungsight.cli import app
 from lungsight.cli.table_options import naming, read_tables
-from lungsight.faults import InvalidManifest
+from lungsight.errors import InvalidManifest
 
 
 def test_columns_and_labels_are_read_as_the_options_say(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from lungsight.datasets import cache_folder as module
 from lungsight.datasets.cache_folder import cache_folder
-from lungsight.datasets.fingerprint_store import FingerprintStore
-from lungsight.faults import Fault
+from lungsight.datasets.duplicates.store import FingerprintStore
+from lungsight.errors import Fault
 
 _CODE = "from lungsight.datasets.cache_folder import cache_folder; f = cache_folder(); print(f, f.is_dir())"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lungsight.datasets.collection import build_of, images_under, read_csv, root_holding, years
 from lungsight.datasets.registry import COLLECTIONS, collection_named
-from lungsight.faults import InvalidCollection, InvalidManifest
+from lungsight.errors import InvalidCollection, InvalidManifest
 
 
 @pytest.mark.parametrize("collection", COLLECTIONS.values(), ids=lambda c: c.name)

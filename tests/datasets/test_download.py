@@ -18,7 +18,7 @@ import pytest
 from lungsight.datasets import download as module
 from lungsight.datasets.collection import RemoteFile
 from lungsight.datasets.download import Patience, download
-from lungsight.faults import DownloadFailed
+from lungsight.errors import DownloadFailed
 
 BODY = bytes(range(256)) * 2048
 QUICK = Patience(attempts=3, pause=0.0, silence=0.5)

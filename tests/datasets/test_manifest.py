@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lungsight.datasets.manifest import COLUMNS, Manifest
-from lungsight.faults import InvalidManifest
+from lungsight.errors import InvalidManifest
 
 
 def rows(**columns: list[object]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 
 from lungsight.datasets import unpack as module
 from lungsight.datasets.unpack import unpack
-from lungsight.faults import DownloadFailed
+from lungsight.errors import DownloadFailed
 
 
 @pytest.fixture

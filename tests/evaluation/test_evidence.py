@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from lungsight.datasets.manifest import Manifest
+from lungsight.evaluation.evaluate import Settings, evaluate_package
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.gathering import Settings, evaluate_package
-from lungsight.evaluation.report.writing import write_report
 from lungsight.package import ModelPackage
+from lungsight.reporting.write import write_report
 from lungsight.statistics.bootstrap import Resampling
 
 #: Names under which tables give the same figure of the same images.

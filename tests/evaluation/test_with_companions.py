@@ -12,14 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from lungsight.cli import app
+from lungsight.components.ood import FamiliarityDescription
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.judging.predictions import judge_manifest
+from lungsight.evaluation.testset.predict import judge_manifest
 from lungsight.package import Preprocessing
-from lungsight.package.familiarity import FamiliarityDescription
 from lungsight.package.storage import FAMILIARITY
 from lungsight.package.storage import LUNG_FIELDS as LUNG_FIELDS_FILE
 from lungsight.scanning import Detector
-from lungsight.training.familiarity import fit_familiarity
+from lungsight.training.fit_ood import fit_familiarity
 from tiny_package import write_tiny
 from tiny_parts import LUNG_FIELDS, tiny_lung_fields
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lungsight.faults import InvalidRecipe
+from lungsight.errors import InvalidRecipe
 from lungsight.networks.backbones import build_network, layer_groups
 
 

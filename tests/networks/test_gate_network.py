@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from lungsight.components import input_gate as gate
+from lungsight.components.runtime import open_network
 from lungsight.networks.gate_network import SIGNS, TURNS, GateEncoder, GateHeads
-from lungsight.package import gate
-from lungsight.package.runtime import open_network
 from lungsight.training.gate.exporting import export_encoder, export_gate
 
 

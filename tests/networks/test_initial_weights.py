@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from lungsight.faults import InvalidRecipe
+from lungsight.errors import InvalidRecipe
 from lungsight.networks import initial_weights
 from lungsight.networks.backbones import build_network
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lungsight.faults import InvalidRecipe
+from lungsight.errors import InvalidRecipe
 from lungsight.networks.lung_network import LungNetwork, build_lung_network, check_image_size, layer_groups
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lungsight.faults import InvalidPackage
+from lungsight.errors import InvalidPackage
 from lungsight.package import ModelPackage, bundled
 from lungsight.package.bundled import DEFAULT, bundled_packages, find_package
 from tiny_package import write_tiny

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from lungsight.faults import InvalidPackage
+from lungsight.components.lung_segmentation import LungFields
+from lungsight.components.ood import Familiarity, FamiliarityDescription
+from lungsight.errors import InvalidPackage
 from lungsight.package import ModelPackage, Preprocessing
-from lungsight.package.familiarity import Familiarity, FamiliarityDescription
-from lungsight.package.in_words import parts_in_words
-from lungsight.package.lung_fields import LungFields
+from lungsight.package.descriptions_text import parts_in_words
 from lungsight.package.model_card import model_card
 from lungsight.package.storage import FAMILIARITY, LUNG_FIELDS
 from tiny_package import describe, write_tiny

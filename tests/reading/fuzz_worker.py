@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.reading import ImageFile, read_radiograph, walk_images
 
 SECONDS_PER_MUTANT = 20

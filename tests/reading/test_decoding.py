@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.reading import ImageFile, read_radiograph
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from image_files import dicom, dicom_bytes, tiff
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 

@@ -25,7 +25,7 @@ from pydicom.uid import (
 )
 
 from image_files import compressed
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.radiograph import View
 from lungsight.reading import read_radiograph
 

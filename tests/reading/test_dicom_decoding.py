@@ -27,7 +27,7 @@ from pydicom.uid import (
 )
 
 from image_files import compressed, dicom
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.reading import read_radiograph
 from lungsight.reading.dicom_decoding import stored_samples
 from lungsight.reading.dicom_header import Header

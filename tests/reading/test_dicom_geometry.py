@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from lungsight.datasets.phantom import Label, draw
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 

@@ -15,7 +15,7 @@ from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.uid import ExplicitVRBigEndian
 
 from dcmtk import needs_dcmtk, shown_by_dcmtk
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.reading import read_radiograph
 from lungsight.reading.dicom_header import Header
 from lungsight.reading.dicom_tables import DefectiveTable, palette_of, table_of, white_of

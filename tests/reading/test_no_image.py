@@ -23,7 +23,7 @@ from pydicom.uid import (
     RTPlanStorage,
 )
 
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.reading import ImageFile, read_radiograph, walk_images
 
 OBJECTS = [

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.reading import read_radiograph
 from lungsight.reading.limits import MAX_BYTES
 from lungsight.reading.remote import RemoteFile, is_url, walk_url

@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 from lungsight import RESEARCH_ONLY
-from lungsight.faults import Fault
+from lungsight.components.lung_segmentation import Lungs
+from lungsight.errors import Fault
 from lungsight.package import Decision
-from lungsight.package.lung_fields import Lungs
 from lungsight.radiograph import Radiograph
 from lungsight.scanning import INCONCLUSIVE, REFUSED, Detector, Finding, Status, spool
 from lungsight.scanning.card import card_of
 from lungsight.scanning.page import SCRIPT, FindingsPage
-from lungsight.scanning.pictures import (
+from lungsight.scanning.rendering import (
     AGAINST,
     FOR,
     MAX_BYTES,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from lungsight.faults import Fault
+from lungsight.errors import Fault
 from lungsight.scanning import Detector, Finding, Status
 from lungsight.scanning.parquet import SCHEMA, ParquetFolder
 

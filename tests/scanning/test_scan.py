@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lungsight.components.input_gate import Admission
+from lungsight.inference.preparation import Examiner
 from lungsight.package import ModelPackage, Preprocessing
-from lungsight.package.gate import Admission
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile, read_radiograph
 from lungsight.scanning import REFUSED, Detector, Finding, Status, scan
-from lungsight.scanning.examination import Examiner
 
 Make = Callable[..., Radiograph]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lungsight.faults import Fault
+from lungsight.components.runtime import runtimes
+from lungsight.errors import Fault
 from lungsight.package import ModelPackage
-from lungsight.package.runtime import runtimes
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile, read_radiograph
 from lungsight.scanning import Finding, Scanner, Status

@@ -5,7 +5,7 @@ import pytest
 
 from lungsight.statistics.binary import Binary, Share, basic_interval
 from lungsight.statistics.bootstrap import Resampling
-from lungsight.statistics.calibration import calibration_estimates
+from lungsight.statistics.calibration_metrics import calibration_estimates
 from lungsight.statistics.metrics import estimate_all
 from lungsight.statistics.outcomes import Outcomes
 

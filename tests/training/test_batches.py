@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
+from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.manifest import Manifest
-from lungsight.package.preprocessing import Preprocessing
 from lungsight.training.augmentation import Augmentation
 from lungsight.training.batches import Images, Share, TrainingImages, sampling_weights
 from lungsight.training.image_cache import ImageCache
-from lungsight.training.places import GRID
+from lungsight.training.localization_targets import GRID
 from lungsight.training.recipe import Recipe, Sampling, load_recipe
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from fastcore.foundation import L
 
-from lungsight.faults import Fault
+from lungsight.errors import Fault
 from lungsight.training.checkpoint import Checkpoint, Progress
 
 

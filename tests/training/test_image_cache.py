@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.manifest import Manifest
-from lungsight.faults import UnreadableImage
-from lungsight.package.preprocessing import Preprocessing
+from lungsight.errors import UnreadableImage
 from lungsight.reading import read_radiograph
 from lungsight.training.image_cache import ImageCache
 
@@ -24,7 +24,7 @@ def test_an_image_is_decoded_once(phantoms: Manifest, tmp_path: Path, monkeypatc
     assert first.dtype == np.uint8
     expected = SMALL.apply(read_radiograph(path).pixels) * 255
     assert np.abs(first - expected).max() <= 0.5 + 1e-4
-    monkeypatch.setattr("lungsight.package.preprocessing.read_radiograph", lambda *_, **__: pytest.fail("again"))
+    monkeypatch.setattr("lungsight.components.preprocessing.read_radiograph", lambda *_, **__: pytest.fail("again"))
     np.testing.assert_array_equal(cache.load(path), first)
 
 

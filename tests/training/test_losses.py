@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lungsight.networks.evidence_network import Output
+from lungsight.networks.cam_classifier import Output
 from lungsight.training.losses import Loss, accuracy, against_the_others, misplaced_evidence
 
 SOURCES = torch.zeros(4, dtype=torch.long)

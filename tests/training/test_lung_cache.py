@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from tests.training.segmenter import write_segmenter
 
-from lungsight.faults import UnreadableImage
-from lungsight.package.preprocessing import Preprocessing
+from lungsight.components.preprocessing import Preprocessing
+from lungsight.errors import UnreadableImage
 from lungsight.training.image_cache import ImageCache
 from lungsight.training.lung_cache import LungCache
 
@@ -33,7 +33,9 @@ def test_lungs_are_found_once(film: str, lungs: LungCache, monkeypatch: pytest.M
     assert (found.box.left, found.box.top, found.box.right, found.box.bottom) == pytest.approx(
         (1 / 8, 1 / 8, 7 / 8, 1 / 2), abs=0.02
     )
-    monkeypatch.setattr("lungsight.package.lung_fields.read_radiograph", lambda *_, **__: pytest.fail("sought again"))
+    monkeypatch.setattr(
+        "lungsight.components.lung_segmentation.read_radiograph", lambda *_, **__: pytest.fail("sought again")
+    )
     np.testing.assert_array_equal(lungs.load(film).mask, found.mask)
 
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
+from lungsight.components.classifier import Network, Outputs
+from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.manifest import Manifest
 from lungsight.networks.backbones import build_network
-from lungsight.package.network import Network, Outputs
-from lungsight.package.preprocessing import Preprocessing
 from lungsight.training.packaging import export_onnx, reference_inputs, validation_answers
 from lungsight.training.training_set import TrainingSet
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lungsight.faults import InvalidRecipe
+from lungsight.errors import InvalidRecipe
 from lungsight.training.recipe import as_toml, built_in_recipes, load_recipe
 
 

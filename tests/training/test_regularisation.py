@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from tests.training.conftest import QUICK
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.faults import InvalidRecipe
+from lungsight.errors import InvalidRecipe
 from lungsight.networks.backbones import build_network, first_layers
 from lungsight.training.checkpoint import Checkpoint
 from lungsight.training.recipe import Recipe, load_recipe

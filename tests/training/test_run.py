@@ -17,7 +17,7 @@ from rich.console import Console
 from safetensors.numpy import load_file
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.faults import Fault, InvalidManifest, InvalidRecipe
+from lungsight.errors import Fault, InvalidManifest, InvalidRecipe
 from lungsight.package import ModelPackage
 from lungsight.training.recipe import Recipe, as_toml, load_recipe
 from lungsight.training.run import find_learning_rate, train

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lungsight.faults import InvalidRecipe
+from lungsight.errors import InvalidRecipe
 from lungsight.training.recipe import load_recipe
 from lungsight.training.run_folder import RunFolder
 

@@ -8,7 +8,7 @@ from tests.training.conftest import QUICK
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import TRAIN, VALIDATION
-from lungsight.faults import InvalidRecipe
+from lungsight.errors import InvalidRecipe
 from lungsight.reading import read_radiograph
 from lungsight.scanning import Detector
 from lungsight.training import training_set

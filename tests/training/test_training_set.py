@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.faults import InvalidManifest, InvalidRecipe, LeakingSplit
+from lungsight.errors import InvalidManifest, InvalidRecipe, LeakingSplit
 from lungsight.training.recipe import Recipe, load_recipe
 from lungsight.training.training_set import choose, choose_every_class, divide
 

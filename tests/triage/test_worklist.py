@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lungsight.faults import Fault
+from lungsight.errors import Fault
 from lungsight.triage import Case, load_rule, read_cases, worklist
 from lungsight.triage.rule import own_rule
 

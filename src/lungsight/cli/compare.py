@@ -12,10 +12,10 @@ from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import streams
-from lungsight.faults import printable
+from lungsight.errors import printable
 
 if TYPE_CHECKING:
-    from lungsight.evaluation.comparison import Comparison, OnSource
+    from lungsight.evaluation.compare import Comparison, OnSource
 
 
 def command(
@@ -38,8 +38,8 @@ def command(
 
     Example: lungsight compare tested/ours tested/covid-net --out compared
     """
-    from lungsight.evaluation.comparison import compare
-    from lungsight.evaluation.report.comparison_files import write_comparison
+    from lungsight.evaluation.compare import compare
+    from lungsight.reporting.comparison_files import write_comparison
     from lungsight.statistics.bootstrap import Resampling
 
     folder = out or Path(f"comparison-{date.today().isoformat()}")

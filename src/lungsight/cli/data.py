@@ -18,11 +18,11 @@ from rich.table import Table
 from lungsight.cli import data_check, streams
 from lungsight.cli.table_options import Columns, naming, say_notices
 from lungsight.datasets import download, unpack
-from lungsight.datasets.catalogue import catalogue
 from lungsight.datasets.collection import Build, BuildOptions, Collection
+from lungsight.datasets.docs_page import catalogue
 from lungsight.datasets.manifest import COLUMNS, LABELS, Manifest
 from lungsight.datasets.registry import COLLECTIONS, collection_named
-from lungsight.faults import InvalidCollection, InvalidManifest
+from lungsight.errors import InvalidCollection, InvalidManifest
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -18,7 +18,7 @@ from lungsight.cli import streams
 from lungsight.cli.table_options import Columns, Labels, naming, read_tables
 from lungsight.datasets.check import Check, check_manifest
 from lungsight.datasets.manifest import Manifest
-from lungsight.faults import printable
+from lungsight.errors import printable
 
 #: Unreadable files and leaks beyond this many are only counted; --json has them all.
 _SHOWN = 20

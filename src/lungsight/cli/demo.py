@@ -22,7 +22,7 @@ from rich.text import Text
 
 from lungsight import RESEARCH_ONLY
 from lungsight._cores import cores
-from lungsight.faults import Fault
+from lungsight.errors import Fault
 
 CLEAN, LETTER, SCAN = "clean", "letter", "scan"
 #: Patients drawn for training and for testing. The grade asks for 30 with the disease and 30 without at a source.

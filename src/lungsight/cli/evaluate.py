@@ -20,12 +20,12 @@ from lungsight import RESEARCH_ONLY
 from lungsight._environment import use_cores
 from lungsight.cli import streams
 from lungsight.cli.table_options import Columns, Labels, naming, read_tables
-from lungsight.faults import InvalidManifest, InvalidPackage, UnreadableImage, printable
+from lungsight.errors import InvalidManifest, InvalidPackage, UnreadableImage, printable
 
 if TYPE_CHECKING:
     from lungsight.datasets.manifest import Manifest
+    from lungsight.evaluation.evaluate import Settings
     from lungsight.evaluation.evidence import Evidence
-    from lungsight.evaluation.gathering import Settings
     from lungsight.package import ModelPackage
 
 _SHOWN = {"auroc": "AUROC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
@@ -145,8 +145,8 @@ def command(
     --trained-source ieee8023
     """
     use_cores(threads)
-    from lungsight.evaluation.gathering import Settings
-    from lungsight.evaluation.report.writing import write_report
+    from lungsight.evaluation.evaluate import Settings
+    from lungsight.reporting.write import write_report
     from lungsight.statistics.bootstrap import Resampling
     from lungsight.statistics.outcomes import FAULT
 
@@ -188,7 +188,7 @@ def command(
 def _of_package(
     path: Path, manifests: Sequence[Manifest], out: Path | None, settings: Settings
 ) -> tuple[Evidence, Path]:
-    from lungsight.evaluation.gathering import evaluate_package
+    from lungsight.evaluation.evaluate import evaluate_package
     from lungsight.package import ModelPackage
     from lungsight.package.bundled import find_package
 
@@ -203,8 +203,8 @@ def _of_predictions(
     table: Path, manifests: Sequence[Manifest], folder: Path, settings: Settings, classes: list[str] | None,
     trained_source: list[str] | None, trained_on: Sequence[Manifest], called: Mapping[str, str],
 ) -> Evidence:  # fmt: skip
-    from lungsight.datasets.classes import classes_of
-    from lungsight.evaluation.gathering import evaluate_predictions
+    from lungsight.datasets.label_mapping import classes_of
+    from lungsight.evaluation.evaluate import evaluate_predictions
 
     return evaluate_predictions(
         table, manifests, folder, settings,
@@ -282,7 +282,7 @@ def _print_flow(console: Console, evidence: Evidence) -> None:
 
 
 def _print_figures(console: Console, evidence: Evidence) -> None:
-    from lungsight.evaluation.wording import as_words
+    from lungsight.evaluation.formatting import as_words
 
     metrics = evidence.discrimination.tables["metrics"]
     of_target = metrics[metrics["scope"] == evidence.subject.target]

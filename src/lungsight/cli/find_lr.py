@@ -27,7 +27,7 @@ def command(
 
     lungsight find-lr baseline --data all.csv --set learning_rate_search.iterations=60
     """
-    from lungsight.datasets.classes import classes_of
+    from lungsight.datasets.label_mapping import classes_of
     from lungsight.datasets.manifest import Manifest
     from lungsight.training.recipe import load_recipe
     from lungsight.training.run import find_learning_rate

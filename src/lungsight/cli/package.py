@@ -15,7 +15,7 @@ from lungsight import RESEARCH_ONLY
 from lungsight.cli import streams
 from lungsight.package import ModelPackage, PackageDescription, find_package
 from lungsight.package import complete as complete_package
-from lungsight.package.in_words import calibration_in_words, decision_in_words, parts_in_words
+from lungsight.package.descriptions_text import calibration_in_words, decision_in_words, parts_in_words
 from lungsight.package.storage import EVIDENCE
 
 app = typer.Typer(

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight.cli.streams import take_any_character
-from lungsight.faults import Fault, MissingExtra
+from lungsight.errors import Fault, MissingExtra
 
 #: What `lungsight --help` shows. A command lives in the module of its name and is imported only when it is called,
 #: so that scanning never waits for pandas or torch.

@@ -30,18 +30,18 @@ from rich.text import Text
 from lungsight._cores import cores
 from lungsight.cli import streams
 from lungsight.cli.scan_table import ScanTable
-from lungsight.faults import Fault
+from lungsight.components.runtime import AUTO
+from lungsight.errors import Fault
 from lungsight.package import find_package
 from lungsight.package.bundled import DEFAULT
-from lungsight.package.runtime import AUTO
 from lungsight.reading import ImageFile
 from lungsight.reading.remote import RemoteFile, is_url
 from lungsight.scanning import Detector, Status
-from lungsight.scanning.arrivals import arrivals
-from lungsight.scanning.durable import STDOUT
+from lungsight.scanning.journal import STDOUT
 from lungsight.scanning.outputs import Outputs, Places
 from lungsight.scanning.scan import BATCH_SIZE, scan_and_finish
 from lungsight.scanning.sources import Found, find_images, name_of
+from lungsight.scanning.watch import arrivals
 
 T = TypeVar("T")
 

@@ -41,7 +41,7 @@ def command(
     lungsight train article --data all.csv --out runs/article --set backbone=resnet34 --set image_size=1024
     """
     use_cores(threads)
-    from lungsight.datasets.classes import classes_of
+    from lungsight.datasets.label_mapping import classes_of
     from lungsight.datasets.manifest import Manifest
     from lungsight.training.recipe import load_recipe
     from lungsight.training.run import train
@@ -57,7 +57,7 @@ def command(
     if not _is_first_process():
         return
     if results and outcome.finished:
-        from lungsight.evaluation.results import write_run_results
+        from lungsight.reporting.training_report import write_run_results
 
         write_run_results(out)
     if outcome.diagnosis is not None:

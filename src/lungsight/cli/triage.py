@@ -15,7 +15,7 @@ from rich.table import Table
 from lungsight import RESEARCH_ONLY
 from lungsight._files import atomic_write
 from lungsight.cli import streams
-from lungsight.faults import Fault
+from lungsight.errors import Fault
 from lungsight.triage import Place, load_rule, read_cases, worklist
 from lungsight.triage.cases import Case
 from lungsight.triage.rule import own_rule

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lungsight.datasets.duplicates import DuplicatePair, Kind, find_duplicates
-from lungsight.datasets.fingerprints import Progress, fingerprint_manifest, silent
-from lungsight.datasets.leaks import Leak, find_leaks
+from lungsight.datasets.duplicates.fingerprints import Progress, fingerprint_manifest, silent
+from lungsight.datasets.duplicates.search import DuplicatePair, Kind, find_duplicates
+from lungsight.datasets.leakage import Leak, find_leaks
 from lungsight.datasets.manifest import Manifest
-from lungsight.faults import InvalidManifest, LeakingSplit, UnreadableImage
+from lungsight.errors import InvalidManifest, LeakingSplit, UnreadableImage
 
 #: The youngest age of each group after the first, in years, and the groups' names.
 _AGE_LIMITS = (6, 18, 40, 65)

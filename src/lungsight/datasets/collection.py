@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.faults import InvalidCollection
+from lungsight.errors import InvalidCollection
 from lungsight.reading.formats import has_image_ending
 
 _DEPTH_OF_SEARCH = 3

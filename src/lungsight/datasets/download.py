@@ -14,7 +14,7 @@ import httpx
 
 from lungsight._files import write_whole
 from lungsight.datasets.collection import RemoteFile
-from lungsight.faults import DownloadFailed
+from lungsight.errors import DownloadFailed
 
 #: Called with the bytes that are there, and with how many there will be (None: the server doesn't say).
 Progress = Callable[[int, int | None], None]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path, PureWindowsPath
 
-from lungsight.faults import printable
+from lungsight.errors import printable
 
 #: So many of a table's paths are tried to find where its folders begin here.
 _TRIED = 40

@@ -19,7 +19,7 @@ from lungsight.datasets.text_tables import (
     read_table,
     rows_in_words,
 )
-from lungsight.faults import InvalidManifest, printable
+from lungsight.errors import InvalidManifest, printable
 from lungsight.radiograph import View
 
 #: Labels that lungsight's own readers give. A user's table may hold others; a recipe maps labels to classes.

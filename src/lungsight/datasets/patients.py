@@ -6,7 +6,7 @@ import pandas as pd
 
 from lungsight.datasets.spellings import says_nothing, spelling
 from lungsight.datasets.text_tables import rows_in_words
-from lungsight.faults import printable
+from lungsight.errors import printable
 
 #: What stands in for a name that was taken out. One image may be of a patient so called; several are of several.
 _TAKEN_OUT = ("anon", "deident", "deidentified", "removed", "redacted", "hidden", "patient", "noname", "xxx")

@@ -14,7 +14,7 @@ from lungsight.datasets.collections.sarscov2_ct import SARSCOV2_CT
 from lungsight.datasets.collections.shenzhen_montgomery import SHENZHEN_MONTGOMERY
 from lungsight.datasets.collections.siim import SIIM
 from lungsight.datasets.collections.table import TABLE
-from lungsight.faults import InvalidCollection
+from lungsight.errors import InvalidCollection
 
 COLLECTIONS: Mapping[str, Collection] = {
     collection.name: collection

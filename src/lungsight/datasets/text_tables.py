@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lungsight.faults import Fault, printable
+from lungsight.errors import Fault, printable
 
 _SEPARATORS = ",;\t|"
 #: A spreadsheet's own first line, which says what stands between the cells.

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from lungsight._files import atomic_folder
 from lungsight.datasets.download import Progress
-from lungsight.faults import DownloadFailed
+from lungsight.errors import DownloadFailed
 
 _CHUNK_BYTES = 1 << 20
 #: What zipfile raises for an archive that is damaged, cut short, encrypted, or packed in a way it doesn't know.

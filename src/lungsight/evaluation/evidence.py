@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lungsight.evaluation.audits.audit import Audit
-from lungsight.evaluation.judging.judged import Judged
-from lungsight.evaluation.parts.section import Section
-from lungsight.evaluation.verdict import Verdict
+from lungsight.evaluation.grade import Verdict
+from lungsight.evaluation.sections.section import Section
+from lungsight.evaluation.testset.testset import Judged
 from lungsight.package import PackageDescription
 from lungsight.statistics.bootstrap import Resampling
 

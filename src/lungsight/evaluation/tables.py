@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from lungsight._files import atomic_write
-from lungsight.evaluation.parts.section import estimate_table
+from lungsight.evaluation.sections.section import estimate_table
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import estimate_all

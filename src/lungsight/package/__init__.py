@@ -17,19 +17,19 @@ and, where ``package.json`` describes them::
     familiarity.safetensors  says how far an image lies from everything seen in training
 """
 
+from lungsight.components.calibration import Calibration
+from lungsight.components.classifier import Network
+from lungsight.components.decision import Decision
+from lungsight.components.preprocessing import Preprocessing
+from lungsight.package.attach import add_evidence, complete
 from lungsight.package.bundled import find_package
-from lungsight.package.calibration import Calibration
-from lungsight.package.completing import add_evidence, complete
-from lungsight.package.decision import Decision
 from lungsight.package.description import (
     PackageDescription,
     TrainingSource,
 )
-from lungsight.package.network import Network
-from lungsight.package.preprocessing import Preprocessing
-from lungsight.package.reading import ModelPackage
+from lungsight.package.open import ModelPackage
 from lungsight.package.trained_on import TrainedImage
-from lungsight.package.writing import write_package
+from lungsight.package.write import write_package
 
 __all__ = [
     "Calibration",

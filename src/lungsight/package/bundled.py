@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungsight.faults import InvalidPackage
+from lungsight.errors import InvalidPackage
 from lungsight.package.storage import DESCRIPTION
 
 #: What `lungsight scan` uses where no model is named.

@@ -9,12 +9,12 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lungsight.package.calibration import Calibration
-from lungsight.package.decision import Decision
-from lungsight.package.familiarity import FamiliarityDescription
-from lungsight.package.gate import GateDescription
-from lungsight.package.lung_fields import LungFieldsDescription
-from lungsight.package.preprocessing import Preprocessing
+from lungsight.components.calibration import Calibration
+from lungsight.components.decision import Decision
+from lungsight.components.input_gate import GateDescription
+from lungsight.components.lung_segmentation import LungFieldsDescription
+from lungsight.components.ood import FamiliarityDescription
+from lungsight.components.preprocessing import Preprocessing
 from lungsight.package.storage import ACTING_PARTS, FAMILIARITY, GATE, LUNG_FIELDS, NETWORK
 
 SCHEMA_VERSION: Literal[1] = 1

@@ -1,6 +1,6 @@
 """The model card (Mitchell et al. 2019): what a package's description knows of its model.
 
-A test adds what it found: :mod:`lungsight.evaluation.papers.model_card` puts the same parts together with its own.
+A test adds what it found: :mod:`lungsight.reporting.model_card` puts the same parts together with its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from lungsight import RESEARCH_ONLY
 from lungsight.package.description import PackageDescription
-from lungsight.package.in_words import calibration_in_words, decision_in_words, parts_in_words
+from lungsight.package.descriptions_text import calibration_in_words, decision_in_words, parts_in_words
 from lungsight.package.markdown import cell, table
 
 TAGS = ("chest-x-ray", "covid-19", "onnx", "research-only")

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from lungsight.faults import InvalidPackage, printable
+from lungsight.errors import InvalidPackage, printable
 
 DESCRIPTION = "package.json"
 NETWORK = "network.onnx"

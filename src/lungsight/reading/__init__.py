@@ -5,7 +5,7 @@
 """
 
 from lungsight.reading.decoding import read_radiograph
+from lungsight.reading.discovery import walk_images
 from lungsight.reading.files import ImageFile
-from lungsight.reading.walk import walk_images
 
 __all__ = ["ImageFile", "read_radiograph", "walk_images"]

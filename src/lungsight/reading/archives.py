@@ -10,7 +10,7 @@ from lzma import LZMAError
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from lungsight.faults import UnreadableImage, printable
+from lungsight.errors import UnreadableImage, printable
 from lungsight.reading.limits import check_bytes
 
 _ENCRYPTED = 0x1

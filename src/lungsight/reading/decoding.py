@@ -8,7 +8,7 @@ import warnings
 import zlib
 from pathlib import Path
 
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.radiograph import Radiograph
 from lungsight.reading.files import ImageFile
 from lungsight.reading.formats import HEAD_BYTES, Format, recognise

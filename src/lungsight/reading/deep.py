@@ -8,13 +8,13 @@ from io import BytesIO
 import imagecodecs
 from PIL import Image
 
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.reading.codecs import decoded
 from lungsight.reading.codestream import Codec, stream_of
 from lungsight.reading.formats import Format
-from lungsight.reading.grey import Grey, grey_of_samples
+from lungsight.reading.grayscale import Grey, grey_of_samples
 from lungsight.reading.limits import check_size
-from lungsight.reading.silence import silent_stderr
+from lungsight.reading.stderr import silent_stderr
 
 _ORIENTATION = 274
 

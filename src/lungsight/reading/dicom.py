@@ -16,7 +16,7 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.radiograph import Radiograph
 from lungsight.reading.dicom_geometry import put_right
 from lungsight.reading.dicom_header import Header, knowledge_of

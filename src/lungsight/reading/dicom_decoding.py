@@ -13,7 +13,7 @@ from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import RLELossless
 
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.reading.codecs import decoded
 from lungsight.reading.codestream import Codec, Stream, has_end, stream_of
 from lungsight.reading.dicom_header import Header

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydicom import Dataset
 
-from lungsight.faults import printable
+from lungsight.errors import printable
 from lungsight.radiograph import Identifiers, View
 from lungsight.reading.header_words import Words, vocabulary
 

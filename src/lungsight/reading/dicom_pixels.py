@@ -12,12 +12,12 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.pixels import convert_color_space
 
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.reading.dicom_decoding import stored_samples
 from lungsight.reading.dicom_header import Header
 from lungsight.reading.dicom_samples import Samples, complete, samples_of
 from lungsight.reading.dicom_tables import DefectiveTable, Levels, palette_of, table_of, white_of
-from lungsight.reading.grey import depth_in_use, grey_of, grey_of_deep, stretched
+from lungsight.reading.grayscale import depth_in_use, grey_of, grey_of_deep, stretched
 
 Flags = NDArray[np.bool_]
 _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")

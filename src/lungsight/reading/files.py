@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lungsight.faults import UnreadableImage, printable
+from lungsight.errors import UnreadableImage, printable
 from lungsight.reading import archives
 from lungsight.reading.limits import check_bytes
 

@@ -12,7 +12,7 @@ from importlib import resources
 from itertools import product
 from typing import NamedTuple
 
-from lungsight.faults import printable
+from lungsight.errors import printable
 
 #: How text is met that stands in an element meant for ASCII alone, and so was read as Latin-1.
 _CHARACTER_SETS = (

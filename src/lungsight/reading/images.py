@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.radiograph import Radiograph
 from lungsight.reading.deep import needs_deep, read_deep
 from lungsight.reading.formats import Format
-from lungsight.reading.grey import Grey, grey_of, grey_of_samples
+from lungsight.reading.grayscale import Grey, grey_of, grey_of_samples
 from lungsight.reading.limits import check_size
 from lungsight.reading.reduction import factor_of
-from lungsight.reading.silence import silent_stderr
+from lungsight.reading.stderr import silent_stderr
 
 # Pillow logs some damage besides raising it; unless a program sets up logging, that would go to the terminal.
 logging.getLogger("PIL").addHandler(logging.NullHandler())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 
 MAX_BYTES = 512 * 2**20
 """Of a file, or of an archive member once unpacked."""

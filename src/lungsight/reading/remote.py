@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lungsight.faults import UnreadableImage, printable
+from lungsight.errors import UnreadableImage, printable
 from lungsight.reading.formats import HEAD_BYTES, has_image_ending, recognise
 from lungsight.reading.limits import check_bytes
 

@@ -9,8 +9,8 @@ from io import BytesIO
 import numpy as np
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
-from lungsight.faults import UnreadableImage
-from lungsight.reading.grey import Grey, grey_of_samples
+from lungsight.errors import UnreadableImage
+from lungsight.reading.grayscale import Grey, grey_of_samples
 from lungsight.reading.limits import MAX_PIXELS, check_size
 
 # tifffile logs damage besides raising it; that would go to the terminal.

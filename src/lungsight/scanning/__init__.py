@@ -5,10 +5,10 @@
 ...     print(finding.file, finding.verdict, finding.probabilities)
 """
 
-from lungsight.scanning.admission import refusals
-from lungsight.scanning.detector import Detector, Prediction
-from lungsight.scanning.examination import Examined
-from lungsight.scanning.finding import INCONCLUSIVE, REFUSED, Finding, Status
+from lungsight.inference.detector import Detector, Prediction
+from lungsight.inference.finding import INCONCLUSIVE, REFUSED, Finding, Status
+from lungsight.inference.input_checks import refusals
+from lungsight.inference.preparation import Examined
 from lungsight.scanning.scan import scan
 from lungsight.scanning.scanner import Scanner
 

@@ -9,12 +9,13 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from lungsight.components.lung_segmentation import Box
+from lungsight.components.preprocessing import crop_of
+from lungsight.inference.detector import Floats
+from lungsight.inference.finding import Finding, Status
+from lungsight.inference.lung_overlap import grid_of
 from lungsight.package import Preprocessing
-from lungsight.package.lung_fields import Box
-from lungsight.package.preprocessing import crop_of
-from lungsight.scanning.detector import Floats
-from lungsight.scanning.finding import Finding, Status
-from lungsight.scanning.pictures import (
+from lungsight.scanning.rendering import (
     AGAINST,
     FOR,
     data_uri,
@@ -27,7 +28,6 @@ from lungsight.scanning.pictures import (
     with_evidence,
     with_outline,
 )
-from lungsight.scanning.place import grid_of
 from lungsight.wording import as_words
 
 #: The longest side of the outline's picture: a thin line needs no more.

@@ -12,11 +12,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from lungsight import RESEARCH_ONLY
 from lungsight._files import atomic_write
-from lungsight.faults import Fault
-from lungsight.scanning.detector import Detector
-from lungsight.scanning.finding import Finding
-from lungsight.scanning.pictures import thumbnail, with_evidence, with_outline
-from lungsight.scanning.place import grid_of
+from lungsight.errors import Fault
+from lungsight.inference.detector import Detector
+from lungsight.inference.finding import Finding
+from lungsight.inference.lung_overlap import grid_of
+from lungsight.scanning.rendering import thumbnail, with_evidence, with_outline
 
 FULL_SCALE = 65535
 

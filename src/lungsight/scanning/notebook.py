@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from lungsight import RESEARCH_ONLY
-from lungsight.scanning.finding import Finding
-from lungsight.scanning.pictures import data_uri, film
+from lungsight.inference.finding import Finding
+from lungsight.scanning.rendering import data_uri, film
 from lungsight.wording import as_words, percent
 
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lungsight.inference.detector import Detector
+from lungsight.inference.finding import Finding
 from lungsight.scanning.card import Card, card_of
-from lungsight.scanning.detector import Detector
-from lungsight.scanning.durable import STDOUT
-from lungsight.scanning.finding import Finding
+from lungsight.scanning.exporters import CsvTable, JsonLines, Sink
 from lungsight.scanning.heatmap import HeatmapFolder, OverlayFolder
+from lungsight.scanning.journal import STDOUT
 from lungsight.scanning.page import FindingsPage
-from lungsight.scanning.records import CsvTable, JsonLines, Sink
 
 
 @dataclass(frozen=True)

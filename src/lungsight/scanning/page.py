@@ -14,14 +14,14 @@ from markupsafe import Markup
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight._files import atomic_write
-from lungsight.faults import Fault
+from lungsight.errors import Fault
+from lungsight.inference.detector import Detector
+from lungsight.inference.finding import INCONCLUSIVE
 from lungsight.package import PackageDescription
 from lungsight.package.bundled import bundled_packages
-from lungsight.package.in_words import calibration_in_words, decision_in_words, parts_in_words
+from lungsight.package.descriptions_text import calibration_in_words, decision_in_words, parts_in_words
 from lungsight.scanning.card import JUDGED, Card
-from lungsight.scanning.detector import Detector
-from lungsight.scanning.finding import INCONCLUSIVE
-from lungsight.scanning.pictures import AGAINST, FOR, OUTLINE
+from lungsight.scanning.rendering import AGAINST, FOR, OUTLINE
 from lungsight.scanning.spool import CardSpool
 from lungsight.wording import as_words, percent, percent_beside
 from lungsight.wording import in_words as said_in_words

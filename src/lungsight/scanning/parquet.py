@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lungsight._files import atomic_write
-from lungsight.faults import Fault
+from lungsight.errors import Fault
+from lungsight.inference.finding import Finding, Status
 from lungsight.radiograph import Identifiers
-from lungsight.scanning.durable import Done, of_another_model
-from lungsight.scanning.finding import Finding, Status
-from lungsight.scanning.records import Pictures
+from lungsight.scanning.exporters import Pictures
+from lungsight.scanning.journal import Done, of_another_model
 
 ROWS = 1000
 _SECONDS = 60.0

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight._cores import cores
-from lungsight.faults import Fault
+from lungsight.components.runtime import AUTO
+from lungsight.errors import Fault
+from lungsight.inference.detector import Detector
 from lungsight.package import ModelPackage
-from lungsight.package.runtime import AUTO
 from lungsight.package.storage import MemoryStorage
 from lungsight.reading import ImageFile
-from lungsight.scanning.detector import Detector
 from lungsight.scanning.outputs import Drawing, Drawn, Places
 from lungsight.scanning.scan import scan_and_finish
 from lungsight.scanning.sources import Found

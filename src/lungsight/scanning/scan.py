@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight._cores import cores
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
+from lungsight.inference.detector import Detector
+from lungsight.inference.finding import REFUSED, Finding, Status, known_of
+from lungsight.inference.preparation import Examined
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile
-from lungsight.scanning.detector import Detector
-from lungsight.scanning.examination import Examined
-from lungsight.scanning.finding import REFUSED, Finding, Status, known_of
 from lungsight.scanning.pipeline import Stage, through
 from lungsight.scanning.sources import Found, find_images, name_of
 

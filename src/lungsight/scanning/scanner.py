@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight._cores import cores
+from lungsight.components.runtime import AUTO
+from lungsight.inference.detector import Detector
+from lungsight.inference.finding import Finding
 from lungsight.package import ModelPackage, find_package
 from lungsight.package.bundled import DEFAULT
-from lungsight.package.runtime import AUTO
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile
 from lungsight.reading.remote import RemoteFile, is_url
-from lungsight.scanning.detector import Detector
-from lungsight.scanning.finding import Finding
 from lungsight.scanning.scan import BATCH_SIZE, scan, scan_found, scan_radiograph
 
 Image = Path | str | ImageFile | RemoteFile | Radiograph | NDArray[np.float32]
@@ -36,7 +36,7 @@ class Scanner:
     Args:
         package: a package, its folder or zip, or the name of a bundled one.
         threads: cores to use; 0: all.
-        runtime: what runs the networks (:func:`lungsight.package.runtime.runtimes`), or the quickest.
+        runtime: what runs the networks (:func:`lungsight.components.runtime.runtimes`), or the quickest.
         keep_identifiers: findings carry the patient's ID, where the file has one.
 
     Raises:

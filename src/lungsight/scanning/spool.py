@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from lungsight.package.lung_fields import Box
+from lungsight.components.lung_segmentation import Box
+from lungsight.inference.finding import Status
 from lungsight.scanning.card import JUDGED, Card, Floats, full_scale
-from lungsight.scanning.durable import Done, GrowingFile, already_there, as_object, of_another_model
-from lungsight.scanning.finding import Status
+from lungsight.scanning.journal import Done, GrowingFile, already_there, as_object, of_another_model
 
 #: A page with more pictures than this no browser likes to open, and nobody looks through.
 MOST_SHOWN = 500

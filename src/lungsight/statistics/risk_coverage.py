@@ -57,7 +57,7 @@ def area(images: Floats, errors: Floats) -> Floats:
 
 
 def area_under_risk_coverage(answers: Binary, resampling: Resampling = Resampling()) -> Estimate:
-    """AURC of :func:`~lungsight.statistics.calibration.top_label`'s answers: positive where right."""
+    """AURC of :func:`~lungsight.statistics.calibration_metrics.top_label`'s answers: positive where right."""
     if not len(answers):
         return answers.withheld("aurc", "no images")
     ranked = _Order.of(answers)

@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from lungsight.datasets.splits import TRAIN, VALIDATION
-from lungsight.faults import InvalidManifest
+from lungsight.errors import InvalidManifest
 from lungsight.training.image_cache import ImageCache
-from lungsight.training.places import GRID
+from lungsight.training.localization_targets import GRID
 from lungsight.training.recipe import Recipe, Sampling
 from lungsight.training.training_set import TrainingSet
 
@@ -45,7 +45,7 @@ class Images:
         paths: their files.
         shares: float32 [images, classes], the truth.
         sources: int64 [images].
-        places: uint8 [images, 2, GRID, GRID] as in :mod:`lungsight.training.places`, or None.
+        places: uint8 [images, 2, GRID, GRID] as in :mod:`lungsight.training.localization_targets`, or None.
     """
 
     paths: list[str]

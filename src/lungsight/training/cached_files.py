@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from lungsight._cores import cores
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 
 #: Makes the file ``place`` from ``image``, whole or not at all. Raises UnreadableImage.
 Make = Callable[[str, Path], None]

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lungsight._files import atomic_folder, previous
-from lungsight.faults import Fault
+from lungsight.errors import Fault
 
 _OPTIONAL = ("best.safetensors", "optimizer.pt", "besides.safetensors")
 

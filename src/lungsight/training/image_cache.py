@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight._files import atomic_write
+from lungsight.components.preprocessing import Preprocessing, crop_of
 from lungsight.datasets.cache_folder import cache_folder
-from lungsight.faults import UnreadableImage
-from lungsight.package.preprocessing import Preprocessing, crop_of
+from lungsight.errors import UnreadableImage
 from lungsight.training.cached_files import make_all, place_of
 from lungsight.training.lung_cache import LungCache
 

@@ -12,10 +12,10 @@ from fastai.learner import Learner
 from fastai.optimizer import Adam
 
 from lungsight.networks.backbones import first_layers, layer_groups
-from lungsight.networks.evidence_network import EvidenceNetwork
-from lungsight.training.bars import silence
+from lungsight.networks.cam_classifier import EvidenceNetwork
 from lungsight.training.callbacks import BFloat16, EpochSeed
 from lungsight.training.losses import Loss, accuracy
+from lungsight.training.progress import silence
 from lungsight.training.recipe import Recipe
 from lungsight.training.regularisation import AveragedWeights, FixedLayers, SourceAdversary
 

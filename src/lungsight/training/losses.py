@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lungsight.networks.evidence_network import Output
+from lungsight.networks.cam_classifier import Output
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight._files import atomic_write
-from lungsight.faults import UnreadableImage
-from lungsight.package.lung_fields import LungFields, LungFieldsDescription, Lungs
+from lungsight.components.lung_segmentation import LungFields, LungFieldsDescription, Lungs
+from lungsight.errors import UnreadableImage
 from lungsight.training.cached_files import make_all, place_of
 
 NETWORK, DESCRIPTION = "lung_fields.onnx", "lung_fields.json"

@@ -17,28 +17,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lungsight import RESEARCH_ONLY, __version__
-from lungsight.datasets.fingerprints import fingerprint_manifest
-from lungsight.datasets.perceptual_hash import perceptual_hash
+from lungsight.components.classifier import Network
+from lungsight.components.ood import FamiliarityDescription
+from lungsight.components.preprocessing import Preprocessing
+from lungsight.datasets.duplicates.fingerprints import fingerprint_manifest
+from lungsight.datasets.duplicates.perceptual_hash import perceptual_hash
 from lungsight.datasets.phantom import Label, draw
 from lungsight.datasets.registry import COLLECTIONS
 from lungsight.datasets.splits import TEST, TRAIN, VALIDATION
-from lungsight.networks.evidence_network import EvidenceNetwork
+from lungsight.networks.cam_classifier import EvidenceNetwork
 from lungsight.networks.half_precision import round_to_half, store_as_half, without_traces
 from lungsight.package import TrainedImage, write_package
 from lungsight.package.description import PackageDescription, TrainingSource
-from lungsight.package.familiarity import FamiliarityDescription
 from lungsight.package.model_card import model_card
-from lungsight.package.network import Network
-from lungsight.package.preprocessing import Preprocessing
 from lungsight.package.storage import FAMILIARITY
 from lungsight.statistics.thresholds import Aim
-from lungsight.training.calibration import ValidationLogits, choose_thresholds, fit_calibration
-from lungsight.training.familiarity import fit_familiarity
+from lungsight.training.auxiliary_models import Parts
+from lungsight.training.fit_calibration import ValidationLogits, choose_thresholds, fit_calibration
+from lungsight.training.fit_ood import fit_familiarity
 from lungsight.training.image_cache import ImageCache
-from lungsight.training.parts import Parts
 from lungsight.training.recipe import Recipe
-from lungsight.training.software import installed_versions
 from lungsight.training.training_set import TrainingSet
+from lungsight.training.versions import installed_versions
 
 _AT_ONCE = 16
 

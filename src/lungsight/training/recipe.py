@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from lungsight.faults import InvalidRecipe
-from lungsight.package.preprocessing import Preprocessing
+from lungsight.components.preprocessing import Preprocessing
+from lungsight.errors import InvalidRecipe
 from lungsight.radiograph import View
 from lungsight.training.augmentation import Augmentation
 from lungsight.training.gate.recipe import GateRecipe
-from lungsight.training.lung_fields.recipe import LungFieldsRecipe
+from lungsight.training.lung_segmentation.recipe import LungFieldsRecipe
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0)]

@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.faults import InvalidManifest, InvalidRecipe, UnreadableImage
+from lungsight.errors import InvalidManifest, InvalidRecipe, UnreadableImage
 from lungsight.networks.backbones import build_network
-from lungsight.networks.evidence_network import EvidenceNetwork
+from lungsight.networks.cam_classifier import EvidenceNetwork
 from lungsight.training import lr_search, training_set
-from lungsight.training.bars import TrainingBars, progress_bars
+from lungsight.training.auxiliary_models import Parts, prepare_parts
 from lungsight.training.batches import Share, build_loaders
 from lungsight.training.diagnosis import Diagnosis
 from lungsight.training.image_cache import ImageCache, default_cache_folder
 from lungsight.training.learner import build_learner
+from lungsight.training.localization_targets import known_places
 from lungsight.training.lung_cache import LungCache
 from lungsight.training.packaging import images_to_judge, package_network
-from lungsight.training.parts import Parts, prepare_parts
-from lungsight.training.places import known_places
+from lungsight.training.progress import TrainingBars, progress_bars
 from lungsight.training.recipe import Recipe
 from lungsight.training.run_folder import RunFolder
 from lungsight.training.run_log import log_to

@@ -12,12 +12,12 @@ import torch
 
 from lungsight._cores import cores
 from lungsight._files import write_whole
-from lungsight.faults import Fault, InvalidManifest, InvalidRecipe
+from lungsight.errors import Fault, InvalidManifest, InvalidRecipe
 from lungsight.training.diagnosis import Diagnosis
 from lungsight.training.recipe import Recipe, as_toml, load_recipe
 from lungsight.training.run_log import command_line
-from lungsight.training.software import installed_versions
 from lungsight.training.training_set import TrainingSet
+from lungsight.training.versions import installed_versions
 
 
 class RunFolder:

@@ -10,13 +10,13 @@ import pandas as pd
 from fastai.learner import Learner
 from rich.console import Console
 
-from lungsight.faults import Fault
+from lungsight.errors import Fault
 from lungsight.training import lr_search
-from lungsight.training.bars import TrainingBars, progress_bars
 from lungsight.training.batches import Share
 from lungsight.training.callbacks import EvenShares, Watch, take_up_state
 from lungsight.training.checkpoint import Checkpoint, Progress
 from lungsight.training.diagnosis import Diagnosis, EpochLosses, Trouble
+from lungsight.training.progress import TrainingBars, progress_bars
 from lungsight.training.recipe import Recipe, Stage
 from lungsight.training.run_folder import truncate
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from lungsight.components.calibration import calibrated
+from lungsight.components.preprocessing import crop_of
 from lungsight.datasets.splits import TRAIN
-from lungsight.faults import InvalidRecipe
+from lungsight.errors import InvalidRecipe
 from lungsight.package import ModelPackage
-from lungsight.package.calibration import calibrated
-from lungsight.package.preprocessing import crop_of
 from lungsight.package.trained_on import patient_digest
 from lungsight.training.lung_cache import LungCache
 from lungsight.training.recipe import Recipe

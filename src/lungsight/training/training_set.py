@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lungsight.datasets.classes import (
+from lungsight.datasets.duplicates.fingerprints import fingerprint_manifest
+from lungsight.datasets.duplicates.search import DuplicatePair, Kind, find_duplicates
+from lungsight.datasets.label_mapping import (
     NO_DIAGNOSIS,
     counted,
     denied_by,
@@ -21,12 +23,10 @@ from lungsight.datasets.classes import (
     refuse_doubtful,
     wanted_labels,
 )
-from lungsight.datasets.duplicates import DuplicatePair, Kind, find_duplicates
-from lungsight.datasets.fingerprints import fingerprint_manifest
-from lungsight.datasets.leaks import Leak, find_leaks, leak_groups
+from lungsight.datasets.leakage import Leak, find_leaks, leak_groups
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import TEST, TRAIN, VALIDATION, split_by_group, split_by_image
-from lungsight.faults import InvalidManifest, InvalidRecipe, LeakingSplit, printable
+from lungsight.errors import InvalidManifest, InvalidRecipe, LeakingSplit, printable
 from lungsight.training.recipe import Recipe, Selection
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lungsight.faults import Fault, printable
+from lungsight.errors import Fault, printable
 
 
 class _Line(BaseModel):

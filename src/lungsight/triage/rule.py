@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lungsight.faults import Fault
+from lungsight.errors import Fault
 from lungsight.radiograph import View
 
 Points = Annotated[float, Field(ge=-1000, le=1000)]

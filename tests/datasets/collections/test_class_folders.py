@@ -7,7 +7,7 @@ import pytest
 
 from lungsight.datasets.collection import BuildOptions
 from lungsight.datasets.collections.class_folders import CLASS_FOLDERS, class_of
-from lungsight.faults import InvalidCollection
+from lungsight.errors import InvalidCollection
 
 
 @pytest.fixture

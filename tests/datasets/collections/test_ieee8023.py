@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lungsight.datasets.collections.ieee8023 import IEEE8023, label_of
-from lungsight.faults import InvalidCollection
+from lungsight.errors import InvalidCollection
 from lungsight.radiograph import View
 
 HEADER = "patientid,offset,sex,age,finding,RT_PCR_positive,view,modality,date,folder,filename,url\n"

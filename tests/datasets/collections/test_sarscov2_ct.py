@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lungsight.datasets.collections.sarscov2_ct import SARSCOV2_CT
-from lungsight.faults import InvalidCollection
+from lungsight.errors import InvalidCollection
 
 
 def test_slices_are_ct_of_no_frontal_view(tmp_path: Path) -> None:

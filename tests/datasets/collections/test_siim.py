@@ -11,7 +11,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from lungsight.datasets.collections.siim import SIIM, boxes_of
-from lungsight.faults import InvalidCollection
+from lungsight.errors import InvalidCollection
 
 IMAGES = """\
 id,boxes,label,StudyInstanceUID

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lungsight.datasets.collections.table import TABLE
-from lungsight.faults import InvalidCollection, InvalidManifest
+from lungsight.errors import InvalidCollection, InvalidManifest
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])

@@ -8,7 +8,7 @@ from PIL import Image
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom import HOSPITALS, Label, Shortcut, draw, write_collection
 from lungsight.datasets.phantom.collection import lesion_boxes
-from lungsight.faults import InvalidCollection
+from lungsight.errors import InvalidCollection
 
 SETTINGS = {"patients": 18, "seed": 3, "size": 64}
 

@@ -10,8 +10,8 @@ import pandas as pd
 from PIL import Image
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.judging.judged import INTERNAL, KIND, Judged
-from lungsight.evaluation.judging.predictions import judge_manifest
+from lungsight.evaluation.testset.predict import judge_manifest
+from lungsight.evaluation.testset.testset import INTERNAL, KIND, Judged
 from lungsight.package import ModelPackage
 from lungsight.scanning import Detector
 from lungsight.statistics.outcomes import TRUTH

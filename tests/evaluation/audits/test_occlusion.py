@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 
 from evaluation.audits.drawn import LUNGS, SIDE, chests, judged_by
+from lungsight.components.lung_segmentation import Box, Lungs
+from lungsight.components.preprocessing import Region
 from lungsight.evaluation.audits.audit import Audit, Call
-from lungsight.evaluation.audits.interventions import Exam
 from lungsight.evaluation.audits.occlusion import black_lungs, filled_lungs, occlusion_audits, only_border, only_lungs
-from lungsight.evaluation.judging.judged import Judged
-from lungsight.evaluation.judging.lungs import FoundLungs
+from lungsight.evaluation.audits.perturbed_predictions import Exam
+from lungsight.evaluation.testset.lung_masks import FoundLungs
+from lungsight.evaluation.testset.testset import Judged
 from lungsight.package import Preprocessing
-from lungsight.package.lung_fields import Box, Lungs
-from lungsight.package.preprocessing import Region
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)

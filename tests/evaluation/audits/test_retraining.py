@@ -10,11 +10,11 @@ from rich.console import Console
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom import write_collection
-from lungsight.evaluation.audits.held_out_source import held_out_sources
+from lungsight.errors import InvalidManifest, InvalidPackage
+from lungsight.evaluation.audits.leave_one_source_out import held_out_sources
 from lungsight.evaluation.audits.retraining import HeldOut, retrain_without_each
-from lungsight.evaluation.judging.judged import KIND, Judged
-from lungsight.evaluation.judging.predictions import judge_manifest
-from lungsight.faults import InvalidManifest, InvalidPackage
+from lungsight.evaluation.testset.predict import judge_manifest
+from lungsight.evaluation.testset.testset import KIND, Judged
 from lungsight.package import ModelPackage
 from lungsight.scanning import Detector
 from lungsight.statistics.bootstrap import Resampling

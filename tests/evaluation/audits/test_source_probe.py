@@ -12,7 +12,7 @@ from scipy.stats.contingency import association
 
 from lungsight.evaluation.audits.audit import Audit, Call
 from lungsight.evaluation.audits.source_probe import cramers_v, source_probe
-from lungsight.evaluation.judging.judged import Judged
+from lungsight.evaluation.testset.testset import Judged
 from lungsight.statistics.bootstrap import Resampling
 
 CLASSES = ("covid19", "other")

@@ -13,10 +13,10 @@ import pytest
 
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
 from lungsight.evaluation.evidence import Evidence, Subject
-from lungsight.evaluation.judging.header import Header
-from lungsight.evaluation.judging.judged import Judged
-from lungsight.evaluation.parts.section import Section, estimate_table
-from lungsight.evaluation.verdict import Grade, Reason, Verdict
+from lungsight.evaluation.grade import Grade, Reason, Verdict
+from lungsight.evaluation.sections.section import Section, estimate_table
+from lungsight.evaluation.testset.image_statistics import Header
+from lungsight.evaluation.testset.testset import Judged
 from lungsight.package import ModelPackage
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate

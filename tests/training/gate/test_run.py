@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from lungsight.datasets.decoys import Kind, families
+from lungsight.components.input_gate import Gate, GateDescription
 from lungsight.datasets.manifest import Manifest
-from lungsight.faults import InvalidManifest, InvalidRecipe
-from lungsight.package.gate import Gate, GateDescription
+from lungsight.datasets.ood_images import Kind, families
+from lungsight.errors import InvalidManifest, InvalidRecipe
 from lungsight.training.gate import GateRecipe, run, train_gate
 from lungsight.training.gate.features import Seen, see
 from lungsight.training.gate.groups import Group, groups, kinds_of, sides_of

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from lungsight.datasets.collection import Build, BuildOptions, Collection, build_of, images_under
-from lungsight.faults import InvalidCollection
+from lungsight.errors import InvalidCollection
 
 _SPLITS = {
     "train": "train",

@@ -20,7 +20,7 @@ from lungsight.datasets.collection import (
     read_csv,
     root_holding,
 )
-from lungsight.faults import InvalidCollection
+from lungsight.errors import InvalidCollection
 from lungsight.radiograph import View
 
 _LABELS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lungsight.datasets.collection import Build, BuildOptions, Collection
 from lungsight.datasets.manifest import Naming, read_manifests
-from lungsight.faults import InvalidCollection
+from lungsight.errors import InvalidCollection
 
 
 def _read(path: Path, options: BuildOptions) -> Build:

@@ -21,7 +21,7 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom.drawing import draw
 from lungsight.datasets.phantom.patient import HOSPITALS, Acquisition, Hospital, Label, PhantomPatient, Stream
 from lungsight.datasets.phantom.shortcuts import Shortcut, is_planted
-from lungsight.faults import InvalidCollection
+from lungsight.errors import InvalidCollection
 
 #: Raised whenever the same seed begins to draw another picture, so that old and new images are never mixed.
 DRAWING_VERSION = 1

@@ -13,12 +13,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lungsight.components.preprocessing import Region
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
-from lungsight.evaluation.audits.interventions import Alteration, Exam, audited_rows, judge_altered
-from lungsight.evaluation.judging.judged import KIND, KINDS, Judged
-from lungsight.evaluation.parts.section import estimate_table
-from lungsight.evaluation.wording import as_figure, as_words, withheld_because
-from lungsight.package.preprocessing import Region
+from lungsight.evaluation.audits.perturbed_predictions import Alteration, Exam, audited_rows, judge_altered
+from lungsight.evaluation.formatting import as_figure, as_words, withheld_because
+from lungsight.evaluation.sections.section import estimate_table
+from lungsight.evaluation.testset.testset import KIND, KINDS, Judged
 from lungsight.scanning import Detector
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.reading import read_radiograph
 from lungsight.statistics.outcomes import Mask
 

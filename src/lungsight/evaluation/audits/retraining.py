@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from lungsight.datasets.fingerprints import Progress, fingerprint_manifest, silent
+from lungsight.datasets.duplicates.fingerprints import Progress, fingerprint_manifest, silent
 from lungsight.datasets.manifest import COLUMNS, Manifest
 from lungsight.datasets.splits import TRAIN, VALIDATION
-from lungsight.evaluation.judging.classes import class_of_labels
-from lungsight.evaluation.judging.judged import INTERNAL, KIND, Judged
-from lungsight.evaluation.judging.overlap import Match, TrainingImages, find_overlap
-from lungsight.evaluation.judging.predictions import judge_manifest
-from lungsight.faults import InvalidManifest, InvalidPackage
+from lungsight.errors import InvalidManifest, InvalidPackage
+from lungsight.evaluation.testset.classes import class_of_labels
+from lungsight.evaluation.testset.overlap import Match, TrainingImages, find_overlap
+from lungsight.evaluation.testset.predict import judge_manifest
+from lungsight.evaluation.testset.testset import INTERNAL, KIND, Judged
 from lungsight.package import ModelPackage
 from lungsight.scanning import Detector
 from lungsight.statistics.outcomes import FAULT, TRUTH, Mask

@@ -21,9 +21,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lungsight.evaluation.audits.audit import Audit, Call, not_done
-from lungsight.evaluation.judging.judged import Judged
-from lungsight.evaluation.parts.section import estimate_table
-from lungsight.evaluation.wording import as_figure, as_words, fixed, withheld_because
+from lungsight.evaluation.formatting import as_figure, as_words, fixed, withheld_because
+from lungsight.evaluation.sections.section import estimate_table
+from lungsight.evaluation.testset.testset import Judged
 from lungsight.statistics.binary import Binary, ratio
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate

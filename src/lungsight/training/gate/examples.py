@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lungsight.datasets.decoys import Kind
-from lungsight.datasets.decoys.kinds import Floats
+from lungsight.datasets.ood_images import Kind
+from lungsight.datasets.ood_images.kinds import Floats
 from lungsight.training.gate.features import Seen
 from lungsight.training.gate.groups import CHILDREN, PHANTOMS, Group
 

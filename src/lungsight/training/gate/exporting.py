@@ -9,10 +9,10 @@ import torch
 from onnx import compose
 from torch import Tensor, nn
 
+from lungsight.components.input_gate import OUTPUTS
+from lungsight.components.runtime import INPUT, open_network
 from lungsight.networks.gate_network import GateEncoder, GateHeads
 from lungsight.networks.half_precision import round_to_half, store_as_half, without_traces
-from lungsight.package.gate import OUTPUTS
-from lungsight.package.runtime import INPUT, open_network
 
 _BETWEEN = "features"
 _TOLERANCE = 0.1  # of logits, on noise: the export folds the encoder's norms into weights, which are rounded anew

@@ -17,19 +17,19 @@ import torch
 from numpy.typing import NDArray
 
 from lungsight._files import atomic_write, write_whole
-from lungsight.datasets.decoys import Kind, families
-from lungsight.datasets.decoys.kinds import Films, Floats
+from lungsight.components.preprocessing import Preprocessing
+from lungsight.components.runtime import open_network
+from lungsight.datasets.ood_images import Kind, families
+from lungsight.datasets.ood_images.kinds import Films, Floats
 from lungsight.datasets.phantom import Label, draw
 from lungsight.datasets.phantom.patient import HOSPITALS
-from lungsight.faults import UnreadableImage
+from lungsight.errors import UnreadableImage
 from lungsight.networks.gate_network import GateEncoder
 from lungsight.networks.half_precision import round_to_half
-from lungsight.package.preprocessing import Preprocessing
-from lungsight.package.runtime import open_network
+from lungsight.training.gate.augmentation import View, acquired, view_of
 from lungsight.training.gate.exporting import export_encoder
 from lungsight.training.gate.groups import PHANTOMS, Group
 from lungsight.training.gate.recipe import FILM_SIDE, GateRecipe
-from lungsight.training.gate.views import View, acquired, view_of
 from lungsight.training.image_cache import ImageCache
 
 _BATCH = 32

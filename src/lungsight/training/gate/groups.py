@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lungsight.datasets.decoys import Kind, families
 from lungsight.datasets.manifest import Manifest
+from lungsight.datasets.ood_images import Kind, families
 from lungsight.datasets.splits import TEST, TRAIN, VALIDATION
-from lungsight.faults import InvalidManifest
+from lungsight.errors import InvalidManifest
 from lungsight.radiograph import View
 from lungsight.training.gate.recipe import GateRecipe
 

@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from lungsight.networks.gate_network import GateHeads, GateOutput
-from lungsight.training.bars import silence
 from lungsight.training.gate.examples import KINDS, Examples
 from lungsight.training.gate.recipe import GateRecipe
+from lungsight.training.progress import silence
 
 _LEAST_SPREAD = 1e-3
 _SIGNS_WEIGH = 0.5  # of the turns and of each sign, beside the kinds

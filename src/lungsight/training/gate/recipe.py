@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lungsight.package.preprocessing import Preprocessing
+from lungsight.components.preprocessing import Preprocessing
 
 #: Films are kept at this size before they are turned, cropped, marked or broken.
 FILM_SIDE = 256

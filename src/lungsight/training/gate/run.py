@@ -9,11 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from lungsight._files import write_whole
+from lungsight.components.input_gate import GateDescription
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import VALIDATION
-from lungsight.faults import InvalidRecipe
+from lungsight.errors import InvalidRecipe
 from lungsight.networks.gate_network import GateHeads
-from lungsight.package.gate import GateDescription
 from lungsight.training.gate.examples import KINDS, Examples, gather
 from lungsight.training.gate.exporting import export_gate
 from lungsight.training.gate.features import Encoder, see

@@ -1,0 +1,1 @@
+"""Components that compute a prediction: classifier, lung segmentation, input gate, out-of-distribution detector."""

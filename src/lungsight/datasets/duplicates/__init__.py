@@ -1,0 +1,1 @@
+"""Finds images that show the same exposure."""

@@ -1,0 +1,14 @@
+"""Images that are no frontal chest radiograph, to train and test gates with.
+
+>>> import numpy as np
+>>> from lungsight.datasets.ood_images import families
+>>> from lungsight.datasets.phantom import Label, draw
+>>> hand = families()["hand"].draw(np.random.default_rng(1), lambda rng: draw(1, Label.NO_PNEUMONIA).pixels)
+>>> hand.shape
+(256, 256)
+"""
+
+from lungsight.datasets.ood_images.kinds import Family, Films, Kind
+from lungsight.datasets.ood_images.registry import families
+
+__all__ = ["Family", "Films", "Kind", "families"]

@@ -1,0 +1,194 @@
+"""Leave one source out: what does the model do at a source it never saw?
+
+Scored as it stands, sources that it never saw stand beside those that it was trained on. That compares different
+images, which may be harder or easier. Where training is at hand, the same images are judged twice: by the model, and
+by one that was trained in the same way without their source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lungsight.evaluation.audits.audit import Audit, Call, not_done
+from lungsight.evaluation.audits.retraining import HeldOut
+from lungsight.evaluation.formatting import as_figure, as_sample, signed
+from lungsight.evaluation.sections.section import estimate_table
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
+from lungsight.statistics.auroc import FEWEST_PATIENTS
+from lungsight.statistics.binary import Binary
+from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.estimate import Estimate
+from lungsight.statistics.metrics import estimate_all
+from lungsight.statistics.outcomes import Floats
+from lungsight.statistics.paired import paired_differences
+from lungsight.statistics.ranking import Ranking
+
+NAME = "leave one source out"
+QUESTION = "What does the model do at a source that it wasn't trained on?"
+_METRICS = ("auroc", "sensitivity", "specificity")
+AS_IT_STANDS, RETRAINED, DIFFERENCE = "as it stands", "trained without it", "as it stands less trained without it"
+
+Row = tuple[dict[str, object], Estimate]
+
+
+def held_out_sources(
+    judged: Judged, *, retrained: Sequence[HeldOut] = (), resampling: Resampling = Resampling()
+) -> Audit:
+    """The target's AUROC, sensitivity and specificity within each source: at those that the model never saw, beside
+    those that it was trained on; and for each of ``retrained``, those of a model that didn't see it, on the same
+    images, with the difference.
+
+    The effect is the mean difference in AUROC over the retrained sources or, without any, how much lower the mean
+    AUROC within a source is where the model never saw it."""
+    images = judged.scored
+    by_kind = {kind: images.where((images.table[KIND] == kind).to_numpy(dtype=bool)) for kind in (INTERNAL, EXTERNAL)}
+    compared = [each for each in retrained if len(each.full)]
+    if not len(by_kind[EXTERNAL]) and not compared:
+        return not_done(NAME, QUESTION, " ".join([_nothing_held_out(images), *_not_retrained(retrained)]))
+    rows = [*_as_it_stands(images, resampling)]
+    for each in compared:
+        rows += _against_retrained(each, resampling)
+    drop = _drop(by_kind[INTERNAL], by_kind[EXTERNAL], resampling)
+    mean = _mean_difference(compared, resampling) if compared else None
+    rows += [({"model": AS_IT_STANDS, "kind": "internal less external", "source": "mean"}, drop)] if drop else []
+    rows += [({"model": DIFFERENCE, "kind": INTERNAL, "source": "mean"}, mean)] if mean else []
+    sentences = [
+        *_of_kinds(by_kind, drop, resampling),
+        *_of_retrained(compared, rows, mean),
+        *_not_retrained(retrained),
+    ]
+    effect = next((e for e in (mean, drop) if e is not None and e.value is not None), None)
+    return Audit(NAME, QUESTION, Call.REPORTED, " ".join(sentences), effect, estimate_table(rows), len(images))
+
+
+def _nothing_held_out(images: Judged) -> str:
+    if (images.table[KIND] == UNSTATED).any():
+        return "Nobody says which sources the model was trained on, so none is known to be held out."
+    return "The model was trained on every source of this test, so none is held out."
+
+
+def _not_retrained(retrained: Sequence[HeldOut]) -> Iterator[str]:
+    for each in retrained:
+        if each.withheld:
+            yield f"Not retrained without {each.source}: {each.withheld}."
+        elif not len(each.full):
+            yield f"Retrained without {each.source}, but the test has no image of other patients of it."
+
+
+def _as_it_stands(images: Judged, resampling: Resampling) -> Iterator[Row]:
+    for kind, source, part in images.by_source():
+        for estimate in _figures(part, resampling):
+            yield {"model": AS_IT_STANDS, "kind": kind, "source": source}, estimate
+
+
+def _figures(images: Judged, resampling: Resampling) -> list[Estimate]:
+    estimates = estimate_all(images.outcomes, resampling)
+    return [e for e in estimates if e.scope == images.target and e.name in _METRICS]
+
+
+def _against_retrained(each: HeldOut, resampling: Resampling) -> Iterator[Row]:
+    """Both models on the same images of the source, and the difference."""
+    labels = {"kind": INTERNAL, "source": each.source}
+    for estimate in _figures(each.held_out, resampling):
+        yield {"model": RETRAINED, **labels}, estimate
+    wanted = [(metric, each.full.target) for metric in _METRICS]
+    for paired in paired_differences(each.full.outcomes, each.held_out.outcomes, wanted, resampling):
+        yield {"model": DIFFERENCE, **labels}, paired.difference
+
+
+def _drop(internal: Judged, external: Judged, resampling: Resampling) -> Estimate | None:
+    """By how much the mean AUROC within a source is lower where the source was never seen; None where one side has
+    no source with enough patients of both kinds."""
+    sides = [_with_both(images) for images in (internal, external)]
+    if not all(sides):
+        return None
+    parts = [(images, {1 / len(sides[0]): images.score}) for images in sides[0]]
+    parts += [(images, {-1 / len(sides[1]): images.score}) for images in sides[1]]
+    return _sum_of_aurocs("auroc_drop", parts, resampling)
+
+
+def _mean_difference(compared: Sequence[HeldOut], resampling: Resampling) -> Estimate | None:
+    """The mean over the sources of the AUROC of the full model less that of the one trained without the source."""
+    both = [each for each in compared if _has_both(each.full)]
+    parts = [(each.full, {1 / len(both): each.full.score, -1 / len(both): each.held_out.score}) for each in both]
+    return _sum_of_aurocs("auroc_difference", parts, resampling) if both else None
+
+
+#: Images of one source, and scores of them, float [n], by what their AUROC counts.
+Part = tuple[Judged, dict[float, Floats]]
+
+
+def _sum_of_aurocs(name: str, parts: Sequence[Part], resampling: Resampling) -> Estimate:
+    """A weighted sum of AUROCs, each of a score within one source; patients are resampled over all of them."""
+    table = pd.concat([images.table[["source", "patient"]] for images, _ in parts], ignore_index=True)
+    keys = table["source"].astype(str) + "/" + table["patient"].astype(str)
+    positive = np.concatenate([images.positive for images, _ in parts])
+    together = Binary.from_arrays(parts[0][0].target, positive, np.zeros(len(positive)), pd.factorize(keys)[0])
+    ends = np.cumsum([len(images) for images, _ in parts])
+    terms = [
+        (counts, slice(end - len(images), end), Ranking.of(score, images.positive))
+        for end, (images, scores) in zip(ends, parts, strict=True)
+        for counts, score in scores.items()
+    ]
+
+    def figures(weights: Floats) -> dict[str, Floats]:
+        of_images = weights[:, together.patient]
+        return {name: np.sum([c * ranking.sweep(of_images[:, place]).auroc() for c, place, ranking in terms], axis=0)}
+
+    return together.estimate(name, together.resampled(figures, resampling), resampling.level)
+
+
+def _with_both(images: Judged) -> list[Judged]:
+    return [part for _, _, part in images.by_source() if _has_both(part)]
+
+
+def _has_both(images: Judged) -> bool:
+    """Whether an AUROC says something: enough patients with the target, and without."""
+    sides = (images.positive, ~images.positive)
+    return min(len(np.unique(images.patient[side])) for side in sides) >= FEWEST_PATIENTS
+
+
+def _of_kinds(by_kind: dict[str, Judged], drop: Estimate | None, resampling: Resampling) -> Iterator[str]:
+    names = {INTERNAL: "it was trained on", EXTERNAL: "it never saw"}
+    for kind, images in by_kind.items():
+        if not len(images):
+            continue
+        parts = _with_both(images)
+        k = images.table["source"].nunique()
+        sources = f"the {k} sources" if k > 1 else "the source"
+        if not parts:
+            yield (
+                f"None of {sources} that {names[kind]} has {FEWEST_PATIENTS} patients with the target and "
+                f"{FEWEST_PATIENTS} without, so no AUROC is given within them; sensitivity or specificity is."
+            )
+            continue
+        mean = _sum_of_aurocs("auroc_within", [(part, {1 / len(parts): part.score}) for part in parts], resampling)
+        if len(parts) == 1:
+            yield f"At {parts[0].table['source'].iloc[0]}, which {names[kind]}, the AUROC is {as_figure(mean)}."
+        else:
+            counted = f"{len(parts)} of {sources}" if k > len(parts) else sources
+            yield f"At {counted} that {names[kind]}, the AUROC within a source is {as_figure(mean)} on average."
+    if drop is not None and drop.low is not None:
+        more = (
+            "which speaks for the sources it knows" if drop.low > 0 else "so it isn't clearly better where it learned"
+        )
+        yield f"The difference is {signed(drop.value)} ({signed(drop.low)} to {signed(drop.high)}), {more}."
+
+
+def _of_retrained(compared: Sequence[HeldOut], rows: Sequence[Row], mean: Estimate | None) -> Iterator[str]:
+    if mean is not None and mean.low is not None:
+        yield (
+            f"Trained again without the source it is tested on, its AUROC there is lower by {signed(mean.value)} "
+            f"({signed(mean.low)} to {signed(mean.high)}) on average, on the same images."
+        )
+    for each in compared:
+        found = [e for labels, e in rows if labels["model"] == DIFFERENCE and labels["source"] == each.source]
+        given = next((e for e in found if e.value is not None), None)
+        if given is not None:
+            metric = given.name.removesuffix("_difference").replace("auroc", "AUROC")
+            between = "no interval" if given.low is None else f"{signed(given.low)} to {signed(given.high)}"
+            lower = f"{signed(given.value)} ({between}, {as_sample(given)})"
+            yield f"Without {each.source}: {metric} lower by {lower} there."

@@ -1,0 +1,278 @@
+"""Stress: how much must be done to an image, without touching the disease, until the verdict turns?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lungsight.evaluation.audits.audit import Audit, Call, not_done
+from lungsight.evaluation.audits.corruptions import AS_IT_IS, STRESSES, Stress, alterations
+from lungsight.evaluation.audits.perturbed_predictions import audited_rows, judge_altered
+from lungsight.evaluation.formatting import as_figure, as_words
+from lungsight.evaluation.sections.section import estimate_table
+from lungsight.evaluation.tables import ALL_SOURCES
+from lungsight.evaluation.testset.testset import KIND, KINDS, Judged
+from lungsight.scanning import Detector
+from lungsight.statistics.auroc import Ranked
+from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
+from lungsight.statistics.estimate import Estimate
+from lungsight.statistics.means import Sample, estimate_means
+from lungsight.statistics.outcomes import Floats, Mask
+
+NAME = "stress"
+QUESTION = "How much must be done to an image, without touching the disease, until the verdict turns?"
+#: The verdict counts as turned by a stress from the strength on at which this share of the verdicts turns.
+TURNS = 0.1
+
+
+def stress(
+    detector: Detector,
+    judged: Judged,
+    *,
+    at_most: int = 120,
+    cache: Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+    resampling: Resampling = Resampling(),
+) -> Audit:
+    """Alter at most ``at_most`` images, spread over source and truth, in every way of :data:`STRESSES`.
+
+    The verdict is the most probable class; it turns where it differs from the verdict on the same image unaltered.
+    The table has, for each source, for each kind of source where it has several, and for each stress and strength:
+
+    - ``verdicts_turned``: share of the images whose verdict turns;
+    - ``probability_change``: mean change of the target's probability;
+    - ``auroc``: of the target's probability, within one source that has both positives and negatives;
+    - ``turned_into_target``: for marks, the share that the model now calls the target among the images that aren't of
+      the target class and weren't called so;
+
+    and for each stress ``tenth_turns_at``, the weakest strength at which at least a tenth of the verdicts turn, and
+    ``half_turned_by``, the median over the images of the weakest strength that turns each. ``cache`` is the file of
+    the network's answers; ``progress`` is told how many more images are done.
+    """
+    rows = audited_rows(judged, at_most)
+    if not len(rows):
+        return not_done(NAME, QUESTION, "There is no image with a truth that could be read.")
+    answers = judge_altered(detector, judged, rows, alterations(), cache=cache, advance=progress)
+    shown = judged.where(np.isin(np.arange(len(judged)), rows))
+    readable = np.isfinite(answers[AS_IT_IS]).all(axis=1)
+    if not readable.any():
+        return not_done(NAME, QUESTION, "The images can no longer be read, or the network gives no number for them.")
+    known = ((kind, source, which & readable) for kind, source, which in _groups(shown))
+    groups = [_Group.of(kind, source, shown, w, answers, resampling) for kind, source, w in known if w.any()]
+    table = estimate_table(row for group in groups for row in group.figures())
+    group = _most_telling(groups)
+    effect = group.marked()
+    return Audit(NAME, QUESTION, Call.REPORTED, _meaning(group, effect), effect, table, int(readable.sum()))
+
+
+def _groups(shown: Judged) -> Iterator[tuple[str, str, Mask]]:
+    """(kind, source, which of the images): every source, and each kind's sources together where there are several."""
+    for kind in KINDS:
+        of_kind = shown.table[KIND] == kind
+        sources = sorted(set(shown.table["source"][of_kind]))
+        if len(sources) > 1:
+            yield kind, ALL_SOURCES, of_kind.to_numpy()
+        for source in sources:
+            yield kind, source, (of_kind & (shown.table["source"] == source)).to_numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Images of one source, or of one kind of source, unaltered and altered.
+
+    Attributes:
+        before: float [n, k], the probabilities of the unaltered images.
+        after: by key of stress and strength, float [n, k]; NaN where an image couldn't be altered.
+    """
+
+    kind: str
+    source: str
+    shown: Judged
+    before: Floats
+    after: Mapping[str, Floats]
+    resampling: Resampling
+
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        source: str,
+        shown: Judged,
+        which: Mask,
+        answers: Mapping[str, Floats],
+        resampling: Resampling,
+    ) -> _Group:
+        after = {key: probabilities[which] for key, probabilities in answers.items()}
+        return cls(kind, source, shown.where(which), after[AS_IT_IS], after, resampling)
+
+    @property
+    def sample(self) -> Sample:
+        return Sample(self.shown.patient, self.shown.positive, self.shown.target)
+
+    @property
+    def target(self) -> int:
+        return self.shown.classes.index(self.shown.target)
+
+    def turned(self, stress: Stress) -> Floats:
+        """float [n, strengths]: 1 where the verdict turned, NaN where it isn't known."""
+        return np.stack([_turned(self.before, self.after[stress.key(x)]) for x in stress.strengths], axis=1)
+
+    def into_target(self, stress: Stress) -> Floats:
+        """float [n, strengths]: 1 where the image is now called the target; NaN for images that are of the target
+        class, or were called so before."""
+        asked = ~self.shown.positive & (self.before.argmax(axis=1) != self.target)
+        turned = [_called(self.after[stress.key(x)], self.target) for x in stress.strengths]
+        return np.where(asked[:, None], np.stack(turned, axis=1), np.nan)
+
+    def marked(self) -> Estimate:
+        """The share of the images neither of the target class nor called so that some ordinary mark turns into it."""
+        marks = np.concatenate([self.into_target(s)[:, : s.ordinary] for s in STRESSES if s.is_mark], axis=1)
+        known = np.isfinite(marks).all(axis=1)
+        some = np.where(known, (marks > 0).any(axis=1), np.nan)
+        names = ("turned_into_target_by_some_ordinary_mark",)
+        return estimate_means(self.sample, some[:, None], names, shares=True, resampling=self.resampling)[0]
+
+    def ordinary(self) -> Estimate:
+        """The share of the verdicts that some stress of ordinary strength turns."""
+        some = np.concatenate([self.turned(s)[:, : s.ordinary] for s in STRESSES], axis=1)
+        any_turned = np.where(np.isfinite(some).all(axis=1), (some > 0).any(axis=1), np.nan)
+        names = ("turned_by_some_ordinary_stress",)
+        return estimate_means(self.sample, any_turned[:, None], names, shares=True, resampling=self.resampling)[0]
+
+    def tenth_turns_at(self, stress: Stress) -> float | None:
+        """The weakest strength at which a tenth of the verdicts turn; None where none does."""
+        turned = self.turned(stress)
+        shares = [float(one[np.isfinite(one)].mean()) if np.isfinite(one).any() else 0.0 for one in turned.T]
+        return next((x for x, share in zip(stress.strengths, shares, strict=True) if share >= TURNS), None)
+
+    def figures(self) -> Iterator[tuple[dict[str, object], Estimate]]:
+        """Labels and estimates, as the table has them."""
+        for stress in STRESSES:
+            yield from self._shares(stress)
+            for strength in stress.strengths if self.source != ALL_SOURCES else ():
+                yield from self._auroc(stress.key(strength), self._labels(stress, strength))
+            yield self._labels(stress), self._tenth(stress)
+            yield self._labels(stress), self._half(stress)
+        if self.source != ALL_SOURCES:
+            yield from self._auroc(AS_IT_IS, self._named("as it is"))
+        for one in (self.ordinary(), self.marked()):
+            yield self._named("any"), one
+
+    def _labels(self, stress: Stress, strength: float | None = None) -> dict[str, object]:
+        if strength is None:
+            return self._named(stress.name)
+        return self._named(stress.name) | {"strength": strength, "level": stress.level(strength)}
+
+    def _named(self, stress: str) -> dict[str, object]:
+        return {"kind": self.kind, "source": self.source, "stress": stress, "strength": np.nan, "level": ""}
+
+    def _shares(self, stress: Stress) -> Iterator[tuple[dict[str, object], Estimate]]:
+        count = len(stress.strengths)
+        change = np.stack([self._change(stress.key(x)) for x in stress.strengths], axis=1)
+        wanted = [("verdicts_turned", self.turned(stress), True), ("probability_change", change, False)]
+        if stress.is_mark:
+            wanted.append(("turned_into_target", self.into_target(stress), True))
+        for name, values, shares in wanted:
+            found = estimate_means(self.sample, values, [name] * count, shares=shares, resampling=self.resampling)
+            for strength, estimate in zip(stress.strengths, found, strict=True):
+                yield self._labels(stress, strength), estimate
+
+    def _change(self, key: str) -> Floats:
+        return np.asarray(self.after[key][:, self.target] - self.before[:, self.target])
+
+    def _auroc(self, key: str, labels: dict[str, object]) -> Iterator[tuple[dict[str, object], Estimate]]:
+        """Nothing where the images are all of the target class, or none is."""
+        score = self.after[key][:, self.target]
+        known = np.isfinite(score)
+        positive = self.shown.positive[known]
+        if positive.any() and not positive.all():
+            ranked = Ranked(positive, self.shown.patient[known], self.shown.target)
+            yield labels, ranked.auroc(score[known], self.resampling)
+
+    def _tenth(self, stress: Stress) -> Estimate:
+        found = self.tenth_turns_at(stress)
+        note = f"fewer than {TURNS:.0%} of the verdicts turn at any strength" if found is None else _A_CHOICE
+        return self._strength("tenth_turns_at", found, None, note)
+
+    def _half(self, stress: Stress) -> Estimate:
+        """The weighted median of an ordered strength: the first at which half of the weight has turned."""
+        turned = np.cumsum(np.nan_to_num(self.turned(stress)), axis=1) > 0
+        places = len(stress.strengths)
+        patients, patient = np.unique(self.shown.patient, return_inverse=True)
+
+        def median(weights: Floats) -> Floats:
+            by_now = weights @ turned / weights.sum(axis=1, keepdims=True)
+            return np.where(by_now[:, -1] >= 0.5, (by_now >= 0.5).argmax(axis=1), np.nan)
+
+        blocks = [median(w[:, patient]) for w in patient_weights(len(patients), len(turned), self.resampling)]
+        place = median(np.ones((1, len(turned))))[0]
+        if not np.isfinite(place):
+            return self._strength("half_turned_by", None, None, "more than half of the verdicts hold at any strength")
+        replicates = np.nan_to_num(np.concatenate(blocks), nan=places)
+        bounds = percentile_interval(replicates, self.resampling.level) if len(patients) > 1 else None
+        if bounds is None or bounds[1] > places - 1:
+            note = "no interval: many resamples lie at the same strength, or beyond the strongest"
+            return self._strength("half_turned_by", stress.strengths[int(place)], None, note)
+        low, high = sorted(stress.strengths[round(bound)] for bound in bounds)
+        return self._strength("half_turned_by", stress.strengths[int(place)], (low, high), None)
+
+    def _strength(
+        self, name: str, value: float | None, bounds: tuple[float, float] | None, note: str | None
+    ) -> Estimate:
+        sample, n = self.sample, len(self.shown)
+        positives = int(sample.positive.sum())
+        counts = (n, positives, n - positives, len(np.unique(sample.patient)))
+        low, high = bounds or (None, None)
+        return Estimate(name, sample.scope, value, low, high, *counts, "percentile" if bounds else "", withheld=note)
+
+
+_A_CHOICE = "no interval: one of a few strengths; see the shares and their intervals"
+
+
+def _turned(before: Floats, after: Floats) -> Floats:
+    """float [n]: 1 where the most probable class differs, NaN where there is no answer."""
+    differs = before.argmax(axis=1) != np.where(np.isfinite(after), after, 0).argmax(axis=1)
+    return np.where(np.isfinite(after).all(axis=1), differs, np.nan)
+
+
+def _called(after: Floats, target: int) -> Floats:
+    called = np.where(np.isfinite(after), after, 0).argmax(axis=1) == target
+    return np.where(np.isfinite(after).all(axis=1), called, np.nan)
+
+
+def _most_telling(groups: list[_Group]) -> _Group:
+    """What sentence and effect speak of: a kind's sources together, external before internal."""
+    order = {"external": 0, "internal": 1, "unstated": 2}
+    return min(groups, key=lambda group: (order[group.kind], group.source != ALL_SOURCES))
+
+
+def _meaning(group: _Group, effect: Estimate) -> str:
+    words = as_words(group.shown.target)
+    ordinary = group.ordinary()
+    share = "withheld" if ordinary.value is None else f"{ordinary.value:.0%}"
+    first = (
+        f"Of {ordinary.n:,} {group.kind} images, {share} change their verdict under at least one alteration as weak "
+        f"as ordinary practice brings."
+    )
+    found = ((s, group.tenth_turns_at(s)) for s in STRESSES)
+    early = [f"{s.name} ({s.level(x)})" for s, x in found if x is not None and x in s.strengths[: s.ordinary]]
+    second = (
+        f" A tenth of the verdicts or more turn already with {', '.join(early)}." if early
+        else " No single one of them turns a tenth of the verdicts."
+    )  # fmt: skip
+    third = (
+        f" A letter or a border alone turns into {words} a share of {as_figure(effect)} of the images that have none "
+        f"and weren't called so."
+    )
+    return first + second + (third if effect.value is not None else "")
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Of the audit's table, what turns the verdict when: a row per kind, source and stress, with the strengths."""
+    wanted = table[table["metric"].isin(("tenth_turns_at", "half_turned_by"))]
+    index = ["kind", "source", "stress"]
+    return wanted.pivot_table(index=index, columns="metric", values="value", dropna=False, sort=False).reset_index()

@@ -1,5 +1,0 @@
-"""The papers that a journal, a regulator or a hub asks for: filled from the run, or left to the authors."""
-
-from lungsight.evaluation.papers.writing import write_papers
-
-__all__ = ["write_papers"]

@@ -1,0 +1,122 @@
+"""Calibration: may the probabilities be taken at their word? For every source by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from lungsight.evaluation.formatting import as_figure, as_words, withheld_because
+from lungsight.evaluation.sections.section import Section, estimate_table
+from lungsight.evaluation.tables import ALL_SOURCES
+from lungsight.evaluation.testset.testset import KIND, KINDS, Judged
+from lungsight.statistics.binary import Binary
+from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.calibration_metrics import BINNINGS, calibration_estimates, reliability_bins, top_label
+from lungsight.statistics.estimate import Estimate
+from lungsight.statistics.outcomes import Outcomes
+
+_Labels = dict[str, object]
+
+
+def calibration(judged: Judged, *, resampling: Resampling = Resampling()) -> Section:
+    """Brier score with its parts, ECE, intercept and slope, and the bins of the reliability diagram.
+
+    Tables: ``calibration``, estimates by kind and source, of each class against the rest and (ECE alone) of the most
+    probable class, with rows of source ``all`` where a kind has several; ``reliability``, the bins of each class, of
+    equal mass and of equal width, source by source.
+    """
+    rows: list[tuple[_Labels, Estimate]] = []
+    bins: list[pd.DataFrame] = []
+    sentences: list[str] = []
+    withheld: list[str] = []
+    scored = judged.scored
+    for kind, source, images in (*_together(scored), *scored.by_source()):
+        labels: _Labels = {"kind": kind, "source": source}
+        of_target: dict[str, Estimate] = {}
+        for sample in _samples(images.outcomes):
+            found = calibration_estimates(sample, resampling)
+            rows += [(labels, e) for e in found]
+            if sample.scope == judged.target:
+                of_target = {e.name: e for e in found}
+        if source == ALL_SOURCES:
+            continue
+        bins += _reliability(images.outcomes, labels, resampling)
+        sentences += _sentences(of_target, source, kind)
+        withheld += _withheld(of_target, source)
+    tables = {
+        "calibration": estimate_table(rows),
+        "reliability": pd.concat(bins, ignore_index=True) if bins else pd.DataFrame(),
+    }
+    return Section("calibration", tables, tuple(sentences), tuple(withheld))
+
+
+def _together(scored: Judged) -> Iterator[tuple[str, str, Judged]]:
+    """The sources of one kind together, where there are several."""
+    for kind in KINDS:
+        of_kind = (scored.table[KIND] == kind).to_numpy()
+        if scored.table["source"][of_kind].nunique() > 1:
+            yield kind, ALL_SOURCES, scored.where(of_kind)
+
+
+def _samples(outcomes: Outcomes) -> Iterator[Binary]:
+    if (answers := top_label(outcomes)).patients:
+        yield answers
+    yield from (Binary.of(outcomes, scope) for scope in outcomes.scopes)
+
+
+def _reliability(outcomes: Outcomes, labels: _Labels, resampling: Resampling) -> Iterator[pd.DataFrame]:
+    for scope in outcomes.scopes:
+        for binning in BINNINGS:
+            bins = reliability_bins(Binary.of(outcomes, scope), resampling, binning=binning)
+            if len(bins):
+                yield pd.DataFrame(labels | {"scope": scope}, index=bins.index).join(bins)
+
+
+def _sentences(found: dict[str, Estimate], source: str, kind: str) -> Iterator[str]:
+    """What the target's intercept, slope and ECE mean at one source."""
+    intercept, slope, ece = (found[name] for name in ("calibration_intercept", "calibration_slope", "ece"))
+    name = as_words(slope.scope)
+    if intercept.value is not None and slope.value is not None:
+        parts = [_level(intercept, name), _spread(slope)]
+        yield f"{source} ({kind}): {'; '.join(part for part in parts if part)}."
+    by_chance = found["ece_if_calibrated"]
+    if ece.value is not None and by_chance.value is not None:
+        yield (
+            f"{source} ({kind}): the probability of {name} is off by {as_figure(ece)} on average; by chance a "
+            f"calibrated model would show {by_chance.value:.2f} in a sample like this."
+        )
+
+
+def _level(intercept: Estimate, name: str) -> str:
+    figure = f"intercept {as_figure(intercept)}"
+    if intercept.low is None or intercept.high is None:
+        return figure
+    if intercept.low > 0:
+        return f"{name} is more frequent than its probabilities say, {figure}"
+    if intercept.high < 0:
+        return f"{name} is less frequent than its probabilities say, {figure}"
+    return f"{name} is about as frequent as its probabilities say, {figure}"
+
+
+def _spread(slope: Estimate) -> str:
+    figure = f"slope {as_figure(slope)}"
+    if slope.low is None or slope.high is None:
+        return figure
+    if slope.high < 0:
+        return f"the higher the probability, the rarer it is, {figure}"
+    if slope.high < 1:
+        return f"the probabilities are too extreme, {figure}"
+    if slope.low > 1:
+        return f"the probabilities are too timid, {figure}"
+    return f"the probabilities are neither too extreme nor too timid, {figure}"
+
+
+def _withheld(found: dict[str, Estimate], source: str) -> Iterator[str]:
+    """Each reason once, with the figures it keeps back."""
+    reasons: dict[str, list[str]] = {}
+    for name, estimate in found.items():
+        if estimate.value is None and estimate.withheld:
+            reasons.setdefault(withheld_because(estimate), []).append(name.replace("_", " "))
+    for why, names in reasons.items():
+        yield f"{source}: {', '.join(names)} withheld: {why}."

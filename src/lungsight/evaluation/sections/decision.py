@@ -1,0 +1,349 @@
+"""Decision: what follows for patients when the model's thresholds are used, at every source by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from lungsight.components.decision import INCONCLUSIVE, Decision, Words
+from lungsight.datasets.splits import VALIDATION
+from lungsight.evaluation.formatting import as_figure, as_words, in_words
+from lungsight.evaluation.sections.decisions_table import NAME as VERDICTS
+from lungsight.evaluation.sections.decisions_table import verdicts
+from lungsight.evaluation.sections.section import Section, estimate_table
+from lungsight.evaluation.testset.testset import Judged
+from lungsight.statistics.binary import Binary, Share
+from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.calibration_metrics import top_label
+from lungsight.statistics.decision_curve import decision_curve
+from lungsight.statistics.estimate import Estimate
+from lungsight.statistics.outcomes import Floats, Integers, Mask
+from lungsight.statistics.risk_coverage import area_under_risk_coverage, risk_coverage_curve
+from lungsight.statistics.thresholds import NoRule, choose_rule
+
+#: The figures of the table ``decision``, with the titles that pages show.
+TITLES = {
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "inconclusive": "Inconclusive",
+    "coverage": "Coverage (verdicts given)",
+    "error_of_decided": "Error among the decided",
+    "sensitivity_of_decided": "Sensitivity among the decided",
+    "specificity_of_decided": "Specificity among the decided",
+    "aurc": "Area under the risk-coverage curve (less is better)",
+}
+#: The cells of the table ``per_1000``: (truly of the target, verdict) by name.
+CELLS = {
+    "true_positives": (True, 1),
+    "inconclusive_positives": (True, 0),
+    "false_negatives": (True, -1),
+    "false_positives": (False, 1),
+    "inconclusive_negatives": (False, 0),
+    "true_negatives": (False, -1),
+}
+OF_THE_SAMPLE, NAMED = "of the sample", "named"
+THRESHOLD, BAND, MOST_PROBABLE = "threshold", "band", "most probable class"
+
+#: Where nobody stated a rule.
+_MOST_PROBABLE = Decision(inconclusive_below=0)
+
+_Row = tuple[dict[str, object], Estimate]
+
+
+def decision(
+    judged: Judged,
+    stated: Decision | None,
+    *,
+    stated_for: str | None = None,
+    prevalence: float | None = None,
+    resampling: Resampling = Resampling(),
+) -> Section:
+    """What the thresholds do at each source.
+
+    Tables: ``decision_rule``, the thresholds and what they were chosen on; ``decision``, figures at the threshold,
+    and the share left open and the error among the rest where images can be inconclusive; ``risk_coverage``;
+    ``decision_curve``; ``per_1000``, the patients of each kind among 1,000; ``verdicts``, what scanning says, by what
+    is true.
+
+    Args:
+        stated: the package's own rule; where None, thresholds are chosen on the rows whose ``split`` is
+            ``validation`` (the others are then reported), and where there are none the most probable class decides.
+        stated_for: the class that ``stated`` decides on; None: the target of ``judged``. Where another class is the
+            target, only ``verdicts`` follow ``stated``.
+        prevalence: of the target, between 0 and 1, to add to the sample's own.
+    """
+    of = stated_for or judged.target
+    settled = _settle(judged.scored, stated if of == judged.target else None)
+    parts = [
+        _AtSource(kind, source, images, settled.rule, prevalence, resampling)
+        for kind, source, images in settled.reported.by_source()
+    ]
+    scans = (settled.rule, judged.target) if stated is None else (stated, of)
+    tables = {
+        "decision_rule": _rule_table(settled.rule, judged.target),
+        "decision": estimate_table(row for part in parts for row in part.figures),
+        "risk_coverage": _joined([part.risk_coverage() for part in parts]),
+        "decision_curve": _joined([part.decision_curve() for part in parts]),
+        "per_1000": estimate_table(row for part in parts for row in part.per_1000()),
+        VERDICTS: verdicts(settled.reported, *scans, resampling),
+    }
+    sentences = (*settled.sentences, *(sentence for part in parts for sentence in part.sentences(tables)))
+    missing = (sentence for part in parts for sentence in part.missing())
+    return Section("decision", tables, sentences, (*settled.withheld, *missing))
+
+
+@dataclass(frozen=True, eq=False)
+class _Settled:
+    """The rule that holds, the images it is reported on, and what is to be said of it."""
+
+    rule: Decision
+    reported: Judged
+    sentences: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
+
+    @classmethod
+    def stated(cls, rule: Decision, reported: Judged) -> _Settled:
+        note = (in_words(rule.note, reported.target),) if rule.note else ()
+        return cls(rule, reported, (_said(rule, reported.target),), note)
+
+    @classmethod
+    def without_thresholds(cls, why: str, reported: Judged, rule: Decision = _MOST_PROBABLE) -> _Settled:
+        left_open = rule.can_be_inconclusive(len(reported.classes))
+        open_below = f"unless its probability stays below {rule.inconclusive_below:.2f}: such images are inconclusive"
+        said = open_below if left_open else "and nothing is inconclusive"
+        return cls(rule, reported, withheld=(f"{why}: the most probable class decides, {said}.",))
+
+
+def _settle(scored: Judged, rule: Decision | None) -> _Settled:
+    if rule is not None and rule.thresholds is not None:
+        return _Settled.stated(rule, scored)
+    if rule is not None:
+        return _Settled.without_thresholds("The package states no thresholds", scored, rule)
+    table = scored.table
+    chosen_on = (table["split"] == VALIDATION).to_numpy() if "split" in table else np.zeros(len(table), dtype=bool)
+    if not chosen_on.any():
+        return _Settled.without_thresholds("No threshold was chosen on validation data", scored)
+    found = choose_rule(Binary.of(scored.where(chosen_on).outcomes, scored.target))
+    rest = scored.where(~chosen_on)
+    if isinstance(found, NoRule):
+        return _Settled.without_thresholds(f"No threshold, since {in_words(found.reason, scored.target)}", rest)
+    return _Settled.stated(Decision.of(found), rest)
+
+
+def _said(rule: Decision, target: str) -> str:
+    name, low, high = as_words(target), rule.low, rule.high
+    basis = (
+        f"{rule.chosen_on:,} validation images of {rule.patients:,} patients, {rule.positives:,} of them of {name}"
+    )
+    aims = {"sensitivity": rule.aim_sensitivity, "specificity": rule.aim_specificity}
+    kept = [f"a {what} of {aim:g}" for what, aim in aims.items() if aim is not None]
+    if low == high:
+        aim = f", for {kept[0]}" if kept else ""
+        return f"{name} is called from a probability of {low:.3f} on, chosen on {basis}{aim}."
+    aim = f", for {' and '.join(kept)}" if kept else ""
+    return (
+        f"{name} is ruled out below a probability of {low:.3f} and called from {high:.3f} on; between them "
+        f"the verdict is inconclusive. Chosen on {basis}{aim}."
+    )
+
+
+def _rule_table(rule: Decision, target: str) -> pd.DataFrame:
+    if rule.thresholds is None:
+        return pd.DataFrame()
+    aims = {"aim_sensitivity": rule.aim_sensitivity, "aim_specificity": rule.aim_specificity}
+    stated = {"scope": target, "threshold": rule.threshold, "low": rule.low, "high": rule.high, **aims}
+    basis = {"images": rule.chosen_on, "patients": rule.patients, "positives": rule.positives, "note": rule.note}
+    return pd.DataFrame([stated | basis])
+
+
+def _with(labels: dict[str, object], table: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(labels, index=table.index).join(table)
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
+
+
+class _AtSource:
+    """The decisions at one source."""
+
+    def __init__(
+        self, kind: str, source: str, images: Judged, rule: Decision, prevalence: float | None,
+        resampling: Resampling,
+    ) -> None:  # fmt: skip
+        self._kind, self._source, self._rule = kind, source, rule
+        self._prevalence, self._resampling = prevalence, resampling
+        self._outcomes = images.outcomes
+        self._target = images.target
+        self._sample = Binary.of(self._outcomes, images.target)
+        most_probable = self._outcomes.predicted == self._outcomes.classes.index(images.target)
+        self._called = most_probable if rule.low is None else self._sample.probability >= rule.low
+        self._verdicts = _sides(
+            rule.decide(self._outcomes.probabilities, images.classes, images.target), images.target
+        )
+        self._some_open = rule.can_be_inconclusive(len(images.classes))
+
+    @cached_property
+    def figures(self) -> list[_Row]:
+        return list(self._figures())
+
+    def _figures(self) -> Iterator[_Row]:
+        without = self._rule.thresholds is None
+        at = {"rule": MOST_PROBABLE if without else THRESHOLD}
+        yield from (({**self._labels, **at}, e) for e in self._sample.shares(self._at_threshold(), self._resampling))
+        if self._some_open:
+            found, rule = self._sample.shares(self._with_band(), self._resampling), MOST_PROBABLE if without else BAND
+            yield from (({**self._labels, "rule": rule}, e) for e in found)
+        area = area_under_risk_coverage(top_label(self._outcomes), self._resampling)
+        yield {**self._labels, "rule": MOST_PROBABLE}, area
+
+    def per_1000(self) -> Iterator[_Row]:
+        yield from self._scaled(OF_THE_SAMPLE, self._sample.positives / max(1, len(self._sample)))
+        if self._prevalence is not None:
+            yield from self._scaled(NAMED, self._prevalence)
+
+    def risk_coverage(self) -> pd.DataFrame:
+        answers = top_label(self._outcomes)
+        return _with({**self._labels, "patients": answers.patients}, risk_coverage_curve(answers, self._resampling))
+
+    def decision_curve(self) -> pd.DataFrame:
+        return _joined([self._curve(OF_THE_SAMPLE, None)] + [self._curve(NAMED, p) for p in self._named])
+
+    def sentences(self, tables: dict[str, pd.DataFrame]) -> Iterator[str]:
+        found = {e.name: e for labels, e in self.figures if labels["rule"] != BAND}
+        where = f"{self._source} ({self._kind})"
+        sensitivity, specificity = found["sensitivity"], found["specificity"]
+        held = _held(sensitivity, self._rule.aim_sensitivity)
+        yield f"{where}: sensitivity {as_figure(sensitivity)}, specificity {as_figure(specificity)}{held}."
+        yield from self._about_the_band(where)
+        yield from self._about_the_curve(where, tables["decision_curve"])
+
+    def missing(self) -> Iterator[str]:
+        for count, what in ((self._sample.positives, "no"), (self._sample.negatives, "no other than an")):
+            if not count:
+                yield f"{self._source}: {what} image of {as_words(self._target)}, so no decision curve."
+
+    @property
+    def _labels(self) -> dict[str, object]:
+        return {"kind": self._kind, "source": self._source}
+
+    @property
+    def _named(self) -> tuple[float, ...]:
+        return () if self._prevalence is None else (self._prevalence,)
+
+    def _at_threshold(self) -> dict[str, Share]:
+        positive, called = self._sample.positive, self._called
+        name = self._target
+        return {
+            "sensitivity": Share(called, positive, f"no image of {name} here"),
+            "specificity": Share(~called, ~positive, f"every image here is of {name}"),
+            "ppv": Share(positive, called, f"no image was called {name}"),
+            "npv": Share(~positive, ~called, f"every image was called {name}"),
+        }
+
+    def _with_band(self) -> dict[str, Share]:
+        positive, verdicts = self._sample.positive, self._verdicts
+        decided = verdicts != 0
+        right = np.where(positive, verdicts == 1, verdicts == -1)
+        everything = np.ones(len(positive), dtype=bool)
+        name = self._target
+        return {
+            "inconclusive": Share(~decided, everything, "no images"),
+            "coverage": Share(decided, everything, "no images"),
+            "error_of_decided": Share(~right, decided, "every verdict is inconclusive"),
+            "sensitivity_of_decided": Share(right, positive & decided, f"no image of {name} was decided"),
+            "specificity_of_decided": Share(right, ~positive & decided, f"no image without {name} was decided"),
+        }
+
+    def _scaled(self, origin: str, prevalence: float) -> Iterator[_Row]:
+        """The cells per 1,000 patients: shares of all images at the sample's own prevalence, otherwise shares of the
+        images of the target, or of the others, times how many of those there would be."""
+        positive = self._sample.positive
+        everything = np.ones(len(positive), dtype=bool)
+        shares, factors = {}, {}
+        for name, (of_target, verdict) in CELLS.items():
+            if verdict == 0 and not self._some_open:
+                continue
+            truly = positive if of_target else ~positive
+            among = everything if origin == OF_THE_SAMPLE else truly
+            shares[name] = Share(
+                truly & (self._verdicts == verdict), among, f"no image {_of(of_target, self._target)} here"
+            )
+            factors[name] = (
+                1000.0 if origin == OF_THE_SAMPLE else 1000 * (prevalence if of_target else 1 - prevalence)
+            )
+        labels = {**self._labels, "prevalence": prevalence, "prevalence_is": origin}
+        for estimate in self._sample.shares(shares, self._resampling):
+            yield labels, _times(estimate, factors[estimate.name])
+
+    def _curve(self, origin: str, prevalence: float | None) -> pd.DataFrame:
+        sample = self._sample
+        curve = decision_curve(sample, self._resampling, prevalence=prevalence)
+        share = sample.positives / max(1, len(sample)) if prevalence is None else prevalence
+        labels = {**self._labels, "prevalence": share, "prevalence_is": origin}
+        counts = {"n": len(sample), "positives": sample.positives, "negatives": sample.negatives}
+        return _with({**labels, **counts, "patients": sample.patients}, curve)
+
+    def _about_the_band(self, where: str) -> Iterator[str]:
+        if not self._some_open:
+            return
+        found = {e.name: e for _, e in self.figures}
+        yield (
+            f"{where}: {as_figure(found['inconclusive'])} of the images get no verdict; of the others "
+            f"{as_figure(found['error_of_decided'])} get a wrong one."
+        )
+
+    def _about_the_curve(self, where: str, curves: pd.DataFrame) -> Iterator[str]:
+        if not len(curves):
+            return
+        here = curves[(curves["source"] == self._source) & (curves["kind"] == self._kind)]
+        for origin, curve in here.groupby("prevalence_is", sort=False):
+            at = f"{where}, at the prevalence {origin} ({curve['prevalence'].iloc[0]:.2f}),"
+            between = _longest_run(curve["threshold"].to_numpy(), (curve["gain_low"] > 0).to_numpy())
+            if between:
+                yield (
+                    f"{at} acting on the model does more good than treating everyone or no one, for whoever acts "
+                    f"from a probability of {between[0]:.2f} to {between[1]:.2f} on."
+                )
+            else:
+                yield f"{at} acting on the model isn't shown to do more good than treating everyone or no one."
+
+
+def _sides(verdicts: Words, target: str) -> Integers:
+    """int [n]: 1 where the target is called, -1 where it is ruled out, 0 where the verdict is inconclusive."""
+    return np.where(verdicts == INCONCLUSIVE, 0, np.where(verdicts == target, 1, -1)).astype(np.int64)
+
+
+def _of(of_target: bool, target: str) -> str:
+    return f"of {target}" if of_target else f"other than of {target}"
+
+
+def _times(estimate: Estimate, factor: float) -> Estimate:
+    value, low, high = (None if v is None else v * factor for v in (estimate.value, estimate.low, estimate.high))
+    return replace(estimate, value=value, low=low, high=high)
+
+
+def _longest_run(thresholds: Floats, useful: Mask) -> tuple[float, float] | None:
+    """First and last threshold of the longest unbroken run; None where there is none of three or more."""
+    starts = np.flatnonzero(np.diff(useful.astype(int), prepend=0) == 1)
+    ends = np.flatnonzero(np.diff(useful.astype(int), append=0) == -1)
+    if not len(starts) or (ends - starts).max() < 2:
+        return None
+    longest = int((ends - starts).argmax())
+    return float(thresholds[starts[longest]]), float(thresholds[ends[longest]])
+
+
+def _held(found: Estimate, aim: float | None) -> str:
+    """Whether the aim is kept here."""
+    if aim is None or found.value is None or found.low is None or found.high is None:
+        return ""
+    if found.high < aim:
+        return f": the aim of {aim:g} for sensitivity isn't kept here"
+    return f": the aim of {aim:g} for sensitivity is kept" if found.low >= aim else ""

@@ -1,0 +1,160 @@
+"""What is wrong with a test's data, whoever's model it tests, and what is therefore withheld."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from lungsight.datasets.manifest import OWN_PATIENT
+from lungsight.evaluation.formatting import as_words
+from lungsight.evaluation.testset.testset import KIND, UNSTATED, Judged
+from lungsight.statistics.auroc import FEWEST_PATIENTS
+from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH, Mask, probability_column
+
+_ROUNDING = 1e-3
+
+
+def notices_of(judged: Judged) -> tuple[str, ...]:
+    """What is wrong with the images of a test, the gravest first: sentences that name the images and what is withheld
+    because of them; empty where nothing is."""
+    scored = judged.scored
+    if not len(scored):
+        return ("No image has both a truth and a prediction: every figure is withheld.",)
+    return (
+        *_of_probabilities(scored),
+        *_of_classes(scored),
+        *_of_few(scored),
+        *_of_sources(scored),
+        *_of_patients(scored),
+        *_of_left_out(judged),
+    )
+
+
+def _of_probabilities(scored: Judged) -> Iterator[str]:
+    """Judging and reading make sure of this; a table made otherwise may not."""
+    values = scored.table[[probability_column(name) for name in scored.classes]].to_numpy(dtype=np.float64)
+    unknown = ~np.isfinite(values).all(axis=1)
+    with np.errstate(invalid="ignore"):
+        outside = ((values < -_ROUNDING) | (values > 1 + _ROUNDING)).any(axis=1) & ~unknown
+        off = (np.abs(values.sum(axis=1) - 1) > _ROUNDING) & ~unknown & ~outside
+    rest = "no figure that counts them can be believed"
+    for wrong, what in (
+        (unknown, "have a probability that is no number"),
+        (outside, "have a probability outside 0…1"),
+        (off, "have probabilities that don't sum to one"),
+    ):
+        if wrong.any():
+            yield f"{_count(int(wrong.sum()), 'image')} of {len(scored):,} {what}: {rest}."
+
+
+def _of_classes(scored: Judged) -> Iterator[str]:
+    target = as_words(scored.target)
+    if not scored.positive.any():
+        yield f"No image is of {target}: AUROC, sensitivity and PPV are withheld."
+    if scored.positive.all():
+        yield f"Every image is of {target}: AUROC, specificity and NPV are withheld."
+    present = set(scored.table[TRUTH])
+    if denied := int((scored.table[TRUTH] == scored.denial).sum()):
+        yield (
+            f"Labels of {_count(denied, 'image')} say only that {target} isn't there: they count against it, and "
+            "figures over all classes, and of the other classes, are withheld where they stand."
+        )
+    absent = [as_words(name) for name in scored.classes if name != scored.target and name not in present]
+    if absent and not scored.positive.all():
+        yield (
+            f"The model knows {_listed(absent)}, but no image here is of that class: its figures are withheld, and "
+            "nothing tells how often the model would mistake it."
+        )
+
+
+def _of_few(scored: Judged) -> Iterator[str]:
+    """Classes with very few images or patients, over all sources."""
+    patient, truth = scored.patient, scored.table[TRUTH].to_numpy()
+    for name in scored.classes:
+        of_class = truth == name
+        patients = len(np.unique(patient[of_class]))
+        if 0 < patients < FEWEST_PATIENTS:
+            sample = f"{_count(int(of_class.sum()), 'image')} of {_count(patients, 'patient')}"
+            meaning = (
+                "whatever the figure says, it is that patient's, and no interval can be given"
+                if patients == 1
+                else f"fewer than {FEWEST_PATIENTS} patients carry no conclusion, however narrow an interval looks"
+            )
+            yield f"{as_words(name)} is shown by {sample} only: {meaning}."
+
+
+def _of_sources(scored: Judged) -> Iterator[str]:
+    sources = sorted(set(scored.table["source"]))
+    if len(sources) == 1:
+        yield (
+            f"Every image comes from one source, {sources[0]}: nothing here tells whether the model would hold "
+            "anywhere else."
+        )
+    one_sided = {
+        s: images for _, s, images in scored.by_source() if images.positive.all() or not images.positive.any()
+    }
+    if one_sided and scored.positive.any() and not scored.positive.all():
+        yield from _of_one_sided(scored, one_sided, sources)
+    kinds = set(scored.table[KIND])
+    if UNSTATED in kinds:
+        yield (
+            "Nobody says which sources the model was trained on: internal and external testing can't be told apart, "
+            "and none of these figures may be taken for external testing."
+        )
+
+
+def _of_one_sided(scored: Judged, one_sided: dict[str, Judged], sources: Sequence[str]) -> Iterator[str]:
+    target = as_words(scored.target)
+    if len(one_sided) == len(sources) and len(sources) > 1:
+        yield (
+            f"No source holds both {target} and others: a model that tells the sources apart scores as well as one "
+            "that sees the disease. The AUROC within sources, which alone would tell the two apart, is withheld."
+        )
+        return
+    for positive, what, figures in (
+        (True, f"only {target}", "AUROC and specificity are"),
+        (False, f"no {target}", "AUROC and sensitivity are"),
+    ):
+        names = [name for name, images in one_sided.items() if bool(images.positive.all()) == positive]
+        if names:
+            yield f"{_listed(names)} {'holds' if len(names) == 1 else 'hold'} {what}: {figures} withheld there."
+
+
+def _of_patients(scored: Judged) -> Iterator[str]:
+    unknown = scored.table["patient"].str.startswith(OWN_PATIENT).to_numpy(dtype=bool)
+    if unknown.any():
+        names = [source for _, source, images in scored.by_source() if _any_unknown(images)]
+        which = "Every image" if unknown.all() else f"{int(unknown.sum()):,} of {len(scored):,} images"
+        yield (
+            f"{which} ({_listed(names)}) {'comes' if unknown.all() else 'come'} without a patient id and counts as a "
+            "patient of its own: where patients have several images, intervals are too narrow."
+        )
+
+
+def _any_unknown(images: Judged) -> bool:
+    return bool(images.table["patient"].str.startswith(OWN_PATIENT).any())
+
+
+def _of_left_out(judged: Judged) -> Iterator[str]:
+    """What couldn't be judged, and by which class: failures that aren't shared evenly bend every figure."""
+    faults: Mask = (judged.table[FAULT] != "").to_numpy(dtype=bool)
+    if faults.any():
+        positives = int((faults & judged.positive).sum())
+        yield (
+            f"{_count(int(faults.sum()), 'image')} of {len(judged):,} couldn't be judged and "
+            f"{'counts' if faults.sum() == 1 else 'count'} nowhere ({positives:,} of {as_words(judged.target)})."
+        )
+    if SHA256 in judged.table:
+        known = judged.table[SHA256].fillna("").astype(str)
+        again = int((known.duplicated() & (known != "")).sum())
+        if again:
+            yield f"{_count(again, 'image')} {'stands' if again == 1 else 'stand'} in the test again: the same file."
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" and {names[-1]}"

@@ -1,0 +1,276 @@
+"""The detector: a model package at work on radiographs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lungsight.components.calibration import calibrated
+from lungsight.components.classifier import Outputs
+from lungsight.components.lung_segmentation import Lungs
+from lungsight.components.ood import Familiarity
+from lungsight.components.preprocessing import crop_of
+from lungsight.components.runtime import AUTO
+from lungsight.inference.finding import INCONCLUSIVE, Finding, Status, known_of
+from lungsight.inference.lung_overlap import share_in_lungs
+from lungsight.inference.preparation import Examined, Examiner
+from lungsight.inference.warnings import caution_of_place, cautions_of_image, cautions_of_model
+from lungsight.package import ModelPackage, Network
+from lungsight.radiograph import Radiograph
+from lungsight.reading import ImageFile
+from lungsight.reading.remote import RemoteFile
+from lungsight.wording import as_words, percent_beside
+
+Floats = NDArray[np.float32]
+
+
+class Prediction(NamedTuple):
+    """What the network says of N images: calibrated ``probabilities`` float64 [N, K] that sum to 1, ``logits``
+    float32 [N, K] before calibration, and ``maps`` float32 [N, K, h, w] whose means plus a bias are the logits."""
+
+    probabilities: NDArray[np.float64]
+    logits: Floats
+    maps: Floats
+
+
+class Detector:
+    """A model package, loaded and ready. Safe to call from several threads.
+
+    Attributes:
+        package: what it was loaded from.
+        description: the content of its ``package.json``.
+        model: its id, as findings give it.
+        grade: what its evidence report concludes; None where the package holds none.
+        cautions: what to keep in mind about this model: sentences.
+        takes_batches: whether several images at once are quicker than one by one: so on a GPU.
+    """
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        network: Network,
+        examiner: Examiner | None = None,
+        familiarity: Familiarity | None = None,
+        *,
+        keep_identifiers: bool = False,
+    ) -> None:
+        self.package = package
+        self.description = package.description
+        self.model = package.id
+        self.grade = package.verdict.grade if package.verdict else None
+        self.cautions = cautions_of_model(package.description, package.verdict)
+        self.takes_batches = network.takes_batches
+        self._network = network
+        self._examiner = examiner or Examiner()
+        self._familiarity = familiarity
+        self._keep_identifiers = keep_identifiers
+        self._target = self.description.classes.index(self.description.target)
+
+    @classmethod
+    def load(
+        cls,
+        package: ModelPackage | Path | str,
+        threads: int = 0,
+        *,
+        runtime: str = AUTO,
+        features: bool = False,
+        keep_identifiers: bool = False,
+    ) -> Detector:
+        """Load a package, or the one in a folder or zip.
+
+        Args:
+            package: the package, or where it lies.
+            threads: cores to use; 0: all.
+            runtime: what runs the networks: a name of :func:`lungsight.components.runtime.runtimes`, or the quickest.
+            features: for :meth:`predict_with_features`.
+            keep_identifiers: findings carry the patient's ID, where the file has one.
+
+        Raises:
+            InvalidPackage: it is incomplete, altered or can't be used, or its network says of a reference image
+                something else here than where it was made.
+            Fault: there is no such runtime here.
+        """
+        opened = package if isinstance(package, ModelPackage) else ModelPackage.open(package)
+        familiarity = opened.familiarity()
+        network = opened.network(threads, runtime=runtime, features=features or familiarity is not None)
+        opened.verify_loaded(network)
+        # whoever reads many images does so in as many threads as there are cores
+        examiner = Examiner(opened.lung_fields(1, runtime=runtime), opened.gate(1, runtime=runtime))
+        return cls(opened, network, examiner, familiarity, keep_identifiers=keep_identifiers)
+
+    def read(self, source: Path | str | ImageFile | RemoteFile) -> Radiograph:
+        """The radiograph in a file, as scanning and evaluation judge it. Raises UnreadableImage."""
+        return self.description.preprocessing.read(source, keep_identifiers=self._keep_identifiers)
+
+    def admit(self, radiograph: Radiograph) -> Examined:
+        """The radiograph with its lungs, and with what speaks against judging it: its header, its pixels, or the
+        package's gate."""
+        return self._examiner.admit(radiograph)
+
+    def examine(self, radiograph: Radiograph) -> Examined:
+        """:meth:`admit`, though header and pixels aren't asked."""
+        return self._examiner.examine(radiograph)
+
+    def prepare(self, radiograph: Radiograph, lungs: Lungs | None = None) -> Floats:
+        """The radiograph as the network sees it, float32 [1, side, side]. Where it sees only the box around the
+        lungs, they are sought unless ``lungs`` are given."""
+        preprocessing = self.description.preprocessing
+        if preprocessing.needs_lungs and lungs is None:
+            return self.prepare_examined(self.examine(radiograph))
+        return preprocessing.apply(radiograph.pixels, crop_of(lungs))[None]
+
+    def prepare_examined(self, examined: Examined) -> Floats:
+        """:meth:`prepare`, of a radiograph whose lungs are known."""
+        return self.description.preprocessing.apply(examined.radiograph.pixels, crop_of(examined.lungs))[None]
+
+    def predict(self, pixels: Floats) -> Prediction:
+        """What the network says of prepared images, float32 [N, 1, side, side] in 0…1."""
+        return self._calibrated(self._network.run(pixels))
+
+    def predict_with_features(self, pixels: Floats) -> tuple[Prediction, Floats]:
+        """:meth:`predict`, and float32 [N, c]: what the network's last layer weighs, averaged over each image."""
+        outputs, features = self._network.run_with_features(pixels)
+        return self._calibrated(outputs), features
+
+    def probabilities(self, logits: Floats) -> NDArray[np.float64]:
+        """Calibrated, float64 [N, K], of the network's logits [N, K]; NaN where a logit is."""
+        return calibrated(self.description.calibration, self.description.classes, logits)
+
+    def judge(self, radiographs: Sequence[Radiograph]) -> list[Finding]:
+        """A finding for each radiograph, all in one batch; whether they should be judged is not asked here."""
+        return self.judge_examined([self.examine(radiograph) for radiograph in radiographs])
+
+    def judge_examined(self, examined: Sequence[Examined], prepared: Sequence[Floats] | None = None) -> list[Finding]:
+        """:meth:`judge`, of radiographs whose lungs are known.
+
+        Args:
+            examined: any number, from :meth:`examine` or :meth:`admit`.
+            prepared: their images from :meth:`prepare_examined`, where the caller has them already.
+        """
+        if not examined:
+            return []
+        started = time.perf_counter()
+        images = np.stack([self.prepare_examined(one) for one in examined] if prepared is None else prepared)
+        if self._familiarity is None:
+            prediction, distances = self.predict(images), [None] * len(images)
+        else:
+            prediction, features = self.predict_with_features(images)
+            distances = self._familiarity.distance(features).tolist()
+        seconds = (time.perf_counter() - started) / len(examined)
+        return [
+            self._conclude(one, Prediction(*said), distance, seconds, sound=bool(np.isfinite(image).all()))
+            for one, image, distance, *said in zip(examined, images, distances, *prediction, strict=True)
+        ]
+
+    def evidence_on(self, finding: Finding, height: int, width: int) -> Floats:
+        """The finding's evidence on the radiograph's grid or, for a picture, on any other of the same shape:
+        float32 [height, width], in logits; 0 where the network didn't look. Needs a finding that was judged."""
+        if finding.evidence is None:
+            raise ValueError(f"{finding.file} was not judged")
+        return self.description.preprocessing.restore(finding.evidence, height, width, crop_of(finding.lungs))
+
+    def _calibrated(self, outputs: Outputs) -> Prediction:
+        return Prediction(self.probabilities(outputs.logits), outputs.logits, outputs.maps)
+
+    def _conclude(
+        self, examined: Examined, said: Prediction, distance: float | None, seconds: float, *, sound: bool
+    ) -> Finding:
+        """``said`` is what the network says of this radiograph: a prediction without its first axis. It counts only
+        where the pixels are ``sound`` numbers: some runtimes make numbers of what is none."""
+        radiograph = examined.radiograph
+        if not (sound and np.isfinite(said.logits).all()):
+            reason = f"{radiograph.file}: the network gives no number for it; check its pixels and the model package."
+            return Finding(
+                radiograph.file,
+                Status.ERROR,
+                None,
+                **known_of(radiograph),
+                reasons=(reason,),
+                model=self.model,
+                model_grade=self.grade,
+                seconds=seconds,
+            )
+        verdict, reasons = self._decide(said.probabilities, self._unlike_training(distance))
+        evidence = self._against_the_others(said.maps)
+        bias = self._against_the_others(said.logits) - evidence.mean(dtype=np.float64)
+        inside = self._share_in_lungs(evidence, examined)
+        return Finding(
+            file=radiograph.file,
+            status=Status.READ,
+            verdict=verdict,
+            probabilities=dict(zip(self.description.classes, said.probabilities.tolist(), strict=True)),
+            evidence=evidence,
+            evidence_bias=float(bias),
+            lungs=examined.lungs,
+            evidence_in_lungs=inside,
+            unfamiliarity=self._in_thresholds(distance),
+            **known_of(radiograph),
+            radiograph=radiograph,
+            reasons=reasons,
+            warnings=self._warnings(examined, verdict, inside),
+            model=self.model,
+            model_grade=self.grade,
+            seconds=seconds,
+        )
+
+    def _share_in_lungs(self, evidence: Floats, examined: Examined) -> float | None:
+        shape = examined.radiograph.pixels.shape
+        if examined.lungs is None or examined.lungs.faults:
+            return None
+        return share_in_lungs(evidence, examined.lungs, self.description.preprocessing, shape[0], shape[1])
+
+    def _warnings(self, examined: Examined, verdict: str, inside: float | None) -> tuple[str, ...]:
+        preprocessing, radiograph = self.description.preprocessing, examined.radiograph
+        region = preprocessing.region(radiograph.height, radiograph.width, crop_of(examined.lungs))
+        seen = region if preprocessing.needs_lungs else None
+        place = caution_of_place(self.description.target, verdict, inside)
+        return (
+            *radiograph.warnings,
+            *examined.warnings,
+            *cautions_of_image(radiograph, preprocessing.image_size, seen),
+            *([place] if place else []),
+            *self.cautions,
+        )
+
+    def _in_thresholds(self, distance: float | None) -> float | None:
+        return None if distance is None or self._familiarity is None else distance / self._familiarity.threshold
+
+    def _unlike_training(self, distance: float | None) -> str | None:
+        familiarity = self._familiarity
+        if familiarity is None or distance is None or distance <= familiarity.threshold:
+            return None
+        stated = familiarity.description
+        return (
+            f"It is unlike anything in training: its features lie {distance:.1f} from the nearest class, those of "
+            f"{stated.percentile:g}% of the validation images within {stated.threshold:.1f}."
+        )
+
+    def _decide(self, probabilities: NDArray[np.float64], unlike: str | None) -> tuple[str, tuple[str, ...]]:
+        """The verdict, and why it is inconclusive: ``unlike`` is why the image is unlike anything in training."""
+        classes, target = self.description.classes, self.description.target
+        by_probability = str(self.description.decision.decide(probabilities, classes, target))
+        reasons = (self._why_open(probabilities),) if by_probability == INCONCLUSIVE else ()
+        return (INCONCLUSIVE, (unlike, *reasons)) if unlike else (by_probability, reasons)
+
+    def _why_open(self, probabilities: NDArray[np.float64]) -> str:
+        """Why these probabilities, float64 [K], lead to no verdict: a sentence."""
+        decision, p = self.description.decision, probabilities.max()
+        if decision.thresholds is None:
+            name, needed = self.description.classes[int(probabilities.argmax())], decision.inconclusive_below
+            said, asked = percent_beside(p, needed)
+            return f"The most probable class, {as_words(name)}, has a probability of {said}; the model needs {asked}."
+        (low, high), p = decision.thresholds, probabilities[self._target]
+        said, from_, below = percent_beside(p, high, low)
+        target = as_words(self.description.target)
+        rule = f"the model calls it from {from_} on and rules it out below {below}"
+        return f"The probability of {target} is {said}: {rule}."
+
+    def _against_the_others(self, by_class: Floats) -> Floats:
+        """The target's value minus the mean of the other classes', along the first axis."""
+        others = np.delete(by_class, self._target, axis=0)
+        return np.asarray(by_class[self._target] - others.mean(axis=0), dtype=np.float32)

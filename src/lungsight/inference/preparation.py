@@ -1,0 +1,80 @@
+"""What is found out about a radiograph before the detector is asked: may it be judged, and where are its lungs?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lungsight.components.input_gate import Admission, Gate
+from lungsight.components.lung_segmentation import LungFields, Lungs
+from lungsight.inference.input_checks import header_refusals, refusals
+from lungsight.radiograph import Radiograph
+from lungsight.reading.reduction import reduced
+
+#: Said before what is wrong with the lungs that were found.
+NO_LUNGS = "No two plausible lungs were found, so it isn't judged; give a whole, upright frontal chest X-ray."
+
+#: Who refused an image that its own header calls another kind of image.
+BY_HEADER = "header"
+
+#: Pixels of the shorter side that lung fields and gate are given; they look at 224 or so.
+_ENOUGH = 448
+
+#: What is said of an image where there is no gate to ask.
+_AS_IT_IS = Admission(refusals=(), warnings=(), probability=1.0, inverted=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examined:
+    """A radiograph, with what was found out about it.
+
+    Attributes:
+        radiograph: as it is judged: upright, a negative as a positive.
+        lungs: where the lungs are; None where nobody looked for them.
+        refusals: why it shouldn't be judged, one sentence a reason; empty when it is admitted.
+        warnings: what to keep in mind about it, beside the radiograph's own: sentences.
+        inverted: whether it was a negative.
+        refused_by: ``header``, ``pixels`` or ``gate``: what speaks against it first; None where nothing does.
+    """
+
+    radiograph: Radiograph
+    lungs: Lungs | None = None
+    refusals: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    inverted: bool = False
+    refused_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examiner:
+    """A package's lung fields and gate at work; either may be missing. Safe to call from several threads."""
+
+    lung_fields: LungFields | None = None
+    gate: Gate | None = None
+
+    def admit(self, radiograph: Radiograph) -> Examined:
+        """:meth:`examine`, unless the header or the pixels alone speak against it: then no network is asked."""
+        if reasons := refusals(radiograph):
+            refused_by = BY_HEADER if any(header_refusals(radiograph)) else "pixels"
+            return Examined(radiograph, refusals=reasons, refused_by=refused_by)
+        return self.examine(radiograph)
+
+    def examine(self, radiograph: Radiograph) -> Examined:
+        """What the gate says, and where the lungs are, in the image as the gate puts it right: a negative becomes a
+        positive, and one that lies on its side or its head is turned upright. An image without two plausible lungs is
+        refused."""
+        small = reduced(radiograph, _ENOUGH).pixels
+        admission = self.gate.ask(small) if self.gate is not None else _AS_IT_IS
+        if admission.inverted:
+            radiograph = replace(radiograph, pixels=np.asarray(1 - radiograph.pixels, dtype=np.float32))
+        if admission.turn:
+            radiograph = radiograph.placed(turned=admission.turn)
+        lungs = self.lung_fields.find(admission.righted(small)) if self.lung_fields is not None else None
+        refusals = admission.refusals or _without_lungs(lungs)
+        warnings = () if refusals else admission.warnings
+        return Examined(radiograph, lungs, refusals, warnings, admission.inverted, "gate" if refusals else None)
+
+
+def _without_lungs(lungs: Lungs | None) -> tuple[str, ...]:
+    return () if lungs is None or not lungs.faults else (NO_LUNGS, *lungs.faults)

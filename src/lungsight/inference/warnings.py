@@ -1,0 +1,99 @@
+"""What to keep in mind about an image, or about a model, though the image is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lungsight.components.preprocessing import Region
+from lungsight.inference.finding import INCONCLUSIVE
+from lungsight.package import PackageDescription
+from lungsight.package.open import StatedVerdict
+from lungsight.radiograph import Radiograph
+from lungsight.wording import as_words
+
+ADULT = 16
+
+#: Fewer training images of a class than this make its probability little more than a guess.
+FEW_IMAGES = 100
+
+#: Less of the evidence than this in the lungs says that the model looked elsewhere.
+MIN_INSIDE = 0.5
+
+
+#: What a grade means for whoever reads one finding; any other is told in the report's own words.
+_MEANING = {
+    "confounded": "Part of its score comes from how or where an image was made, not from disease: don't rely on it.",
+    "internal only": "It did well on other patients of the places it learned from; elsewhere nothing is shown.",
+    "no evidence": "The test doesn't show how well the model tells the disease from the rest.",
+}
+
+#: How the grade of a model begins that held at sites it never saw; it needs no caution.
+HOLDS = "holds"
+
+
+def cautions_of_image(radiograph: Radiograph, image_size: int, region: Region | None = None) -> tuple[str, ...]:
+    """One sentence each; ``image_size`` is the side of the network's input, ``region`` the part of the radiograph
+    that it shows, None for the whole."""
+    return tuple(_of_image(radiograph, image_size, region))
+
+
+def caution_of_place(target: str, verdict: str, inside: float | None) -> str | None:
+    """That evidence lies beside the lungs, where the verdict is the target or leaves it open; ``inside`` is the share
+    in the lungs, 0…1. What speaks for the target in an image that isn't called so matters to nobody."""
+    if inside is None or inside >= MIN_INSIDE or verdict not in (target, INCONCLUSIVE):
+        return None
+    words = as_words(target)
+    return f"Less than half of what speaks for {words} lies in the lungs; the model may have seen something else."
+
+
+def cautions_of_model(description: PackageDescription, verdict: StatedVerdict | None = None) -> tuple[str, ...]:
+    """One sentence each, the same for every image this model judges; ``verdict`` is that of its evidence report."""
+    return (*_of_evidence(verdict), *_of_model(description))
+
+
+def _of_evidence(verdict: StatedVerdict | None) -> Iterator[str]:
+    if verdict is None:
+        yield "No evidence report is in the package: nothing here shows how the model does on images it never saw."
+    elif not verdict.grade.startswith(HOLDS):
+        meaning = _MEANING.get(verdict.grade, verdict.sentence)
+        yield f"The test of this model ({verdict.made}) ended in the grade “{verdict.grade}”. {meaning}"
+
+
+def _of_image(radiograph: Radiograph, image_size: int, region: Region | None) -> Iterator[str]:
+    if radiograph.view is None and radiograph.view_stated is None:
+        yield "The file doesn't say its view; it is judged as a frontal one."
+    if radiograph.age is not None and radiograph.age < ADULT:
+        yield f"The patient is a child ({radiograph.age:.0f} years); detectors of COVID-19 learn from adults."
+    seen = region or Region(0, 0, radiograph.width, radiograph.height)
+    width, height = seen.right - seen.left, seen.bottom - seen.top
+    if min(height, width) < image_size / 2:
+        whole = (height, width) == (radiograph.height, radiograph.width)
+        what = "image" if whole else "part of the image with the lungs"
+        size = f"{width} x {height}"
+        looked_at = f"{image_size} x {image_size}"
+        yield f"The {what} has {size} pixels, less than half of what the model looks at ({looked_at})."
+    if radiograph.burned_in_annotation:
+        yield "The header says that there is writing in the image; the model may have read it."
+    if radiograph.modality in ("SC", "OT"):
+        yield f"The image is a secondary capture ({radiograph.modality}); its brightness may have been changed."
+
+
+def _of_model(description: PackageDescription) -> Iterator[str]:
+    target = as_words(description.target)
+    counts = {name: sum(source.labels.get(name, 0) for source in description.sources) for name in description.classes}
+    few = [f"{count} of {as_words(name)}" for name, count in counts.items() if count < FEW_IMAGES]
+    if few:
+        yield f"The model learned from few images: {', '.join(few)}."
+    if len(description.sources) == 1:
+        yield f"The model learned from one source only ({description.sources[0].name}); elsewhere it may fail."
+    elif description.sources and not _is_compared_within_a_source(description):
+        yield f"No source held both {target} and another class; the model may tell sources apart instead."
+    if description.calibration.fitted_on == 0:
+        yield "The model's probabilities were not calibrated."
+
+
+def _is_compared_within_a_source(description: PackageDescription) -> bool:
+    return any(
+        source.labels.get(description.target, 0) and sum(bool(n) for n in source.labels.values()) > 1
+        for source in description.sources
+    )

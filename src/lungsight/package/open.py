@@ -1,0 +1,205 @@
+"""Open a package and hand out what it holds, each file checked against its sha256 first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from pydantic import ValidationError
+
+from lungsight.components.classifier import Network
+from lungsight.components.input_gate import Gate
+from lungsight.components.lung_segmentation import LungFields
+from lungsight.components.ood import Familiarity
+from lungsight.components.runtime import AUTO
+from lungsight.errors import InvalidPackage
+from lungsight.package import trained_on
+from lungsight.package.components import UnusablePart, usable
+from lungsight.package.description import SCHEMA_VERSION, PackageDescription
+from lungsight.package.storage import (
+    ACTING_PARTS,
+    DESCRIPTION,
+    EVIDENCE,
+    FAMILIARITY,
+    GATE,
+    LUNG_FIELDS,
+    MODEL_CARD,
+    NETWORK,
+    OPTIONAL_PARTS,
+    PARTS,
+    REFERENCE,
+    TRAINED_ON,
+    Storage,
+    storage_at,
+)
+from lungsight.package.trained_on import TrainedImage
+from lungsight.package.verify import verify_contents, verify_one
+
+T = TypeVar("T")
+
+
+class StatedVerdict(NamedTuple):
+    """What the evidence report in a package concludes: its ``grade``, the ``sentence`` that says what it means, and
+    the day of the test (``made``)."""
+
+    grade: str
+    sentence: str
+    made: str
+
+
+_MAKE_AGAIN = "export the model again with `lungsight train`"
+_COPY_AGAIN = "copy the package again from where it was made"
+
+
+class ModelPackage:
+    """A model package that has been opened: its description is valid and every file is there.
+
+    Attributes:
+        path: the folder or zip.
+        description: the content of ``package.json``.
+        id: the model's name and twelve digits (:attr:`PackageDescription.model_id`): two packages with the same id
+            say the same of every image, whatever is written about them.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.path = storage.path
+        if DESCRIPTION not in storage.names():
+            raise InvalidPackage(self.path, f"holds no {DESCRIPTION}", "give the path of a model package")
+        content = storage.read(DESCRIPTION)
+        self.description = _description(self.path, content)
+        self._check_names()
+        self.id = self.description.model_id
+
+    @classmethod
+    def open(cls, path: Path | str) -> ModelPackage:
+        """Open the folder or zip at ``path``. Raises InvalidPackage."""
+        return cls(storage_at(Path(path)))
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one of the package's files. Raises InvalidPackage where they were altered."""
+        content = self._storage.read(name)
+        if hashlib.sha256(content).hexdigest() != self.description.files[name]:
+            raise InvalidPackage(self.path, f"{name} was altered since the package was made", _COPY_AGAIN)
+        return content
+
+    def contents(self) -> dict[str, bytes]:
+        """All its files by their names, for a :class:`MemoryStorage` on another machine. Raises InvalidPackage where
+        one was altered."""
+        return {DESCRIPTION: self._storage.read(DESCRIPTION)} | {
+            name: self.read(name) for name in self.description.files
+        }
+
+    def network(self, threads: int = 0, *, runtime: str = AUTO, features: bool = False) -> Network:
+        """The network, ready to run on ``threads`` cores (0: all); with ``features``, for
+        :meth:`Network.run_with_features`. Raises InvalidPackage."""
+        return self._usable(NETWORK, lambda content: Network(content, threads, runtime=runtime, features=features))
+
+    def lung_fields(self, threads: int = 0, *, runtime: str = AUTO) -> LungFields | None:
+        """What finds the lungs, on ``threads`` cores (0: all); None where the package has none. Raises
+        InvalidPackage."""
+        stated = self.description.lung_fields
+        if stated is None:
+            return None
+        return self._usable(LUNG_FIELDS, lambda file: LungFields(file, stated, threads, runtime))
+
+    def gate(self, threads: int = 0, *, runtime: str = AUTO) -> Gate | None:
+        """What says whether an image is a frontal chest radiograph, on ``threads`` cores (0: all); None where the
+        package has none. Raises InvalidPackage."""
+        stated = self.description.gate
+        return None if stated is None else self._usable(GATE, lambda file: Gate(file, stated, threads, runtime))
+
+    def familiarity(self) -> Familiarity | None:
+        """What says how far an image lies from the training's; None where the package has none. Raises
+        InvalidPackage."""
+        stated = self.description.familiarity
+        return None if stated is None else self._usable(FAMILIARITY, lambda file: Familiarity(file, stated))
+
+    @property
+    def model_card(self) -> str:
+        return self.read(MODEL_CARD).decode("utf-8", "replace")
+
+    @cached_property
+    def verdict(self) -> StatedVerdict | None:
+        """What its evidence report concludes; None where the package holds none that can be read. Raises
+        InvalidPackage where it was altered."""
+        if EVIDENCE not in self.description.files:
+            return None
+        try:
+            evidence = json.loads(self.read(EVIDENCE))
+            stated = evidence["verdict"]
+            return StatedVerdict(str(stated["grade"]), str(stated["sentence"]), str(evidence["made"])[:10])
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    @cached_property
+    def trained_on(self) -> tuple[TrainedImage, ...]:
+        """The images the model was trained and tuned on. Raises InvalidPackage."""
+        try:
+            return trained_on.from_csv(self.read(TRAINED_ON))
+        except ValueError as error:
+            raise InvalidPackage(self.path, f"{TRAINED_ON} isn't readable ({error})", _MAKE_AGAIN) from error
+
+    def verify(self) -> None:
+        """Check every file's sha256, and that the network still gives its reference outputs.
+
+        Raises:
+            InvalidPackage: one sentence with the first thing that is wrong.
+        """
+        contents = {name: self.read(name) for name in self.description.files}
+        verify_contents(self.path, self.description, contents)
+        _ = self.trained_on
+
+    def verify_loaded(self, network: Network) -> None:
+        """Check that ``network``, as it was loaded here, gives the first of its reference outputs. Raises
+        InvalidPackage."""
+        verify_one(self.path, self.description, self.read(REFERENCE), network)
+
+    def _usable(self, name: str, load: Callable[[bytes], T]) -> T:
+        content = self.read(name)
+        try:
+            return usable(name, lambda: load(content))
+        except UnusablePart as error:
+            raise InvalidPackage(self.path, str(error), _MAKE_AGAIN) from error
+
+    def _check_names(self) -> None:
+        found = self._storage.names() - {DESCRIPTION}
+        missing = sorted((set(PARTS) | set(self.description.files)) - found)
+        if missing:
+            raise InvalidPackage(self.path, f"lacks {', '.join(missing)}", _COPY_AGAIN)
+        extra = sorted(found - set(self.description.files))
+        if extra:
+            raise InvalidPackage(
+                self.path, f"also holds {', '.join(extra)}, which {DESCRIPTION} doesn't name", "take it out"
+            )
+        if foreign := sorted(set(self.description.files) - set(PARTS) - set(OPTIONAL_PARTS)):
+            raise InvalidPackage(self.path, f"names {', '.join(foreign)}, no part of a package", _MAKE_AGAIN)
+        described, signed = self.description.described_parts, set(ACTING_PARTS) & set(self.description.files)
+        if silent := sorted(signed - described):
+            raise InvalidPackage(self.path, f"holds {silent[0]} and doesn't describe it", _MAKE_AGAIN)
+        if unheld := sorted(described - signed):
+            raise InvalidPackage(self.path, f"describes {unheld[0]} and doesn't hold it", _MAKE_AGAIN)
+        if unsigned := sorted(set(PARTS) - set(self.description.files)):
+            raise InvalidPackage(self.path, f"gives no sha256 for {', '.join(unsigned)}", _MAKE_AGAIN)
+
+
+def _description(path: Path, content: bytes) -> PackageDescription:
+    try:
+        stated = json.loads(content)
+    except ValueError as error:
+        raise InvalidPackage(path, f"{DESCRIPTION} isn't JSON", _COPY_AGAIN) from error
+    version = stated.get("schema_version") if isinstance(stated, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise InvalidPackage(
+            path, f"its schema is {version} and this lungsight reads {SCHEMA_VERSION}", "install a newer lungsight"
+        )
+    try:
+        return PackageDescription.model_validate(stated)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise InvalidPackage(path, f"{DESCRIPTION}, {where}: {first['msg']}", _MAKE_AGAIN) from error

@@ -1,0 +1,172 @@
+"""Finding the images that a user means: files by name, folders with all that lies below, zip archives."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from lungsight.errors import UnreadableImage
+from lungsight.reading import archives
+from lungsight.reading.files import ImageFile, status_of, unreachable
+from lungsight.reading.formats import HEAD_BYTES, Format, has_image_ending, recognise
+from lungsight.reading.no_image import kind_if_no_image
+
+Found = ImageFile | UnreadableImage
+Leave = Callable[[Path, os.stat_result], bool]
+_Identity = tuple[int, int]
+
+
+def _never(path: Path, status: os.stat_result) -> bool:
+    return False
+
+
+def walk_images(
+    paths: Iterable[Path | str], *, passed_over: Counter[str] | None = None, leave: Leave = _never
+) -> Iterator[Found]:
+    """Every image that ``paths`` name, lazily, in a stable order; what can't be read comes as a fault in its place.
+
+    A file given by name is always yielded. In folders (followed through links) and zip archives, a file counts when
+    its content or its ending says image; all else (reports, icons, tables, ``DICOMDIR``) is passed over. A file
+    reached in several ways is yielded once.
+
+    Args:
+        paths: of files, folders and zip archives.
+        passed_over: takes the number of files that were passed over, by kind (:mod:`lungsight.reading.no_image`).
+        leave: whether a file, by its path and status, is to be left alone, unopened.
+    """
+    walk = _Walk(Counter() if passed_over is None else passed_over, leave)
+    for path in paths:
+        yield from walk.start(Path(path))
+
+
+@dataclass
+class _Walk:
+    """What has been visited: files by their real path, folders by device and inode."""
+
+    passed_over: Counter[str]
+    leave: Leave
+    files: set[str] = field(default_factory=set)
+    folders: set[_Identity] = field(default_factory=set)
+    met_again: bool = False
+
+    def start(self, path: Path) -> Iterator[Found]:
+        try:
+            status = status_of(path)
+        except UnreadableImage as fault:
+            yield fault
+            return
+        if stat.S_ISDIR(status.st_mode):
+            yield from self.or_nothing_found(path, self.folder(path))
+        elif self.leave(path, status):
+            return
+        elif stat.S_ISREG(status.st_mode) and _is_archive(path):
+            yield from self.or_nothing_found(path, self.archive(path))
+        elif self._is_new(path):
+            yield ImageFile.at(path)
+
+    def folder(self, root: Path) -> Iterator[Found]:
+        """Depth first, by an explicit stack: a tree may be deeper than Python's own."""
+        stack: list[tuple[Path, tuple[_Identity, ...]]] = [(root, ())]
+        while stack:
+            path, parents = stack.pop()
+            try:
+                status = status_of(path)
+                if not stat.S_ISDIR(status.st_mode):
+                    yield from self.file(path, status)
+                    continue
+                identity = (status.st_dev, status.st_ino)
+                if identity in parents:
+                    raise UnreadableImage(path, "this link leads back to a folder around it", "remove the link")
+                if identity in self.folders:
+                    self.met_again = True
+                    continue
+                self.folders.add(identity)
+                stack.extend((child, (*parents, identity)) for child in reversed(_children(path)))
+            except UnreadableImage as fault:
+                leads_nowhere = isinstance(fault.__cause__, FileNotFoundError)
+                if has_image_ending(path.name) or not leads_nowhere:  # a broken link to who knows what is passed over
+                    yield fault
+
+    def file(self, path: Path, status: os.stat_result) -> Iterator[Found]:
+        """A file met in a folder."""
+        if not stat.S_ISREG(status.st_mode) or _is_left_by_a_system(path):
+            return
+        if self.leave(path, status):
+            self.met_again = True
+            return
+        if path.suffix.lower() == ".zip":
+            yield from self.archive(path)
+        elif self._is_new(path):
+            yield from self.if_image(ImageFile.at(path))
+
+    def archive(self, path: Path) -> Iterator[Found]:
+        if not self._is_new(path):
+            return
+        try:
+            for name, place in archives.members(path):
+                if not _is_left_by_a_system(PurePath(name)):
+                    yield from self.if_image(ImageFile(name, path, place))
+        except UnreadableImage as fault:
+            yield fault
+
+    def if_image(self, file: ImageFile) -> Iterator[Found]:
+        """A file met in a folder or an archive, unless it is of another kind."""
+        try:
+            head = file.read_head(HEAD_BYTES)
+            if _is_nested_archive(file, head):
+                raise UnreadableImage(
+                    file.name, "an archive inside an archive is not read", "unpack the outer one first"
+                )
+            kind = kind_if_no_image(file, head)
+        except UnreadableImage as fault:
+            yield fault
+            return
+        if kind is None:
+            yield file
+        else:
+            self.passed_over[kind] += 1
+
+    def or_nothing_found(self, path: Path, walk: Iterator[Found]) -> Iterator[Found]:
+        self.met_again = False
+        empty = True
+        for found in walk:
+            empty = False
+            yield found
+        if empty and not self.met_again:
+            yield UnreadableImage(path, "there is no image in it", "give a folder or zip that holds X-ray images")
+
+    def _is_new(self, path: Path) -> bool:
+        real = os.path.realpath(path)
+        if real in self.files:
+            self.met_again = True
+            return False
+        self.files.add(real)
+        return True
+
+
+def _is_nested_archive(file: ImageFile, head: bytes) -> bool:
+    return file.member is not None and file.name.lower().endswith(".zip") and recognise(head) is Format.ZIP
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        return recognise(ImageFile.at(path).read_head(HEAD_BYTES)) is Format.ZIP
+    except UnreadableImage:
+        return False  # the reader will say why
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(entry) for entry in sorted(entries, key=lambda entry: entry.name)]
+    except OSError as error:
+        raise unreachable(folder, error) from error
+
+
+def _is_left_by_a_system(path: PurePath) -> bool:
+    """macOS leaves ``._name.png`` beside ``name.png``, and a whole ``__MACOSX`` in its zips: no images."""
+    return path.name.startswith("._") or "__MACOSX" in path.parts

@@ -1,0 +1,106 @@
+"""A comparison's files: its page, every figure as JSON, and a CSV per table."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lungsight import RESEARCH_ONLY, __version__
+from lungsight._files import write_whole
+from lungsight.evaluation.compare import METRICS, Comparison
+from lungsight.evaluation.formatting import as_words, p_in_words
+from lungsight.evaluation.sections.section import estimate_table
+from lungsight.evaluation.tables import write_table
+from lungsight.reporting.evidence_json import records
+from lungsight.reporting.html import write_page
+
+
+def figure_table(comparison: Comparison) -> pd.DataFrame:
+    """Each model's figures, source by source."""
+    return estimate_table(
+        ({"model": k, "kind": source.kinds[k], "source": source.source}, e)
+        for source in comparison.sources
+        for k, estimates in source.figures.items()
+        for e in estimates
+    )
+
+
+def difference_table(comparison: Comparison) -> pd.DataFrame:
+    """Every difference with both figures, its interval and p-values."""
+    rows = [(s, d) for s in comparison.sources for d in s.differences]
+    table = estimate_table(
+        (
+            {"source": s.source, "first": d.first, "second": d.second, "figure": d.metric, "test": d.test}
+            | {"kind_first": s.kinds[d.first], "kind_second": s.kinds[d.second], "a": d.a, "b": d.b},
+            d.estimate,
+        )
+        for s, d in rows
+    )
+    p_values = {"p": [d.p for _, d in rows], "p_holm": [d.p_holm for _, d in rows]}
+    return table.join(pd.DataFrame(p_values, dtype=np.float64))
+
+
+def verdict_table(comparison: Comparison) -> pd.DataFrame:
+    """McNemar's tests."""
+    return pd.DataFrame(
+        {
+            "source": s.source,
+            "first": v.first,
+            "second": v.second,
+            "images": v.n,
+            "only_first_right": v.test.only_a,
+            "only_second_right": v.test.only_b,
+            "p": v.test.p,
+            "p_holm": v.p_holm,
+        }
+        for s in comparison.sources
+        for v in s.verdicts
+    )
+
+
+def write_comparison(comparison: Comparison, out: Path) -> None:
+    """Write the page, ``compare.json`` and a CSV file per table into ``out``."""
+    out.mkdir(parents=True, exist_ok=True)
+    tables = {
+        "figures": figure_table(comparison),
+        "differences": difference_table(comparison),
+        "mcnemar": verdict_table(comparison),
+        "images": comparison.images,
+    }
+    for name, table in tables.items():
+        write_table(table, out / f"{name}.csv")
+    write_whole(out / "compare.json", json.dumps(_as_json(comparison, tables), indent=1, allow_nan=False))
+    write_page(
+        out / "index.html",
+        "comparison.html.j2",
+        c=comparison,
+        target=as_words(comparison.target),
+        metrics=METRICS,
+        p_in_words=p_in_words,
+        files=[f"{name}.csv" for name in tables],
+    )
+
+
+def _as_json(comparison: Comparison, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    return {
+        "schema": "lungsight comparison",
+        "schema_version": 1,
+        "notice": RESEARCH_ONLY,
+        "lungsight": __version__,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "target": comparison.target,
+        "images_compared": comparison.shared,
+        "replicates": comparison.resampling.replicates,
+        "models": [
+            {"letter": k, "model": t.model, "folder": str(t.folder), "grade": t.grade, "claim": t.claim}
+            for k, t in comparison.models.items()
+        ],
+        "notices": list(comparison.notices),
+        "sentences": list(comparison.sentences),
+        "tables": {name: records(table) for name, table in tables.items()},
+    }

@@ -1,0 +1,86 @@
+"""The images of the highest loss, each beside what the model looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lungsight.reporting.html import write_page
+from lungsight.scanning import Detector
+from lungsight.scanning.card import Card, card_of, full_scale
+from lungsight.scanning.rendering import AGAINST, FOR
+from lungsight.statistics.outcomes import PREDICTION, TRUTH, probability_column
+
+AT_MOST = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """One image: its row among the predictions, with its ``loss`` and the ``probability`` of its true class, its
+    card, and the two classes (``evidence_for``, ``against``) that the card's map sets against each other."""
+
+    row: pd.Series
+    card: Card
+    evidence_for: str
+    against: str
+
+
+def misjudged(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The judged images whose most probable class isn't the true one."""
+    judged = _judged(predictions)
+    return judged[judged[TRUTH] != judged[PREDICTION]]
+
+
+def top_losses(predictions: pd.DataFrame, at_most: int = AT_MOST) -> pd.DataFrame:
+    """The judged images, highest loss first: the negative log of the true class's ``probability``, in ``loss``."""
+    judged = _judged(predictions)
+    true = np.array([row[probability_column(str(row[TRUTH]))] for _, row in judged.iterrows()], dtype=np.float64)
+    lost = judged.assign(probability=true, loss=-np.log(np.maximum(true, 1e-300)))
+    return lost.sort_values("loss", ascending=False, kind="stable").head(at_most)
+
+
+def write_gallery(path: Path, detector: Detector, predictions: pd.DataFrame) -> int:
+    """Write the page of the top losses among ``predictions`` (which need a column ``split``); returns how many it
+    shows."""
+    losses = [_loss(row, detector) for _, row in top_losses(predictions).iterrows()]
+    write_page(
+        path,
+        "mistakes.html.j2",
+        losses=losses,
+        wrong=sum(one.row[TRUTH] != one.row[PREDICTION] for one in losses),
+        total=len(misjudged(predictions)),
+        judged=len(_judged(predictions)),
+        preprocessing=detector.description.preprocessing,
+        full=full_scale(one.card.evidence for one in losses if one.card.evidence is not None),
+        colour_for=FOR,
+        colour_against=AGAINST,
+    )
+    return len(losses)
+
+
+def _judged(predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions[(predictions[TRUTH] != "") & (predictions[PREDICTION] != "")]
+
+
+def _loss(row: pd.Series, detector: Detector) -> Loss:
+    """Where a wrong class was called its map less the true class's: why this and not that. Otherwise the true class's
+    less that of the most probable other class."""
+    examined = detector.examine(detector.read(row["path"]))
+    said = detector.predict(detector.prepare_examined(examined)[None])
+    classes = list(detector.description.classes)
+    called, true = str(row[PREDICTION]), str(row[TRUTH])
+    if called == true:
+        others = np.where(np.array(classes) == true, -np.inf, said.logits[0])
+        one, other = true, classes[int(others.argmax())]
+    else:
+        one, other = called, true
+    i, j = classes.index(one), classes.index(other)
+    evidence = said.maps[0, i] - said.maps[0, j]
+    bias = float(said.logits[0, i] - said.logits[0, j] - evidence.mean(dtype=np.float64))
+    (finding,) = detector.judge_examined([examined])
+    shown = replace(finding, evidence=evidence, evidence_bias=bias)
+    card = card_of(shown, detector.description.target, detector.cautions)
+    return Loss(row, card, one, other)

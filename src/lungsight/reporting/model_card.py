@@ -1,0 +1,184 @@
+"""The model card (Mitchell et al. 2019) after a test: the verdict first, then what the figures rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lungsight.evaluation.evidence import Evidence
+from lungsight.evaluation.formatting import as_figure, as_words
+from lungsight.package import markdown
+from lungsight.package.model_card import TAGS, as_text, described, front_matter, opening
+from lungsight.reporting.checklists.checklist import FOR_THE_AUTHORS
+from lungsight.reporting.checklists.estimates import KIND_WORDS, figure, place, target_figures, title
+from lungsight.reporting.evidence_text import deciding, states
+
+_SHOWN = ("auroc", "sensitivity", "specificity", "ppv", "npv")
+_CALIBRATION = ("calibration_intercept", "calibration_slope", "ece", "brier_score")
+_AT_THRESHOLDS = ("sensitivity", "specificity", "inconclusive", "error_of_decided")
+#: What only the people behind a model know.
+_ASKED = (
+    ("Developed by", "who made the model, and whom to ask"),
+    ("Licence", "the terms of the model"),
+    ("Ethical considerations", "risks to patients and groups of people, and what was done about them"),
+)
+
+
+def tested_card(evidence: Evidence) -> str:
+    """Markdown. What the run doesn't know is left to the authors."""
+    subject = evidence.subject
+    name = subject.description.name if subject.description else subject.model
+    parts = (
+        front_matter(subject.description.licence if subject.description else "", **_results(evidence, name)),
+        opening(name),
+        _verdict(evidence),
+        *(described(subject.description) if subject.description else (_undescribed(evidence),)),
+        _tested_on(evidence),
+        _figures(evidence, "Figures", "metrics", _SHOWN),
+        _figures(evidence, "At the thresholds", "decision", _AT_THRESHOLDS),
+        _figures(evidence, "Calibration on the test images", "calibration", _CALIBRATION),
+        _sentences("Subgroups", evidence.subgroups.sentences, "no subgroup was compared in this run"),
+        _audits(evidence),
+        _limits(evidence),
+        *(_asked(heading, what) for heading, what in _ASKED),
+        _repeated(evidence),
+    )
+    return as_text(parts)
+
+
+def _verdict(evidence: Evidence) -> Iterator[str]:
+    verdict = evidence.verdict
+    yield f"## Verdict: {verdict.grade}"
+    yield ""
+    yield markdown.cell(verdict.sentence)
+    yield ""
+    came_of = states(evidence)
+    yield from (f"- {markdown.cell(r.sentence)} ({markdown.cell(r.rule)}: {came_of[r]}.)" for r in deciding(evidence))
+
+
+def _undescribed(evidence: Evidence) -> Iterator[str]:
+    subject = evidence.subject
+    yield "## Model"
+    yield ""
+    yield f"A table of predictions, {markdown.cell(subject.model)}. Classes: {', '.join(subject.classes)}."
+    yield ""
+    yield f"{FOR_THE_AUTHORS.capitalize()}: the network, the intended use, and what the model was trained on."
+
+
+def _tested_on(evidence: Evidence) -> Iterator[str]:
+    yield "## Tested on"
+    yield ""
+    target = as_words(evidence.subject.target)
+    headings = ("source", "images", "patients", target, "labels rest on")
+    yield from markdown.table(headings, _sources(evidence))
+    yield ""
+    yield f"Tested {evidence.made:%Y-%m-%d}; {target} is set against the rest."
+
+
+def _sources(evidence: Evidence) -> Iterator[tuple[object, ...]]:
+    for kind, source, images in evidence.judged.by_source():
+        scored = images.scored
+        standards = scored.table.get("reference_standard", pd.Series(dtype=str)).astype(str)
+        stated = "; ".join(sorted(set(standards) - {"", "nan"})) or "not stated"
+        patients, positives = len(np.unique(scored.patient)), int(scored.positive.sum())
+        yield f"{source} ({KIND_WORDS[kind]})", len(scored), patients, positives, stated
+
+
+def _figures(evidence: Evidence, heading: str, name: str, metrics: tuple[str, ...]) -> Iterator[str]:
+    """A table with a row per source and a column per metric."""
+    yield f"## {heading}"
+    yield ""
+    rows = target_figures(evidence, name, *metrics)
+    if not rows:
+        yield f"{FOR_THE_AUTHORS.capitalize()}: this run gives none."
+        return
+    shown = [metric for metric in metrics if any(row["metric"] == metric for row in rows)]
+    places = dict.fromkeys(place(row) for row in rows)
+    yield from markdown.table(
+        ("source", *map(title, shown)), ((where, *(_at(rows, where, metric) for metric in shown)) for where in places)
+    )
+    level = f"{evidence.resampling.level:.0%}"
+    yield ""
+    yield f"Each with its {level} interval and the number of images it is a share of."
+
+
+def _at(rows: list[dict[str, Any]], where: str, metric: str) -> str:
+    found = [row for row in rows if place(row) == where and row["metric"] == metric]
+    return "; ".join(dict.fromkeys(_labelled(row) for row in found)) or "not given"
+
+
+def _labelled(row: dict[str, Any]) -> str:
+    """A figure with the rule it holds for, where the table tells several apart."""
+    return f"{row['rule']}: {figure(row)}" if row.get("rule") else figure(row)
+
+
+def _audits(evidence: Evidence) -> Iterator[str]:
+    yield "## Audits: what the score rests on"
+    yield ""
+    if not evidence.audits:
+        yield f"{FOR_THE_AUTHORS.capitalize()}: no audit was done in this run."
+        return
+    yield from markdown.table(
+        ("audit", "says", "effect", "meaning"),
+        (
+            (audit.name, audit.call, as_figure(audit.effect) if audit.effect else "none", audit.meaning)
+            for audit in evidence.audits
+        ),
+    )
+
+
+def _limits(evidence: Evidence) -> Iterator[str]:
+    withheld = [sentence for section in evidence.sections for sentence in section.withheld]
+    said = (*evidence.notices, *withheld)
+    return _sentences("Limits", said, "nothing was withheld; the limits of the study itself")
+
+
+def _sentences(heading: str, sentences: tuple[str, ...], otherwise: str) -> Iterator[str]:
+    yield f"## {heading}"
+    yield ""
+    if sentences:
+        yield from (f"- {markdown.cell(sentence)}" for sentence in dict.fromkeys(sentences))
+    else:
+        yield f"{FOR_THE_AUTHORS.capitalize()}: {otherwise}."
+
+
+def _asked(heading: str, what: str) -> tuple[str, ...]:
+    return f"## {heading}", "", f"{FOR_THE_AUTHORS.capitalize()}: {what}."
+
+
+def _repeated(evidence: Evidence) -> Iterator[str]:
+    yield "## To repeat"
+    yield ""
+    known = f"`{markdown.cell(evidence.command)}`"
+    yield known if evidence.command else f"{FOR_THE_AUTHORS.capitalize()}: the command that made this run."
+
+
+def _results(evidence: Evidence, name: str) -> dict[str, object]:
+    """The figures as a hub reads them (``model-index``), and the verdict among the tags, since a list shows no more.
+    Figures withheld aren't among them."""
+    rows = [row for row in target_figures(evidence, "metrics", *_SHOWN) if not pd.isna(row["value"])]
+    results = [
+        {
+            "task": {"type": "image-classification"},
+            "dataset": {"name": where, "type": "chest-x-ray"},
+            "metrics": [
+                {
+                    "type": row["metric"],
+                    "name": f"{title(row['metric'])}: {figure(row)}",
+                    "value": float(row["value"]),
+                }
+                for row in rows
+                if place(row) == where
+            ],
+        }
+        for where in dict.fromkeys(place(row) for row in rows)
+    ]
+    tags = [*TAGS, f"verdict-{str(evidence.verdict.grade).replace(' ', '-')}"]
+    return {"tags": tags} | ({"model-index": [{"name": name, "results": results}]} if results else {})
+
+
+def _result(row: dict[str, Any]) -> dict[str, object]:
+    return {"type": row["metric"], "name": f"{title(row['metric'])} {figure(row)}", "value": float(row["value"])}

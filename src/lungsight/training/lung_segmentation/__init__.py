@@ -1,0 +1,6 @@
+"""The lung-field segmenter: a recipe and a manifest with lung masks to the network that a package carries."""
+
+from lungsight.training.lung_segmentation.recipe import LungFieldsRecipe
+from lungsight.training.lung_segmentation.train import train_lung_fields
+
+__all__ = ["LungFieldsRecipe", "train_lung_fields"]

@@ -1,0 +1,73 @@
+"""One class against one other: by the same rank as scikit-learn's, and within sites only pairs of one site."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from lungsight.evaluation.sections.one_vs_one import one_against_one
+from lungsight.evaluation.testset.testset import Judged
+from lungsight.statistics.bootstrap import Resampling
+
+FEW = Resampling(replicates=200)
+CLASSES = ("covid19", "other_pneumonia", "no_pneumonia")
+
+
+def a_test(n: int = 240, *, telling_sites: bool = False) -> Judged:
+    """Sites a and b; with ``telling_sites`` the score tells the site, which tells the class, and nothing else."""
+    rng = np.random.default_rng(4)
+    truth = rng.integers(0, 3, n)
+    likely = np.where(truth == 0, 0.8, 0.2)
+    site = np.where(rng.random(n) < likely, "a", "b")
+    score = (site == "a") * 2.0 + rng.normal(size=n) * 0.01 if telling_sites else (truth == 0) + rng.normal(size=n)
+    p = 1 / (1 + np.exp(-score))
+    table = pd.DataFrame(
+        {
+            "source": np.where(np.arange(n) % 3, "north", "south"), "patient": np.arange(n).astype(str), "site": site,
+            "truth": np.array(CLASSES)[truth], "fault": "", "kind": "internal",
+            "probability_covid19": p, "probability_other_pneumonia": (1 - p) / 2,
+            "probability_no_pneumonia": (1 - p) / 2,
+        }
+    )  # fmt: skip
+    return Judged(table, CLASSES, "covid19", pd.DataFrame(index=table.index))
+
+
+def test_each_pair_is_ranked_by_the_probability_of_its_first_class() -> None:
+    judged = a_test()
+    table, sentences = one_against_one(judged, FEW)
+    assert set(table["against"]) == {"other_pneumonia", "no_pneumonia"}
+    for row in table[table["metric"] == "auroc"].to_dict("records"):
+        images = judged.table[judged.table["source"] == row["source"]]
+        pair = images[images["truth"].isin((row["scope"], row["against"]))]
+        expected = roc_auc_score(pair["truth"] == row["scope"], pair[f"probability_{row['scope']}"])
+        assert row["value"] == pytest.approx(expected)
+        assert row["low"] < row["value"] < row["high"]
+        assert row["positives"] + row["negatives"] == row["n"] == len(pair)
+    assert len(table[table["metric"] == "auroc"]) == 6
+    assert any(s.startswith("north (internal), COVID-19 against other pneumonia alone: AUROC 0.") for s in sentences)
+
+
+def test_what_only_tells_the_site_is_worth_nothing_within_sites() -> None:
+    table, sentences = one_against_one(a_test(telling_sites=True), FEW)
+    of_target = table[table["scope"] == "covid19"]
+    whole, within = (of_target[of_target["metric"] == name] for name in ("auroc", "auroc_within_site"))
+    assert (whole["low"] > 0.55).all()
+    assert (within["low"] < 0.5).all()
+    assert (within["high"] > 0.5).all()
+    assert set(table["sites"]) == {2}
+    assert any("within the 2 sites that hold both" in s for s in sentences)
+
+
+def test_a_source_of_one_class_and_sites_of_one_class_have_no_rows() -> None:
+    judged = a_test()
+    table = judged.table
+    alone = judged.where((table["truth"] == "covid19").to_numpy())
+    assert not len(one_against_one(alone, FEW)[0])
+    apart = judged.with_columns(site=table["truth"])
+    found, _ = one_against_one(apart, FEW)
+    assert set(found["metric"]) == {"auroc"}
+    assert set(found["sites"]) == {0}
+    unnamed, _ = one_against_one(judged.with_columns(site=""), FEW)
+    assert set(unnamed["metric"]) == {"auroc"}

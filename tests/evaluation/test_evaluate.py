@@ -1,0 +1,167 @@
+"""A test from beginning to end: on a model whose every answer is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from lungsight.datasets.manifest import Manifest
+from lungsight.errors import InvalidManifest
+from lungsight.evaluation.audits.audit import Call
+from lungsight.evaluation.evaluate import Settings, evaluate_package, evaluate_predictions
+from lungsight.evaluation.evidence import Evidence
+from lungsight.evaluation.grade import Grade
+from lungsight.package import ModelPackage
+from lungsight.reporting.write import write_report
+from lungsight.scanning import Detector
+from lungsight.statistics.bootstrap import Resampling
+
+FEW = Settings(resampling=Resampling(replicates=100), audit_images=24)
+
+
+@pytest.fixture
+def rows(films: Callable[[Sequence[Any]], pd.DataFrame], film: type) -> pd.DataFrame:
+    """North was trained on. There the model errs once in each class; in the east never; the west has negatives only,
+    and errs in one of four."""
+    wanted = [film("covid19", 0.8, "t", split="train")]
+    wanted += [film("covid19", b, f"n{b}") for b in (0.7, 0.65, 0.4)]
+    wanted += [film("no_pneumonia", b, f"n{b}") for b in (0.3, 0.2, 0.6)]
+    wanted += [film("covid19", b, f"e{b}", "east") for b in (0.7, 0.8)]
+    wanted += [film("no_pneumonia", b, f"e{b}", "east") for b in (0.2, 0.3)]
+    wanted += [film("no_pneumonia", b, f"w{b}", "west/2") for b in (0.1, 0.2, 0.3, 0.9)]
+    return films(wanted)
+
+
+@pytest.fixture
+def package(make_package: Callable[[pd.DataFrame], Path], rows: pd.DataFrame) -> ModelPackage:
+    return ModelPackage.open(make_package(rows[rows["split"] == "train"]))
+
+
+def figure(evidence: Evidence, source: str, metric: str, scope: str = "covid19") -> dict[str, Any]:
+    table = evidence.discrimination.tables["metrics"]
+    row = table[(table["source"] == source) & (table["metric"] == metric) & (table["scope"] == scope)]
+    return dict(row.iloc[0])
+
+
+def test_each_source_gets_its_own_figures_and_no_kind_is_pooled_with_the_other(
+    package: ModelPackage, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    north, others = rows[rows["source"] == "north"], rows[rows["source"] != "north"]
+    manifests = [Manifest.of(north, "north"), Manifest.of(others, "others")]
+    evidence = evaluate_package(package, manifests, tmp_path / "out", FEW)
+    metrics = evidence.discrimination.tables["metrics"]
+    kinds = metrics.drop_duplicates(["kind", "source"])[["kind", "source"]].to_numpy().tolist()
+    assert sorted(map(tuple, kinds)) == [
+        ("external", "all"), ("external", "east"), ("external", "west/2"), ("internal", "north"),
+    ]  # fmt: skip
+    assert figure(evidence, "north", "sensitivity")["value"] == pytest.approx(2 / 3)
+    assert figure(evidence, "north", "auroc")["value"] == pytest.approx(8 / 9)
+    assert figure(evidence, "west/2", "specificity")["value"] == 0.75
+    assert figure(evidence, "west/2", "auroc")["withheld"] == "no image of COVID-19 here"
+    assert evidence.flow.tables["flow"].set_index("step").loc[
+        "of a patient the model was trained or tuned on", "left_out"
+    ] == 1  # fmt: skip
+    assert evidence.verdict.grade is Grade.NO_EVIDENCE
+    assert {audit.name for audit in evidence.audits} >= {
+        "lungs hidden", "only the border", "only the lungs", "irrelevant changes", "stress", "where it looks",
+        "header only", "leave one source out",
+    }  # fmt: skip
+
+
+def test_an_external_auroc_too_good_to_be_true_raises_an_alarm(
+    package: ModelPackage, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    evidence = evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "out", FEW)
+    assert any("1.000 at east" in notice and "look for a leak" in notice for notice in evidence.notices)
+
+
+def test_the_report_is_whole(package: ModelPackage, rows: pd.DataFrame, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    evidence = evaluate_package(package, [Manifest.of(rows, "m")], out, FEW)
+    assert write_report(evidence, out) == out / "index.html"
+    names = {file.name for file in out.iterdir()}
+    assert {"index.html", "evidence.json", "predictions.csv", "claim.md", "tripod_ai.md", "MODEL_CARD.md"} <= names
+    assert (out / "tables" / "metrics.csv").is_file()
+    assert (out / "tables" / "audit_stress.csv").is_file()
+    stated = json.loads((out / "evidence.json").read_text())
+    assert stated["verdict"]["grade"] == "no evidence"
+    assert stated["subject"]["model"] == package.id
+    assert len((out / "index.html").read_bytes()) < 5 * 2**20
+
+
+def test_taken_up_again_nothing_is_judged_twice(
+    package: ModelPackage, rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "out", FEW)
+
+    def never(*_: object) -> None:
+        raise AssertionError("judged again")
+
+    monkeypatch.setattr(Detector, "predict", never)
+    monkeypatch.setattr(Detector, "predict_with_features", never)
+    again = evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "out", FEW)
+    pd.testing.assert_frame_equal(again.judged.table, first.judged.table)
+    for one, other in zip(again.audits, first.audits, strict=True):
+        pd.testing.assert_frame_equal(one.table, other.table)
+
+
+def test_a_source_called_all_does_not_pass_for_all_sources(
+    package: ModelPackage, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    """A table without a column ``source`` is named after its file, which may be all.csv."""
+    east = Manifest.of(rows[rows["source"] == "east"].drop(columns="source"), "all")
+    evidence = evaluate_package(package, [east], tmp_path / "out", FEW)
+    assert set(evidence.discrimination.tables["metrics"]["source"]) == {"all (a source)"}
+    assert figure(evidence, "all (a source)", "auroc")["kind"] == "external"
+
+
+def test_another_class_can_be_set_against_the_rest(package: ModelPackage, rows: pd.DataFrame, tmp_path: Path) -> None:
+    manifest = [Manifest.of(rows, "m")]
+    evidence = evaluate_package(package, manifest, tmp_path / "out", Settings("other", resampling=FEW.resampling))
+    assert evidence.subject.target == evidence.judged.target == "other"
+    assert figure(evidence, "west/2", "sensitivity", "other")["value"] == 0.75
+    with pytest.raises(InvalidManifest, match="no class of this model; give one of covid19, other"):
+        evaluate_package(package, manifest, tmp_path / "out", Settings("flu"))
+
+
+def test_nothing_to_test_on_is_a_fault_that_says_why(
+    package: ModelPackage, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    of_one = rows.head(2).assign(
+        label=["covid19", "no_pneumonia"], patient=rows["patient"][0], source=rows["source"][0]
+    )
+    with pytest.raises(InvalidManifest, match="2 of a patient the model was trained or tuned on"):
+        evaluate_package(package, [Manifest.of(of_one, "m")], tmp_path / "out", FEW)
+
+
+def test_nothing_readable_is_a_fault_too(package: ModelPackage, rows: pd.DataFrame, tmp_path: Path) -> None:
+    for path in rows["path"].iloc[1:]:
+        Path(path).write_text(f"{path} is not an image")
+    with pytest.raises(InvalidManifest, match="none of its 14 images can be judged"):
+        evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "out", FEW)
+
+
+def test_somebodys_predictions_get_all_that_needs_no_model(
+    package: ModelPackage, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    ours = evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "ours", FEW)
+    table = ours.judged.table[["path", "probability_covid19", "probability_other"]]
+    table.to_csv(tmp_path / "theirs.csv", index=False)
+    classes = {"covid19": ["covid19"], "other": ["*"]}
+    theirs = evaluate_predictions(
+        tmp_path / "theirs.csv", [Manifest.of(rows, "m")], tmp_path / "theirs", FEW,
+        classes=classes, trained_on=[Manifest.of(rows.head(1), "trained")],
+    )  # fmt: skip
+    assert figure(theirs, "north", "auroc")["value"] == figure(ours, "north", "auroc")["value"]
+    assert figure(theirs, "east", "auroc")["kind"] == "external"
+    assert theirs.subject.trained_sources == ("north",)
+    assert [(a.name, a.question) for a in theirs.audits] == [(a.name, a.question) for a in ours.audits]
+    calls = {audit.name: audit for audit in theirs.audits}
+    assert calls["lungs hidden"].call is Call.NOT_DONE
+    assert "Only a model package can be asked" in calls["lungs hidden"].meaning
+    assert write_report(theirs, tmp_path / "theirs").is_file()

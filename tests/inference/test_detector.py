@@ -1,0 +1,248 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lungsight.components.calibration import calibrated
+from lungsight.components.ood import Familiarity
+from lungsight.datasets.phantom import Label, draw
+from lungsight.package import Calibration, Decision, Preprocessing
+from lungsight.package.storage import FAMILIARITY
+from lungsight.radiograph import Radiograph
+from lungsight.scanning import INCONCLUSIVE, Detector, Examined, Status
+from tiny_package import CLASSES
+from tiny_parts import tiny_familiarity
+
+Make = Callable[..., Radiograph]
+MakeDetector = Callable[..., Detector]
+
+
+@pytest.mark.parametrize("target", CLASSES)
+def test_the_evidence_adds_up_to_the_logit_margin(
+    make_detector: MakeDetector, make_radiograph: Make, target: str
+) -> None:
+    detector = make_detector(target=target)
+    radiographs = [make_radiograph(seed) for seed in range(3)]
+    logits = detector.predict(np.stack([detector.prepare(r) for r in radiographs])).logits
+    which = CLASSES.index(target)
+    for finding, row in zip(detector.judge(radiographs), logits, strict=True):
+        assert finding.evidence is not None
+        margin = row[which] - np.delete(row, which).mean()
+        assert finding.evidence.mean() + finding.evidence_bias == pytest.approx(margin, abs=1e-5)
+        assert abs(margin) > 0.01
+
+
+def test_the_bias_is_the_networks_and_the_same_for_every_image(detector: Detector, make_radiograph: Make) -> None:
+    biases = np.linspace(-0.4, 0.3, 3)
+    for finding in detector.judge([make_radiograph(seed) for seed in range(3)]):
+        assert finding.evidence_bias == pytest.approx(biases[0] - biases[1:].mean(), abs=1e-5)
+
+
+def test_probabilities_are_calibrated_by_the_temperature(detector: Detector, make_radiograph: Make) -> None:
+    radiograph = make_radiograph()
+    logits = detector.predict(detector.prepare(radiograph)[None]).logits[0].astype(float)
+    expected = np.exp(logits / 1.5) / np.exp(logits / 1.5).sum()
+    (finding,) = detector.judge([radiograph])
+    assert list(finding.probabilities) == list(CLASSES)
+    assert list(finding.probabilities.values()) == pytest.approx(expected.tolist())
+    assert sum(finding.probabilities.values()) == pytest.approx(1, abs=1e-12)
+
+
+def test_a_batch_says_the_same_as_one_image_after_the_other(detector: Detector, make_radiograph: Make) -> None:
+    radiographs = [make_radiograph(seed, pixels=make_radiograph(seed).pixels[: 70 + seed]) for seed in range(4)]
+    together = detector.judge(radiographs)
+    alone = [detector.judge([radiograph])[0] for radiograph in radiographs]
+    for one, other in zip(together, alone, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
+    assert len({tuple(finding.probabilities.values()) for finding in together}) == 4
+
+
+def test_no_radiograph_is_no_finding(detector: Detector) -> None:
+    assert detector.judge([]) == []
+
+
+def test_the_verdict_is_the_most_probable_class(detector: Detector, make_radiograph: Make) -> None:
+    for finding in detector.judge([make_radiograph(seed) for seed in range(5)]):
+        assert finding.probabilities[finding.verdict or ""] == max(finding.probabilities.values()) >= 0.5
+
+
+def test_a_doubtful_image_is_inconclusive_with_the_reason(make_detector: MakeDetector, make_radiograph: Make) -> None:
+    detector = make_detector(decision=Decision(inconclusive_below=0.99))
+    (finding,) = detector.judge([make_radiograph()])
+    assert finding.verdict == INCONCLUSIVE
+    assert finding.status is Status.READ
+    assert finding.reasons[0].startswith("The most probable class, other pneumonia, has a probability of ")
+    assert "needs 99 %" in finding.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.0, 0.0, "covid19"), (0.0, 1.0, INCONCLUSIVE), (1.0, 1.0, "other_pneumonia"), (0.001, 0.002, "covid19")],
+)
+def test_the_verdict_follows_the_thresholds_of_the_target(
+    make_detector: MakeDetector, make_radiograph: Make, low: float, high: float, verdict: str
+) -> None:
+    decision = Decision(low=low, high=high, inconclusive_below=0.99)
+    (finding,) = make_detector(decision=decision).judge([make_radiograph()])
+    assert 0.002 < finding.probabilities["covid19"] < finding.probabilities["other_pneumonia"]
+    assert finding.verdict == verdict
+    if verdict == INCONCLUSIVE:
+        p = finding.probabilities["covid19"]
+        rule = "the model calls it from 100 % on and rules it out below 0 %"
+        words = f"The probability of COVID-19 is {100 * p:.0f} %: {rule}."
+        assert finding.reasons == (words,)
+    else:
+        assert finding.reasons == ()
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_probabilities_are_calibrated_by_the_packages_method(
+    make_detector: MakeDetector, make_radiograph: Make, method: str
+) -> None:
+    calibration = Calibration(
+        method=method,  # type: ignore[arg-type]
+        platt=dict.fromkeys(CLASSES, (0.5, -1.0)),
+        isotonic=dict.fromkeys(CLASSES, ((-3.0, 0.05), (0.0, 0.2), (3.0, 0.9))),
+    )
+    detector = make_detector(calibration=calibration)
+    radiograph = make_radiograph()
+    logits = detector.predict(detector.prepare(radiograph)[None]).logits
+    expected = calibrated(calibration, CLASSES, logits)
+    (finding,) = detector.judge([radiograph])
+    assert list(finding.probabilities.values()) == pytest.approx(expected[0].tolist())
+    np.testing.assert_array_equal(detector.probabilities(logits), expected)
+
+
+def test_pixels_that_are_no_numbers_give_an_error_not_a_verdict(detector: Detector, make_radiograph: Make) -> None:
+    pixels = make_radiograph().pixels.copy()
+    pixels[10:60, 10:60] = np.nan
+    (finding,) = detector.judge([make_radiograph(pixels=pixels)])
+    assert finding.status is Status.ERROR
+    assert finding.verdict is None
+    assert finding.probabilities == {}
+
+
+@pytest.mark.parametrize("geometry", ["squash", "pad", "crop"])
+def test_evidence_lies_on_the_radiographs_own_grid(
+    make_detector: MakeDetector, make_radiograph: Make, geometry: str
+) -> None:
+    detector = make_detector(preprocessing=Preprocessing(image_size=32, geometry=geometry))  # type: ignore[arg-type]
+    (finding,) = detector.judge([make_radiograph()])
+    evidence = detector.evidence_on(finding, 90, 120)
+    assert evidence.shape == (90, 120)
+    unseen = evidence[:, :15]
+    assert bool((unseen == 0).all()) == (geometry == "crop")
+
+
+def test_a_bright_spot_is_found_where_it_lies(make_detector: MakeDetector, make_radiograph: Make) -> None:
+    detector = make_detector(preprocessing=Preprocessing(image_size=128))
+    plain = np.full((200, 300), 0.4, np.float32)
+    spot = plain.copy()
+    spot[30:70, 210:260] = 1.0
+    maps = [
+        detector.evidence_on(f, 200, 300) for f in detector.judge([make_radiograph(pixels=p) for p in (plain, spot)])
+    ]
+    change = np.abs(maps[1] - maps[0])
+    assert change[30:70, 210:260].mean() > 20 * change[100:, :150].mean()
+
+
+def test_the_model_is_named_with_its_cautions(make_detector: MakeDetector, make_radiograph: Make) -> None:
+    detector = make_detector(calibration=Calibration())
+    (finding,) = detector.judge([make_radiograph(warnings=("The header was odd.",))])
+    assert finding.model == detector.package.id
+    assert finding.warnings == (
+        "The header was odd.",
+        "No evidence report is in the package: nothing here shows how the model does on images it never saw.",
+        "The model learned from few images: 30 of COVID-19, 50 of other pneumonia, 30 of no pneumonia.",
+        "The model's probabilities were not calibrated.",
+    )
+
+
+@pytest.fixture(scope="module")
+def crops(cropping: Path) -> Detector:
+    return Detector.load(cropping, threads=1)
+
+
+def _phantom(make_radiograph: Make, seed: int = 2) -> Radiograph:
+    return make_radiograph(pixels=draw(seed, Label.NO_PNEUMONIA, size=160).pixels[:, 10:150].copy())
+
+
+def test_a_lung_crop_is_what_the_network_sees(crops: Detector, make_radiograph: Make) -> None:
+    radiograph = _phantom(make_radiograph)
+    (finding,) = crops.judge([radiograph])
+    assert finding.lungs is not None
+    assert finding.lungs.faults == ()
+    region = crops.description.preprocessing.region(160, 140, finding.lungs.box)
+    other = radiograph.pixels.copy()
+    other[: region.top] = 0.1  # whatever lies beside the box, the answer is the same
+    (again,) = crops.judge_examined([Examined(replace(radiograph, pixels=other), finding.lungs)])
+    assert again.probabilities == finding.probabilities
+    np.testing.assert_array_equal(crops.prepare(radiograph), crops.prepare(radiograph, finding.lungs))
+
+
+def test_evidence_of_a_lung_crop_lies_in_its_box(crops: Detector, make_radiograph: Make) -> None:
+    (finding,) = crops.judge([_phantom(make_radiograph)])
+    assert finding.lungs is not None
+    region = crops.description.preprocessing.region(160, 140, finding.lungs.box)
+    evidence = crops.evidence_on(finding, 160, 140)
+    inside = np.zeros((160, 140), bool)
+    inside[region.top : region.bottom, region.left : region.right] = True
+    assert 0.1 < inside.mean() < 0.9
+    assert (evidence[~inside] == 0).all()
+    assert (evidence[inside] != 0).mean() > 0.9
+    assert finding.evidence is not None
+    assert evidence[inside].mean() == pytest.approx(finding.evidence.mean(), rel=0.2)
+
+
+def test_a_crop_adds_up_like_any_image(crops: Detector, make_radiograph: Make) -> None:
+    radiograph = _phantom(make_radiograph)
+    logits = crops.predict(crops.prepare(radiograph)[None]).logits[0]
+    (finding,) = crops.judge([radiograph])
+    assert finding.evidence is not None
+    assert finding.evidence.mean() + finding.evidence_bias == pytest.approx(logits[0] - logits[1:].mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("threshold", [1.0, 100.0])
+def test_what_is_unlike_training_is_inconclusive_with_the_reason(
+    make_detector: MakeDetector, make_radiograph: Make, threshold: float
+) -> None:
+    described, stored = tiny_familiarity()
+    described = described.model_copy(update={"threshold": threshold})
+    detector = make_detector(familiarity=described, parts={FAMILIARITY: stored})
+    (finding,) = detector.judge([make_radiograph()])
+    assert finding.unfamiliarity is not None
+    if threshold == 1.0:
+        assert finding.unfamiliarity > 1
+        assert finding.verdict == INCONCLUSIVE
+        assert finding.reasons[0].startswith("It is unlike anything in training: its features lie ")
+        assert "100% of the validation images within 1.0." in finding.reasons[0]
+        assert finding.status is Status.READ
+        assert finding.probabilities
+    else:
+        assert finding.unfamiliarity < 1
+        assert finding.verdict == "other_pneumonia"
+        assert finding.reasons == ()
+
+
+def test_familiarity_is_the_distance_of_the_networks_features(
+    make_detector: MakeDetector, make_radiograph: Make
+) -> None:
+    described, stored = tiny_familiarity()
+    detector = make_detector(familiarity=described, parts={FAMILIARITY: stored})
+    radiographs = [make_radiograph(seed) for seed in range(3)]
+    _, features = detector.predict_with_features(np.stack([detector.prepare(r) for r in radiographs]))
+    expected = Familiarity(stored, described).distance(features) / described.threshold
+    assert [f.unfamiliarity for f in detector.judge(radiographs)] == pytest.approx(expected.tolist(), rel=1e-4)
+
+
+def test_pixels_that_are_no_numbers_are_an_error_with_familiarity_too(
+    make_detector: MakeDetector, make_radiograph: Make
+) -> None:
+    described, stored = tiny_familiarity()
+    detector = make_detector(familiarity=described, parts={FAMILIARITY: stored})
+    pixels = make_radiograph().pixels.copy()
+    pixels[10:60, 10:60] = np.nan
+    (finding,) = detector.judge([make_radiograph(pixels=pixels)])
+    assert finding.status is Status.ERROR

@@ -1,0 +1,119 @@
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from lungsight.components.input_gate import Admission
+from lungsight.components.lung_segmentation import Lungs
+from lungsight.inference.preparation import NO_LUNGS, Examiner
+from lungsight.radiograph import Radiograph
+
+Make = Callable[..., Radiograph]
+WHOLE = np.ones((8, 8), bool)
+
+
+@dataclass
+class Fields:
+    """Stands in for the lung fields: every image has the lungs given; those it was shown are kept."""
+
+    lungs: Lungs = field(default_factory=lambda: Lungs(WHOLE))
+    shown: list[np.ndarray] = field(default_factory=list)
+
+    def find(self, pixels: np.ndarray) -> Lungs:
+        self.shown.append(pixels)
+        return self.lungs
+
+
+@dataclass
+class Asked:
+    """Stands in for the gate: says always the same; what it was asked about is kept."""
+
+    admission: Admission
+    about: list[np.ndarray] = field(default_factory=list)
+
+    def ask(self, pixels: np.ndarray) -> Admission:
+        self.about.append(pixels)
+        return self.admission
+
+
+def says(
+    refusals: tuple[str, ...] = (), warnings: tuple[str, ...] = (), inverted: bool = False, turn: int = 0
+) -> Asked:
+    return Asked(Admission(refusals, warnings, 0.9, inverted, turn))
+
+
+def examiner(fields: object = None, gate: object = None) -> Examiner:
+    return Examiner(fields, gate)  # type: ignore[arg-type]
+
+
+def test_a_package_without_parts_finds_nothing_out(make_radiograph: Make) -> None:
+    radiograph = make_radiograph()
+    examined = examiner().admit(radiograph)
+    assert examined.radiograph is radiograph
+    assert (examined.lungs, examined.refusals, examined.warnings) == (None, (), ())
+
+
+def test_what_the_header_refuses_no_network_is_asked_about(make_radiograph: Make) -> None:
+    fields, gate = Fields(), says()
+    examined = examiner(fields, gate).admit(make_radiograph(modality="CT"))
+    assert "modality CT" in examined.refusals[0]
+    assert examined.refused_by == "header"
+    blank = make_radiograph(pixels=np.zeros((90, 90), np.float32))
+    assert examiner(fields, gate).admit(blank).refused_by == "pixels"
+    assert not fields.shown
+    assert not gate.about
+    assert examiner(fields, gate).examine(make_radiograph(modality="CT")).lungs is fields.lungs
+
+
+def test_what_the_gate_refuses_is_refused_in_its_words_alone(make_radiograph: Make) -> None:
+    fields, gate, radiograph = Fields(Lungs(WHOLE, ("One lung.",))), says(("It is a hand.",)), make_radiograph()
+    examined = examiner(fields, gate).admit(radiograph)
+    assert examined.refusals == ("It is a hand.",)
+    assert examined.refused_by == "gate"
+    assert gate.about == [radiograph.pixels]
+
+
+def test_without_lung_fields_the_gate_is_asked_all_the_same(make_radiograph: Make) -> None:
+    gate = says(warnings=("It is a child.",))
+    examined = examiner(gate=gate).admit(make_radiograph())
+    assert examined.warnings == ("It is a child.",)
+    assert examined.lungs is None
+
+
+def test_an_inverted_image_is_put_right_and_its_lungs_are_sought_there(make_radiograph: Make) -> None:
+    fields, radiograph = Fields(), make_radiograph()
+    examined = examiner(fields, says(warnings=("Swapped.",), inverted=True)).admit(radiograph)
+    np.testing.assert_allclose(examined.radiograph.pixels, 1 - radiograph.pixels)
+    assert examined.radiograph.pixels.dtype == np.float32
+    assert not examined.radiograph.pixels.flags.writeable
+    np.testing.assert_array_equal(fields.shown[0], examined.radiograph.pixels)
+    assert examined.warnings == ("Swapped.",)
+    assert examined.radiograph.sha256 == radiograph.sha256
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_turned_image_is_turned_upright_and_its_lungs_are_sought_there(
+    make_radiograph: Make, quarters: int, inverted: bool
+) -> None:
+    fields, radiograph = Fields(), make_radiograph(file_shape=(900, 1200))
+    says_so = says(warnings=("It lay turned.",), turn=90 * quarters, inverted=inverted)
+    examined = examiner(fields, says_so).admit(radiograph)
+    upright = np.rot90(1 - radiograph.pixels if inverted else radiograph.pixels, -quarters)
+    np.testing.assert_array_equal(examined.radiograph.pixels, upright)
+    np.testing.assert_array_equal(fields.shown[0], upright)
+    assert examined.lungs is fields.lungs
+    assert (examined.radiograph.turned, examined.inverted) == (90 * quarters, inverted)
+    assert (examined.radiograph.height, examined.radiograph.width) == ((900, 1200) if quarters == 2 else (1200, 900))
+    assert examined.warnings == ("It lay turned.",)
+
+
+@pytest.mark.parametrize("gate", [None, says(), says(warnings=("A child.",)), says(inverted=True), says(turn=90)])
+def test_an_image_without_two_plausible_lungs_is_refused_and_told_why(
+    make_radiograph: Make, gate: Asked | None
+) -> None:
+    fields = Fields(Lungs(WHOLE, ("One lung lies above the other.", "A lung is too flat.")))
+    examined = examiner(fields, gate).admit(make_radiograph())
+    assert examined.refusals == (NO_LUNGS, "One lung lies above the other.", "A lung is too flat.")
+    assert examined.warnings == ()

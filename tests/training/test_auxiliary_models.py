@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tests.training.conftest import QUICK
+from tests.training.segmenter import write_segmenter
+
+from lungsight.datasets.manifest import Manifest
+from lungsight.errors import InvalidRecipe
+from lungsight.package import ModelPackage
+from lungsight.scanning import Detector, scan
+from lungsight.training.auxiliary_models import Parts, prepare_parts
+from lungsight.training.recipe import load_recipe
+from lungsight.training.run import train
+
+QUIET = Console(quiet=True)
+
+
+def test_parts_are_taken_from_another_run(phantoms: Manifest, tmp_path: Path) -> None:
+    write_segmenter(tmp_path / "other" / "lung_fields")
+    recipe = load_recipe("demo", (*QUICK, f"parts_from={tmp_path / 'other'}"))
+    parts = prepare_parts(recipe, phantoms, tmp_path, tmp_path, QUIET)
+    assert parts == Parts(lung_fields=tmp_path / "other" / "lung_fields")
+    assert parts.lung_fields_description is not None
+    assert list(parts.contents) == ["lung_fields.onnx"]
+
+
+@pytest.mark.parametrize("geometry", ["lungs", "squash"])
+def test_a_run_without_what_it_was_promised_is_refused(phantoms: Manifest, tmp_path: Path, geometry: str) -> None:
+    recipe = load_recipe("demo", (*QUICK, f"parts_from={tmp_path}", f"geometry={geometry}"))
+    with pytest.raises(InvalidRecipe, match="holds n"):
+        prepare_parts(recipe, phantoms, tmp_path, tmp_path, QUIET)
+
+
+def test_a_lung_crop_needs_somebody_who_finds_the_lungs(phantoms: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRecipe, match="where the lungs are"):
+        train(load_recipe("demo", (*QUICK, "geometry=lungs")), phantoms, tmp_path, cache=tmp_path / "cache")
+
+
+def test_a_detector_of_lungs_is_trained_packaged_and_scans(
+    phantoms: Manifest, image_cache_folder: Path, tmp_path: Path
+) -> None:
+    write_segmenter(tmp_path / "other" / "lung_fields")
+    settings = (
+        f"parts_from={tmp_path / 'other'}", "geometry=lungs", "fine_maps=true", "guidance.weight=1.0",
+        "half_precision=true", "familiarity.percentile=95", "weight_averaging.decay=0.9",
+    )  # fmt: skip
+    train(load_recipe("demo", (*QUICK, *settings)), phantoms, tmp_path / "run", cache=image_cache_folder)
+    package = ModelPackage.open(tmp_path / "run" / "package")
+    package.verify()
+    assert package.lung_fields() is not None
+    assert package.familiarity() is not None
+    found = scan(phantoms.table["path"], Detector.load(package))
+    finding = next(finding for finding in found if finding.evidence is not None)  # of two plausible lungs
+    assert finding.evidence.shape == (4, 4)
+    assert finding.lungs is not None
