@@ -31,11 +31,11 @@ from scipy.stats import binomtest
 from sklearn.model_selection import StratifiedGroupKFold
 
 from lungsight.components.input_gate import CHILD, INVERTED, MARKED, Gate, GateDescription
-from lungsight.components.lung_segmentation import LungFields
+from lungsight.components.lung_segmentation import LungSegmentation
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.ood_images import Films, Kind, families
 from lungsight.datasets.splits import TEST
-from lungsight.inference.preparation import Examined, Examiner
+from lungsight.inference.preparation import CheckedImage, ImageChecker
 from lungsight.networks.gate_network import GateHeads
 from lungsight.package import ModelPackage, find_package
 from lungsight.radiograph import Radiograph
@@ -103,11 +103,11 @@ class GateAtWork(Gate):
 class Asked:
     """A gate at work, with the lungs if there is a network for them; what was answered wrongly is noted."""
 
-    def __init__(self, name: str, gate: Gate | None, lung_fields: LungFields | None, wrong: Path) -> None:
-        self.name, self.wrong, self.examiner = name, wrong, Examiner(lung_fields, gate)
+    def __init__(self, name: str, gate: Gate | None, lung_fields: LungSegmentation | None, wrong: Path) -> None:
+        self.name, self.wrong, self.examiner = name, wrong, ImageChecker(lung_fields, gate)
 
-    def __call__(self, pixels: Floats) -> Examined:
-        return self.examiner.admit(Radiograph(np.array(pixels), file="", sha256=""))
+    def __call__(self, pixels: Floats) -> CheckedImage:
+        return self.examiner.check_input(Radiograph(np.array(pixels), file="", sha256=""))
 
     def refused(self, kind: str, origin: str, images: Iterable[tuple[str, Floats]]) -> Row:
         return Row.of(self.name, "refused", kind, origin, self.refusals(kind, images))
@@ -121,7 +121,7 @@ class Asked:
             self._note((name, answer) for name, answer in answers if not answer.refusals)
         return [bool(answer.refusals) for _, answer in answers]
 
-    def _note(self, mistakes: Iterable[tuple[str, Examined]]) -> None:
+    def _note(self, mistakes: Iterable[tuple[str, CheckedImage]]) -> None:
         with self.wrong.open("a", encoding="utf-8") as file:
             for name, answer in mistakes:
                 file.write(f"{self.name}\t{name}\t{' '.join(answer.refusals)}\n")
@@ -165,7 +165,7 @@ def _numbered(paths: list[str]) -> Iterator[tuple[int, tuple[str, Floats]]]:
     return enumerate(pixels_of(paths))
 
 
-def _angle(answer: Examined) -> int:
+def _angle(answer: CheckedImage) -> int:
     said = [sentence for sentence in answer.warnings if "turned clockwise by" in sentence]
     return int(said[0].split(" by ")[1].split()[0]) if said else 0
 

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import track
 from scipy import ndimage
 
-from lungsight.components.lung_segmentation import Box, LungFields, LungFieldsDescription, Lungs
+from lungsight.components.lung_segmentation import Box, Lungs, LungSegmentation, LungSegmentationDescription
 from lungsight.datasets.manifest import Manifest
 from lungsight.reading import read_radiograph
 from lungsight.statistics.estimate import Estimate
@@ -47,9 +47,9 @@ def train(
     data: Data, out: Out, site: Site = "", epochs: int | None = None, seed: int = 1, cache: Path | None = None
 ) -> None:
     """Train the lung fields, of one site or of all, by the recipe's defaults."""
-    from lungsight.training.lung_segmentation import LungFieldsRecipe, train_lung_fields
+    from lungsight.training.lung_segmentation import LungSegmentationRecipe, train_lung_fields
 
-    recipe = LungFieldsRecipe() if epochs is None else LungFieldsRecipe(epochs=epochs)
+    recipe = LungSegmentationRecipe() if epochs is None else LungSegmentationRecipe(epochs=epochs)
     train_lung_fields(recipe, _images(data, site), out, seed=seed, cache=cache, console=Console())
 
 
@@ -68,7 +68,7 @@ def masks(data: Data, network: Network, out: Out, site: Site = "") -> None:
     typer.echo(figures.to_string())
 
 
-def _against_mask(fields: LungFields, row: dict[str, str]) -> dict[str, float]:
+def _against_mask(fields: LungSegmentation, row: dict[str, str]) -> dict[str, float]:
     true = read_radiograph(row["lung_mask"]).pixels > 0.5
     lungs = fields.find(read_radiograph(row["path"]).pixels)
     found = lungs.on(*true.shape)
@@ -79,7 +79,7 @@ def _against_mask(fields: LungFields, row: dict[str, str]) -> dict[str, float]:
         "iou": shared / (size - shared),
         "mean boundary distance, % of width": mean,
         "95% Hausdorff distance, % of width": far,
-        "two plausible lungs": float(not lungs.faults),
+        "two plausible lungs": float(not lungs.problems),
         "Dice below 0.90": float(2 * shared / size < 0.9),
     }
 
@@ -104,11 +104,11 @@ def survey(data: Data, network: Network, out: Out, margin: float = 0.1, per_imag
     manifest = _images(data, "")
     manifest = manifest.where(manifest.is_frontal & manifest.is_projection)
     fields = load(network)
-    rows, faults = [], Counter[tuple[str, str]]()
+    rows, problems = [], Counter[tuple[str, str]]()
     for row in track(manifest.table.to_dict("records"), description="finding lungs"):
         lungs = fields.find(read_radiograph(row["path"]).pixels)
-        faults.update((row["source"], fault) for fault in lungs.faults)
-        rows.append({"two plausible lungs": float(not lungs.faults), **_covers(lungs, row["boxes"], margin)})
+        problems.update((row["source"], problem) for problem in lungs.problems)
+        rows.append({"two plausible lungs": float(not lungs.problems), **_covers(lungs, row["boxes"], margin)})
     table = pd.DataFrame(rows)
     if per_image:
         pd.concat([manifest.table, table], axis=1).to_csv(per_image, index=False)
@@ -120,8 +120,8 @@ def survey(data: Data, network: Network, out: Out, margin: float = 0.1, per_imag
     )
     figures.to_csv(out, index=False)
     typer.echo(figures.to_string())
-    for (source, fault), n in sorted(faults.items()):
-        typer.echo(f"{source}: {n} × {fault}")
+    for (source, problem), n in sorted(problems.items()):
+        typer.echo(f"{source}: {n} × {problem}")
 
 
 def _covers(lungs: Lungs, boxes: str, margin: float) -> dict[str, float]:
@@ -175,16 +175,16 @@ def speed(data: Data, network: Network, out: Out, images: int = 60) -> None:
     typer.echo(pd.DataFrame(rows).round(1).to_string())
 
 
-def _timed(fields: LungFields, pixels: NDArray[np.float32]) -> tuple[float, float]:
+def _timed(fields: LungSegmentation, pixels: NDArray[np.float32]) -> tuple[float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     fields.find(pixels)
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def load(folder: Path, threads: int = 1) -> LungFields:
+def load(folder: Path, threads: int = 1) -> LungSegmentation:
     """The network that a training left in ``folder``."""
-    description = LungFieldsDescription.model_validate_json((folder / "lung_fields.json").read_text("utf-8"))
-    return LungFields((folder / "lung_fields.onnx").read_bytes(), description, threads)
+    description = LungSegmentationDescription.model_validate_json((folder / "lung_fields.json").read_text("utf-8"))
+    return LungSegmentation((folder / "lung_fields.onnx").read_bytes(), description, threads)
 
 
 def _images(data: Path, site: str) -> Manifest:
@@ -192,7 +192,7 @@ def _images(data: Path, site: str) -> Manifest:
     return manifest.where(manifest.table["site"] == site) if site else manifest
 
 
-def _names(fields: LungFields) -> str:
+def _names(fields: LungSegmentation) -> str:
     return " + ".join(f"{place.split('/')[-1]} ({n})" for place, n in fields.description.trained_on.items())
 
 

@@ -34,16 +34,16 @@ from scipy.stats import binomtest
 from lungsight.components.classifier import Network
 from lungsight.components.input_gate import OUTPUTS as GATE_OUTPUTS
 from lungsight.components.input_gate import Gate
-from lungsight.components.lung_segmentation import OUTPUT, LungFields, network_input
+from lungsight.components.lung_segmentation import OUTPUT, LungSegmentation, network_input
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.components.runtime import open_network, runtimes
-from lungsight.inference.preparation import Examiner
+from lungsight.inference import Detector, Finding
+from lungsight.inference.preparation import ImageChecker
 from lungsight.package import ModelPackage, find_package
 from lungsight.package.storage import GATE, LUNG_FIELDS, NETWORK
 from lungsight.package.trained_on import patient_digest
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
-from lungsight.scanning import Detector, Finding
 from lungsight.scanning.scan import scan_radiograph
 from lungsight.statistics.delong import compare_aurocs
 
@@ -93,11 +93,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
     package = ModelPackage.open(find_package(given.package))
-    ranges, judged = _chosen(pd.read_csv(given.manifest, dtype=str, keep_default_na=False), package, given)
-    Console().print(f"{len(ranges)} images for the ranges, {len(judged)} to judge")
+    ranges, testset = _chosen(pd.read_csv(given.manifest, dtype=str, keep_default_na=False), package, given)
+    Console().print(f"{len(ranges)} images for the ranges, {len(testset)} to judge")
     with tempfile.TemporaryDirectory() as scratch:
         small = _quantised(package, [read_radiograph(path) for path in ranges.path], Path(scratch))
-    rows = [*_speed(package, small, given.rounds), *_answers(package, small, judged)]
+    rows = [*_speed(package, small, given.rounds), *_answers(package, small, testset)]
     with given.out.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Row.__dataclass_fields__)
@@ -121,10 +121,10 @@ def _chosen(
     ]
     table = table[table.label.isin(package.description.classes)].assign(side=pd.Series(side, index=table.index))
     validation, test = (table[table.side == name] for name in ("validation", "test"))
-    judged = test.groupby("source", group_keys=False)[test.columns].apply(
+    testset = test.groupby("source", group_keys=False)[test.columns].apply(
         lambda group: group.sample(n=min(given.images, len(group)), random_state=0)
     )
-    return validation.sample(n=min(given.calibration, len(validation)), random_state=0), judged
+    return validation.sample(n=min(given.calibration, len(validation)), random_state=0), testset
 
 
 def _quantised(package: ModelPackage, ranges: Sequence[Radiograph], scratch: Path) -> dict[str, bytes]:
@@ -136,7 +136,7 @@ def _quantised(package: ModelPackage, ranges: Sequence[Radiograph], scratch: Pat
     lungs = package.description.lung_fields
     assert lungs is not None
     prepare: dict[str, Callable[[Radiograph], Floats]] = {
-        NETWORK: lambda one: detector.prepare_examined(detector.examine(one)),
+        NETWORK: lambda one: detector.prepare_checked(detector.check_with_networks(one)),
         LUNG_FIELDS: lambda one: network_input(one.pixels, lungs.image_size)[None],
         GATE: lambda one: of_gate.apply(one.pixels)[None],
     }
@@ -208,10 +208,10 @@ def _milliseconds(call: Callable[[], object], times: int = 20) -> float:
     return (time.perf_counter() - started) / times * 1000
 
 
-def _answers(package: ModelPackage, small: Mapping[str, bytes], judged: pd.DataFrame) -> Iterator[Row]:
+def _answers(package: ModelPackage, small: Mapping[str, bytes], testset: pd.DataFrame) -> Iterator[Row]:
     detectors = {variant: _detector(package, small, names) for variant, names in VARIANTS.items()}
     found: dict[str, list[Finding]] = {variant: [] for variant in VARIANTS}
-    for path in track(judged.path, description="judging", console=Console(stderr=True)):
+    for path in track(testset.path, description="judging", console=Console(stderr=True)):
         radiograph = read_radiograph(path)
         for variant, detector in detectors.items():
             found[variant].append(scan_radiograph(radiograph, detector))
@@ -223,7 +223,7 @@ def _answers(package: ModelPackage, small: Mapping[str, bytes], judged: pd.DataF
         interval = binomtest(changed, len(plain)).proportion_ci(method="wilson")
         yield Row(variant, "verdict changed", "all", len(plain), changed / len(plain), interval.low, interval.high)
         yield from _differences(variant, plain, findings, package.description.target)
-        yield from _aurocs(variant, plain, findings, judged, package.description.target)
+        yield from _aurocs(variant, plain, findings, testset, package.description.target)
 
 
 def _detector(package: ModelPackage, small: Mapping[str, bytes], names: Sequence[str]) -> Detector:
@@ -233,8 +233,10 @@ def _detector(package: ModelPackage, small: Mapping[str, bytes], names: Sequence
     assert description.lung_fields is not None
     assert description.gate is not None
     network = Network(content[NETWORK], 1, features=familiarity is not None)
-    lung_fields = LungFields(content[LUNG_FIELDS], description.lung_fields, 1)
-    return Detector(package, network, Examiner(lung_fields, Gate(content[GATE], description.gate, 1)), familiarity)
+    lung_fields = LungSegmentation(content[LUNG_FIELDS], description.lung_fields, 1)
+    return Detector(
+        package, network, ImageChecker(lung_fields, Gate(content[GATE], description.gate, 1)), familiarity
+    )
 
 
 def _differences(variant: str, plain: Sequence[Finding], findings: Sequence[Finding], target: str) -> Iterator[Row]:
@@ -251,14 +253,14 @@ def _differences(variant: str, plain: Sequence[Finding], findings: Sequence[Find
 
 
 def _aurocs(
-    variant: str, plain: Sequence[Finding], findings: Sequence[Finding], judged: pd.DataFrame, target: str
+    variant: str, plain: Sequence[Finding], findings: Sequence[Finding], testset: pd.DataFrame, target: str
 ) -> Iterator[Row]:
     """AUROC of the target against the rest within each source that has enough of both, and int8's minus float32's."""
     both = np.array([bool(one.probabilities and two.probabilities) for one, two in zip(plain, findings, strict=True)])
     scores = [np.array([one.probabilities.get(target, np.nan) for one in those]) for those in (findings, plain)]
-    for source in sorted(set(judged.source)):
-        here = both & (judged.source == source).to_numpy()
-        positive = (judged.label == target).to_numpy()[here]
+    for source in sorted(set(testset.source)):
+        here = both & (testset.source == source).to_numpy()
+        positive = (testset.label == target).to_numpy()[here]
         if min(positive.sum(), (~positive).sum()) < _LEAST_OF_A_CLASS:
             continue
         paired = compare_aurocs(scores[0][here], scores[1][here], positive)

@@ -20,9 +20,10 @@ from scipy.stats import binomtest
 
 from film_files import draw_films
 from lungsight.components.runtime import runtimes
+from lungsight.inference import Detector, Finding
 from lungsight.package import find_package
 from lungsight.reading import read_radiograph
-from lungsight.scanning import Detector, Finding, scan
+from lungsight.scanning import scan
 from lungsight.scanning.scan import scan_radiograph
 
 _KINDS = ("JPEG, 2000 px", "DICOM, 2000 px, uncompressed")

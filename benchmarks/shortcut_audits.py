@@ -32,13 +32,13 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom import Label, Shortcut, write_collection
 from lungsight.datasets.phantom.shortcuts import is_planted
 from lungsight.evaluation.audits.audit import Audit
-from lungsight.evaluation.audits.image_statistics_only import header_only
-from lungsight.evaluation.audits.nuisance_edits import irrelevant_changes
+from lungsight.evaluation.audits.image_statistics_only import image_statistics_only
+from lungsight.evaluation.audits.nuisance_edits import nuisance_edits
 from lungsight.evaluation.audits.occlusion import occlusion_audits
-from lungsight.evaluation.grade import Verdict, decide
-from lungsight.evaluation.testset.predict import judge_manifest
-from lungsight.evaluation.testset.testset import INTERNAL, KIND, Judged
-from lungsight.scanning import Detector
+from lungsight.evaluation.grade import GradeStatement, decide
+from lungsight.evaluation.testset.predict import predict_manifest_images
+from lungsight.evaluation.testset.testset import INTERNAL, KIND, TestSet
+from lungsight.inference import Detector
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import TRUTH
@@ -100,33 +100,33 @@ def run(condition: Condition, out: Path) -> dict[str, Any]:
     train(recipe, data["train"], folder, cache=out / "cache", console=Console(quiet=True))
     trained = time.perf_counter()
     detector = Detector.load(folder / "package", features=True)
-    judged = judge_manifest(detector, data["test"])
-    judged = judged.with_columns(**{KIND: INTERNAL, TRUTH: judged.table["label"]})
+    testset = predict_manifest_images(detector, data["test"])
+    testset = testset.with_columns(**{KIND: INTERNAL, TRUTH: testset.table["label"]})
     audits = [
-        *occlusion_audits(detector, judged, resampling=RESAMPLING),
-        irrelevant_changes(detector, judged, resampling=RESAMPLING),
-        header_only(judged, resampling=RESAMPLING),
+        *occlusion_audits(detector, testset, resampling=RESAMPLING),
+        nuisance_edits(detector, testset, resampling=RESAMPLING),
+        image_statistics_only(testset, resampling=RESAMPLING),
     ]
-    verdict = decide(judged, audits, RESAMPLING)
+    verdict = decide(testset, audits, RESAMPLING)
     seconds = {"drawing": drawn - started, "training": trained - drawn, "testing": time.perf_counter() - trained}
     shutil.rmtree(folder)
     broken = _auroc(detector, _collection(Condition(condition.seed, condition.shortcut, 0.0), "test", out))
-    return asdict(condition) | {"auroc_broken": broken, "seconds": seconds} | _line(judged, audits, verdict)
+    return asdict(condition) | {"auroc_broken": broken, "seconds": seconds} | _line(testset, audits, verdict)
 
 
 def _auroc(detector: Detector, manifest: Manifest) -> float | None:
-    judged = judge_manifest(detector, manifest)
+    testset = predict_manifest_images(detector, manifest)
     return (
-        Ranked(judged.table["label"].eq(judged.target).to_numpy(), judged.patient, judged.target)
-        .auroc(judged.score, RESAMPLING)
+        Ranked(testset.table["label"].eq(testset.target).to_numpy(), testset.patient, testset.target)
+        .auroc(testset.score, RESAMPLING)
         .value
     )
 
 
-def _line(judged: Judged, audits: list[Audit], verdict: Verdict) -> dict[str, Any]:
-    ranked = Ranked(judged.positive, judged.patient, judged.target)
+def _line(testset: TestSet, audits: list[Audit], verdict: GradeStatement) -> dict[str, Any]:
+    ranked = Ranked(testset.positive, testset.patient, testset.target)
     return {
-        "auroc": ranked.auroc(judged.score, RESAMPLING).value,
+        "auroc": ranked.auroc(testset.score, RESAMPLING).value,
         "grade": str(verdict.grade),
         "reasons": [reason.rule.partition(":")[0] for reason in verdict.reasons if reason.met],
         "audits": {

@@ -22,11 +22,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import binomtest
 
-from lungsight.inference.preparation import Examiner
+from lungsight.inference import Detector
+from lungsight.inference.preparation import ImageChecker
 from lungsight.package import ModelPackage, find_package
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
-from lungsight.scanning import Detector
 
 _ANGLES = (0, 90, 180, 270)
 _COLUMNS = ["source", "angle", "n", "upright", "low", "high", "turned_wrongly", "refused"]
@@ -61,13 +61,13 @@ def asked(detector: Detector, blind: Detector, film: Path) -> list[Asked]:
 
 
 def _asked(detector: Detector, blind: Detector, radiograph: Radiograph) -> Asked:
-    examined = detector.admit(radiograph)
+    checked = detector.check_input(radiograph)
     target = detector.description.target
     righted, lying = (
-        one.judge_examined([what])[0].probabilities[target]
-        for one, what in ((detector, examined), (blind, blind.examine(radiograph)))
+        one.analyse_checked([what])[0].probabilities[target]
+        for one, what in ((detector, checked), (blind, blind.check_with_networks(radiograph)))
     )
-    return Asked(None if examined.refusals else examined.radiograph.turned, righted, lying)
+    return Asked(None if checked.refusals else checked.radiograph.turned, righted, lying)
 
 
 def rows(name: str, answers: list[list[Asked]]) -> Iterator[list[object]]:
@@ -96,7 +96,7 @@ def main() -> None:
     arguments = parser.parse_args()
     package = find_package(arguments.model)
     detector, opened = Detector.load(package, 1), ModelPackage.open(package)
-    blind = Detector(opened, opened.network(1), Examiner(opened.lung_fields(1)))
+    blind = Detector(opened, opened.network(1), ImageChecker(opened.lung_fields(1)))
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(_COLUMNS)
     for source in arguments.sources:

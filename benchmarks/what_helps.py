@@ -22,14 +22,14 @@ import typer
 from rich.console import Console
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.networks.cam_classifier import EvidenceNetwork
+from lungsight.networks.cam_classifier import CamClassifier
 from lungsight.training import training_set
-from lungsight.training.auxiliary_models import Parts
+from lungsight.training.auxiliary_models import AuxiliaryModels
 from lungsight.training.batches import Share, build_loaders
 from lungsight.training.image_cache import ImageCache, default_cache_folder
 from lungsight.training.learner import build_learner
 from lungsight.training.recipe import Recipe, load_recipe
-from lungsight.training.run import SeenImages, build_network_of, places_for
+from lungsight.training.run import SeenImages, attention_targets, build_network_of
 from lungsight.training.run_log import log_to
 from lungsight.training.stages import Stages
 
@@ -158,7 +158,7 @@ def _train(name: str, source: str, whole: Manifest, answers: Path, cache: Path |
     images = training_set.divide(recipe, chosen, left_out)
     folder = answers.with_suffix("")
     folder.mkdir(exist_ok=True)
-    seen = SeenImages.of(recipe, Parts(lung_fields=parts), cache or default_cache_folder())
+    seen = SeenImages.of(recipe, AuxiliaryModels(lung_fields=parts), cache or default_cache_folder())
     paths = [*images.manifest.table["path"], *whole.table["path"]]
     if seen.lungs is not None:
         seen.lungs.prepare(paths)
@@ -168,7 +168,7 @@ def _train(name: str, source: str, whole: Manifest, answers: Path, cache: Path |
     network, _ = build_network_of(recipe)
     loaders = build_loaders(
         recipe, images, seen.images, share=Share(), device=torch.device("cpu"),
-        places=places_for(recipe, images, seen.lungs),
+        places=attention_targets(recipe, images, seen.lungs),
     )  # fmt: skip
     learner = build_learner(recipe, network, loaders, folder=folder)
     Stages(recipe, folder, learner, Share(), log_to(folder / "log.txt", console, writes=True), console).run()
@@ -188,7 +188,7 @@ def _tested(whole: Manifest, source: str) -> Manifest:
 
 
 @torch.no_grad()
-def _keep_answers(network: EvidenceNetwork, recipe: Recipe, tested: Manifest, kept: ImageCache, place: Path) -> None:
+def _keep_answers(network: CamClassifier, recipe: Recipe, tested: Manifest, kept: ImageCache, place: Path) -> None:
     paths = list(tested.table["path"])
     logits, maps = [], []
     for start in range(0, len(paths), 16):

@@ -9,17 +9,18 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
-from lungsight.evaluation.audits.audit import Audit, Call, not_done
-from lungsight.evaluation.evidence import Evidence, Subject
-from lungsight.evaluation.grade import Grade, Reason, Verdict, decide
+from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
+from lungsight.evaluation.evidence import Evidence, TestedModel
+from lungsight.evaluation.grade import Grade, GradeStatement, Reason, decide
 from lungsight.evaluation.sections.calibration import calibration
 from lungsight.evaluation.sections.decision import decision
 from lungsight.evaluation.sections.discrimination import discrimination
 from lungsight.evaluation.sections.flow import counts
-from lungsight.evaluation.sections.section import Section, estimate_table
+from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.sections.subgroups import subgroups
+from lungsight.evaluation.tables import estimate_table
 from lungsight.evaluation.testset.image_statistics import Header
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.package import PackageDescription, Preprocessing
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
@@ -38,7 +39,7 @@ FLOW = pd.DataFrame({"step": ["in the manifests", "no X-ray"], "left_out": [0, 7
 
 def judged_images(
     sources: Sequence[tuple[str, str]] = SOURCES, classes: tuple[str, ...] = CLASSES, per_class: int = 16
-) -> Judged:
+) -> TestSet:
     """Images of every source and class, the truth somewhat more probable than the rest."""
     rng = np.random.default_rng(3)
     rows = [
@@ -56,7 +57,7 @@ def judged_images(
         patient=[str(i // 2) for i in range(n)],
         sha256=[f"{i:064x}" for i in range(n)],
         prediction=np.array(classes)[shares.argmax(axis=1)],
-        fault="",
+        problem="",
         site="",
         sex=rng.choice(["F", "M"], n),
         age=rng.uniform(20, 90, n),
@@ -66,25 +67,25 @@ def judged_images(
         **{f"probability_{name}": shares[:, i] for i, name in enumerate(classes)},
     )
     headers = pd.DataFrame(rng.uniform(1, 2, (n, len(Header._fields))), columns=list(Header._fields))
-    return Judged(table, classes, classes[0], headers)
+    return TestSet(table, classes, classes[0], headers)
 
 
-def evidence_of(judged: Judged) -> Evidence:
-    """What the real functions find in ``judged``, with two audits, one of them not done."""
+def evidence_of(testset: TestSet) -> Evidence:
+    """What the real functions find in ``testset``, with two audits, one of them not done."""
     audits = (
         header_audit(),
         not_done("lungs hidden", "Without lungs?", "No masks.", "above 0.55"),
     )
     return Evidence(
-        subject=Subject("a model", judged.classes, judged.target, description_of(judged), ("north", "east")),
-        judged=judged,
-        flow=Section("flow", {"flow": FLOW, "counts": counts(judged.scored)}),
-        discrimination=discrimination(judged, prevalence=0.1, resampling=QUICK),
-        calibration=calibration(judged, resampling=QUICK),
-        decision=decision(judged, None, prevalence=0.1, resampling=QUICK),
-        subgroups=subgroups(judged, resampling=QUICK),
+        subject=TestedModel("a model", testset.classes, testset.target, description_of(testset), ("north", "east")),
+        testset=testset,
+        flow=Section("flow", {"flow": FLOW, "counts": counts(testset.scored)}),
+        discrimination=discrimination(testset, prevalence=0.1, resampling=QUICK),
+        calibration=calibration(testset, resampling=QUICK),
+        decision=decision(testset, None, prevalence=0.1, resampling=QUICK),
+        subgroups=subgroups(testset, resampling=QUICK),
         audits=(*audits, stress_audit()),
-        verdict=decide(judged, audits, QUICK),
+        verdict=decide(testset, audits, QUICK),
         resampling=QUICK,
         made=datetime(2026, 11, 23, tzinfo=UTC),
         prevalence=0.1,
@@ -93,15 +94,15 @@ def evidence_of(judged: Judged) -> Evidence:
     )
 
 
-def description_of(judged: Judged) -> PackageDescription:
+def description_of(testset: TestSet) -> PackageDescription:
     """Of a package that was never made."""
     return PackageDescription(
         name="a model",
         created=datetime(2026, 1, 2, tzinfo=UTC),
         lungsight_version="0.1.0",
         intended_use="tests",
-        classes=judged.classes,
-        target=judged.target,
+        classes=testset.classes,
+        target=testset.target,
         backbone="none",
         initial_weights="set by hand",
         preprocessing=Preprocessing(image_size=64),
@@ -113,17 +114,19 @@ def description_of(judged: Judged) -> PackageDescription:
 
 def empty_evidence(*, model: str = "table.csv", source: str = "north", words: str = "") -> Evidence:
     """Evidence without a model and without a figure; ``words`` stand wherever a sentence may."""
-    judged = judged_images([("unstated", source)], ("covid19", "other"), 1)
+    testset = judged_images([("unstated", source)], ("covid19", "other"), 1)
     said = (words,) if words else ()
     nothing = {name: Section(name, {}, said, said) for name in ("flow", "calibration", "decision", "subgroups")}
     none = Estimate("auroc", "covid19", None, None, None, 2, 1, 1, 2, withheld=words or "2 patients only")
     metrics = {"metrics": estimate_table([({"kind": "unstated", "source": source}, none)])}
     return Evidence(
-        subject=Subject(model, judged.classes, judged.target),
-        judged=judged,
+        subject=TestedModel(model, testset.classes, testset.target),
+        testset=testset,
         discrimination=Section("discrimination", metrics),
         audits=(not_done("header only", words or "?", words or "Too few."),),
-        verdict=Verdict(Grade.NO_EVIDENCE, words or "Nothing.", (Reason("holds: x", False, words or "None."),)),
+        verdict=GradeStatement(
+            Grade.NO_EVIDENCE, words or "Nothing.", (Reason("holds: x", False, words or "None."),)
+        ),
         resampling=QUICK,
         made=datetime(2026, 11, 23, tzinfo=UTC),
         notices=said,
@@ -141,7 +144,14 @@ def header_audit() -> Audit:
     ]
     said = "At south the header alone reaches 0.81."
     return Audit(
-        "header only", "By the header?", Call.SHORTCUT, said, estimates[0][1], estimate_table(estimates), 48, "x"
+        "header only",
+        "By the header?",
+        AuditResult.SHORTCUT,
+        said,
+        estimates[0][1],
+        estimate_table(estimates),
+        48,
+        "x",
     )
 
 
@@ -162,4 +172,4 @@ def stress_audit() -> Audit:
         for strength in (0.01, 0.1)
     ]
     effect = replace(estimates[0][1], name="turned_by_some_ordinary_stress")
-    return Audit("stress", "Does it turn?", Call.REPORTED, "It does.", effect, estimate_table(estimates), 50)
+    return Audit("stress", "Does it turn?", AuditResult.REPORTED, "It does.", effect, estimate_table(estimates), 50)

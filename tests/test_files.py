@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lungsight._files import atomic_folder, atomic_write, previous, write_whole
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 
 SOURCES = Path(__file__).parents[1] / "src" / "lungsight"
 
@@ -66,7 +66,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(tmp_path: Path, m
     content: str | bytes = "x" * 5000 if mode == "w" else b"x" * 5000
     with (
         _full_disk(after=1000),
-        pytest.raises(Fault, match=r"table\.csv: can't be written \(File too large\); make room, "),
+        pytest.raises(LungsightError, match=r"table\.csv: can't be written \(File too large\); make room, "),
     ):
         write_whole(place, content)
     assert place.read_text() == "old"
@@ -75,7 +75,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(tmp_path: Path, m
 
 def test_a_place_in_a_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Fault, match=r"file/below: can't be written \("):
+    with pytest.raises(LungsightError, match=r"file/below: can't be written \("):
         write_whole(tmp_path / "file" / "below", "")
 
 
@@ -114,7 +114,7 @@ def test_a_folder_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
         (partial / "file").write_text("old")
     with (
         _full_disk(after=1000),
-        pytest.raises(Fault, match=r"package: can't be written \(File too large\)"),
+        pytest.raises(LungsightError, match=r"package: can't be written \(File too large\)"),
         atomic_folder(folder) as partial,
     ):
         (partial / "file").write_bytes(b"x" * 5000)

@@ -10,14 +10,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from lungsight.components.input_gate import FRONTAL, GateDescription
-from lungsight.components.lung_segmentation import LungFieldsDescription
-from lungsight.components.ood import FamiliarityDescription
+from lungsight.components.lung_segmentation import LungSegmentationDescription
+from lungsight.components.ood import OODDescription
 from lungsight.datasets.ood_images import Kind
-from lungsight.training.fit_ood import fit_familiarity
+from lungsight.training.fit_ood import fit_ood_detector
 
 SIDE = 64
 KINDS = tuple(str(kind) for kind in Kind)
-LUNG_FIELDS = LungFieldsDescription(image_size=SIDE, trained_on={"phantoms": 9})
+LUNG_FIELDS = LungSegmentationDescription(image_size=SIDE, trained_on={"phantoms": 9})
 
 
 def tiny_lung_fields(darker_than: float = 0.42) -> bytes:
@@ -96,8 +96,8 @@ def tiny_gate(kind: str = FRONTAL, sure: float = 9.0, *, distance: float = 1.0, 
     return bytes(model.SerializeToString())
 
 
-def tiny_familiarity(features: int = 4, percentile: float = 100.0) -> tuple[FamiliarityDescription, bytes]:
+def tiny_familiarity(features: int = 4, percentile: float = 100.0) -> tuple[OODDescription, bytes]:
     """What chest-like noise is to the tiny network; ``features`` is what its last layer weighs."""
     draw = np.random.default_rng(3)
     seen = np.abs(draw.normal(1, 0.5, (60, features))).astype(np.float32)
-    return fit_familiarity(seen[:40], np.arange(40) % 3, seen[40:], percentile=percentile)
+    return fit_ood_detector(seen[:40], np.arange(40) % 3, seen[40:], percentile=percentile)

@@ -13,10 +13,10 @@ import numpy as np
 from contenders import Task
 from lungsight._cores import cores
 from lungsight.components.runtime import AUTO
+from lungsight.inference import Detector, Finding, Status
 from lungsight.package import ModelPackage, find_package
 from lungsight.reading import ImageFile, read_radiograph, walk_images
-from lungsight.scanning import Detector, Finding, Status
-from lungsight.scanning.outputs import Outputs, Places
+from lungsight.scanning.outputs import OutputPaths, Outputs
 from lungsight.scanning.scan import scan_and_finish
 
 
@@ -51,7 +51,7 @@ def find_and_write(package: str, batch_size: int) -> Task:
 
     def task(files: list[Path]) -> int:
         folder = Path(mkdtemp(prefix="lungsight-outputs-"))
-        outputs = Outputs(Places(json=folder / "f.jsonl", heatmaps=folder / "heat"), detector)
+        outputs = Outputs(OutputPaths(json=folder / "f.jsonl", heatmaps=folder / "heat"), detector)
         done = 0
         for drawn in scan_and_finish(walk_images(files), detector, outputs.drawing.draw, batch_size=batch_size):
             outputs.add(drawn)

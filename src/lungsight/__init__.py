@@ -23,7 +23,7 @@ RESEARCH_ONLY = "Research software: not a medical device, not for diagnosis."
 
 #: Where each name lives; it is imported when it is asked for, so that no command waits for what it doesn't use.
 _HOMES = {
-    "Finding": "lungsight.scanning",
+    "Finding": "lungsight.inference",
     "Radiograph": "lungsight.radiograph",
     "Scanner": "lungsight.scanning",
     "read_radiograph": "lungsight.reading",

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 
 _CURE = "make room, change its permissions, or name another place"
 #: A file's name may be 255 bytes long, and ours is longer by the ending.
@@ -68,9 +68,9 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def unwritable(path: Path | str, error: OSError) -> Fault:
+def unwritable(path: Path | str, error: OSError) -> LungsightError:
     """Why the system doesn't take what is written to ``path``, as a sentence."""
-    return Fault(path, f"can't be written ({error.strerror or str(error) or type(error).__name__})", _CURE)
+    return LungsightError(path, f"can't be written ({error.strerror or str(error) or type(error).__name__})", _CURE)
 
 
 def previous(folder: Path) -> Path:

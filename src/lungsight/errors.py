@@ -8,7 +8,7 @@ from typing import ClassVar
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-class Fault(Exception):
+class LungsightError(Exception):
     """A mistake in the input. ``str()`` is the one sentence a user reads.
 
     Every room raises a subclass; the command line prints the sentence and ends with ``exit_status``.
@@ -16,49 +16,49 @@ class Fault(Exception):
 
     exit_status: ClassVar[int] = 3
 
-    def __init__(self, subject: object, fault: str, cure: str) -> None:
+    def __init__(self, subject: object, problem: str, hint: str) -> None:
         self.subject = printable(subject)
-        self.fault = fault
-        self.cure = cure
-        super().__init__(subject, fault, cure)
+        self.problem = problem
+        self.hint = hint
+        super().__init__(subject, problem, hint)
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.fault}; {self.cure}."
+        return f"{self.subject}: {self.problem}; {self.hint}."
 
 
-class UnreadableImage(Fault):
+class UnreadableImageError(LungsightError):
     """A file, or a member of an archive, from which no single radiograph can be read."""
 
     exit_status = 1
 
 
-class InvalidManifest(Fault):
+class ManifestError(LungsightError):
     """A table of images that can't be used as it stands."""
 
 
-class InvalidRecipe(Fault):
+class RecipeError(LungsightError):
     """A training recipe that doesn't validate."""
 
 
-class InvalidPackage(Fault):
+class PackageError(LungsightError):
     """A model package that is incomplete, altered, or of another schema."""
 
 
-class InvalidCollection(Fault):
+class CollectionError(LungsightError):
     """A folder that doesn't hold the collection it is said to hold."""
 
 
-class DownloadFailed(Fault):
+class DownloadError(LungsightError):
     """A download that ended without the file it promised."""
 
 
-class LeakingSplit(Fault):
+class SplitLeakageError(LungsightError):
     """A split with the same image, patient or study on both of its sides."""
 
     exit_status = 4
 
 
-class MissingExtra(Fault):
+class MissingExtraError(LungsightError):
     """A command that needs a part of lungsight that isn't installed."""
 
 

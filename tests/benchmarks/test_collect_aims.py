@@ -23,11 +23,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real report of three classes, with sources named as the aims name them."""
     folder = tmp_path_factory.mktemp("aims")
     names = {"north": "siim", "east": "ieee8023", "south": "nih", "west": "kermany", "far": "far"}
-    judged = judged_images([(kind, names[source]) for kind, source in SOURCES])
-    sites = ["a" if i % 3 else "b" for i in range(len(judged))]
+    testset = judged_images([(kind, names[source]) for kind, source in SOURCES])
+    sites = ["a" if i % 3 else "b" for i in range(len(testset))]
     for name in ("released", "held-out"):
         (folder / name).mkdir()
-        write_json(evidence_of(judged.with_columns(site=sites)), folder / name / "evidence.json")
+        write_json(evidence_of(testset.with_columns(site=sites)), folder / name / "evidence.json")
     return folder
 
 

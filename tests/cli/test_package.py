@@ -80,7 +80,7 @@ def test_complete_refuses_evidence_of_another_model(model: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "fault"),
+    ("name", "content", "problem"),
     [
         ("evidence.json", None, "gives no evidence.json"),
         ("MODEL_CARD.md", None, "gives no MODEL_CARD.md"),
@@ -89,7 +89,7 @@ def test_complete_refuses_evidence_of_another_model(model: Path, tmp_path: Path)
     ],
 )
 def test_complete_names_what_is_wrong_with_the_evaluation(
-    model: Path, tmp_path: Path, name: str, content: str | None, fault: str
+    model: Path, tmp_path: Path, name: str, content: str | None, problem: str
 ) -> None:
     folder = an_evaluation(tmp_path / "tested", ModelPackage.open(model).id)
     if content is None:
@@ -98,7 +98,7 @@ def test_complete_names_what_is_wrong_with_the_evaluation(
         (folder / name).write_text(content)
     result = package("complete", model, folder)
     assert result.exit_code == 3
-    assert fault in result.stderr
+    assert problem in result.stderr
 
 
 def test_a_bundled_package_is_asked_for_by_name(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight.cli import app
 from lungsight.cli.root import COMMANDS
-from lungsight.errors import InvalidManifest, LeakingSplit, UnreadableImage
+from lungsight.errors import ManifestError, SplitLeakageError, UnreadableImageError
 
 runner = CliRunner()
 
@@ -63,17 +63,17 @@ def test_a_misspelt_command_is_wrong_usage_and_the_right_one_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "status"),
+    ("problem", "status"),
     [
-        (UnreadableImage("a.png", "is empty", "send it again"), 1),
-        (InvalidManifest("m.csv", "holds no images", "give one row per image"), 3),
-        (LeakingSplit("m.csv", "a patient on both sides", "split by patient"), 4),
+        (UnreadableImageError("a.png", "is empty", "send it again"), 1),
+        (ManifestError("m.csv", "holds no images", "give one row per image"), 3),
+        (SplitLeakageError("m.csv", "a patient on both sides", "split by patient"), 4),
     ],
 )
-def test_a_fault_is_one_sentence_and_its_status(scan_does, fault, status) -> None:
-    scan_does(raising(fault))
+def test_a_fault_is_one_sentence_and_its_status(scan_does, problem, status) -> None:
+    scan_does(raising(problem))
     shown = runner.invoke(app, ["scan"])
-    assert (shown.exit_code, shown.stderr, shown.stdout) == (status, f"{fault}\n", "")
+    assert (shown.exit_code, shown.stderr, shown.stdout) == (status, f"{problem}\n", "")
 
 
 def test_ctrl_c_is_one_line_and_130(scan_does) -> None:

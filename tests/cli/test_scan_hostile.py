@@ -97,13 +97,13 @@ def test_everything_that_could_go_wrong_at_once(zoo: Path, tmp_path: Path) -> No
     assert done.returncode == 1, said
     assert "Traceback" not in said
     findings = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
-    judged = [finding["file"] for finding in findings if finding["status"] == "read"]
-    assert len(judged) == 4, "two in the folder, two in the archive"
-    faults = {Path(one["file"]).name: one["reasons"] for one in findings if one["status"] == "error"}
+    testset = [finding["file"] for finding in findings if finding["status"] == "read"]
+    assert len(testset) == 4, "two in the folder, two in the archive"
+    problems = {Path(one["file"]).name: one["reasons"] for one in findings if one["status"] == "error"}
     for name in ("a.png", "b.png", "c.png", "d.png", "e.jpg", "nowhere.png", "round.png", "short.dcm", "vast.dcm"):
-        assert len(faults[name]) == 1, name
-        assert faults[name][0].endswith("."), name
-        assert "\n" not in faults[name][0], name
+        assert len(problems[name]) == 1, name
+        assert problems[name][0].endswith("."), name
+        assert "\n" not in problems[name][0], name
     assert any("huge.png" in one["file"] for one in findings if one["status"] == "error")
     assert len(list(csv.reader((tmp_path / "f.csv").open()))) == len(findings) + 1
     assert len(list((tmp_path / "maps").iterdir())) == 4

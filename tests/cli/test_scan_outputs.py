@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lungsight.cli import app
-from lungsight.scanning import Detector, Scanner
-from lungsight.scanning.outputs import Outputs, Places
+from lungsight.inference import Detector
+from lungsight.scanning import Scanner
+from lungsight.scanning.outputs import OutputPaths, Outputs
 
 
 def scan(model: Path, *arguments: object) -> Result:
@@ -108,7 +109,7 @@ def test_what_changes_in_a_watched_folder_is_new_after_a_restart_too(
     name = str(films / "a.png")
     scan(model, films / "a.png", "--json", record)
     record.write_text(record.read_text() * 2)  # it had changed while the first watch went on
-    outputs = Outputs(Places(json=record), detector)
+    outputs = Outputs(OutputPaths(json=record), detector)
     assert outputs.pass_by(name, once=True)
     assert not outputs.pass_by(name, once=True)
     outputs.close(complete=True)

@@ -104,11 +104,11 @@ def _check_whole(paths: list[Path], out: Path) -> None:
         assert [row["file"] for row in csv.DictReader(table)] == expected
     headings = re.findall(r"<h3>(.*?)</h3>", (out / "f.html").read_text("utf-8"))
     assert Counter(headings) == Counter(expected)
-    judged = [line for line in found if line["status"] == "read"]
-    assert len(judged) == len(paths) - 1
-    for line in judged:
+    testset = [line for line in found if line["status"] == "read"]
+    assert len(testset) == len(paths) - 1
+    for line in testset:
         Image.open(line["overlay"]).load()
-    assert {Path(line["overlay"]).name for line in judged} == {path.name for path in (out / "seen").glob("*.png")}
+    assert {Path(line["overlay"]).name for line in testset} == {path.name for path in (out / "seen").glob("*.png")}
     assert not (out / "f.html.cards").exists()
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from lungsight.cli import app
 from lungsight.cli.table_options import naming, read_tables
-from lungsight.errors import InvalidManifest
+from lungsight.errors import ManifestError
 
 
 def test_columns_and_labels_are_read_as_the_options_say(tmp_path: Path) -> None:
@@ -34,19 +34,19 @@ def test_columns_and_labels_are_read_as_the_options_say(tmp_path: Path) -> None:
     ],
 )
 def test_options_that_say_nothing_are_refused(columns: list[str], labels: list[str], sentence: str) -> None:
-    with pytest.raises(typer.BadParameter) as fault:
+    with pytest.raises(typer.BadParameter) as problem:
         naming(columns, labels)
-    assert sentence in str(fault.value)
+    assert sentence in str(problem.value)
 
 
 def test_a_column_or_label_that_no_table_has_is_named(tmp_path: Path) -> None:
     table = tmp_path / "mine.csv"
     table.write_text("file,label\na.png,x\n")
-    with pytest.raises(InvalidManifest, match=r"has no column Path to image \(it has file, label\)"):
+    with pytest.raises(ManifestError, match=r"has no column Path to image \(it has file, label\)"):
         read_tables([table], naming(["path=Path to image"], []))
-    with pytest.raises(InvalidManifest, match=r"--label 'z=covid19': no image has this label \(found: x\)"):
+    with pytest.raises(ManifestError, match=r"--label 'z=covid19': no image has this label \(found: x\)"):
         read_tables([table], naming(["path=file"], ["z=covid19"]))
-    with pytest.raises(InvalidManifest, match="say which with --column path=file"):
+    with pytest.raises(ManifestError, match="say which with --column path=file"):
         read_tables([table], naming([], []))
 
 

@@ -68,7 +68,7 @@ def test_the_order_of_the_classes_is_the_networks_not_the_files() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stated", "fault"),
+    ("stated", "problem"),
     [
         ({"method": "platt"}, "platt names the classes none"),
         ({"method": "isotonic", "isotonic": {"covid19": [[0, 0.5]]}}, "isotonic names the classes covid19, not"),
@@ -80,8 +80,8 @@ def test_the_order_of_the_classes_is_the_networks_not_the_files() -> None:
         ({"method": "beta"}, "temperature"),
     ],
 )
-def test_a_calibration_that_does_not_hang_together_is_refused(stated: dict[str, object], fault: str) -> None:
-    with pytest.raises(ValidationError, match=fault):
+def test_a_calibration_that_does_not_hang_together_is_refused(stated: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
         describe(calibration=stated)
 
 

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from lungsight.components.connected_components import connected_pieces, hull_area, without_holes
+from lungsight.components.connected_components import connected_components, hull_area, without_holes
 
 masks = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(lambda shape: arrays(np.bool_, shape))
 
@@ -22,7 +22,7 @@ def noise(density: float, seed: int = 0) -> NDArray[np.bool_]:
 
 @given(masks)
 def test_pieces_are_scipys(mask: NDArray[np.bool_]) -> None:
-    found, count = connected_pieces(mask)
+    found, count = connected_components(mask)
     expected, expected_count = ndimage.label(mask)
     assert count == expected_count
     np.testing.assert_array_equal(found, expected)
@@ -31,7 +31,7 @@ def test_pieces_are_scipys(mask: NDArray[np.bool_]) -> None:
 @pytest.mark.parametrize("density", [0.0, 0.3, 0.6, 0.9, 1.0])
 def test_pieces_of_noise_are_opencvs(density: float) -> None:
     mask = noise(density)
-    found, count = connected_pieces(mask)
+    found, count = connected_components(mask)
     expected_count, _ = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
     assert count == expected_count - 1
     np.testing.assert_array_equal(found, ndimage.label(mask)[0])

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from lungsight.components.input_gate import FRONTAL, INVERTED, MARKED, REFUSALS, UNLIKE, Gate
-from lungsight.components.onnx_safety import UnusableNetwork
+from lungsight.components.onnx_safety import UnusableNetworkError
 from tiny_parts import KINDS, describe_gate, tiny_gate
 
 RAMP = np.tile(np.linspace(0, 1, 128, dtype=np.float32), (128, 1))  # brighter to the right
@@ -58,13 +58,13 @@ def test_every_kind_has_words() -> None:
 
 
 def test_another_network_is_refused() -> None:
-    with pytest.raises(UnusableNetwork, match="isn't an ONNX file"):
+    with pytest.raises(UnusableNetworkError, match="isn't an ONNX file"):
         Gate(b"no network", describe_gate())
     model = onnx.load_model_from_string(tiny_gate())
     model.graph.output.pop()
-    with pytest.raises(UnusableNetwork, match="must give kinds, turns, signs and distance"):
+    with pytest.raises(UnusableNetworkError, match="must give kinds, turns, signs and distance"):
         Gate(model.SerializeToString(), describe_gate())
-    with pytest.raises(UnusableNetwork, match="first kind must be 'frontal'"):
+    with pytest.raises(UnusableNetworkError, match="first kind must be 'frontal'"):
         Gate(tiny_gate(), describe_gate(kinds=KINDS[::-1]))
 
 

@@ -14,18 +14,18 @@ from onnx import TensorProto, helper, numpy_helper
 
 from lungsight.components.lung_segmentation import (
     Box,
-    LungFields,
-    LungFieldsDescription,
     Lungs,
-    faults_of,
+    LungSegmentation,
+    LungSegmentationDescription,
+    implausibilities,
     lungs_of,
     network_input,
     split_sides,
 )
-from lungsight.components.onnx_safety import UnusableNetwork
+from lungsight.components.onnx_safety import UnusableNetworkError
 
 SIDE = 64
-DESCRIPTION = LungFieldsDescription(image_size=SIDE, trained_on={"nowhere": 0})
+DESCRIPTION = LungSegmentationDescription(image_size=SIDE, trained_on={"nowhere": 0})
 
 
 def dark_is_lung(output: str = "lungs", steep: float = 40.0) -> bytes:
@@ -47,8 +47,8 @@ def dark_is_lung(output: str = "lungs", steep: float = 40.0) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def fields() -> LungFields:
-    return LungFields(dark_is_lung(), DESCRIPTION, threads=1)
+def fields() -> LungSegmentation:
+    return LungSegmentation(dark_is_lung(), DESCRIPTION, threads=1)
 
 
 def ellipses(*where: tuple[float, float, float, float], side: int = SIDE) -> NDArray[np.bool_]:
@@ -68,17 +68,17 @@ def chest(height: int, width: int) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (200, 340), (700, 300), (1500, 1800)])
-def test_two_lungs_are_found_whatever_the_size(fields: LungFields, shape: tuple[int, int]) -> None:
+def test_two_lungs_are_found_whatever_the_size(fields: LungSegmentation, shape: tuple[int, int]) -> None:
     pixels = chest(*shape)
     lungs = fields.find(pixels)
-    assert lungs.faults == ()
+    assert lungs.problems == ()
     assert lungs.mask.shape == (SIDE, SIDE)
     true, found = pixels < 0.5, lungs.on(*shape)
     assert found.shape == shape
     assert 2 * (found & true).sum() / (found.sum() + true.sum()) > 0.95
 
 
-def test_the_box_is_tight_around_both(fields: LungFields) -> None:
+def test_the_box_is_tight_around_both(fields: LungSegmentation) -> None:
     box = fields.find(chest(400, 500)).box
     assert box is not None
     expected = Box(left=0.17, top=0.2, right=0.82, bottom=0.8)
@@ -87,9 +87,9 @@ def test_the_box_is_tight_around_both(fields: LungFields) -> None:
 
 
 def test_no_lung_has_no_box() -> None:
-    lungs = Lungs(ellipses(), faults_of(ellipses()))
+    lungs = Lungs(ellipses(), implausibilities(ellipses()))
     assert lungs.box is None
-    assert lungs.faults == ("No lung was found.",)
+    assert lungs.problems == ("No lung was found.",)
     assert not lungs.on(30, 50).any()
 
 
@@ -107,7 +107,7 @@ def test_smaller_pieces_go_and_holes_are_filled() -> None:
     logits[30:33, 18:21] = -8.0
     lungs = lungs_of(logits, 0.5)
     assert np.array_equal(lungs.mask, ellipses(*TWO_LUNGS))
-    assert lungs.faults == ()
+    assert lungs.problems == ()
 
 
 def test_the_threshold_is_a_probability() -> None:
@@ -117,7 +117,7 @@ def test_the_threshold_is_a_probability() -> None:
 
 
 @pytest.mark.parametrize(
-    ("where", "fault"),
+    ("where", "problem"),
     [
         ((TWO_LUNGS[0],), "Only one lung"),
         (((0.3, 0.5, 0.06, 0.07), (0.7, 0.5, 0.06, 0.07)), "too small"),
@@ -133,11 +133,11 @@ def test_the_threshold_is_a_probability() -> None:
     ],
 )
 def test_what_cant_be_two_lungs_is_told_in_a_sentence(
-    where: tuple[tuple[float, float, float, float], ...], fault: str
+    where: tuple[tuple[float, float, float, float], ...], problem: str
 ) -> None:
-    faults = faults_of(ellipses(*where))
-    assert any(fault in sentence for sentence in faults), faults
-    assert all(sentence.endswith(".") for sentence in faults)
+    problems = implausibilities(ellipses(*where))
+    assert any(problem in sentence for sentence in problems), problems
+    assert all(sentence.endswith(".") for sentence in problems)
 
 
 def test_a_ragged_outline_is_told() -> None:
@@ -148,13 +148,13 @@ def test_a_ragged_outline_is_told() -> None:
     ragged[8:56, 4:6] = True
     ragged[8:56:6, 4:28] = True
     ragged[20:44, 8:21] &= (np.arange(24) % 6 == 0)[:, None]
-    assert any("ragged" in sentence for sentence in faults_of(ragged))
-    assert not faults_of(ellipses(*TWO_LUNGS))
+    assert any("ragged" in sentence for sentence in implausibilities(ragged))
+    assert not implausibilities(ellipses(*TWO_LUNGS))
 
 
 def test_doubt_is_told() -> None:
     logits = np.where(ellipses(*TWO_LUNGS), 0.3, -8.0).astype(np.float32)
-    assert lungs_of(logits, 0.5).faults == ("The network is unsure where the lungs are.",)
+    assert lungs_of(logits, 0.5).problems == ("The network is unsure where the lungs are.",)
 
 
 @settings(max_examples=60, deadline=None)
@@ -165,7 +165,7 @@ def test_doubt_is_told() -> None:
         elements=st.floats(-2, 3, width=32) | st.sampled_from([np.nan, np.inf, -np.inf]),
     )
 )
-def test_any_plane_of_pixels_has_an_answer(fields: LungFields, pixels: NDArray[np.float32]) -> None:
+def test_any_plane_of_pixels_has_an_answer(fields: LungSegmentation, pixels: NDArray[np.float32]) -> None:
     lungs = fields.find(pixels)
     assert lungs.mask.dtype == bool
     assert lungs.on(*pixels.shape).shape == pixels.shape
@@ -177,22 +177,22 @@ def test_any_plane_of_pixels_has_an_answer(fields: LungFields, pixels: NDArray[n
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0, np.nan])
 @pytest.mark.parametrize("shape", [(1, 1), (300, 300), (3, 4000), (4000, 3)])
-def test_a_blank_image_is_no_chest(fields: LungFields, value: float, shape: tuple[int, int]) -> None:
-    assert fields.find(np.full(shape, value, np.float32)).faults
+def test_a_blank_image_is_no_chest(fields: LungSegmentation, value: float, shape: tuple[int, int]) -> None:
+    assert fields.find(np.full(shape, value, np.float32)).problems
 
 
-def test_noise_is_no_chest(fields: LungFields) -> None:
+def test_noise_is_no_chest(fields: LungSegmentation) -> None:
     noise = np.random.default_rng(0).random((300, 400), dtype=np.float32)
-    assert fields.find(noise).faults
+    assert fields.find(noise).problems
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 5, 3), (7,)])
-def test_what_is_no_plane_of_pixels_is_refused(fields: LungFields, shape: tuple[int, ...]) -> None:
+def test_what_is_no_plane_of_pixels_is_refused(fields: LungSegmentation, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="plane of pixels"):
         fields.find(np.zeros(shape, np.float32))
 
 
-def test_many_are_found_as_one_by_one(fields: LungFields) -> None:
+def test_many_are_found_as_one_by_one(fields: LungSegmentation) -> None:
     images = [chest(60 + 7 * n, 90 + 5 * n) for n in range(11)]
     together = fields.find_many(images)
     assert len(together) == len(images)
@@ -207,11 +207,11 @@ def test_a_dark_film_is_seen_like_a_bright_one() -> None:
 
 
 def test_other_networks_are_refused() -> None:
-    with pytest.raises(UnusableNetwork, match="it must give lungs"):
-        LungFields(dark_is_lung("maps"), DESCRIPTION)
-    with pytest.raises(UnusableNetwork, match="isn't an ONNX file"):
-        LungFields(b"no network", DESCRIPTION)
+    with pytest.raises(UnusableNetworkError, match="it must give lungs"):
+        LungSegmentation(dark_is_lung("maps"), DESCRIPTION)
+    with pytest.raises(UnusableNetworkError, match="isn't an ONNX file"):
+        LungSegmentation(b"no network", DESCRIPTION)
     model = onnx.load_model_from_string(dark_is_lung())
     model.graph.input[0].name = model.graph.node[0].input[1] = "image"
-    with pytest.raises(UnusableNetwork, match="its input must be 'pixels'"):
-        LungFields(bytes(model.SerializeToString()), DESCRIPTION)
+    with pytest.raises(UnusableNetworkError, match="its input must be 'pixels'"):
+        LungSegmentation(bytes(model.SerializeToString()), DESCRIPTION)

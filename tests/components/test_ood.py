@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from lungsight.components.ood import Familiarity, FamiliarityDescription, UnusableFamiliarity
+from lungsight.components.ood import OODDescription, OODDetector, UnusableOODDetectorError
 
 C, D, K = 5, 3, 2
 
 
-def described(**changes: object) -> FamiliarityDescription:
+def described(**changes: object) -> OODDescription:
     stated = {"features": C, "components": D, "threshold": 4.0, "percentile": 99, "fitted_on": 9, "validated_on": 5}
-    return FamiliarityDescription.model_validate(stated | changes)
+    return OODDescription.model_validate(stated | changes)
 
 
 def arrays(**changes: np.ndarray) -> dict[str, np.ndarray]:
@@ -31,7 +31,7 @@ def test_the_distance_is_mahalanobis_with_the_covariance_that_the_parts_state() 
     off = (np.eye(C) - wide["basis"] @ wide["basis"].T) / 0.5**2
     precision = on + off
     expected = [min(np.sqrt((x - m) @ precision @ (x - m)) for m in wide["means"]) for x in features]
-    found = Familiarity(save(parts), described()).distance(features)
+    found = OODDetector(save(parts), described()).distance(features)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
@@ -39,20 +39,20 @@ def test_the_distance_is_mahalanobis_with_the_covariance_that_the_parts_state() 
 def test_far_is_beyond_the_threshold() -> None:
     parts = arrays(means=np.ones((1, C)), whitening=np.eye(D), spread=np.array([1.0]))
     features = (1 + np.array([[0], [1], [1.1]]) * parts["basis"][:, 0] * 4).astype(np.float32)
-    familiarity = Familiarity(save(parts), described())
+    familiarity = OODDetector(save(parts), described())
     np.testing.assert_allclose(familiarity.distance(features), [0, 4, 4.4], atol=1e-4)
     assert familiarity.is_far(features)[[0, 2]].tolist() == [False, True]
 
 
 def test_features_that_are_no_numbers_are_at_no_distance() -> None:
-    familiarity = Familiarity(save(arrays()), described())
+    familiarity = OODDetector(save(arrays()), described())
     features = np.full((1, C), np.nan, np.float32)
     assert np.isnan(familiarity.distance(features)).all()
     assert not familiarity.is_far(features).any()
 
 
 @pytest.mark.parametrize(
-    ("changes", "fault"),
+    ("changes", "problem"),
     [
         ({"basis": np.zeros((D, C))}, "basis has the shape"),
         ({"means": np.zeros((K, C + 1))}, "means has the shape"),
@@ -62,15 +62,15 @@ def test_features_that_are_no_numbers_are_at_no_distance() -> None:
         ({"means": np.full((K, C), np.inf)}, "means isn't float32 numbers"),
     ],
 )
-def test_what_does_not_fit_is_named(changes: dict[str, np.ndarray], fault: str) -> None:
-    with pytest.raises(UnusableFamiliarity, match=fault):
-        Familiarity(save(arrays(**changes)), described())
+def test_what_does_not_fit_is_named(changes: dict[str, np.ndarray], problem: str) -> None:
+    with pytest.raises(UnusableOODDetectorError, match=problem):
+        OODDetector(save(arrays(**changes)), described())
 
 
 def test_a_missing_array_and_another_file_are_named() -> None:
     parts = arrays()
     del parts["whitening"]
-    with pytest.raises(UnusableFamiliarity, match="lacks whitening"):
-        Familiarity(save(parts), described())
-    with pytest.raises(UnusableFamiliarity, match="safetensors"):
-        Familiarity(b"other", described())
+    with pytest.raises(UnusableOODDetectorError, match="lacks whitening"):
+        OODDetector(save(parts), described())
+    with pytest.raises(UnusableOODDetectorError, match="safetensors"):
+        OODDetector(b"other", described())

@@ -11,7 +11,7 @@ import pytest
 from lungsight.datasets import cache_folder as module
 from lungsight.datasets.cache_folder import cache_folder
 from lungsight.datasets.duplicates.store import FingerprintStore
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 
 _CODE = "from lungsight.datasets.cache_folder import cache_folder; f = cache_folder(); print(f, f.is_dir())"
 
@@ -69,5 +69,5 @@ def test_a_cache_that_cannot_be_used_is_one_sentence(tmp_path: Path, damage: str
     else:
         folder.mkdir()
         (folder / "fingerprints-1.sqlite").write_bytes(b"no database at all" * 100)
-    with pytest.raises(Fault, match=r"cache: "), FingerprintStore.open(folder):
+    with pytest.raises(LungsightError, match=r"cache: "), FingerprintStore.open(folder):
         pass

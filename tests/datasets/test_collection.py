@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lungsight.datasets.collection import build_of, images_under, read_csv, root_holding, years
 from lungsight.datasets.registry import COLLECTIONS, collection_named
-from lungsight.errors import InvalidCollection, InvalidManifest
+from lungsight.errors import CollectionError, ManifestError
 
 
 @pytest.mark.parametrize("collection", COLLECTIONS.values(), ids=lambda c: c.name)
@@ -25,17 +25,17 @@ def test_each_collection_says_what_a_user_must_know(collection) -> None:
 
 @pytest.mark.parametrize("collection", COLLECTIONS.values(), ids=lambda c: c.name)
 def test_a_folder_that_is_not_there_or_not_the_collection_gets_one_sentence(collection, tmp_path: Path) -> None:
-    with pytest.raises(InvalidCollection, match="there is no such folder"):
+    with pytest.raises(CollectionError, match="there is no such folder"):
         collection.build(tmp_path / "nowhere")
     (tmp_path / "holiday.txt").write_text("no images here")
-    with pytest.raises(InvalidCollection) as caught:
+    with pytest.raises(CollectionError) as caught:
         collection.build(tmp_path)
     assert str(caught.value).startswith(str(tmp_path))
     assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_name_lists_the_known() -> None:
-    with pytest.raises(InvalidCollection, match="choose one of ieee8023, kermany"):
+    with pytest.raises(CollectionError, match="choose one of ieee8023, kermany"):
         collection_named("kermani")
 
 
@@ -60,12 +60,12 @@ def test_images_come_in_order_and_what_is_no_image_is_passed_over(tmp_path: Path
 def test_a_broken_table_gets_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "metadata.csv"
     path.write_bytes(content)
-    with pytest.raises(InvalidCollection, match=r"metadata\.csv: .*get the file again"):
+    with pytest.raises(CollectionError, match=r"metadata\.csv: .*get the file again"):
         read_csv(path, ("patientid",))
 
 
 def test_no_image_left_says_why(tmp_path: Path) -> None:
-    with pytest.raises(InvalidCollection, match="2 left out: torn"):
+    with pytest.raises(CollectionError, match="2 left out: torn"):
         build_of([], {"torn": 2}, "nih", tmp_path)
 
 
@@ -108,6 +108,6 @@ def test_a_table_of_any_bytes_is_read_or_refused(case: str, data: st.DataObject,
     target = tmp_path / name if case == "table" else tmp_path
     try:
         build = COLLECTIONS[case.removesuffix("-boxes")].build(target)
-    except (InvalidCollection, InvalidManifest):
+    except (CollectionError, ManifestError):
         return
     assert len(build.manifest) >= 1

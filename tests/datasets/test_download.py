@@ -18,7 +18,7 @@ import pytest
 from lungsight.datasets import download as module
 from lungsight.datasets.collection import RemoteFile
 from lungsight.datasets.download import Patience, download
-from lungsight.errors import DownloadFailed
+from lungsight.errors import DownloadError
 
 BODY = bytes(range(256)) * 2048
 QUICK = Patience(attempts=3, pause=0.0, silence=0.5)
@@ -110,7 +110,7 @@ def test_it_resumes_where_the_line_broke(home: Home, tmp_path: Path) -> None:
 
 def test_it_resumes_what_an_earlier_run_left(home: Home, tmp_path: Path) -> None:
     home.breaks_after = [100_000, 0, 0, 0]
-    with pytest.raises(DownloadFailed, match="broke off at 100,000 bytes"):
+    with pytest.raises(DownloadError, match="broke off at 100,000 bytes"):
         download(home.remote(), tmp_path, patience=QUICK)
     assert not (tmp_path / "images.zip").exists()
     home.breaks_after = []
@@ -182,7 +182,7 @@ def test_a_part_from_the_wrong_place_is_thrown_away(home: Home, tmp_path: Path) 
 
 
 def test_wrong_bytes_are_refused_and_not_kept(home: Home, tmp_path: Path) -> None:
-    with pytest.raises(DownloadFailed, match=r"other bytes came .* expected 00ff"):
+    with pytest.raises(DownloadError, match=r"other bytes came .* expected 00ff"):
         download(home.remote("00ff"), tmp_path)
     assert os.listdir(tmp_path) == []
 
@@ -190,7 +190,7 @@ def test_wrong_bytes_are_refused_and_not_kept(home: Home, tmp_path: Path) -> Non
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_a_refusal_is_not_tried_again(home: Home, tmp_path: Path, status: int) -> None:
     home.statuses = [status]
-    with pytest.raises(DownloadFailed, match=f"answered {status}.*home page"):
+    with pytest.raises(DownloadError, match=f"answered {status}.*home page"):
         download(home.remote(), tmp_path, patience=QUICK)
     assert len(home.asked) == 1
 
@@ -204,7 +204,7 @@ def test_a_server_in_trouble_is_tried_again(home: Home, tmp_path: Path, status: 
 
 def test_a_server_that_stays_in_trouble_is_given_up(home: Home, tmp_path: Path) -> None:
     home.statuses = [503] * 9
-    with pytest.raises(DownloadFailed, match=r"3 attempts brought no more .*503"):
+    with pytest.raises(DownloadError, match=r"3 attempts brought no more .*503"):
         download(home.remote(), tmp_path, patience=QUICK)
     assert len(home.asked) == 3
 
@@ -220,20 +220,20 @@ def test_the_pauses_double(home: Home, tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_server_that_always_starts_over_and_breaks_off_is_given_up(home: Home, tmp_path: Path) -> None:
     home.etag = None
     home.breaks_after = [100_000, 50_000] * 50
-    with pytest.raises(DownloadFailed, match="3 attempts brought no more"):
+    with pytest.raises(DownloadError, match="3 attempts brought no more"):
         download(home.remote(), tmp_path, patience=QUICK)
     assert len(home.asked) == 3
 
 
 def test_a_server_that_falls_silent_is_given_up(home: Home, tmp_path: Path) -> None:
     home.silent_for = 0.6
-    with pytest.raises(DownloadFailed, match="attempts brought no more"):
+    with pytest.raises(DownloadError, match="attempts brought no more"):
         download(home.remote(), tmp_path, patience=Patience(attempts=2, pause=0.0, silence=0.2))
 
 
 def test_nobody_listening_is_one_sentence(tmp_path: Path) -> None:
     remote = RemoteFile("http://127.0.0.1:9/images.zip", "images.zip", gigabytes=0.0)
-    with pytest.raises(DownloadFailed, match="attempts brought no more"):
+    with pytest.raises(DownloadError, match="attempts brought no more"):
         download(remote, tmp_path, patience=QUICK)
 
 
@@ -250,7 +250,7 @@ def test_a_disk_too_small_is_told_before_anything_is_written(
 ) -> None:
     usage = module.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: usage._replace(free=1000))
-    with pytest.raises(DownloadFailed, match="make room"):
+    with pytest.raises(DownloadError, match="make room"):
         download(home.remote(), tmp_path, patience=QUICK)
     assert not (tmp_path / "images.zip.part").exists()
 
@@ -260,5 +260,5 @@ def test_a_file_that_is_there_is_checked_not_fetched(home: Home, tmp_path: Path)
     assert download(home.remote(), tmp_path) == path
     assert len(home.asked) == 1
     path.write_bytes(BODY[:-1])
-    with pytest.raises(DownloadFailed, match="changed since it was downloaded"):
+    with pytest.raises(DownloadError, match="changed since it was downloaded"):
         download(home.remote(), tmp_path)

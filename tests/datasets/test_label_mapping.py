@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from lungsight.datasets.label_mapping import classes_of, denied_by, doubtful_labels, labels_of
-from lungsight.errors import InvalidManifest
+from lungsight.errors import ManifestError
 
 
 def test_the_star_takes_what_no_class_names_but_no_undiagnosed_image() -> None:
@@ -106,6 +106,6 @@ def test_classes_as_the_command_line_has_them() -> None:
     ],
 )
 def test_classes_that_say_nothing_or_overlap_are_refused(options: list[str], sentence: str) -> None:
-    with pytest.raises(InvalidManifest) as fault:
+    with pytest.raises(ManifestError) as problem:
         classes_of(options)
-    assert sentence in str(fault.value)
+    assert sentence in str(problem.value)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lungsight.datasets.manifest import COLUMNS, Manifest
-from lungsight.errors import InvalidManifest
+from lungsight.errors import ManifestError
 
 
 def rows(**columns: list[object]) -> pd.DataFrame:
@@ -40,20 +40,20 @@ def test_a_manifest_has_every_column_whatever_the_table_had(tmp_path: Path) -> N
     ],
 )
 def test_a_wrong_value_is_named_with_its_row(columns: dict[str, list[object]], sentence: str) -> None:
-    with pytest.raises(InvalidManifest, match=sentence):
+    with pytest.raises(ManifestError, match=sentence):
         Manifest.of(rows(**columns), "mine")
 
 
 def test_many_wrong_rows_are_counted_not_listed() -> None:
     table = pd.DataFrame({"path": ["a.png"] * 9, "label": ["covid19"] * 9, "age": ["x"] * 9})
-    with pytest.raises(InvalidManifest, match="row 2, 3, 4, 5, 6 and 4 more: age is not a number"):
+    with pytest.raises(ManifestError, match="row 2, 3, 4, 5, 6 and 4 more: age is not a number"):
         Manifest.of(table, "mine")
 
 
 def test_missing_columns_and_empty_tables_are_told() -> None:
-    with pytest.raises(InvalidManifest, match="lacks the column label; `lungsight data describe table`"):
+    with pytest.raises(ManifestError, match="lacks the column label; `lungsight data describe table`"):
         Manifest.of(pd.DataFrame({"path": ["a.png"]}), "mine")
-    with pytest.raises(InvalidManifest, match="holds no images"):
+    with pytest.raises(ManifestError, match="holds no images"):
         Manifest.of(pd.DataFrame({"path": [], "label": []}), "mine")
 
 
@@ -83,13 +83,13 @@ def test_what_spreadsheets_save_is_read(tmp_path: Path, content: bytes) -> None:
 )
 def test_a_broken_file_is_one_sentence(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InvalidManifest, match=sentence) as caught:
+    with pytest.raises(ManifestError, match=sentence) as caught:
         Manifest.read(tmp_path / name)
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InvalidManifest, match="there is no such file"):
+    with pytest.raises(ManifestError, match="there is no such file"):
         Manifest.read(tmp_path / "x.csv")
 
 
@@ -129,13 +129,13 @@ def test_choosing_joining_and_changing(tmp_path: Path) -> None:
 def test_a_fault_names_the_file_a_person_gave(tmp_path: Path) -> None:
     table = tmp_path / "mine.csv"
     table.write_text("path,label,age\na.png,covid19,old\n")
-    with pytest.raises(InvalidManifest, match=f"^{table}: row 2: age is not a number"):
+    with pytest.raises(ManifestError, match=f"^{table}: row 2: age is not a number"):
         Manifest.read(table)
 
 
 def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").touch()
-    with pytest.raises(InvalidManifest, match="the file is empty"):
+    with pytest.raises(ManifestError, match="the file is empty"):
         Manifest.read(tmp_path / "mine.csv")
 
 
@@ -143,7 +143,7 @@ def test_a_folder_whose_name_is_no_utf8_is_refused_in_a_sentence(tmp_path: Path)
     folder = tmp_path / os.fsdecode(b"odd\xff")
     folder.mkdir()
     (folder / "films.csv").write_text("path,label\na.png,covid19\n")
-    with pytest.raises(InvalidManifest, match="isn't UTF-8; rename the folder"):
+    with pytest.raises(ManifestError, match="isn't UTF-8; rename the folder"):
         Manifest.read(folder / "films.csv")
 
 
@@ -157,7 +157,7 @@ def test_headers_in_any_case_with_spaces_are_the_columns(tmp_path: Path) -> None
 def test_a_column_that_stands_twice_is_read_only_where_both_agree(tmp_path: Path, header: str) -> None:
     table = tmp_path / "mine.csv"
     table.write_text(f"{header}\na.png,x,x\nb.png,x,y\n")
-    with pytest.raises(InvalidManifest, match="has the column label 2 times, and they differ in row 3"):
+    with pytest.raises(ManifestError, match="has the column label 2 times, and they differ in row 3"):
         Manifest.read(table)
     table.write_text(f"{header}\na.png,x,x\nb.png,y,y\n")
     read = Manifest.read(table)
@@ -171,7 +171,7 @@ def test_one_file_with_two_labels_is_refused_whichever_stands_first(tmp_path: Pa
     other = {"covid19": "no_pneumonia", "no_pneumonia": "covid19"}[first]
     table = tmp_path / "mine.csv"
     table.write_text(f"path,label\na.png,{first}\nb.png,x\n{again},{other}\n")
-    with pytest.raises(InvalidManifest, match=rf"a\.png is labelled {first} \(row 2\) and {other} \(row 4\); give"):
+    with pytest.raises(ManifestError, match=rf"a\.png is labelled {first} \(row 2\) and {other} \(row 4\); give"):
         Manifest.read(table)
 
 
@@ -185,7 +185,7 @@ def test_rows_that_repeat_an_image_count_once_and_a_leak_is_kept(tmp_path: Path)
 
 def test_two_tables_may_not_give_one_file_two_labels(tmp_path: Path) -> None:
     one, two = (Manifest.of(rows(label=[label, "x"]), name, tmp_path) for label, name in (("x", "a"), ("y", "b")))
-    with pytest.raises(InvalidManifest, match=r"a\.png is labelled x \(a\) and y \(b\)"):
+    with pytest.raises(ManifestError, match=r"a\.png is labelled x \(a\) and y \(b\)"):
         Manifest.joined([one, two])
 
 

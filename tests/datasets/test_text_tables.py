@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lungsight.datasets.text_tables import InvalidTable, column_key, read_text_table, rows_in_words
+from lungsight.datasets.text_tables import TableError, column_key, read_text_table, rows_in_words
 
 HEADER = ["path", "label", "reference_standard", "age"]
 #: Letters that Windows-1252 has, with the signs that separate cells or quote them.
@@ -91,14 +91,14 @@ def test_a_guessed_encoding_is_said_with_an_example() -> None:
     ],
 )
 def test_what_is_no_table_is_refused_in_a_sentence(content: bytes, sentence: str) -> None:
-    with pytest.raises(InvalidTable) as fault:
+    with pytest.raises(TableError) as problem:
         read_text_table(content, Path("t.csv"), HEADER)
-    assert sentence in str(fault.value)
-    assert "\n" not in str(fault.value)
+    assert sentence in str(problem.value)
+    assert "\n" not in str(problem.value)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=60))
 def test_no_bytes_end_in_anything_but_a_table_or_a_sentence(content: bytes) -> None:
-    with contextlib.suppress(InvalidTable):
+    with contextlib.suppress(TableError):
         read_text_table(content, Path("t.csv"), HEADER)

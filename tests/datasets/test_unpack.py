@@ -8,7 +8,7 @@ import pytest
 
 from lungsight.datasets import unpack as module
 from lungsight.datasets.unpack import unpack
-from lungsight.errors import DownloadFailed
+from lungsight.errors import DownloadError
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_member_that_points_outside_is_refused(tmp_path: Path, name: str) -> N
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as opened:
         opened.writestr("fine.txt", "fine")
         opened.writestr(name, "not fine")
-    with pytest.raises(DownloadFailed, match="outside its folder"):
+    with pytest.raises(DownloadError, match="outside its folder"):
         unpack(tmp_path / "bad.zip", tmp_path / "inner" / "bad")
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["bad.zip"]
 
@@ -64,14 +64,14 @@ def test_a_link_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as opened:
         opened.writestr(link, "/etc")
         opened.writestr("link/passwd", "mine")
-    with pytest.raises(DownloadFailed, match="outside its folder"):
+    with pytest.raises(DownloadError, match="outside its folder"):
         unpack(tmp_path / "bad.zip", tmp_path / "bad")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>log in</html>", b"PK\x03\x04 torn"])
 def test_what_is_no_archive_gets_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "page.zip").write_bytes(content)
-    with pytest.raises(DownloadFailed, match="not a zip archive"):
+    with pytest.raises(DownloadError, match="not a zip archive"):
         unpack(tmp_path / "page.zip", tmp_path / "page")
 
 
@@ -81,7 +81,7 @@ def test_a_damaged_member_leaves_nothing(archive: Path, tmp_path: Path) -> None:
         start = opened.getinfo("repository/images/one.png").header_offset + 30 + len("repository/images/one.png")
     content[start + 4] ^= 0xFF
     archive.write_bytes(content)
-    with pytest.raises(DownloadFailed, match="not a zip archive that can be unpacked"):
+    with pytest.raises(DownloadError, match="not a zip archive that can be unpacked"):
         unpack(archive, tmp_path / "images")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["images.zip"]
 
@@ -89,6 +89,6 @@ def test_a_damaged_member_leaves_nothing(archive: Path, tmp_path: Path) -> None:
 def test_a_disk_too_small_is_told_first(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = module.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: usage._replace(free=10))
-    with pytest.raises(DownloadFailed, match="make room"):
+    with pytest.raises(DownloadError, match="make room"):
         unpack(archive, tmp_path / "images")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["images.zip"]

@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from lungsight.evaluation.compare import compare
-from lungsight.evaluation.saved import NO_GRADE, InvalidEvaluation, read_tested
+from lungsight.evaluation.saved import NO_GRADE, SavedEvaluationError, read_saved
 from lungsight.reporting.comparison_files import write_comparison
 from lungsight.statistics.bootstrap import Resampling
 
@@ -156,7 +156,7 @@ def test_the_page_and_its_files_say_the_same(two: list[Path], tmp_path: Path) ->
 def test_a_folder_from_before_there_was_evidence(two: list[Path]) -> None:
     (two[0] / "evidence.json").unlink()
     (two[0] / "evaluation.json").write_text(json.dumps({"model": "old", "target": "covid19"}))
-    old = read_tested(two[0])
+    old = read_saved(two[0])
     assert (old.model, old.grade) == ("old", NO_GRADE)
 
 
@@ -182,9 +182,9 @@ def test_a_folder_from_before_there_was_evidence(two: list[Path]) -> None:
 )
 def test_what_is_no_test_is_refused_in_one_sentence(two: list[Path], spoil: Any, sentence: str) -> None:
     spoil(two[1])
-    with pytest.raises(InvalidEvaluation) as fault:
+    with pytest.raises(SavedEvaluationError) as problem:
         compare(two, resampling=FEW)
-    assert sentence in str(fault.value)
+    assert sentence in str(problem.value)
 
 
 def test_folders_must_be_two_and_different(two: list[Path], tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_folders_must_be_two_and_different(two: list[Path], tmp_path: Path) -> N
         ([two[0], two[0]], "the same folder twice"),
         ([two[0], tmp_path / "none"], "there is no such folder"),
     ):
-        with pytest.raises(InvalidEvaluation, match=sentence):
+        with pytest.raises(SavedEvaluationError, match=sentence):
             compare(folders, resampling=FEW)
 
 
@@ -203,8 +203,8 @@ def test_no_bytes_whatever_end_in_a_traceback(two: list[Path], content: bytes, n
     kept = (two[1] / name).read_bytes()
     (two[1] / name).write_bytes(content)
     try:
-        with pytest.raises(InvalidEvaluation) as fault:
+        with pytest.raises(SavedEvaluationError) as problem:
             compare(two, target="flu", resampling=FEW)
-        assert "\n" not in str(fault.value)
+        assert "\n" not in str(problem.value)
     finally:
         (two[1] / name).write_bytes(kept)

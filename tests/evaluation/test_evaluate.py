@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import InvalidManifest
-from lungsight.evaluation.audits.audit import Call
+from lungsight.errors import ManifestError
+from lungsight.evaluation.audits.audit import AuditResult
 from lungsight.evaluation.evaluate import Settings, evaluate_package, evaluate_predictions
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.grade import Grade
+from lungsight.inference import Detector
 from lungsight.package import ModelPackage
 from lungsight.reporting.write import write_report
-from lungsight.scanning import Detector
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Settings(resampling=Resampling(replicates=100), audit_images=24)
@@ -105,7 +105,7 @@ def test_taken_up_again_nothing_is_judged_twice(
     monkeypatch.setattr(Detector, "predict", never)
     monkeypatch.setattr(Detector, "predict_with_features", never)
     again = evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "out", FEW)
-    pd.testing.assert_frame_equal(again.judged.table, first.judged.table)
+    pd.testing.assert_frame_equal(again.testset.table, first.testset.table)
     for one, other in zip(again.audits, first.audits, strict=True):
         pd.testing.assert_frame_equal(one.table, other.table)
 
@@ -123,9 +123,9 @@ def test_a_source_called_all_does_not_pass_for_all_sources(
 def test_another_class_can_be_set_against_the_rest(package: ModelPackage, rows: pd.DataFrame, tmp_path: Path) -> None:
     manifest = [Manifest.of(rows, "m")]
     evidence = evaluate_package(package, manifest, tmp_path / "out", Settings("other", resampling=FEW.resampling))
-    assert evidence.subject.target == evidence.judged.target == "other"
+    assert evidence.subject.target == evidence.testset.target == "other"
     assert figure(evidence, "west/2", "sensitivity", "other")["value"] == 0.75
-    with pytest.raises(InvalidManifest, match="no class of this model; give one of covid19, other"):
+    with pytest.raises(ManifestError, match="no class of this model; give one of covid19, other"):
         evaluate_package(package, manifest, tmp_path / "out", Settings("flu"))
 
 
@@ -135,14 +135,14 @@ def test_nothing_to_test_on_is_a_fault_that_says_why(
     of_one = rows.head(2).assign(
         label=["covid19", "no_pneumonia"], patient=rows["patient"][0], source=rows["source"][0]
     )
-    with pytest.raises(InvalidManifest, match="2 of a patient the model was trained or tuned on"):
+    with pytest.raises(ManifestError, match="2 of a patient the model was trained or tuned on"):
         evaluate_package(package, [Manifest.of(of_one, "m")], tmp_path / "out", FEW)
 
 
 def test_nothing_readable_is_a_fault_too(package: ModelPackage, rows: pd.DataFrame, tmp_path: Path) -> None:
     for path in rows["path"].iloc[1:]:
         Path(path).write_text(f"{path} is not an image")
-    with pytest.raises(InvalidManifest, match="none of its 14 images can be judged"):
+    with pytest.raises(ManifestError, match="none of its 14 images can be judged"):
         evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "out", FEW)
 
 
@@ -150,7 +150,7 @@ def test_somebodys_predictions_get_all_that_needs_no_model(
     package: ModelPackage, rows: pd.DataFrame, tmp_path: Path
 ) -> None:
     ours = evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "ours", FEW)
-    table = ours.judged.table[["path", "probability_covid19", "probability_other"]]
+    table = ours.testset.table[["path", "probability_covid19", "probability_other"]]
     table.to_csv(tmp_path / "theirs.csv", index=False)
     classes = {"covid19": ["covid19"], "other": ["*"]}
     theirs = evaluate_predictions(
@@ -162,6 +162,6 @@ def test_somebodys_predictions_get_all_that_needs_no_model(
     assert theirs.subject.trained_sources == ("north",)
     assert [(a.name, a.question) for a in theirs.audits] == [(a.name, a.question) for a in ours.audits]
     calls = {audit.name: audit for audit in theirs.audits}
-    assert calls["lungs hidden"].call is Call.NOT_DONE
+    assert calls["lungs hidden"].call is AuditResult.NOT_DONE
     assert "Only a model package can be asked" in calls["lungs hidden"].meaning
     assert write_report(theirs, tmp_path / "theirs").is_file()

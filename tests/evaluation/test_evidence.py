@@ -45,7 +45,7 @@ def figures(evidence: Evidence) -> Iterator[tuple[tuple[object, ...], tuple[obje
     """Of every estimate about all images of one source: which figure it is, its interval, and its table."""
     tables = {name: t for section in evidence.sections for name, t in section.tables.items()}
     tables |= {audit.stem: audit.table for audit in evidence.audits}
-    sizes = evidence.judged.scored.table["source"].value_counts()
+    sizes = evidence.testset.scored.table["source"].value_counts()
     for name, table in tables.items():
         if not {"source", "metric", "interval", "kind"} <= set(table.columns):
             continue

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lungsight.evaluation.audits.audit import Audit, Call, not_done
-from lungsight.evaluation.grade import ENOUGH_PATIENTS, Grade, Verdict, decide
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
+from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
+from lungsight.evaluation.grade import ENOUGH_PATIENTS, Grade, GradeStatement, decide
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, TestSet
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT, TRUTH
 
 FEW = Resampling(replicates=200)
 RULE = "a shortcut, where it is called so"
 CLEAR = [
-    Audit(name, "?", Call.CLEAR, "Nothing is left.", rule=RULE)
+    Audit(name, "?", AuditResult.CLEAR, "Nothing is left.", rule=RULE)
     for name in ("lungs hidden", "only the border", "header only")
 ]
 
@@ -44,9 +44,9 @@ def source(
     return pd.concat([table.assign(probability_other=1 - table["probability_covid19"])] * images, ignore_index=True)
 
 
-def verdict(*sources: pd.DataFrame, audits: Sequence[Audit] = CLEAR) -> Verdict:
+def verdict(*sources: pd.DataFrame, audits: Sequence[Audit] = CLEAR) -> GradeStatement:
     table = pd.concat(sources, ignore_index=True)
-    return decide(Judged(table, ("covid19", "other"), "covid19", pd.DataFrame(index=table.index)), audits, FEW)
+    return decide(TestSet(table, ("covid19", "other"), "covid19", pd.DataFrame(index=table.index)), audits, FEW)
 
 
 def test_chance_at_home_is_no_evidence() -> None:
@@ -82,7 +82,7 @@ def test_several_needs_the_audits_to_have_been_asked(missing: str) -> None:
 @given(st.sampled_from(["lungs hidden", "only the border", "header only", "irrelevant changes"]))
 @settings(deadline=None, max_examples=4)
 def test_any_audit_that_calls_outranks_every_score(name: str) -> None:
-    called = [*CLEAR, Audit(name, "?", Call.SHORTCUT, "All is left.", rule=RULE)]
+    called = [*CLEAR, Audit(name, "?", AuditResult.SHORTCUT, "All is left.", rule=RULE)]
     found = verdict(*(source(s, EXTERNAL, 3.0) for s in ("one", "two", "three")), audits=called)
     assert found.grade is Grade.CONFOUNDED
     assert next(r for r in found.reasons if r.met and r.rule.startswith(name)).sentence == "All is left."

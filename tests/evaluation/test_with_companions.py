@@ -12,14 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from lungsight.cli import app
-from lungsight.components.ood import FamiliarityDescription
+from lungsight.components.ood import OODDescription
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.testset.predict import judge_manifest
+from lungsight.evaluation.testset.predict import predict_manifest_images
+from lungsight.inference import Detector
 from lungsight.package import Preprocessing
 from lungsight.package.storage import FAMILIARITY
 from lungsight.package.storage import LUNG_FIELDS as LUNG_FIELDS_FILE
-from lungsight.scanning import Detector
-from lungsight.training.fit_ood import fit_familiarity
+from lungsight.training.fit_ood import fit_ood_detector
 from tiny_package import write_tiny
 from tiny_parts import LUNG_FIELDS, tiny_lung_fields
 
@@ -50,11 +50,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def familiarity_of(package: Path, manifest: Manifest) -> tuple[FamiliarityDescription, bytes]:
+def familiarity_of(package: Path, manifest: Manifest) -> tuple[OODDescription, bytes]:
     """Half of these phantoms lie beyond its threshold."""
-    features = judge_manifest(Detector.load(package, 1, features=True), manifest).features
+    features = predict_manifest_images(Detector.load(package, 1, features=True), manifest).features
     assert features is not None
-    return fit_familiarity(features, np.arange(len(features)) % 2, features, percentile=50)
+    return fit_ood_detector(features, np.arange(len(features)) % 2, features, percentile=50)
 
 
 def evaluated(folder: Path, package: str, out: str, *more: str, data: str = "unmasked.csv") -> dict[str, Any]:

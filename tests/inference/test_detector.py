@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from lungsight.components.calibration import calibrated
-from lungsight.components.ood import Familiarity
+from lungsight.components.ood import OODDetector
 from lungsight.datasets.phantom import Label, draw
+from lungsight.inference import INCONCLUSIVE, CheckedImage, Detector, Status
 from lungsight.package import Calibration, Decision, Preprocessing
 from lungsight.package.storage import FAMILIARITY
 from lungsight.radiograph import Radiograph
-from lungsight.scanning import INCONCLUSIVE, Detector, Examined, Status
 from tiny_package import CLASSES
 from tiny_parts import tiny_familiarity
 
@@ -27,7 +27,7 @@ def test_the_evidence_adds_up_to_the_logit_margin(
     radiographs = [make_radiograph(seed) for seed in range(3)]
     logits = detector.predict(np.stack([detector.prepare(r) for r in radiographs])).logits
     which = CLASSES.index(target)
-    for finding, row in zip(detector.judge(radiographs), logits, strict=True):
+    for finding, row in zip(detector.analyse(radiographs), logits, strict=True):
         assert finding.evidence is not None
         margin = row[which] - np.delete(row, which).mean()
         assert finding.evidence.mean() + finding.evidence_bias == pytest.approx(margin, abs=1e-5)
@@ -36,7 +36,7 @@ def test_the_evidence_adds_up_to_the_logit_margin(
 
 def test_the_bias_is_the_networks_and_the_same_for_every_image(detector: Detector, make_radiograph: Make) -> None:
     biases = np.linspace(-0.4, 0.3, 3)
-    for finding in detector.judge([make_radiograph(seed) for seed in range(3)]):
+    for finding in detector.analyse([make_radiograph(seed) for seed in range(3)]):
         assert finding.evidence_bias == pytest.approx(biases[0] - biases[1:].mean(), abs=1e-5)
 
 
@@ -44,7 +44,7 @@ def test_probabilities_are_calibrated_by_the_temperature(detector: Detector, mak
     radiograph = make_radiograph()
     logits = detector.predict(detector.prepare(radiograph)[None]).logits[0].astype(float)
     expected = np.exp(logits / 1.5) / np.exp(logits / 1.5).sum()
-    (finding,) = detector.judge([radiograph])
+    (finding,) = detector.analyse([radiograph])
     assert list(finding.probabilities) == list(CLASSES)
     assert list(finding.probabilities.values()) == pytest.approx(expected.tolist())
     assert sum(finding.probabilities.values()) == pytest.approx(1, abs=1e-12)
@@ -52,25 +52,25 @@ def test_probabilities_are_calibrated_by_the_temperature(detector: Detector, mak
 
 def test_a_batch_says_the_same_as_one_image_after_the_other(detector: Detector, make_radiograph: Make) -> None:
     radiographs = [make_radiograph(seed, pixels=make_radiograph(seed).pixels[: 70 + seed]) for seed in range(4)]
-    together = detector.judge(radiographs)
-    alone = [detector.judge([radiograph])[0] for radiograph in radiographs]
+    together = detector.analyse(radiographs)
+    alone = [detector.analyse([radiograph])[0] for radiograph in radiographs]
     for one, other in zip(together, alone, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
     assert len({tuple(finding.probabilities.values()) for finding in together}) == 4
 
 
 def test_no_radiograph_is_no_finding(detector: Detector) -> None:
-    assert detector.judge([]) == []
+    assert detector.analyse([]) == []
 
 
 def test_the_verdict_is_the_most_probable_class(detector: Detector, make_radiograph: Make) -> None:
-    for finding in detector.judge([make_radiograph(seed) for seed in range(5)]):
+    for finding in detector.analyse([make_radiograph(seed) for seed in range(5)]):
         assert finding.probabilities[finding.verdict or ""] == max(finding.probabilities.values()) >= 0.5
 
 
 def test_a_doubtful_image_is_inconclusive_with_the_reason(make_detector: MakeDetector, make_radiograph: Make) -> None:
     detector = make_detector(decision=Decision(inconclusive_below=0.99))
-    (finding,) = detector.judge([make_radiograph()])
+    (finding,) = detector.analyse([make_radiograph()])
     assert finding.verdict == INCONCLUSIVE
     assert finding.status is Status.READ
     assert finding.reasons[0].startswith("The most probable class, other pneumonia, has a probability of ")
@@ -85,7 +85,7 @@ def test_the_verdict_follows_the_thresholds_of_the_target(
     make_detector: MakeDetector, make_radiograph: Make, low: float, high: float, verdict: str
 ) -> None:
     decision = Decision(low=low, high=high, inconclusive_below=0.99)
-    (finding,) = make_detector(decision=decision).judge([make_radiograph()])
+    (finding,) = make_detector(decision=decision).analyse([make_radiograph()])
     assert 0.002 < finding.probabilities["covid19"] < finding.probabilities["other_pneumonia"]
     assert finding.verdict == verdict
     if verdict == INCONCLUSIVE:
@@ -110,7 +110,7 @@ def test_probabilities_are_calibrated_by_the_packages_method(
     radiograph = make_radiograph()
     logits = detector.predict(detector.prepare(radiograph)[None]).logits
     expected = calibrated(calibration, CLASSES, logits)
-    (finding,) = detector.judge([radiograph])
+    (finding,) = detector.analyse([radiograph])
     assert list(finding.probabilities.values()) == pytest.approx(expected[0].tolist())
     np.testing.assert_array_equal(detector.probabilities(logits), expected)
 
@@ -118,7 +118,7 @@ def test_probabilities_are_calibrated_by_the_packages_method(
 def test_pixels_that_are_no_numbers_give_an_error_not_a_verdict(detector: Detector, make_radiograph: Make) -> None:
     pixels = make_radiograph().pixels.copy()
     pixels[10:60, 10:60] = np.nan
-    (finding,) = detector.judge([make_radiograph(pixels=pixels)])
+    (finding,) = detector.analyse([make_radiograph(pixels=pixels)])
     assert finding.status is Status.ERROR
     assert finding.verdict is None
     assert finding.probabilities == {}
@@ -129,7 +129,7 @@ def test_evidence_lies_on_the_radiographs_own_grid(
     make_detector: MakeDetector, make_radiograph: Make, geometry: str
 ) -> None:
     detector = make_detector(preprocessing=Preprocessing(image_size=32, geometry=geometry))  # type: ignore[arg-type]
-    (finding,) = detector.judge([make_radiograph()])
+    (finding,) = detector.analyse([make_radiograph()])
     evidence = detector.evidence_on(finding, 90, 120)
     assert evidence.shape == (90, 120)
     unseen = evidence[:, :15]
@@ -142,7 +142,8 @@ def test_a_bright_spot_is_found_where_it_lies(make_detector: MakeDetector, make_
     spot = plain.copy()
     spot[30:70, 210:260] = 1.0
     maps = [
-        detector.evidence_on(f, 200, 300) for f in detector.judge([make_radiograph(pixels=p) for p in (plain, spot)])
+        detector.evidence_on(f, 200, 300)
+        for f in detector.analyse([make_radiograph(pixels=p) for p in (plain, spot)])
     ]
     change = np.abs(maps[1] - maps[0])
     assert change[30:70, 210:260].mean() > 20 * change[100:, :150].mean()
@@ -150,7 +151,7 @@ def test_a_bright_spot_is_found_where_it_lies(make_detector: MakeDetector, make_
 
 def test_the_model_is_named_with_its_cautions(make_detector: MakeDetector, make_radiograph: Make) -> None:
     detector = make_detector(calibration=Calibration())
-    (finding,) = detector.judge([make_radiograph(warnings=("The header was odd.",))])
+    (finding,) = detector.analyse([make_radiograph(warnings=("The header was odd.",))])
     assert finding.model == detector.package.id
     assert finding.warnings == (
         "The header was odd.",
@@ -171,19 +172,19 @@ def _phantom(make_radiograph: Make, seed: int = 2) -> Radiograph:
 
 def test_a_lung_crop_is_what_the_network_sees(crops: Detector, make_radiograph: Make) -> None:
     radiograph = _phantom(make_radiograph)
-    (finding,) = crops.judge([radiograph])
+    (finding,) = crops.analyse([radiograph])
     assert finding.lungs is not None
-    assert finding.lungs.faults == ()
+    assert finding.lungs.problems == ()
     region = crops.description.preprocessing.region(160, 140, finding.lungs.box)
     other = radiograph.pixels.copy()
     other[: region.top] = 0.1  # whatever lies beside the box, the answer is the same
-    (again,) = crops.judge_examined([Examined(replace(radiograph, pixels=other), finding.lungs)])
+    (again,) = crops.analyse_checked([CheckedImage(replace(radiograph, pixels=other), finding.lungs)])
     assert again.probabilities == finding.probabilities
     np.testing.assert_array_equal(crops.prepare(radiograph), crops.prepare(radiograph, finding.lungs))
 
 
 def test_evidence_of_a_lung_crop_lies_in_its_box(crops: Detector, make_radiograph: Make) -> None:
-    (finding,) = crops.judge([_phantom(make_radiograph)])
+    (finding,) = crops.analyse([_phantom(make_radiograph)])
     assert finding.lungs is not None
     region = crops.description.preprocessing.region(160, 140, finding.lungs.box)
     evidence = crops.evidence_on(finding, 160, 140)
@@ -199,7 +200,7 @@ def test_evidence_of_a_lung_crop_lies_in_its_box(crops: Detector, make_radiograp
 def test_a_crop_adds_up_like_any_image(crops: Detector, make_radiograph: Make) -> None:
     radiograph = _phantom(make_radiograph)
     logits = crops.predict(crops.prepare(radiograph)[None]).logits[0]
-    (finding,) = crops.judge([radiograph])
+    (finding,) = crops.analyse([radiograph])
     assert finding.evidence is not None
     assert finding.evidence.mean() + finding.evidence_bias == pytest.approx(logits[0] - logits[1:].mean(), abs=1e-5)
 
@@ -211,7 +212,7 @@ def test_what_is_unlike_training_is_inconclusive_with_the_reason(
     described, stored = tiny_familiarity()
     described = described.model_copy(update={"threshold": threshold})
     detector = make_detector(familiarity=described, parts={FAMILIARITY: stored})
-    (finding,) = detector.judge([make_radiograph()])
+    (finding,) = detector.analyse([make_radiograph()])
     assert finding.unfamiliarity is not None
     if threshold == 1.0:
         assert finding.unfamiliarity > 1
@@ -233,8 +234,8 @@ def test_familiarity_is_the_distance_of_the_networks_features(
     detector = make_detector(familiarity=described, parts={FAMILIARITY: stored})
     radiographs = [make_radiograph(seed) for seed in range(3)]
     _, features = detector.predict_with_features(np.stack([detector.prepare(r) for r in radiographs]))
-    expected = Familiarity(stored, described).distance(features) / described.threshold
-    assert [f.unfamiliarity for f in detector.judge(radiographs)] == pytest.approx(expected.tolist(), rel=1e-4)
+    expected = OODDetector(stored, described).distance(features) / described.threshold
+    assert [f.unfamiliarity for f in detector.analyse(radiographs)] == pytest.approx(expected.tolist(), rel=1e-4)
 
 
 def test_pixels_that_are_no_numbers_are_an_error_with_familiarity_too(
@@ -244,5 +245,5 @@ def test_pixels_that_are_no_numbers_are_an_error_with_familiarity_too(
     detector = make_detector(familiarity=described, parts={FAMILIARITY: stored})
     pixels = make_radiograph().pixels.copy()
     pixels[10:60, 10:60] = np.nan
-    (finding,) = detector.judge([make_radiograph(pixels=pixels)])
+    (finding,) = detector.analyse([make_radiograph(pixels=pixels)])
     assert finding.status is Status.ERROR

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from lungsight.datasets.phantom import Label, draw
+from lungsight.inference import refusals
 from lungsight.radiograph import Radiograph, View
 from lungsight.reading import read_radiograph
-from lungsight.scanning import refusals
 
 Make = Callable[..., Radiograph]
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from lungsight.components.input_gate import Admission
+from lungsight.components.input_gate import GateResult
 from lungsight.components.lung_segmentation import Lungs
-from lungsight.inference.preparation import NO_LUNGS, Examiner
+from lungsight.inference.preparation import NO_LUNGS, ImageChecker
 from lungsight.radiograph import Radiograph
 
 Make = Callable[..., Radiograph]
@@ -29,10 +29,10 @@ class Fields:
 class Asked:
     """Stands in for the gate: says always the same; what it was asked about is kept."""
 
-    admission: Admission
+    admission: GateResult
     about: list[np.ndarray] = field(default_factory=list)
 
-    def ask(self, pixels: np.ndarray) -> Admission:
+    def ask(self, pixels: np.ndarray) -> GateResult:
         self.about.append(pixels)
         return self.admission
 
@@ -40,56 +40,56 @@ class Asked:
 def says(
     refusals: tuple[str, ...] = (), warnings: tuple[str, ...] = (), inverted: bool = False, turn: int = 0
 ) -> Asked:
-    return Asked(Admission(refusals, warnings, 0.9, inverted, turn))
+    return Asked(GateResult(refusals, warnings, 0.9, inverted, turn))
 
 
-def examiner(fields: object = None, gate: object = None) -> Examiner:
-    return Examiner(fields, gate)  # type: ignore[arg-type]
+def examiner(fields: object = None, gate: object = None) -> ImageChecker:
+    return ImageChecker(fields, gate)  # type: ignore[arg-type]
 
 
 def test_a_package_without_parts_finds_nothing_out(make_radiograph: Make) -> None:
     radiograph = make_radiograph()
-    examined = examiner().admit(radiograph)
-    assert examined.radiograph is radiograph
-    assert (examined.lungs, examined.refusals, examined.warnings) == (None, (), ())
+    checked = examiner().check_input(radiograph)
+    assert checked.radiograph is radiograph
+    assert (checked.lungs, checked.refusals, checked.warnings) == (None, (), ())
 
 
 def test_what_the_header_refuses_no_network_is_asked_about(make_radiograph: Make) -> None:
     fields, gate = Fields(), says()
-    examined = examiner(fields, gate).admit(make_radiograph(modality="CT"))
-    assert "modality CT" in examined.refusals[0]
-    assert examined.refused_by == "header"
+    checked = examiner(fields, gate).check_input(make_radiograph(modality="CT"))
+    assert "modality CT" in checked.refusals[0]
+    assert checked.refused_by == "header"
     blank = make_radiograph(pixels=np.zeros((90, 90), np.float32))
-    assert examiner(fields, gate).admit(blank).refused_by == "pixels"
+    assert examiner(fields, gate).check_input(blank).refused_by == "pixels"
     assert not fields.shown
     assert not gate.about
-    assert examiner(fields, gate).examine(make_radiograph(modality="CT")).lungs is fields.lungs
+    assert examiner(fields, gate).check_with_networks(make_radiograph(modality="CT")).lungs is fields.lungs
 
 
 def test_what_the_gate_refuses_is_refused_in_its_words_alone(make_radiograph: Make) -> None:
     fields, gate, radiograph = Fields(Lungs(WHOLE, ("One lung.",))), says(("It is a hand.",)), make_radiograph()
-    examined = examiner(fields, gate).admit(radiograph)
-    assert examined.refusals == ("It is a hand.",)
-    assert examined.refused_by == "gate"
+    checked = examiner(fields, gate).check_input(radiograph)
+    assert checked.refusals == ("It is a hand.",)
+    assert checked.refused_by == "gate"
     assert gate.about == [radiograph.pixels]
 
 
 def test_without_lung_fields_the_gate_is_asked_all_the_same(make_radiograph: Make) -> None:
     gate = says(warnings=("It is a child.",))
-    examined = examiner(gate=gate).admit(make_radiograph())
-    assert examined.warnings == ("It is a child.",)
-    assert examined.lungs is None
+    checked = examiner(gate=gate).check_input(make_radiograph())
+    assert checked.warnings == ("It is a child.",)
+    assert checked.lungs is None
 
 
 def test_an_inverted_image_is_put_right_and_its_lungs_are_sought_there(make_radiograph: Make) -> None:
     fields, radiograph = Fields(), make_radiograph()
-    examined = examiner(fields, says(warnings=("Swapped.",), inverted=True)).admit(radiograph)
-    np.testing.assert_allclose(examined.radiograph.pixels, 1 - radiograph.pixels)
-    assert examined.radiograph.pixels.dtype == np.float32
-    assert not examined.radiograph.pixels.flags.writeable
-    np.testing.assert_array_equal(fields.shown[0], examined.radiograph.pixels)
-    assert examined.warnings == ("Swapped.",)
-    assert examined.radiograph.sha256 == radiograph.sha256
+    checked = examiner(fields, says(warnings=("Swapped.",), inverted=True)).check_input(radiograph)
+    np.testing.assert_allclose(checked.radiograph.pixels, 1 - radiograph.pixels)
+    assert checked.radiograph.pixels.dtype == np.float32
+    assert not checked.radiograph.pixels.flags.writeable
+    np.testing.assert_array_equal(fields.shown[0], checked.radiograph.pixels)
+    assert checked.warnings == ("Swapped.",)
+    assert checked.radiograph.sha256 == radiograph.sha256
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
@@ -99,14 +99,14 @@ def test_a_turned_image_is_turned_upright_and_its_lungs_are_sought_there(
 ) -> None:
     fields, radiograph = Fields(), make_radiograph(file_shape=(900, 1200))
     says_so = says(warnings=("It lay turned.",), turn=90 * quarters, inverted=inverted)
-    examined = examiner(fields, says_so).admit(radiograph)
+    checked = examiner(fields, says_so).check_input(radiograph)
     upright = np.rot90(1 - radiograph.pixels if inverted else radiograph.pixels, -quarters)
-    np.testing.assert_array_equal(examined.radiograph.pixels, upright)
+    np.testing.assert_array_equal(checked.radiograph.pixels, upright)
     np.testing.assert_array_equal(fields.shown[0], upright)
-    assert examined.lungs is fields.lungs
-    assert (examined.radiograph.turned, examined.inverted) == (90 * quarters, inverted)
-    assert (examined.radiograph.height, examined.radiograph.width) == ((900, 1200) if quarters == 2 else (1200, 900))
-    assert examined.warnings == ("It lay turned.",)
+    assert checked.lungs is fields.lungs
+    assert (checked.radiograph.turned, checked.inverted) == (90 * quarters, inverted)
+    assert (checked.radiograph.height, checked.radiograph.width) == ((900, 1200) if quarters == 2 else (1200, 900))
+    assert checked.warnings == ("It lay turned.",)
 
 
 @pytest.mark.parametrize("gate", [None, says(), says(warnings=("A child.",)), says(inverted=True), says(turn=90)])
@@ -114,6 +114,6 @@ def test_an_image_without_two_plausible_lungs_is_refused_and_told_why(
     make_radiograph: Make, gate: Asked | None
 ) -> None:
     fields = Fields(Lungs(WHOLE, ("One lung lies above the other.", "A lung is too flat.")))
-    examined = examiner(fields, gate).admit(make_radiograph())
-    assert examined.refusals == (NO_LUNGS, "One lung lies above the other.", "A lung is too flat.")
-    assert examined.warnings == ()
+    checked = examiner(fields, gate).check_input(make_radiograph())
+    assert checked.refusals == (NO_LUNGS, "One lung lies above the other.", "A lung is too flat.")
+    assert checked.warnings == ()

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from lungsight.components.preprocessing import Region
-from lungsight.inference.warnings import caution_of_place, cautions_of_image, cautions_of_model
+from lungsight.inference import INCONCLUSIVE
+from lungsight.inference.warnings import image_warnings, location_warning, model_warnings
 from lungsight.package import Calibration, TrainingSource
-from lungsight.package.open import StatedVerdict
+from lungsight.package.open import StatedGrade
 from lungsight.radiograph import Radiograph
-from lungsight.scanning import INCONCLUSIVE
 from tiny_package import describe
 
-HOLDS = StatedVerdict("holds at several sites", "It held.", "2026-11-23")
+HOLDS = StatedGrade("holds at several sites", "It held.", "2026-11-23")
 Make = Callable[..., Radiograph]
 
 
@@ -34,15 +34,15 @@ MANY = {"covid19": 200, "other_pneumonia": 200, "no_pneumonia": 200}
 )
 def test_what_weakens_a_finding_is_said(make_radiograph: Make, known: dict[str, object], caution: str) -> None:
     plain = {"pixels": np.ones((300, 300), np.float32)}
-    (said,) = cautions_of_image(make_radiograph(**(plain | known)), 256)
+    (said,) = image_warnings(make_radiograph(**(plain | known)), 256)
     assert caution in said
 
 
 def test_a_small_part_of_a_large_image_is_too_small(make_radiograph: Make) -> None:
     radiograph = make_radiograph(pixels=np.ones((900, 900), np.float32))
-    (said,) = cautions_of_image(radiograph, 256, Region(100, 100, 220, 500))
+    (said,) = image_warnings(radiograph, 256, Region(100, 100, 220, 500))
     assert said.startswith("The part of the image with the lungs has 120 x 400 pixels")
-    assert cautions_of_image(radiograph, 256, Region(100, 100, 500, 500)) == ()
+    assert image_warnings(radiograph, 256, Region(100, 100, 500, 500)) == ()
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ def test_a_small_part_of_a_large_image_is_too_small(make_radiograph: Make) -> No
 def test_evidence_beside_the_lungs_is_a_caution_where_it_counts(
     verdict: str, inside: float | None, said: bool
 ) -> None:
-    assert (caution_of_place("covid19", verdict, inside) is not None) == said
+    assert (location_warning("covid19", verdict, inside) is not None) == said
 
 
 def test_an_adults_large_frontal_image_has_no_caution(make_radiograph: Make) -> None:
     radiograph = make_radiograph(age=16.0, burned_in_annotation=False, modality="DX")
-    assert cautions_of_image(radiograph, 128) == ()
+    assert image_warnings(radiograph, 128) == ()
 
 
 @pytest.mark.parametrize(
@@ -75,28 +75,28 @@ def test_an_adults_large_frontal_image_has_no_caution(make_radiograph: Make) -> 
     ],
 )
 def test_what_a_model_has_not_seen_is_said(sources: tuple[TrainingSource, ...], caution: str) -> None:
-    (said,) = cautions_of_model(describe(sources=sources), HOLDS)
+    (said,) = model_warnings(describe(sources=sources), HOLDS)
     assert caution in said
 
 
 def test_a_model_of_many_mixed_sources_that_holds_elsewhere_has_no_caution() -> None:
-    assert cautions_of_model(describe(sources=(source("a", **MANY), source("b", **MANY))), HOLDS) == ()
+    assert model_warnings(describe(sources=(source("a", **MANY), source("b", **MANY))), HOLDS) == ()
 
 
 def test_what_the_evidence_says_comes_first() -> None:
     stated = describe(sources=(source("a", **MANY),))
-    confounded = StatedVerdict("confounded", "Its score says nothing about a patient.", "2026-11-23")
-    first, *_ = cautions_of_model(stated, confounded)
+    confounded = StatedGrade("confounded", "Its score says nothing about a patient.", "2026-11-23")
+    first, *_ = model_warnings(stated, confounded)
     assert first == (
         "The test of this model (2026-11-23) ended in the grade “confounded”. Part of its score comes from how or "
         "where an image was made, not from disease: don't rely on it."
     )
-    first, *_ = cautions_of_model(stated, StatedVerdict("fails elsewhere", "It fails at two sites.", "2026-11-23"))
+    first, *_ = model_warnings(stated, StatedGrade("fails elsewhere", "It fails at two sites.", "2026-11-23"))
     assert first.endswith("“fails elsewhere”. It fails at two sites.")
-    first, *_ = cautions_of_model(stated, None)
+    first, *_ = model_warnings(stated, None)
     assert "No evidence report is in the package" in first
 
 
 def test_a_model_that_was_not_calibrated_says_so() -> None:
     stated = describe(sources=(source("a", **MANY), source("b", **MANY)), calibration=Calibration())
-    assert cautions_of_model(stated, HOLDS) == ("The model's probabilities were not calibrated.",)
+    assert model_warnings(stated, HOLDS) == ("The model's probabilities were not calibrated.",)

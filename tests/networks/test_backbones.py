@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lungsight.errors import InvalidRecipe
+from lungsight.errors import RecipeError
 from lungsight.networks.backbones import build_network, layer_groups
 
 
@@ -23,11 +23,11 @@ def test_the_head_starts_small_and_unbiased() -> None:
 
 
 def test_a_misspelt_backbone_is_named_with_its_likely_meaning() -> None:
-    with pytest.raises(InvalidRecipe, match=r"resnet50x: timm knows no such network; did you mean .*resnet50"):
+    with pytest.raises(RecipeError, match=r"resnet50x: timm knows no such network; did you mean .*resnet50"):
         build_network("resnet50x", 2)
 
 
 @pytest.mark.parametrize("backbone", ["vit_tiny_patch16_224", "mobilenetv3_small_100"])
 def test_a_head_of_another_kind_is_refused(backbone: str) -> None:
-    with pytest.raises(InvalidRecipe, match="head isn't average pooling and one linear layer"):
+    with pytest.raises(RecipeError, match="head isn't average pooling and one linear layer"):
         build_network(backbone, 2)

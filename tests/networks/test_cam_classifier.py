@@ -10,7 +10,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from lungsight.networks.backbones import build_network
-from lungsight.networks.cam_classifier import EvidenceNetwork
+from lungsight.networks.cam_classifier import CamClassifier
 
 BACKBONES = ("resnet34", "resnet50", "inception_v3", "densenet121", "tf_efficientnet_lite0")
 
@@ -18,7 +18,7 @@ BACKBONES = ("resnet34", "resnet50", "inception_v3", "densenet121", "tf_efficien
 class _LogitsOnly(nn.Module):
     """What the grad-cam library expects: a network whose answer is its logits."""
 
-    def __init__(self, network: EvidenceNetwork) -> None:
+    def __init__(self, network: CamClassifier) -> None:
         super().__init__()
         self.network = network
 
@@ -27,7 +27,7 @@ class _LogitsOnly(nn.Module):
 
 
 @pytest.fixture(scope="module", params=BACKBONES)
-def network(request: pytest.FixtureRequest) -> EvidenceNetwork:
+def network(request: pytest.FixtureRequest) -> CamClassifier:
     torch.manual_seed(7)
     built, origin = build_network(request.param, 3)
     assert origin == "random (no pretraining)"
@@ -36,14 +36,14 @@ def network(request: pytest.FixtureRequest) -> EvidenceNetwork:
     return built.eval()
 
 
-def test_a_logit_is_the_mean_of_its_map_plus_its_bias(network: EvidenceNetwork) -> None:
+def test_a_logit_is_the_mean_of_its_map_plus_its_bias(network: CamClassifier) -> None:
     logits, maps = network(torch.rand(2, 1, 160, 160))
     assert maps.shape[:2] == (2, 3)
     assert min(maps.shape[2:]) >= 3
     torch.testing.assert_close(logits, maps.mean(dim=(2, 3)) + network.bias, rtol=0, atol=1e-5)
 
 
-def test_the_positive_part_of_the_map_is_grad_cam(network: EvidenceNetwork) -> None:
+def test_the_positive_part_of_the_map_is_grad_cam(network: CamClassifier) -> None:
     """Selvaraju et al. 2017, section 3.1: with this head both are the same up to a positive factor."""
     torch.manual_seed(11)
     pixels = torch.rand(1, 1, 160, 160)

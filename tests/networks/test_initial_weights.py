@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from lungsight.errors import InvalidRecipe
+from lungsight.errors import RecipeError
 from lungsight.networks import initial_weights
 from lungsight.networks.backbones import build_network
 
@@ -60,7 +60,7 @@ def test_our_own_weights_file_brings_its_scaling(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file({"conv1.weight": torch.zeros(1)}, path)
-    with pytest.raises(InvalidRecipe, match="doesn't fit resnet34"):
+    with pytest.raises(RecipeError, match="doesn't fit resnet34"):
         build_network("resnet34", 2, weights=str(path))
 
 
@@ -71,19 +71,19 @@ def test_a_weights_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
     path = tmp_path / "weights.pth"
     path.write_bytes(pickle.dumps({"conv1.weight": Attack()}))
-    with pytest.raises(InvalidRecipe, match=r"weights\.pth: "):
+    with pytest.raises(RecipeError, match=r"weights\.pth: "):
         build_network("resnet34", 2, weights=str(path))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRecipe, match=r"none\.pth: there is no such file"):
+    with pytest.raises(RecipeError, match=r"none\.pth: there is no such file"):
         build_network("resnet34", 2, weights=str(tmp_path / "none.pth"))
 
 
 def test_without_a_network_the_ways_that_remain_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(initial_weights, "_hub_answers", lambda: False)
     with pytest.raises(
-        InvalidRecipe, match=r"can't be downloaded; three ways remain: .* weights=FILE.*tf_efficientnet_lite0"
+        RecipeError, match=r"can't be downloaded; three ways remain: .* weights=FILE.*tf_efficientnet_lite0"
     ):
         build_network("resnet50", 2, weights="download")
 
@@ -93,6 +93,6 @@ def test_the_network_is_asked_only_by_download(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(initial_weights, "_hub_answers", lambda: asked.append("hub") or False)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *place, **_: asked.append(place) or [])
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(InvalidRecipe, match=r"are not on this computer; .*--set weights=download"):
+    with pytest.raises(RecipeError, match=r"are not on this computer; .*--set weights=download"):
         build_network("resnet50", 2, weights="pretrained")
     assert asked == []

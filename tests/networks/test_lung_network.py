@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lungsight.errors import InvalidRecipe
+from lungsight.errors import RecipeError
 from lungsight.networks.lung_network import LungNetwork, build_lung_network, check_image_size, layer_groups
 
 
@@ -55,12 +55,12 @@ def test_every_parameter_is_in_one_group(network: LungNetwork) -> None:
 def test_foreign_weights_get_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_file({"conv_stem.weight": torch.zeros(3)}, path)
-    with pytest.raises(InvalidRecipe, match="doesn't fit tf_efficientnet_lite0"):
+    with pytest.raises(RecipeError, match="doesn't fit tf_efficientnet_lite0"):
         build_lung_network(weights=str(path))
 
 
 @pytest.mark.parametrize("side", [100, 250])
 def test_sizes_that_cant_be_halved_get_a_sentence(side: int) -> None:
-    with pytest.raises(InvalidRecipe, match="no multiple of 16"):
+    with pytest.raises(RecipeError, match="no multiple of 16"):
         check_image_size(side)
     check_image_size(224)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lungsight.errors import InvalidPackage
+from lungsight.errors import PackageError
 from lungsight.package import ModelPackage, add_evidence
 from lungsight.package.storage import EVIDENCE, METADATA, MODEL_CARD
 
@@ -55,7 +55,7 @@ def test_an_interruption_leaves_the_package_as_it_was(package: Path, monkeypatch
 @pytest.mark.parametrize("name", ["network.onnx", "package.json", "../evil.py", "setup.py"])
 def test_nothing_but_papers_can_be_given(package: Path, name: str) -> None:
     before = (package / "package.json").read_bytes()
-    with pytest.raises(InvalidPackage, match="can't be given"):
+    with pytest.raises(PackageError, match="can't be given"):
         add_evidence(package, {name: b"x"})
     assert (package / "package.json").read_bytes() == before
 
@@ -63,7 +63,7 @@ def test_nothing_but_papers_can_be_given(package: Path, name: str) -> None:
 def test_a_file_altered_before_is_still_found_out(package: Path) -> None:
     (package / "trained_on.csv").write_bytes(b"sha256,patient,source,split\n")
     add_evidence(package, PAPERS)
-    with pytest.raises(InvalidPackage, match=r"trained_on\.csv was altered"):
+    with pytest.raises(PackageError, match=r"trained_on\.csv was altered"):
         ModelPackage.open(package).verify()
 
 
@@ -72,7 +72,7 @@ def test_a_zip_is_refused_with_the_way_out(package: Path, tmp_path: Path) -> Non
     with zipfile.ZipFile(path, "w") as archive:
         for file in package.iterdir():
             archive.write(file, file.name)
-    with pytest.raises(InvalidPackage, match="unzip it"):
+    with pytest.raises(PackageError, match="unzip it"):
         add_evidence(path, PAPERS)
 
 

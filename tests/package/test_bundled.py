@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from lungsight.errors import InvalidPackage
+from lungsight.errors import PackageError
 from lungsight.package import ModelPackage, bundled
 from lungsight.package.bundled import DEFAULT, bundled_packages, find_package
 from tiny_package import write_tiny
@@ -33,7 +33,7 @@ def test_without_a_bundled_package_the_default_is_missed_in_one_sentence(shelf: 
     for present in (False, True):
         if present:
             shelf.mkdir()
-        with pytest.raises(InvalidPackage, match="no model is bundled with this installation; give a model package"):
+        with pytest.raises(PackageError, match="no model is bundled with this installation; give a model package"):
             find_package()
 
 

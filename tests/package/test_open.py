@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from lungsight.errors import InvalidPackage
+from lungsight.errors import PackageError
 from lungsight.package import Calibration, Decision, ModelPackage, Preprocessing
 from lungsight.package.trained_on import TrainedImage, from_csv, patient_digest, to_csv
 from tiny_package import describe, tiny_network
@@ -90,7 +90,7 @@ def test_a_zip_that_reaches_outside_is_refused(package: Path, tmp_path: Path) ->
     path = zipped(package, tmp_path / "model.zip")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("../../evil.py", "print('hello')")
-    with pytest.raises(InvalidPackage, match="points outside"):
+    with pytest.raises(PackageError, match="points outside"):
         ModelPackage.open(path)
     assert not (tmp_path.parent / "evil.py").exists()
 
@@ -102,12 +102,12 @@ def test_a_zip_with_a_damaged_member_is_refused(package: Path, tmp_path: Path) -
     content = bytearray(path.read_bytes())
     content[start + 200] ^= 0xFF
     path.write_bytes(content)
-    with pytest.raises(InvalidPackage, match=r"network\.onnx in the zip is damaged"):
+    with pytest.raises(PackageError, match=r"network\.onnx in the zip is damaged"):
         ModelPackage.open(path).network()
 
 
 @pytest.mark.parametrize(
-    ("make", "fault"),
+    ("make", "problem"),
     [
         (lambda path: None, "there is no such model package"),
         (lambda path: path.mkdir(), "holds no package.json"),
@@ -116,25 +116,25 @@ def test_a_zip_with_a_damaged_member_is_refused(package: Path, tmp_path: Path) -
     ],
 )
 def test_what_is_no_package_is_said_in_one_sentence(
-    tmp_path: Path, make: Callable[[Path], object], fault: str
+    tmp_path: Path, make: Callable[[Path], object], problem: str
 ) -> None:
     path = tmp_path / "thing"
     make(path)
-    with pytest.raises(InvalidPackage, match=fault) as said:
+    with pytest.raises(PackageError, match=problem) as said:
         ModelPackage.open(path)
     assert str(path) in str(said.value)
 
 
 def test_a_missing_file_is_named(package: Path) -> None:
     (package / "MODEL_CARD.md").unlink()
-    with pytest.raises(InvalidPackage, match=r"lacks MODEL_CARD\.md"):
+    with pytest.raises(PackageError, match=r"lacks MODEL_CARD\.md"):
         ModelPackage.open(package)
 
 
 @pytest.mark.parametrize("name", ["setup.py", "weights.pkl"])
 def test_a_file_too_many_is_named(package: Path, name: str) -> None:
     (package / name).write_bytes(b"cos\nsystem\n.")
-    with pytest.raises(InvalidPackage, match=f"also holds {name}"):
+    with pytest.raises(PackageError, match=f"also holds {name}"):
         ModelPackage.open(package)
 
 
@@ -142,12 +142,12 @@ def test_a_file_too_many_is_refused_though_signed(package: Path) -> None:
     (package / "setup.py").write_bytes(b"")
     files = json.loads((package / "package.json").read_text())["files"]
     change(package, files=files | {"setup.py": hashlib.sha256(b"").hexdigest()})
-    with pytest.raises(InvalidPackage, match=r"names setup\.py, no part of a package"):
+    with pytest.raises(PackageError, match=r"names setup\.py, no part of a package"):
         ModelPackage.open(package)
 
 
 @pytest.mark.parametrize(
-    ("fields", "fault"),
+    ("fields", "problem"),
     [
         ({"schema_version": 2}, "its schema is 2 and this lungsight reads 1"),
         ({"classes": ["covid19"]}, "classes"),
@@ -156,9 +156,9 @@ def test_a_file_too_many_is_refused_though_signed(package: Path) -> None:
         ({"files": {}}, "also holds|gives no sha256"),
     ],
 )
-def test_a_description_off_the_schema_is_refused(package: Path, fields: dict[str, object], fault: str) -> None:
+def test_a_description_off_the_schema_is_refused(package: Path, fields: dict[str, object], problem: str) -> None:
     change(package, **fields)
-    with pytest.raises(InvalidPackage, match=fault):
+    with pytest.raises(PackageError, match=problem):
         ModelPackage.open(package)
 
 

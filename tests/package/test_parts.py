@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from lungsight.components.lung_segmentation import LungFields
-from lungsight.components.ood import Familiarity, FamiliarityDescription
-from lungsight.errors import InvalidPackage
+from lungsight.components.lung_segmentation import LungSegmentation
+from lungsight.components.ood import OODDescription, OODDetector
+from lungsight.errors import PackageError
 from lungsight.package import ModelPackage, Preprocessing
 from lungsight.package.descriptions_text import parts_in_words
 from lungsight.package.model_card import model_card
@@ -51,8 +51,8 @@ def sign_again(package: Path, name: str, content: bytes) -> None:
 def test_a_package_hands_out_its_parts(package: Path) -> None:
     opened = ModelPackage.open(package)
     opened.verify()
-    assert isinstance(opened.lung_fields(1), LungFields)
-    assert isinstance(opened.familiarity(), Familiarity)
+    assert isinstance(opened.lung_fields(1), LungSegmentation)
+    assert isinstance(opened.familiarity(), OODDetector)
     assert opened.gate(1) is None
 
 
@@ -87,7 +87,7 @@ def test_one_flipped_bit_in_a_part_is_found(package: Path, name: str) -> None:
     content[len(content) // 2] ^= 1
     (package / name).write_bytes(content)
     for use in (ModelPackage.verify, ModelPackage.lung_fields if name == LUNG_FIELDS else ModelPackage.familiarity):
-        with pytest.raises(InvalidPackage, match=f"{name} was altered"):
+        with pytest.raises(PackageError, match=f"{name} was altered"):
             use(ModelPackage.open(package))
 
 
@@ -101,7 +101,7 @@ def _of_other_features(package: Path) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "fault"),
+    ("name", "content", "problem"),
     [
         (LUNG_FIELDS, _other_network, "must give lungs"),
         (LUNG_FIELDS, lambda _: b"other", "isn't an ONNX file"),
@@ -110,32 +110,32 @@ def _of_other_features(package: Path) -> bytes:
     ],
 )
 def test_a_part_off_its_contract_is_named_though_signed(
-    package: Path, name: str, content: Callable[[Path], bytes], fault: str
+    package: Path, name: str, content: Callable[[Path], bytes], problem: str
 ) -> None:
     sign_again(package, name, content(package))
-    with pytest.raises(InvalidPackage, match=f"{name} can't be used: .*{fault}"):
+    with pytest.raises(PackageError, match=f"{name} can't be used: .*{problem}"):
         ModelPackage.open(package).verify()
 
 
 def test_familiarity_of_another_network_is_found(tmp_path: Path) -> None:
     described, stored = tiny_familiarity(features=9)
-    with pytest.raises(InvalidPackage, match=f"{FAMILIARITY} fails on a reference image"):
+    with pytest.raises(PackageError, match=f"{FAMILIARITY} fails on a reference image"):
         whole(tmp_path / "other", familiarity=described, parts={LUNG_FIELDS: tiny_lung_fields(), FAMILIARITY: stored})
 
 
 @pytest.mark.parametrize(
-    ("change", "fault"),
+    ("change", "problem"),
     [
         (lambda d: d.update(familiarity=None), "holds familiarity.safetensors and doesn't describe it"),
         (lambda d: d["files"].pop(FAMILIARITY), "also holds familiarity.safetensors"),
         (lambda d: d.update(lung_fields=None), "no lung_fields to find them"),
     ],
 )
-def test_what_is_described_must_be_held_and_the_other_way_round(package: Path, change: Change, fault: str) -> None:
+def test_what_is_described_must_be_held_and_the_other_way_round(package: Path, change: Change, problem: str) -> None:
     stated = json.loads((package / "package.json").read_text())
     change(stated)
     (package / "package.json").write_text(json.dumps(stated))
-    with pytest.raises(InvalidPackage, match=fault):
+    with pytest.raises(PackageError, match=problem):
         ModelPackage.open(package)
 
 
@@ -144,14 +144,14 @@ def test_a_described_part_that_is_gone_is_missed(package: Path) -> None:
     del stated["files"][FAMILIARITY]
     (package / "package.json").write_text(json.dumps(stated))
     (package / FAMILIARITY).unlink()
-    with pytest.raises(InvalidPackage, match=r"describes familiarity\.safetensors and doesn't hold it"):
+    with pytest.raises(PackageError, match=r"describes familiarity\.safetensors and doesn't hold it"):
         ModelPackage.open(package)
 
 
 def test_nothing_is_written_of_parts_that_dont_fit(tmp_path: Path) -> None:
-    with pytest.raises(InvalidPackage, match=r"can't be given lung_fields\.onnx"):
+    with pytest.raises(PackageError, match=r"can't be given lung_fields\.onnx"):
         write_tiny(tmp_path / "undescribed", parts={LUNG_FIELDS: tiny_lung_fields()})
-    with pytest.raises(InvalidPackage, match=r"lung_fields\.onnx is described and not there"):
+    with pytest.raises(PackageError, match=r"lung_fields\.onnx is described and not there"):
         write_tiny(tmp_path / "ungiven", lung_fields=DESCRIBED)
     assert not (tmp_path / "undescribed").exists()
     assert not (tmp_path / "ungiven").exists()
@@ -169,7 +169,7 @@ def test_the_parts_are_told_in_words(package: Path) -> None:
     assert "9 images (phantoms 9) with lung masks" in said["Lung fields"]
     assert "10% of its width and height larger on each side" in said["Lung fields"]
     stated = description.familiarity
-    assert isinstance(stated, FamiliarityDescription)
+    assert isinstance(stated, OODDescription)
     assert f"further than {stated.threshold:.1f} from every class" in said["Familiarity"]
     card = model_card(description)
     for sentences in said.values():

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from onnx import helper
 from safetensors.numpy import load_file, save_file
 
-from lungsight.errors import InvalidPackage
+from lungsight.errors import PackageError
+from lungsight.inference import Detector
 from lungsight.package import Calibration, ModelPackage
-from lungsight.scanning import Detector
 from tiny_package import CLASSES, write_tiny
 
 Make = Callable[..., Path]
@@ -47,7 +47,7 @@ def test_one_flipped_bit_is_found_in_every_file(package: Path, name: str) -> Non
     content = bytearray((package / name).read_bytes())
     content[len(content) // 2] ^= 1
     (package / name).write_bytes(content)
-    with pytest.raises(InvalidPackage, match=f"{name} was altered"):
+    with pytest.raises(PackageError, match=f"{name} was altered"):
         ModelPackage.open(package).verify()
 
 
@@ -57,47 +57,47 @@ def test_other_weights_in_the_network_are_found_though_signed(package: Path) -> 
     model.graph.initializer[1].CopyFrom(onnx.numpy_helper.from_array(kernel, "classes"))
     onnx.save(model, str(package / "network.onnx"))
     sign_again(package, "network.onnx")
-    with pytest.raises(InvalidPackage, match="no longer gives its reference logits"):
+    with pytest.raises(PackageError, match="no longer gives its reference logits"):
         ModelPackage.open(package).verify()
 
 
 def test_a_network_that_says_something_else_is_refused_as_it_is_loaded(package: Path) -> None:
     move_reference(package, "logits")
-    with pytest.raises(InvalidPackage, match="no longer gives its reference logits"):
+    with pytest.raises(PackageError, match="no longer gives its reference logits"):
         Detector.load(package)
 
 
 def test_other_reference_outputs_are_found(package: Path) -> None:
     move_reference(package, "maps")
-    with pytest.raises(InvalidPackage, match="no longer gives its reference maps"):
+    with pytest.raises(PackageError, match="no longer gives its reference maps"):
         ModelPackage.open(package).verify()
 
 
 def test_a_reference_that_lacks_its_outputs_is_found(package: Path) -> None:
     save_file({"inputs": np.zeros((1, 1, 32, 32), np.uint8)}, package / "reference.safetensors")
     sign_again(package, "reference.safetensors")
-    with pytest.raises(InvalidPackage, match="lacks logits, maps"):
+    with pytest.raises(PackageError, match="lacks logits, maps"):
         ModelPackage.open(package).verify()
 
 
 def test_a_pickle_in_place_of_the_weights_is_not_opened(package: Path) -> None:
     (package / "weights.safetensors").write_bytes(b"\x80\x04cos\nsystem\n(S'false'\ntR.")
     sign_again(package, "weights.safetensors")
-    with pytest.raises(InvalidPackage, match="isn't a readable safetensors file"):
+    with pytest.raises(PackageError, match="isn't a readable safetensors file"):
         ModelPackage.open(package).verify()
 
 
 @pytest.mark.parametrize("temperature", [0.001, 400.0])
 def test_a_temperature_from_a_failed_fit_is_refused(make_package: Make, temperature: float) -> None:
     path = make_package(calibration=Calibration(temperature=temperature))
-    with pytest.raises(InvalidPackage, match="calibration temperature"):
+    with pytest.raises(PackageError, match="calibration temperature"):
         ModelPackage.open(path).verify()
 
 
 @pytest.mark.parametrize("line", [(-0.5, 0.0), (1e-9, 0.0), (1.0, 30.0)])
 def test_a_platt_line_from_a_failed_fit_is_refused(make_package: Make, line: tuple[float, float]) -> None:
     path = make_package(calibration=Calibration(platt=dict.fromkeys(CLASSES, line)))
-    with pytest.raises(InvalidPackage, match="calibration line of covid19"):
+    with pytest.raises(PackageError, match="calibration line of covid19"):
         ModelPackage.open(path).verify()
 
 
@@ -108,14 +108,14 @@ def test_weights_in_another_file_are_refused(package: Path) -> None:
     tensor.ClearField("raw_data")
     (package / "network.onnx").write_bytes(model.SerializeToString())
     sign_again(package, "network.onnx")
-    with pytest.raises(InvalidPackage, match="its weights lie in another file"):
+    with pytest.raises(PackageError, match="its weights lie in another file"):
         ModelPackage.open(package).network()
 
 
 def test_operators_of_other_people_are_refused(make_package: Make, tiny_model: onnx.ModelProto) -> None:
     tiny_model.graph.node[1].domain = "com.example"
     tiny_model.opset_import.append(helper.make_opsetid("com.example", 1))
-    with pytest.raises(InvalidPackage, match=r"com\.example\.Relu"):
+    with pytest.raises(PackageError, match=r"com\.example\.Relu"):
         make_package(model=tiny_model)
 
 
@@ -123,7 +123,7 @@ def test_operators_of_other_people_are_refused(make_package: Make, tiny_model: o
 def test_what_is_no_network_is_refused(package: Path, content: bytes) -> None:
     (package / "network.onnx").write_bytes(content)
     sign_again(package, "network.onnx")
-    with pytest.raises(InvalidPackage, match=r"network\.onnx can't be used"):
+    with pytest.raises(PackageError, match=r"network\.onnx can't be used"):
         ModelPackage.open(package).verify()
 
 
@@ -159,8 +159,8 @@ def test_a_damaged_zip_is_whole_or_refused_in_one_sentence(
     sentence = ""
     try:
         ModelPackage.open(tmp_path / "tiny.zip").verify()
-    except InvalidPackage as fault:
-        sentence = str(fault)
+    except PackageError as problem:
+        sentence = str(problem)
     assert "\n" not in sentence
 
 
@@ -172,5 +172,5 @@ def test_a_damaged_zip_is_whole_or_refused_in_one_sentence(
 )
 def test_any_json_is_a_description_or_refused(package: Path, content: object) -> None:
     (package / "package.json").write_text(json.dumps(content))
-    with pytest.raises(InvalidPackage):
+    with pytest.raises(PackageError):
         ModelPackage.open(package)

@@ -7,7 +7,7 @@ import pytest
 from onnx import helper, numpy_helper
 from safetensors.numpy import load_file, save_file
 
-from lungsight.errors import InvalidPackage
+from lungsight.errors import PackageError
 from lungsight.package import ModelPackage, write_package
 from lungsight.package.storage import PARTS
 
@@ -31,7 +31,7 @@ def test_a_package_is_replaced_by_the_next(make_package: Make) -> None:
 def test_a_folder_with_other_content_is_left_alone(make_package: Make, tmp_path: Path) -> None:
     (tmp_path / "theses").mkdir()
     (tmp_path / "theses" / "mine.txt").write_text("years of work")
-    with pytest.raises(InvalidPackage, match="isn't a model package"):
+    with pytest.raises(PackageError, match="isn't a model package"):
         make_package("theses")
     assert (tmp_path / "theses" / "mine.txt").read_text() == "years of work"
 
@@ -49,12 +49,12 @@ def test_a_network_whose_maps_do_not_add_up_is_not_packed(make_package: Make, ti
     tiny_model.graph.node[-1].input[0] = "doubled"
     tiny_model.graph.initializer.append(numpy_helper.from_array(np.float32(2), "two"))
     tiny_model.graph.node.insert(5, helper.make_node("Mul", ["flat", "two"], ["doubled"]))
-    with pytest.raises(InvalidPackage, match="aren't the mean of their maps"):
+    with pytest.raises(PackageError, match="aren't the mean of their maps"):
         make_package(model=tiny_model)
 
 
 def test_a_network_with_another_number_of_classes_is_not_packed(make_package: Make) -> None:
-    with pytest.raises(InvalidPackage, match="3,\\) outputs for 2 classes"):
+    with pytest.raises(PackageError, match="3,\\) outputs for 2 classes"):
         make_package(classes=("covid19", "other"))
 
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import ImageFile, read_radiograph, walk_images
 
 SECONDS_PER_MUTANT = 20
@@ -68,20 +68,20 @@ def _remove(data: bytearray, _seeds: list[bytes], chance: random.Random) -> None
 
 
 def read(path: Path) -> str:
-    """What becomes of the file: ``read``, ``fault``, or an assertion error."""
+    """What becomes of the file: ``read``, ``problem``, or an assertion error."""
     found = list(walk_images([path]))
     assert found, "walk_images says nothing of a file given by name"
     return " ".join(_read_one(one) for one in found)
 
 
-def _read_one(found: ImageFile | UnreadableImage) -> str:
-    if isinstance(found, UnreadableImage):
+def _read_one(found: ImageFile | UnreadableImageError) -> str:
+    if isinstance(found, UnreadableImageError):
         assert "\n" not in str(found)
         return "fault"
     try:
         pixels = read_radiograph(found).pixels
-    except UnreadableImage as fault:
-        return _read_one(fault)
+    except UnreadableImageError as problem:
+        return _read_one(problem)
     assert pixels.min() >= 0
     assert pixels.max() <= 1
     return "read"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import ImageFile, read_radiograph
 
 
@@ -23,11 +23,11 @@ def image(tmp_path: Path) -> Path:
 
 
 def refusal(path: Path | str) -> str:
-    with pytest.raises(UnreadableImage) as caught:
+    with pytest.raises(UnreadableImageError) as caught:
         read_radiograph(path)
     sentence = str(caught.value)
     assert "\n" not in sentence
-    assert caught.value.cure
+    assert caught.value.hint
     return sentence
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from image_files import dicom, dicom_bytes, tiff
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 
@@ -38,7 +38,7 @@ def unsigned(bits: int) -> Samples:
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(UnreadableImage) as caught:
+    with pytest.raises(UnreadableImageError) as caught:
         read_radiograph(path)
     assert "0x" not in str(caught.value)
     return str(caught.value)

@@ -25,7 +25,7 @@ from pydicom.uid import (
 )
 
 from image_files import compressed
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.radiograph import View
 from lungsight.reading import read_radiograph
 
@@ -70,7 +70,7 @@ def bundled(name: str) -> Path:
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(UnreadableImage) as caught:
+    with pytest.raises(UnreadableImageError) as caught:
         read_radiograph(path)
     assert str(caught.value).isprintable()
     return str(caught.value)

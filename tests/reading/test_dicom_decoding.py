@@ -27,7 +27,7 @@ from pydicom.uid import (
 )
 
 from image_files import compressed, dicom
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import read_radiograph
 from lungsight.reading.dicom_decoding import stored_samples
 from lungsight.reading.dicom_header import Header
@@ -62,7 +62,7 @@ def samples_of(dataset: Dataset) -> tuple[Samples, Header]:
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(UnreadableImage) as caught:
+    with pytest.raises(UnreadableImageError) as caught:
         read_radiograph(path)
     assert str(caught.value).isprintable()
     return str(caught.value)

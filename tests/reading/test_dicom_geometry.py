@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from lungsight.datasets.phantom import Label, draw
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 
@@ -150,7 +150,7 @@ def test_pixels_that_stay_as_they_are(
 
 def test_stretched_films_have_a_limit(read: Callable[..., Radiograph], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lungsight.reading.limits.MAX_PIXELS", 5000)
-    with pytest.raises(UnreadableImage, match="64 × 96 pixels are more than any radiograph has"):
+    with pytest.raises(UnreadableImageError, match="64 × 96 pixels are more than any radiograph has"):
         read(FILM, PixelSpacing=[0.2, 0.1])
 
 

@@ -15,10 +15,10 @@ from pydicom import Dataset, FileMetaDataset, dcmread
 from pydicom.uid import ExplicitVRBigEndian
 
 from dcmtk import needs_dcmtk, shown_by_dcmtk
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import read_radiograph
 from lungsight.reading.dicom_header import Header
-from lungsight.reading.dicom_tables import DefectiveTable, palette_of, table_of, white_of
+from lungsight.reading.dicom_tables import DefectiveTableError, palette_of, table_of, white_of
 
 DicomWriter = Callable[..., Path]
 
@@ -216,7 +216,7 @@ def test_a_short_palette(write_dicom: DicomWriter, ramp: NDArray[np.uint16]) -> 
 def test_without_a_palette(
     write_dicom: DicomWriter, ramp: NDArray[np.uint16], elements: dict[str, Any], why: str
 ) -> None:
-    with pytest.raises(UnreadableImage, match=why):
+    with pytest.raises(UnreadableImageError, match=why):
         read_radiograph(write_dicom(ramp, photometric="PALETTE COLOR", **elements))
 
 
@@ -242,5 +242,5 @@ def test_segments_that_lead_nowhere(numbers: list[int]) -> None:
     value = np.array(numbers, dtype="<u2").tobytes()
     for keyword, one in palette(value, [20, 0, 16], segmented=True).items():
         setattr(dataset, keyword, one)
-    with pytest.raises(DefectiveTable):
+    with pytest.raises(DefectiveTableError):
         palette_of(Header(dataset))

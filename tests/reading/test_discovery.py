@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import ImageFile, archives, read_radiograph, walk_images
 
 
@@ -39,16 +39,16 @@ def packed(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP
     return path
 
 
-def names(found: Iterable[ImageFile | UnreadableImage]) -> list[str]:
+def names(found: Iterable[ImageFile | UnreadableImageError]) -> list[str]:
     files = list(found)
-    assert not [str(one) for one in files if isinstance(one, UnreadableImage)]
+    assert not [str(one) for one in files if isinstance(one, UnreadableImageError)]
     return [one.name for one in files if isinstance(one, ImageFile)]
 
 
-def only_fault(found: Iterable[ImageFile | UnreadableImage]) -> str:
-    (fault,) = [one for one in found if isinstance(one, UnreadableImage)]
-    assert "\n" not in str(fault)
-    return str(fault)
+def only_fault(found: Iterable[ImageFile | UnreadableImageError]) -> str:
+    (problem,) = [one for one in found if isinstance(one, UnreadableImageError)]
+    assert "\n" not in str(problem)
+    return str(problem)
 
 
 def test_a_folder_is_walked_in_order(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_an_image_ending_without_an_image_is_a_fault(tmp_path: Path) -> None:
     plant(tmp_path, ["a.png", "b.jpg"], b"some text")
     for file in walk_images([tmp_path]):
         assert isinstance(file, ImageFile)
-        with pytest.raises(UnreadableImage, match="not an image"):
+        with pytest.raises(UnreadableImageError, match="not an image"):
             read_radiograph(file)
 
 
@@ -192,7 +192,7 @@ def test_a_damaged_zip(tmp_path: Path) -> None:
     assert "not a whole zip archive" in only_fault(walk_images([path]))
     path.write_bytes(whole[:1000] + bytes(500) + whole[1500:])
     (file,) = walk_images([path])
-    with pytest.raises(UnreadableImage, match="this member is damaged"):
+    with pytest.raises(UnreadableImageError, match="this member is damaged"):
         read_radiograph(file)
 
 
@@ -200,7 +200,7 @@ def test_a_zip_that_changes_under_way(tmp_path: Path) -> None:
     path = packed(tmp_path / "a.zip", {"1.png": png(), "2.png": png()})
     _, second = walk_images([path])
     packed(path, {"1.png": png()})
-    with pytest.raises(UnreadableImage, match="the archive has changed"):
+    with pytest.raises(UnreadableImageError, match="the archive has changed"):
         read_radiograph(second)
 
 
@@ -218,7 +218,7 @@ def test_a_member_never_unpacks_to_more_than_it_declares(tmp_path: Path) -> None
     data[place : place + 4] = (100_000).to_bytes(4, "little")
     path.write_bytes(data)
     (file,) = walk_images([path])
-    with pytest.raises(UnreadableImage, match="this member is damaged"):
+    with pytest.raises(UnreadableImageError, match="this member is damaged"):
         read_radiograph(file)
 
 

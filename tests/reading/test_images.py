@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 
@@ -180,7 +180,7 @@ def test_what_is_known_of_the_file(tmp_path: Path, grey: NDArray[np.uint8]) -> N
 def test_several_pictures_in_one_file(tmp_path: Path, grey: NDArray[np.uint8], form: str, word: str) -> None:
     first, second = Image.fromarray(grey), Image.fromarray(255 - grey)
     path = saved(tmp_path / "clip", first, form, save_all=True, append_images=[second])
-    with pytest.raises(UnreadableImage, match=f"it holds several {word}"):
+    with pytest.raises(UnreadableImageError, match=f"it holds several {word}"):
         read_radiograph(path)
 
 
@@ -196,12 +196,12 @@ def test_a_decompression_bomb_is_not_decoded(tmp_path: Path) -> None:
         bomb = head[:16] + side.to_bytes(4, "big") * 2 + head[24:]
         path = tmp_path / "bomb.png"
         path.write_bytes(with_header_checksum(bomb))
-        with pytest.raises(UnreadableImage, match="pixels"):
+        with pytest.raises(UnreadableImageError, match="pixels"):
             read_radiograph(path)
 
 
 def test_a_thumbnail_is_no_radiograph(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableImage, match="31 × 40 pixels are too few"):
+    with pytest.raises(UnreadableImageError, match="31 × 40 pixels are too few"):
         read_radiograph(saved(tmp_path / "a.png", Image.new("L", (31, 40)), "PNG"))
 
 
@@ -211,7 +211,7 @@ def test_cut_short(tmp_path: Path, form: str) -> None:
     data = saved_bytes(Image.fromarray(noise), form)
     path = tmp_path / "cut"
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(UnreadableImage, match=f"the {form} data is damaged or cut short"):
+    with pytest.raises(UnreadableImageError, match=f"the {form} data is damaged or cut short"):
         read_radiograph(path)
 
 

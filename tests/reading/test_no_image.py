@@ -23,7 +23,7 @@ from pydicom.uid import (
     RTPlanStorage,
 )
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import ImageFile, read_radiograph, walk_images
 
 OBJECTS = [
@@ -112,7 +112,7 @@ def test_given_by_name_it_is_read_and_says_what_is_wrong(tmp_path: Path) -> None
     _object("SR", BasicTextSRStorage).save_as(tmp_path / "SR1", enforce_file_format=True)
     (found,) = walk_images([tmp_path / "SR1"])
     assert isinstance(found, ImageFile)
-    with pytest.raises(UnreadableImage, match=r"this DICOM file \(SR\) holds no pixels"):
+    with pytest.raises(UnreadableImageError, match=r"this DICOM file \(SR\) holds no pixels"):
         read_radiograph(found)
 
 

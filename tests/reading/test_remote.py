@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import read_radiograph
 from lungsight.reading.limits import MAX_BYTES
 from lungsight.reading.remote import RemoteFile, is_url, walk_url
@@ -64,21 +64,21 @@ def test_an_image_behind_a_url_is_the_image(store: fsspec.AbstractFileSystem, tm
 
 
 def test_an_empty_file_behind_a_url_is_a_fault(store: fsspec.AbstractFileSystem) -> None:
-    with pytest.raises(UnreadableImage, match="the file is empty"):
+    with pytest.raises(UnreadableImageError, match="the file is empty"):
         read_radiograph(RemoteFile("memory://ward/c.png"))
 
 
 def test_nothing_behind_a_url_is_said(store: fsspec.AbstractFileSystem) -> None:
-    (fault,) = walk_url("memory://elsewhere")
-    assert isinstance(fault, UnreadableImage)
-    with pytest.raises(UnreadableImage, match="there is no such file"):
+    (problem,) = walk_url("memory://elsewhere")
+    assert isinstance(problem, UnreadableImageError)
+    with pytest.raises(UnreadableImageError, match="there is no such file"):
         read_radiograph(RemoteFile("memory://ward/gone.png"))
 
 
 def test_what_is_too_large_is_not_fetched(store: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(store), "size", lambda _self, _path: MAX_BYTES + 1)
     monkeypatch.setattr(type(store), "cat_file", lambda *_a, **_k: pytest.fail("fetched"))
-    with pytest.raises(UnreadableImage, match="more than any radiograph needs"):
+    with pytest.raises(UnreadableImageError, match="more than any radiograph needs"):
         RemoteFile("memory://ward/b.png").read_bytes()
 
 
@@ -89,17 +89,17 @@ def test_whatever_a_store_raises_is_a_sentence(
         raise ValueError("some store's own\nwith a second line")
 
     monkeypatch.setattr(type(store), "cat_file", refuse)
-    with pytest.raises(UnreadableImage) as raised:
+    with pytest.raises(UnreadableImageError) as raised:
         RemoteFile("memory://ward/b.png").read_bytes()
     assert "second line" not in str(raised.value)
     assert "check the URL" in str(raised.value)
 
 
 def test_a_store_without_its_plugin_says_what_to_install() -> None:
-    (fault,) = walk_url("s3://bucket/films")
-    assert isinstance(fault, UnreadableImage)
-    assert "s3fs" in str(fault)
-    with pytest.raises(UnreadableImage, match="s3fs"):
+    (problem,) = walk_url("s3://bucket/films")
+    assert isinstance(problem, UnreadableImageError)
+    assert "s3fs" in str(problem)
+    with pytest.raises(UnreadableImageError, match="s3fs"):
         RemoteFile("s3://bucket/film.png").read_bytes()
 
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from browser import scroll_width
 from lungsight import RESEARCH_ONLY
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.sections.section import Section, estimate_table
+from lungsight.evaluation.sections.section import Section
+from lungsight.evaluation.tables import estimate_table
 from lungsight.reporting.evidence_json import evidence_json, write_tables
 from lungsight.reporting.evidence_page import write_evidence_page
 from lungsight.statistics.estimate import Estimate
@@ -177,10 +178,10 @@ def test_internal_and_external_sources_stand_apart(page: Page) -> None:
 
 
 def test_many_sources_leave_room_on_the_first_screen(tmp_path: Path) -> None:
-    judged = judged_images([("external", f"hospital {i}") for i in range(9)], ("covid19", "other"), 2)
+    testset = judged_images([("external", f"hospital {i}") for i in range(9)], ("covid19", "other"), 2)
     metrics = pd.concat([_a_metric(f"hospital {i}") for i in range(9)])
     evidence = replace(
-        empty_evidence(), judged=judged, discrimination=Section("discrimination", {"metrics": metrics})
+        empty_evidence(), testset=testset, discrimination=Section("discrimination", {"metrics": metrics})
     )
     write_evidence_page(evidence, tmp_path / "report.html")
     first = Page((tmp_path / "report.html").read_text("utf-8")).text.split("Contents")[0]
@@ -217,8 +218,8 @@ def test_without_any_figure_the_page_still_says_so(tmp_path: Path) -> None:
 
 
 def test_one_source_of_two_classes_has_its_pictures(tmp_path: Path) -> None:
-    judged = judged_images([("unstated", "only")], ("covid19", "other"), 30)
-    write_evidence_page(evidence_of(judged), tmp_path / "report.html")
+    testset = judged_images([("unstated", "only")], ("covid19", "other"), 30)
+    write_evidence_page(evidence_of(testset), tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text("utf-8"))
     assert len(page.all("img")) >= 4
     assert "Nobody says whether it was trained on these sources" in page.text
@@ -244,8 +245,8 @@ def test_no_name_breaks_the_page(tmp_path: Path, model: str, source: str, words:
 
 def test_hostile_sources_are_drawn_as_they_are(tmp_path: Path) -> None:
     names = [SCRIPT, "$\\frac{a" + "x" * 400, "–肺\n\x01 🫁"]
-    judged = judged_images([("external", name) for name in names], ("covid19", "other"), 11)
-    evidence = evidence_of(judged)
+    testset = judged_images([("external", name) for name in names], ("covid19", "other"), 11)
+    evidence = evidence_of(testset)
     write_evidence_page(evidence, tmp_path / "report.html")
     page = Page((tmp_path / "report.html").read_text("utf-8"))
     assert not page.all("script")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lungsight.evaluation.audits.audit import not_done
 from lungsight.evaluation.formatting import fixed
-from lungsight.evaluation.grade import Grade, Reason, Verdict
-from lungsight.evaluation.sections.section import estimate_table
+from lungsight.evaluation.grade import Grade, GradeStatement, Reason
+from lungsight.evaluation.tables import estimate_table
 from lungsight.reporting.evidence_tables import Scale, by_metric, titled
 from lungsight.reporting.evidence_text import FOR_A_PATIENT, deciding, extremes, figures_in_words, states
 from lungsight.reporting.plots import STROKES, groups_by_source, panel_title, roc_figure, short
@@ -31,7 +31,9 @@ def _table(*rows: tuple[str, str, str, float | None]) -> pd.DataFrame:
 
 def _decided(grade: Grade, *rules: tuple[str, bool]) -> list[str]:
     reasons = tuple(Reason(f"{name}: …", met, name) for name, met in rules)
-    evidence = replace(empty_evidence(), verdict=Verdict(grade, "…", reasons), audits=(not_done("silent", "?", "…"),))
+    evidence = replace(
+        empty_evidence(), verdict=GradeStatement(grade, "…", reasons), audits=(not_done("silent", "?", "…"),)
+    )
     return [reason.sentence for reason in deciding(evidence)]
 
 
@@ -52,7 +54,7 @@ def test_at_most_five_reasons_are_shown() -> None:
 def test_a_rule_is_met_not_met_or_not_asked() -> None:
     reasons = (Reason("a: x", True, ""), Reason("b: x", False, ""), Reason("silent: x", False, ""))
     evidence = replace(
-        empty_evidence(), verdict=Verdict(Grade.CONFOUNDED, "", reasons), audits=(not_done("silent", "", ""),)
+        empty_evidence(), verdict=GradeStatement(Grade.CONFOUNDED, "", reasons), audits=(not_done("silent", "", ""),)
     )
     assert list(states(evidence).values()) == ["met", "not met", "not asked"]
 

@@ -141,11 +141,11 @@ def test_validation_figures_say_what_they_were_used_for(run: Path) -> None:
     assert "used to choose" not in "".join(re.findall(r"<th>(Test.*?)</th>", page, re.DOTALL))
 
 
-def judged(*rows: tuple[str, str]) -> pd.DataFrame:
+def make_testset(*rows: tuple[str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["source", "truth"])
 
 
-MIXED = judged(("a", "covid19"), ("a", "other"), ("b", "other"))
+MIXED = make_testset(("a", "covid19"), ("a", "other"), ("b", "other"))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,11 @@ MIXED = judged(("a", "covid19"), ("a", "other"), ("b", "other"))
     [
         (["a", "b"], {"validation": MIXED, "test": MIXED}, []),
         (["a"], {"validation": MIXED[:2], "test": MIXED[:2]}, ["All images come from one source, a"]),
-        (["a", "b"], {"test": judged(("a", "covid19"), ("b", "other"))}, ["No source holds images with and without"]),
+        (
+            ["a", "b"],
+            {"test": make_testset(("a", "covid19"), ("b", "other"))},
+            ["No source holds images with and without"],
+        ),
         (["a", "b"], {"validation": MIXED}, ["No test image was judged"]),
         (["a"], {}, ["All images come from one source, a", "No test image was judged"]),
     ],

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from lungsight.datasets.phantom import Label, draw
+from lungsight.inference import Detector
 from lungsight.package import Preprocessing
 from lungsight.package.storage import FAMILIARITY, LUNG_FIELDS
 from lungsight.radiograph import Radiograph, View
-from lungsight.scanning import Detector
 from tiny_package import write_tiny
 from tiny_parts import LUNG_FIELDS as DESCRIBED
 from tiny_parts import tiny_familiarity, tiny_lung_fields

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from lungsight.components.lung_segmentation import Lungs
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
+from lungsight.inference import Detector, Finding, Status
 from lungsight.radiograph import Identifiers, Radiograph, View
-from lungsight.scanning import Detector, Finding, Status
 from lungsight.scanning.exporters import CsvTable, JsonLines
 from tiny_package import CLASSES
 
@@ -24,7 +24,7 @@ KEYS += ["view", "arrived", *IDS, "placement", "refused_by", "reasons", "warning
 
 def findings(detector: Detector, make_radiograph: Make) -> list[Finding]:
     broken = Finding('Łódź, "7".png', Status.ERROR, None, reasons=("One.", "Two.\nlines"), model=detector.model)
-    return [*detector.judge([make_radiograph(file="good.png")]), broken]
+    return [*detector.analyse([make_radiograph(file="good.png")]), broken]
 
 
 def test_json_is_one_object_a_line_with_exactly_the_keys(
@@ -109,7 +109,7 @@ def test_of_the_lungs_a_summary_is_kept(detector: Detector, make_radiograph: Mak
 
 def test_csv_says_all_that_json_says(detector: Detector, make_radiograph: Make, tmp_path: Path) -> None:
     known = {"age": 61.0, "sex": "F", "view": View.AP, "identifiers": Identifiers("1.2", "1.3", "1.4", "A7", "P9")}
-    (found,) = detector.judge([make_radiograph(**known).placed(mirrored=True, turned=90)])
+    (found,) = detector.analyse([make_radiograph(**known).placed(mirrored=True, turned=90)])
     found = replace(found, arrived=datetime(2026, 11, 30, 12, tzinfo=UTC))
     table = CsvTable(tmp_path / "f.csv", found.model, CLASSES, restart=False)
     table.add(found, {})
@@ -127,7 +127,9 @@ def test_csv_says_all_that_json_says(detector: Detector, make_radiograph: Make, 
 def test_a_table_of_an_older_version_is_not_gone_on_with(detector: Detector, tmp_path: Path) -> None:
     older = "file,status,verdict,probability_covid19,heatmap,reasons,model,seconds\na.png,read,x,1,,,m,1\n"
     (tmp_path / "f.csv").write_text(older)
-    with pytest.raises(Fault, match=r"has other columns than this scan writes \(.*age.*\), so it was written by"):
+    with pytest.raises(
+        LungsightError, match=r"has other columns than this scan writes \(.*age.*\), so it was written by"
+    ):
         CsvTable(tmp_path / "f.csv", detector.model, CLASSES, restart=False)
     assert (tmp_path / "f.csv").read_text() == older
     CsvTable(tmp_path / "f.csv", detector.model, CLASSES, restart=True).close()

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from lungsight import RESEARCH_ONLY
+from lungsight.inference import Detector, Finding
 from lungsight.radiograph import Radiograph
-from lungsight.scanning import Detector, Finding
 from lungsight.scanning.heatmap import HeatmapFolder, write_heatmap
 
 Make = Callable[..., Radiograph]
@@ -16,7 +16,7 @@ Make = Callable[..., Radiograph]
 
 @pytest.fixture
 def finding(detector: Detector, make_radiograph: Make) -> Finding:
-    return detector.judge([make_radiograph()])[0]
+    return detector.analyse([make_radiograph()])[0]
 
 
 def read(path: Path) -> tuple[np.ndarray, dict[str, str]]:
@@ -42,7 +42,7 @@ def test_a_heatmap_is_the_positive_evidence_on_the_images_own_grid(
 def test_a_heatmap_lies_on_the_image_as_it_was_judged_and_says_so(
     detector: Detector, make_radiograph: Make, tmp_path: Path
 ) -> None:
-    (turned,) = detector.judge([make_radiograph().placed(mirrored=True, turned=90)])
+    (turned,) = detector.analyse([make_radiograph().placed(mirrored=True, turned=90)])
     write_heatmap(tmp_path / "heat.png", turned, detector)
     grey, text = read(tmp_path / "heat.png")
     assert grey.shape == (120, 90)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lungsight.errors import Fault
-from lungsight.scanning import Finding, Status
+from lungsight.errors import LungsightError
+from lungsight.inference import Finding, Status
 from lungsight.scanning.exporters import CsvTable, JsonLines, Records
 from lungsight.scanning.journal import GrowingFile
 
@@ -65,7 +65,7 @@ def test_what_is_done_is_known_by_name_and_number(kind: str, tmp_path: Path) -> 
 )
 def test_a_file_of_another_kind_is_never_touched(kind: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(content)
-    with pytest.raises(Fault, match="holds no findings of a scan; name another file, or give --restart"):
+    with pytest.raises(LungsightError, match="holds no findings of a scan; name another file, or give --restart"):
         _open(kind, tmp_path / "f")
     assert (tmp_path / "f").read_bytes() == content
 
@@ -74,7 +74,7 @@ def test_a_file_of_another_kind_is_never_touched(kind: str, content: bytes, tmp_
 def test_findings_of_another_model_are_never_touched(kind: str, tmp_path: Path) -> None:
     _write_all(kind, tmp_path / "f", NAMES)
     before = (tmp_path / "f").read_bytes()
-    with pytest.raises(Fault, match="holds findings of tiny 000000000000, not of other 1"):
+    with pytest.raises(LungsightError, match="holds findings of tiny 000000000000, not of other 1"):
         _open(kind, tmp_path / "f", model="other 1")
     assert (tmp_path / "f").read_bytes() == before
     _open(kind, tmp_path / "f", model="other 1", restart=True).close()
@@ -85,7 +85,7 @@ def test_a_damaged_line_amid_sound_ones_is_said(tmp_path: Path) -> None:
     _write_all("json", tmp_path / "f", NAMES)
     lines = (tmp_path / "f").read_bytes().splitlines(keepends=True)
     (tmp_path / "f").write_bytes(lines[0] + b"\x00\x00\n" + lines[1])
-    with pytest.raises(Fault, match="line 2 is damaged"):
+    with pytest.raises(LungsightError, match="line 2 is damaged"):
         _open("json", tmp_path / "f")
 
 
@@ -109,11 +109,13 @@ def test_names_that_are_no_text_are_written_all_the_same(tmp_path: Path) -> None
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     sink = JsonLines(Path("/dev/full"), MODEL, restart=True)
-    with pytest.raises(Fault, match=r"can't be written .*; make room or name another file; what is there is whole"):
+    with pytest.raises(
+        LungsightError, match=r"can't be written .*; make room or name another file; what is there is whole"
+    ):
         sink.add(_finding("a.png"), {})
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(Fault, match="can't be written"):
+    with pytest.raises(LungsightError, match="can't be written"):
         JsonLines(tmp_path / "file" / "below.jsonl", MODEL, restart=True)

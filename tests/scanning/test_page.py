@@ -13,13 +13,11 @@ from PIL import Image
 
 from lungsight import RESEARCH_ONLY
 from lungsight.components.lung_segmentation import Lungs
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
+from lungsight.inference import INCONCLUSIVE, REFUSED, Detector, Finding, Status
 from lungsight.package import Decision
 from lungsight.radiograph import Radiograph
-from lungsight.scanning import INCONCLUSIVE, REFUSED, Detector, Finding, Status, spool
-from lungsight.scanning.card import card_of
-from lungsight.scanning.page import SCRIPT, FindingsPage
-from lungsight.scanning.rendering import (
+from lungsight.rendering import (
     AGAINST,
     FOR,
     MAX_BYTES,
@@ -31,6 +29,9 @@ from lungsight.scanning.rendering import (
     with_evidence,
     with_outline,
 )
+from lungsight.scanning import spool
+from lungsight.scanning.card import card_of
+from lungsight.scanning.page import SCRIPT, FindingsPage
 from lungsight.scanning.spool import CardSpool
 
 Make = Callable[..., Radiograph]
@@ -38,7 +39,7 @@ Make = Callable[..., Radiograph]
 
 @pytest.fixture
 def findings(detector: Detector, make_radiograph: Make) -> list[Finding]:
-    sure, unsure, doubtful = detector.judge([make_radiograph(seed) for seed in range(3)])
+    sure, unsure, doubtful = detector.analyse([make_radiograph(seed) for seed in range(3)])
     return [
         Finding("torn.png", Status.ERROR, None, reasons=("torn.png: the file is empty; fetch it again.",)),
         replace(unsure, file="unsure.png", verdict="covid19", probabilities={"covid19": 0.6, "b": 0.4}),
@@ -104,7 +105,7 @@ def test_a_result_says_what_it_rests_on(
     make_detector: Callable[..., Detector], make_radiograph: Make, tmp_path: Path, verdict: str, p: float, said: str
 ) -> None:
     detector = make_detector(decision=Decision(low=0.2, high=0.6, aim_sensitivity=0.95, aim_specificity=0.95))
-    finding = detector.judge([make_radiograph()])[0]
+    finding = detector.analyse([make_radiograph()])[0]
     _, reasons = detector._decide(np.array([p, 0, 1 - p]), None)
     shares = {"covid19": p, "other_pneumonia": 0.0, "no_pneumonia": 1 - p}
     shown = replace(finding, verdict=verdict, probabilities=shares, reasons=reasons)
@@ -125,11 +126,11 @@ def test_a_page_shows_what_is_most_urgent_and_says_where_the_rest_is(
     monkeypatch.setattr(spool, "MOST_SHOWN", 4)
     monkeypatch.setattr(spool, "MOST_LISTED", 2)
     shares = np.random.default_rng(0).permutation(np.linspace(0.05, 0.95, 9))
-    judged = [replace(findings[1], file=f"{p:.3f}.png", probabilities={"covid19": p, "b": 1 - p}) for p in shares]
+    testset = [replace(findings[1], file=f"{p:.3f}.png", probabilities={"covid19": p, "b": 1 - p}) for p in shares]
     torn = [replace(findings[0], file=f"torn-{number}.png") for number in range(3)]
     path = tmp_path / "page.html"
     page = FindingsPage(path, detector, (tmp_path / "all.csv",))
-    first, second = [*torn, *judged[:5]], judged[5:]
+    first, second = [*torn, *testset[:5]], testset[5:]
     for finding in first:
         page.add(card_of(finding, "covid19", ()))
     page.write(complete=False)
@@ -160,7 +161,7 @@ def test_what_is_not_shown_costs_no_room(detector: Detector, findings: list[Find
 
 @pytest.mark.parametrize("name", ["finding.pdf", "finding", "finding.png"])
 def test_a_page_is_not_named_as_something_else(detector: Detector, tmp_path: Path, name: str) -> None:
-    with pytest.raises(Fault, match="is no name of a web page"):
+    with pytest.raises(LungsightError, match="is no name of a web page"):
         FindingsPage(tmp_path / name, detector)
     assert not list(tmp_path.iterdir())
 
@@ -290,11 +291,11 @@ def test_the_page_outlines_the_lungs_and_says_what_the_line_is(
 def test_lungs_are_drawn_only_where_they_are_two_plausible_ones_of_an_image_that_was_judged(
     findings: list[Finding],
 ) -> None:
-    judged = next(finding for finding in findings if finding.status is Status.READ)
-    assert card_of(replace(judged, lungs=_lungs()), "covid19", ()).lungs is not None
+    testset = next(finding for finding in findings if finding.status is Status.READ)
+    assert card_of(replace(testset, lungs=_lungs()), "covid19", ()).lungs is not None
     limb = Lungs(_lungs().mask, ("One lung lies above the other.",))
-    assert card_of(replace(judged, lungs=limb), "covid19", ()).lungs is None
-    assert card_of(replace(judged, status=Status.REFUSED, lungs=_lungs()), "covid19", ()).lungs is None
+    assert card_of(replace(testset, lungs=limb), "covid19", ()).lungs is None
+    assert card_of(replace(testset, status=Status.REFUSED, lungs=_lungs()), "covid19", ()).lungs is None
 
 
 def test_a_package_is_described_with_its_parts(cropping: Path, findings: list[Finding], tmp_path: Path) -> None:

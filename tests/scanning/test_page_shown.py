@@ -10,8 +10,8 @@ import pytest
 
 from browser import printed, scroll_width
 from lungsight import RESEARCH_ONLY
+from lungsight.inference import INCONCLUSIVE, Detector, Finding
 from lungsight.radiograph import Radiograph
-from lungsight.scanning import INCONCLUSIVE, Detector, Finding
 from lungsight.scanning.card import card_of
 from lungsight.scanning.page import FindingsPage
 
@@ -21,10 +21,10 @@ REASON = "The probability of COVID-19 is 57 %: the model calls it from 59 % on a
 
 @pytest.fixture
 def finding(detector: Detector, make_radiograph: Callable[..., Radiograph]) -> Finding:
-    (judged,) = detector.judge([make_radiograph()])
+    (testset,) = detector.analyse([make_radiograph()])
     shares = {"covid19": 0.574, "other_pneumonia": 0.3, "no_pneumonia": 0.126}
     return replace(
-        judged,
+        testset,
         file="a/long/path/" + "to_the_ward" * 12 + "/film.png",
         verdict=INCONCLUSIVE,
         probabilities=shares,

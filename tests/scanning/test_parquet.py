@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from lungsight.errors import Fault
-from lungsight.scanning import Detector, Finding, Status
+from lungsight.errors import LungsightError
+from lungsight.inference import Detector, Finding, Status
 from lungsight.scanning.parquet import SCHEMA, ParquetFolder
 
 
@@ -45,7 +45,7 @@ def test_a_folder_of_an_older_version_is_not_gone_on_with(tmp_path: Path) -> Non
     _write(tmp_path / "f", ["a"])
     part = tmp_path / "f" / "part-00000.parquet"
     pq.write_table(pq.read_table(part).drop_columns(["placement"]), part)
-    with pytest.raises(Fault, match="has other columns than this scan writes"):
+    with pytest.raises(LungsightError, match="has other columns than this scan writes"):
         _write(tmp_path / "f", ["b"])
 
 
@@ -57,10 +57,10 @@ def test_rows_are_written_as_they_come(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_what_is_no_table_of_findings_is_said(tmp_path: Path) -> None:
     _write(tmp_path / "f", ["a"])
-    with pytest.raises(Fault, match="holds findings of tiny 1, not of other"):
+    with pytest.raises(LungsightError, match="holds findings of tiny 1, not of other"):
         _write(tmp_path / "f", ["a"], model="other")
     (tmp_path / "f" / "part-00000.parquet").write_bytes(b"PAR1")
-    with pytest.raises(Fault, match="isn't a Parquet file of findings; remove it"):
+    with pytest.raises(LungsightError, match="isn't a Parquet file of findings; remove it"):
         _write(tmp_path / "f", ["a"])
 
 

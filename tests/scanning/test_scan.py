@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungsight.components.input_gate import Admission
-from lungsight.inference.preparation import Examiner
+from lungsight.components.input_gate import GateResult
+from lungsight.inference import REFUSED, Detector, Finding, Status
+from lungsight.inference.preparation import ImageChecker
 from lungsight.package import ModelPackage, Preprocessing
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile, read_radiograph
-from lungsight.scanning import REFUSED, Detector, Finding, Status, scan
+from lungsight.scanning import scan
 
 Make = Callable[..., Radiograph]
 
@@ -49,7 +50,7 @@ def test_findings_come_in_order_and_bad_files_stop_nothing(
 def test_each_finding_is_that_of_its_own_image(detector: Detector, ward: list[Path]) -> None:
     for finding in scan(ward, detector, batch_size=3, threads=3):
         if finding.status is Status.READ:
-            (alone,) = detector.judge([read_radiograph(finding.file)])
+            (alone,) = detector.analyse([read_radiograph(finding.file)])
             assert finding.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
 
 
@@ -129,25 +130,25 @@ def test_phantoms_are_scanned_by_their_lungs(cropping: Path, phantoms: Path) -> 
         assert finding.lungs is not None
         assert finding.lungs.box is not None
         assert finding.unfamiliarity is not None
-        (alone,) = detector.judge([read_radiograph(finding.file)])
+        (alone,) = detector.analyse([read_radiograph(finding.file)])
         assert finding.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
 
 
 class _Gate:
     """Refuses what is bright on the whole, and takes what is dark for inverted."""
 
-    def ask(self, pixels: np.ndarray) -> Admission:
+    def ask(self, pixels: np.ndarray) -> GateResult:
         mean = float(pixels.mean())
         refusals = ("It is too bright.",) if mean > 0.7 else ()
         warnings = ("It was inverted.",) if mean < 0.2 else ()
-        return Admission(refusals, warnings, 0.5, mean < 0.2)
+        return GateResult(refusals, warnings, 0.5, mean < 0.2)
 
 
 def test_the_gate_refuses_in_words_and_what_is_inverted_is_judged_the_right_way(
     package: Path, tmp_path: Path, make_radiograph: Make
 ) -> None:
     opened = ModelPackage.open(package)
-    examiner = Examiner(gate=_Gate())  # type: ignore[arg-type]
+    examiner = ImageChecker(gate=_Gate())  # type: ignore[arg-type]
     detector = Detector(opened, opened.network(1), examiner)
     pixels = np.clip(make_radiograph().pixels, 0.2, 0.8)
     files = {"bright": pixels * 0.4 + 0.6, "dark": pixels * 0.2 + 0.02, "plain": pixels}
@@ -164,5 +165,5 @@ def test_the_gate_refuses_in_words_and_what_is_inverted_is_judged_the_right_way(
     original = read_radiograph(tmp_path / "dark.png")
     np.testing.assert_allclose(dark.radiograph.pixels, 1 - original.pixels)
     turned = make_radiograph(pixels=np.asarray(1 - original.pixels, np.float32))
-    (expected,) = Detector(opened, opened.network(1)).judge([turned])
+    (expected,) = Detector(opened, opened.network(1)).analyse([turned])
     assert dark.probabilities == pytest.approx(expected.probabilities, abs=1e-6)

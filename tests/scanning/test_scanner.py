@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from lungsight.components.runtime import runtimes
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
+from lungsight.inference import Finding, Status
 from lungsight.package import ModelPackage
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile, read_radiograph
-from lungsight.scanning import Finding, Scanner, Status
+from lungsight.scanning import Scanner
 
 Make = Callable[..., Radiograph]
 
@@ -72,5 +73,5 @@ def test_the_same_image_has_the_same_answer_whatever_runs_it(
 
 
 def test_a_runtime_that_is_not_here_is_one_sentence(package: Path) -> None:
-    with pytest.raises(Fault, match="abacus: is no runtime of this machine; give one of onnxruntime"):
+    with pytest.raises(LungsightError, match="abacus: is no runtime of this machine; give one of onnxruntime"):
         Scanner(package, runtime="abacus")

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.scanning.sources import find_images, name_of
 
 
@@ -31,7 +31,7 @@ def test_paths_urls_and_lists_in_one_go(films: Path, tmp_path: Path) -> None:
         str(tmp_path / "films/a.png"), url, f"{tmp_path / 'l.parquet'}, row 3", str(films / "gone.png"),
         str(films / "a.png"), str(films / "b.png"),
     ]  # fmt: skip
-    assert [isinstance(one, UnreadableImage) for one in found].count(True) == 1
+    assert [isinstance(one, UnreadableImageError) for one in found].count(True) == 1
 
 
 def test_a_list_behind_a_url_names_what_lies_beside_it(films: Path, tmp_path: Path) -> None:
@@ -57,14 +57,14 @@ def test_what_is_no_list_is_a_fault(tmp_path: Path, content: bytes | None, said:
         pq.write_table(pa.table({"image": ["a.png"]}), place)
     else:
         place.write_bytes(content)
-    (fault,) = find_images([place])
-    assert isinstance(fault, UnreadableImage)
-    assert said in str(fault)
+    (problem,) = find_images([place])
+    assert isinstance(problem, UnreadableImageError)
+    assert said in str(problem)
 
 
 def test_a_list_that_isnt_there_is_a_fault(tmp_path: Path) -> None:
-    (fault,) = find_images([tmp_path / "l.parquet"])
-    assert "isn't a readable" in str(fault)
+    (problem,) = find_images([tmp_path / "l.parquet"])
+    assert "isn't a readable" in str(problem)
 
 
 def test_what_is_no_image_in_a_list_is_a_fault_in_its_place(films: Path, tmp_path: Path) -> None:
@@ -72,15 +72,15 @@ def test_what_is_no_image_in_a_list_is_a_fault_in_its_place(films: Path, tmp_pat
         pa.table({"path": ["films/a.png", "a\0b", "", "s3://b/x.png", "films/b.png"]}), tmp_path / "l.parquet"
     )
     found = list(find_images(tmp_path / "l.parquet"))
-    assert [isinstance(one, UnreadableImage) for one in found] == [False, True, True, False, False]
+    assert [isinstance(one, UnreadableImageError) for one in found] == [False, True, True, False, False]
 
 
 def test_an_empty_list_is_said_to_be_so(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": pa.array([], pa.string())}), tmp_path / "l.parquet")
-    (fault,) = find_images(str(tmp_path / "l.parquet"))
-    assert "names no image" in str(fault)
+    (problem,) = find_images(str(tmp_path / "l.parquet"))
+    assert "names no image" in str(problem)
 
 
 def test_a_store_that_cant_be_reached_doesnt_stop_the_others(films: Path) -> None:
     found = list(find_images(["s3://bucket/l.parquet", "s3://bucket/films", str(films / "a.png")]))
-    assert [isinstance(one, UnreadableImage) for one in found] == [True, True, False]
+    assert [isinstance(one, UnreadableImageError) for one in found] == [True, True, False]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import ImageFile
 from lungsight.scanning.watch import arrivals
 
@@ -101,7 +101,7 @@ def test_an_empty_folder_and_one_that_is_not_there_yet_are_waited_for(tmp_path: 
 def test_damage_is_passed_on_as_any_file(tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n")
     found = list(islice(arrivals([tmp_path], wait=lambda _: None), 1))
-    assert not isinstance(found[0], UnreadableImage)  # the reader will say what is wrong with it
+    assert not isinstance(found[0], UnreadableImageError)  # the reader will say what is wrong with it
 
 
 def test_a_settled_file_is_never_opened_again_however_often_the_folder_is_looked_at(tmp_path: Path) -> None:

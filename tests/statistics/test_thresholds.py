@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lungsight.statistics.binary import Binary
-from lungsight.statistics.thresholds import Aim, DecisionRule, NoRule, choose_rule
+from lungsight.statistics.thresholds import Aim, DecisionRule, NoRuleError, choose_rule
 
 
 def validation(positive: np.ndarray, probability: np.ndarray, patient: np.ndarray | None = None) -> Binary:
@@ -39,7 +39,7 @@ def test_both_aims_are_kept_on_the_images_they_were_chosen_on_ties_included(
     sample = drawn(patients, seed)
     sample = validation(sample.positive, sample.probability.round(decimals))
     rule = choose_rule(sample, Aim(sensitivity, specificity))
-    if isinstance(rule, NoRule):  # pragma: no cover - 40 patients hold 20 of each
+    if isinstance(rule, NoRuleError):  # pragma: no cover - 40 patients hold 20 of each
         pytest.fail(rule.reason)
     ruled_out = sample.probability < rule.low
     called = sample.probability >= rule.high
@@ -75,11 +75,11 @@ def test_a_model_that_separates_gets_one_threshold_and_nothing_is_inconclusive()
 
 def test_too_few_patients_of_the_target_give_no_rule_and_say_so() -> None:
     sample = drawn(36, 0)
-    assert choose_rule(sample) == NoRule("18 validation patients of sick can't show a sensitivity of 0.95")
+    assert choose_rule(sample) == NoRuleError("18 validation patients of sick can't show a sensitivity of 0.95")
     same_patients = validation(
         np.repeat(sample.positive, 5), np.repeat(sample.probability, 5), np.repeat(np.arange(36), 5)
     )
-    assert isinstance(choose_rule(same_patients), NoRule)
+    assert isinstance(choose_rule(same_patients), NoRuleError)
     assert isinstance(choose_rule(sample, Aim(sensitivity=0.9)), DecisionRule)
 
 

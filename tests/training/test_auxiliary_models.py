@@ -8,10 +8,11 @@ from tests.training.conftest import QUICK
 from tests.training.segmenter import write_segmenter
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import InvalidRecipe
+from lungsight.errors import RecipeError
+from lungsight.inference import Detector
 from lungsight.package import ModelPackage
-from lungsight.scanning import Detector, scan
-from lungsight.training.auxiliary_models import Parts, prepare_parts
+from lungsight.scanning import scan
+from lungsight.training.auxiliary_models import AuxiliaryModels, prepare_parts
 from lungsight.training.recipe import load_recipe
 from lungsight.training.run import train
 
@@ -22,7 +23,7 @@ def test_parts_are_taken_from_another_run(phantoms: Manifest, tmp_path: Path) ->
     write_segmenter(tmp_path / "other" / "lung_fields")
     recipe = load_recipe("demo", (*QUICK, f"parts_from={tmp_path / 'other'}"))
     parts = prepare_parts(recipe, phantoms, tmp_path, tmp_path, QUIET)
-    assert parts == Parts(lung_fields=tmp_path / "other" / "lung_fields")
+    assert parts == AuxiliaryModels(lung_fields=tmp_path / "other" / "lung_fields")
     assert parts.lung_fields_description is not None
     assert list(parts.contents) == ["lung_fields.onnx"]
 
@@ -30,12 +31,12 @@ def test_parts_are_taken_from_another_run(phantoms: Manifest, tmp_path: Path) ->
 @pytest.mark.parametrize("geometry", ["lungs", "squash"])
 def test_a_run_without_what_it_was_promised_is_refused(phantoms: Manifest, tmp_path: Path, geometry: str) -> None:
     recipe = load_recipe("demo", (*QUICK, f"parts_from={tmp_path}", f"geometry={geometry}"))
-    with pytest.raises(InvalidRecipe, match="holds n"):
+    with pytest.raises(RecipeError, match="holds n"):
         prepare_parts(recipe, phantoms, tmp_path, tmp_path, QUIET)
 
 
 def test_a_lung_crop_needs_somebody_who_finds_the_lungs(phantoms: Manifest, tmp_path: Path) -> None:
-    with pytest.raises(InvalidRecipe, match="where the lungs are"):
+    with pytest.raises(RecipeError, match="where the lungs are"):
         train(load_recipe("demo", (*QUICK, "geometry=lungs")), phantoms, tmp_path, cache=tmp_path / "cache")
 
 

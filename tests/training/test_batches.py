@@ -10,7 +10,7 @@ import torch
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.manifest import Manifest
 from lungsight.training.augmentation import Augmentation
-from lungsight.training.batches import Images, Share, TrainingImages, sampling_weights
+from lungsight.training.batches import Images, ProcessShard, TrainingImages, sampling_weights
 from lungsight.training.image_cache import ImageCache
 from lungsight.training.localization_targets import GRID
 from lungsight.training.recipe import Recipe, Sampling, load_recipe
@@ -26,9 +26,11 @@ def cache(image_cache_folder: Path) -> ImageCache:
     return ImageCache.at(Preprocessing(image_size=48), image_cache_folder)
 
 
-def _images(cache: ImageCache, phantoms: Manifest, recipe: Recipe, share: Share | None = None) -> TrainingImages:
+def _images(
+    cache: ImageCache, phantoms: Manifest, recipe: Recipe, share: ProcessShard | None = None
+) -> TrainingImages:
     known = Images(list(phantoms.table["path"].head(10)), np.eye(10, dtype=np.float32), np.arange(10) % 2)
-    return TrainingImages(cache, known, None, recipe, share or Share())
+    return TrainingImages(cache, known, None, recipe, share or ProcessShard())
 
 
 def _epoch(images: TrainingImages) -> list[tuple[torch.Tensor, int]]:
@@ -59,7 +61,7 @@ def test_drawing_an_image_leaves_the_global_generator_alone(
 
 def test_processes_share_an_epoch_without_overlap(cache: ImageCache, phantoms: Manifest, recipe: Recipe) -> None:
     alone = _images(cache, phantoms, recipe)
-    shares = [_images(cache, phantoms, recipe, Share(rank, 2)) for rank in (0, 1)]
+    shares = [_images(cache, phantoms, recipe, ProcessShard(rank, 2)) for rank in (0, 1)]
     assert sorted(np.concatenate([s.plan for s in shares])) == sorted(alone.plan)
     assert torch.equal(shares[1][0][0], alone[1][0])  # and augmented as in a single process
 
@@ -90,7 +92,7 @@ def test_a_balanced_epoch_holds_every_group_in_its_share(
     )
     weights = np.array([0.5, 0.5] + [1 / 8] * 8)
     settings = recipe.model_copy(update={"sampling": Sampling(balance=("class",), images_per_epoch=40)})
-    images = TrainingImages(cache, known, weights, settings, Share())
+    images = TrainingImages(cache, known, weights, settings, ProcessShard())
     for epoch in range(5):
         images.set_epoch(epoch)
         drawn = np.bincount(images.plan, minlength=10)
@@ -106,7 +108,7 @@ def test_an_image_is_blended_with_its_class_from_elsewhere(
     still = mixing.model_copy(update={"augmentation": Augmentation(**dict.fromkeys(Augmentation.model_fields, 0.0))})
     truth, sources = np.eye(2, dtype=np.float32)[[0, 0, 0, 1]], np.array([0, 1, 1, 1])
     known = Images(list(phantoms.table["path"].head(4)), truth, sources)
-    images = TrainingImages(cache, known, None, still, Share())
+    images = TrainingImages(cache, known, None, still, ProcessShard())
     raw = [images.item(row)[0] for row in range(4)]
     for epoch in range(8):  # so often that each image meets each that it may meet
         images.set_epoch(epoch)
@@ -131,7 +133,7 @@ def test_places_move_with_the_image(cache: ImageCache, phantoms: Manifest, recip
     places = np.zeros((1, 2, GRID, GRID), dtype=np.uint8)
     places[0, 0, :, : GRID // 4] = 255
     known = Images(list(phantoms.table["path"].head(1)), np.ones((1, 1), dtype=np.float32), np.zeros(1, int), places)
-    images = TrainingImages(cache, known, None, recipe.model_copy(update={"augmentation": flipping}), Share())
+    images = TrainingImages(cache, known, None, recipe.model_copy(update={"augmentation": flipping}), ProcessShard())
     pixels, _, moved, _ = images[0]
     assert torch.equal(pixels, images.item(0)[0].flip(-1))
     assert moved[0, :, -GRID // 4 + 1 :].min() > 0.99

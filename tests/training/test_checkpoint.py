@@ -7,7 +7,7 @@ import pytest
 import torch
 from fastcore.foundation import L
 
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 from lungsight.training.checkpoint import Checkpoint, Progress
 
 
@@ -49,5 +49,5 @@ def test_a_damaged_checkpoint_is_one_sentence(tmp_path: Path, name: str, content
     folder = tmp_path / "checkpoint"
     _checkpoint(3).write(folder)
     (folder / name).write_bytes(content)
-    with pytest.raises(Fault, match="holds a checkpoint that is damaged; remove that folder"):
+    with pytest.raises(LungsightError, match="holds a checkpoint that is damaged; remove that folder"):
         Checkpoint.read(folder)

@@ -124,7 +124,7 @@ def test_everything_is_stored_with_what_it_scored() -> None:
     assert set(found.log_loss) == {"temperature", "platt", "isotonic"}
     assert set(found.platt) == set(found.isotonic) == set(CLASSES)
     assert (found.fitted_on, found.patients) == (1000, 500)
-    assert found.fault(CLASSES) is None
+    assert found.problem(CLASSES) is None
 
 
 def test_isotonic_steps_need_a_thousand_images() -> None:

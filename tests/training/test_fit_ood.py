@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.covariance import LedoitWolf
 
-from lungsight.components.ood import Familiarity
+from lungsight.components.ood import OODDetector
 from lungsight.datasets.phantom import Label, draw
-from lungsight.training.fit_ood import fit_familiarity
+from lungsight.training.fit_ood import fit_ood_detector
 
 C = 24
 
@@ -19,13 +19,13 @@ def clouds(seed: int, images: int) -> tuple[np.ndarray, np.ndarray]:
     return features.astype(np.float32), targets
 
 
-def fitted(percentile: float = 99.0) -> Familiarity:
-    description, stored = fit_familiarity(*clouds(0, 600), clouds(2, 300)[0], percentile=percentile)
-    return Familiarity(stored, description)
+def fitted(percentile: float = 99.0) -> OODDetector:
+    description, stored = fit_ood_detector(*clouds(0, 600), clouds(2, 300)[0], percentile=percentile)
+    return OODDetector(stored, description)
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
-    first, second = (fit_familiarity(*clouds(0, 600), clouds(2, 300)[0]) for _ in range(2))
+    first, second = (fit_ood_detector(*clouds(0, 600), clouds(2, 300)[0]) for _ in range(2))
     assert first == second
 
 
@@ -66,16 +66,16 @@ def test_between_two_classes_is_not_as_near_as_in_one() -> None:
 
 def test_more_features_than_images() -> None:
     features, targets = (part[:12] for part in clouds(0, 600))
-    description, stored = fit_familiarity(features, targets, clouds(2, 20)[0], percentile=90)
+    description, stored = fit_ood_detector(features, targets, clouds(2, 20)[0], percentile=90)
     assert description.components < 12
-    assert np.isfinite(Familiarity(stored, description).distance(clouds(3, 20)[0])).all()
+    assert np.isfinite(OODDetector(stored, description).distance(clouds(3, 20)[0])).all()
 
 
 def test_a_feature_that_is_always_the_same_does_no_harm() -> None:
     (features, targets), validation = clouds(0, 600), clouds(2, 300)[0]
     features[:, 3] = validation[:, 3] = 0
-    description, stored = fit_familiarity(features, targets, validation)
-    familiarity = Familiarity(stored, description)
+    description, stored = fit_ood_detector(features, targets, validation)
+    familiarity = OODDetector(stored, description)
     assert familiarity.is_far(validation).mean() <= 0.01
     other = validation[:1].copy()
     other[0, 3] = 5  # what never was anything is something
@@ -91,15 +91,15 @@ def _drawn(seeds: range) -> np.ndarray:
 def test_phantoms_are_familiar_and_turned_ones_are_not() -> None:
     training, validation = _drawn(range(60)), _drawn(range(60, 100))
     targets = np.arange(60) % 3
-    description, stored = fit_familiarity(training, targets, validation, percentile=95)
-    familiarity = Familiarity(stored, description)
+    description, stored = fit_ood_detector(training, targets, validation, percentile=95)
+    familiarity = OODDetector(stored, description)
     assert familiarity.is_far(_drawn(range(100, 120))).mean() < 0.3
     turned = _drawn(range(100, 120)).reshape(-1, 6, 6)[:, ::-1].reshape(-1, 36)
     assert familiarity.is_far(turned).mean() > 0.9
 
 
 @pytest.mark.parametrize(
-    ("features", "targets", "validation", "fault"),
+    ("features", "targets", "validation", "problem"),
     [
         (np.ones((4, 3)), np.zeros(4, int), np.ones((2, 2)), "must be"),
         (np.ones((4, 3)), np.zeros(3, int), np.ones((2, 3)), "targets"),
@@ -110,7 +110,7 @@ def test_phantoms_are_familiar_and_turned_ones_are_not() -> None:
     ],
 )
 def test_what_cannot_be_fitted_is_said(
-    features: np.ndarray, targets: np.ndarray, validation: np.ndarray, fault: str
+    features: np.ndarray, targets: np.ndarray, validation: np.ndarray, problem: str
 ) -> None:
-    with pytest.raises(ValueError, match=fault):
-        fit_familiarity(features.astype(np.float32), targets, validation.astype(np.float32))
+    with pytest.raises(ValueError, match=problem):
+        fit_ood_detector(features.astype(np.float32), targets, validation.astype(np.float32))

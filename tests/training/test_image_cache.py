@@ -9,7 +9,7 @@ from PIL import Image
 
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import read_radiograph
 from lungsight.training.image_cache import ImageCache
 
@@ -51,9 +51,9 @@ def test_unreadable_images_are_reported_and_the_others_made(phantoms: Manifest, 
     paths = [*phantoms.table["path"].head(12), str(broken), str(tmp_path / "absent.png")]
     done: list[int] = []
     cache = ImageCache.at(SMALL, tmp_path / f"cache{workers}")
-    faults = cache.prepare(paths, workers=workers, advance=done.append)
-    assert sorted(Path(path).name for path in faults) == ["absent.png", "broken.png"]
-    assert all(isinstance(fault, UnreadableImage) for fault in faults.values())
+    problems = cache.prepare(paths, workers=workers, advance=done.append)
+    assert sorted(Path(path).name for path in problems) == ["absent.png", "broken.png"]
+    assert all(isinstance(problem, UnreadableImageError) for problem in problems.values())
     assert sum(done) == len(paths)
     assert len(list(cache.folder.rglob("*.npy"))) == 12
     assert not list(cache.folder.rglob("*.part"))

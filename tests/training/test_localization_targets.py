@@ -8,7 +8,7 @@ import pytest
 
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.manifest import Manifest
-from lungsight.training.localization_targets import GRID, known_places
+from lungsight.training.localization_targets import GRID, known_targets
 
 SQUASHED = Preprocessing(image_size=64)
 
@@ -20,7 +20,7 @@ class _Lungs:
         self.mask = np.zeros((64, 64), dtype=bool)
         self.mask[8:32, 8:24] = self.mask[8:32, 40:56] = True
         self.box = _Box(8 / 64, 8 / 64, 56 / 64, 32 / 64)
-        self.faults: tuple[str, ...] = ()
+        self.problems: tuple[str, ...] = ()
 
 
 class _Box:
@@ -40,7 +40,7 @@ def _places(
 ) -> np.ndarray:
     preprocessing = Preprocessing(image_size=64, **geometry)  # type: ignore[arg-type]
     find = (lambda _path: _Lungs()) if lungs else None
-    return known_places(_manifest(boxes), np.array([healthy]), preprocessing, find)[0]  # type: ignore[arg-type]
+    return known_targets(_manifest(boxes), np.array([healthy]), preprocessing, find)[0]  # type: ignore[arg-type]
 
 
 def test_boxes_lie_where_they_were_drawn_and_all_else_is_known_to_be_clear() -> None:

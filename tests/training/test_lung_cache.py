@@ -8,7 +8,7 @@ from PIL import Image
 from tests.training.segmenter import write_segmenter
 
 from lungsight.components.preprocessing import Preprocessing
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.training.image_cache import ImageCache
 from lungsight.training.lung_cache import LungCache
 
@@ -44,7 +44,7 @@ def test_one_lung_is_kept_with_what_is_wrong_and_not_cropped_to(lungs: LungCache
     pixels[16:64, 16:48] = 20
     Image.fromarray(pixels).save(tmp_path / "one.png")
     once, again = (lungs.load(str(tmp_path / "one.png")) for _ in range(2))
-    assert once.faults == again.faults != ()
+    assert once.problems == again.problems != ()
     cropping = Preprocessing(image_size=32, geometry="lungs", margin=0.0)
     seen = ImageCache.at(cropping, tmp_path / "cache", lungs).load(str(tmp_path / "one.png"))
     assert (seen[:, 20:] > 180).all()  # a crop would hide the side where the other lung must be
@@ -56,9 +56,9 @@ def test_another_segmenter_is_kept_apart(lungs: LungCache, tmp_path: Path) -> No
 
 
 def test_an_unreadable_image_is_reported(film: str, lungs: LungCache, tmp_path: Path) -> None:
-    faults = lungs.prepare([film, str(tmp_path / "absent.png")])
-    assert [Path(path).name for path in faults] == ["absent.png"]
-    assert isinstance(next(iter(faults.values())), UnreadableImage)
+    problems = lungs.prepare([film, str(tmp_path / "absent.png")])
+    assert [Path(path).name for path in problems] == ["absent.png"]
+    assert isinstance(next(iter(problems.values())), UnreadableImageError)
 
 
 def test_the_network_sees_the_lungs_alone(film: str, lungs: LungCache, tmp_path: Path) -> None:

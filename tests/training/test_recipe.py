@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lungsight.errors import InvalidRecipe
+from lungsight.errors import RecipeError
 from lungsight.training.recipe import as_toml, built_in_recipes, load_recipe
 
 
@@ -77,7 +77,7 @@ def test_any_key_can_be_set() -> None:
     ],
 )
 def test_a_wrong_setting_is_named(setting: str, said: str) -> None:
-    with pytest.raises(InvalidRecipe) as caught:
+    with pytest.raises(RecipeError) as caught:
         load_recipe("article", [setting])
     assert said in str(caught.value)
     assert str(caught.value).endswith(".")
@@ -85,24 +85,24 @@ def test_a_wrong_setting_is_named(setting: str, said: str) -> None:
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_no_setting_ends_in_anything_but_a_recipe_or_a_sentence(key: str, value: str) -> None:
-    with contextlib.suppress(InvalidRecipe):
+    with contextlib.suppress(RecipeError):
         load_recipe("article", [f"{key}={value}"])
 
 
 def test_guidance_needs_a_geometry_it_can_follow() -> None:
-    with pytest.raises(InvalidRecipe, match="needs geometry squash or lungs"):
+    with pytest.raises(RecipeError, match="needs geometry squash or lungs"):
         load_recipe("released", ["geometry=pad"])
 
 
 def test_an_unknown_recipe_lists_the_known() -> None:
-    with pytest.raises(InvalidRecipe, match="give article, baseline, demo"):
+    with pytest.raises(RecipeError, match="give article, baseline, demo"):
         load_recipe("articel")
 
 
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("name = \n", "utf-8")
-    with pytest.raises(InvalidRecipe, match=r"mine\.toml: is not TOML .*line 1"):
+    with pytest.raises(RecipeError, match=r"mine\.toml: is not TOML .*line 1"):
         load_recipe(str(path))
     with pytest.raises(tomllib.TOMLDecodeError):
         tomllib.loads(path.read_text())
@@ -119,7 +119,7 @@ def test_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_number_that_no_training_can_use_is_refused_at_once(override: str) -> None:
-    with pytest.raises(InvalidRecipe):
+    with pytest.raises(RecipeError):
         load_recipe("baseline", [override])
 
 

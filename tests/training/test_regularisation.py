@@ -8,11 +8,11 @@ from safetensors.torch import load_file
 from tests.training.conftest import QUICK
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import InvalidRecipe
+from lungsight.errors import RecipeError
 from lungsight.networks.backbones import build_network, first_layers
 from lungsight.training.checkpoint import Checkpoint
 from lungsight.training.recipe import Recipe, load_recipe
-from lungsight.training.regularisation import AveragedWeights, _Reversed
+from lungsight.training.regularisation import WeightEMA, _Reversed
 from lungsight.training.run import train
 
 ALL_OF_IT = (
@@ -46,7 +46,7 @@ def test_fixed_layers_stay_as_they_came(phantoms: Manifest, image_cache_folder: 
 
 def test_too_many_fixed_layers_are_refused() -> None:
     network, _ = build_network("tf_efficientnet_lite0", 3)
-    with pytest.raises(InvalidRecipe, match="layer groups"):
+    with pytest.raises(RecipeError, match="layer groups"):
         first_layers(network, 99)
 
 
@@ -76,7 +76,7 @@ def test_a_run_with_everything_goes_on_exactly_where_it_was_cut_off(
 
 def test_the_average_follows_the_weights_slowly() -> None:
     network = torch.nn.Linear(1, 1, bias=False)
-    averaging = AveragedWeights(0.5)
+    averaging = WeightEMA(0.5)
     averaging.learn = type("Learner", (), {"model": network, "training": True})()
     for value in (0.0, 1.0, 1.0):
         network.weight.data.fill_(value)

@@ -17,7 +17,7 @@ from rich.console import Console
 from safetensors.numpy import load_file
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import Fault, InvalidManifest, InvalidRecipe
+from lungsight.errors import LungsightError, ManifestError, RecipeError
 from lungsight.package import ModelPackage
 from lungsight.training.recipe import Recipe, as_toml, load_recipe
 from lungsight.training.run import find_learning_rate, train
@@ -90,7 +90,7 @@ def test_a_finished_run_is_left_alone(
 
 def test_another_recipe_does_not_overwrite_a_run(finished: Path, phantoms: Manifest, quick_recipe: Recipe) -> None:
     other = quick_recipe.model_copy(update={"seed": 1})
-    with pytest.raises(InvalidRecipe, match="holds a run of another recipe; choose another --out"):
+    with pytest.raises(RecipeError, match="holds a run of another recipe; choose another --out"):
         train(other, phantoms, finished, console=QUIET)
 
 
@@ -153,7 +153,7 @@ def test_divergence_before_any_sound_weights_makes_no_package(
     phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path
 ) -> None:
     wild = load_recipe(_written(quick_recipe, tmp_path), ["stages=[{epochs=30, lr=1e9}]", "keep=best"])
-    with pytest.raises(Fault, match="diverged before any weights were worth keeping"):
+    with pytest.raises(LungsightError, match="diverged before any weights were worth keeping"):
         train(wild, phantoms, tmp_path / "run", cache=image_cache_folder, console=QUIET)
     assert not (tmp_path / "run" / "package").exists()
 
@@ -175,7 +175,7 @@ def test_a_slip_in_the_recipe_can_be_put_right_in_the_same_folder(
     sentence: str,
 ) -> None:
     slip = load_recipe(_written(quick_recipe, tmp_path), wrong)
-    with pytest.raises(Fault, match=sentence):
+    with pytest.raises(LungsightError, match=sentence):
         train(slip, phantoms, tmp_path / "run", cache=image_cache_folder, console=QUIET)
     RunFolder(quick_recipe, tmp_path / "run", writes=True)  # doesn't hold a run of another recipe
 
@@ -184,13 +184,13 @@ def test_images_none_of_which_can_be_read_are_said_to_be_so(
     phantoms: Manifest, quick_recipe: Recipe, tmp_path: Path
 ) -> None:
     gone = phantoms.with_columns(path=str(tmp_path / "gone.png"))
-    with pytest.raises(InvalidManifest, match="none of its images can be read"):
+    with pytest.raises(ManifestError, match="none of its images can be read"):
         train(quick_recipe, gone, tmp_path / "run", cache=tmp_path, console=QUIET)
 
 
 def test_a_damaged_state_of_the_run_is_one_sentence(quick_recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "environment.json").touch()
-    with pytest.raises(Fault, match=r"environment.json: isn't the JSON .*; remove it"):
+    with pytest.raises(LungsightError, match=r"environment.json: isn't the JSON .*; remove it"):
         _ = RunFolder(quick_recipe, tmp_path, writes=True).is_finished
 
 

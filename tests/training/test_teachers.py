@@ -8,13 +8,13 @@ from tests.training.conftest import QUICK
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import TRAIN, VALIDATION
-from lungsight.errors import InvalidRecipe
+from lungsight.errors import RecipeError
+from lungsight.inference import Detector
 from lungsight.reading import read_radiograph
-from lungsight.scanning import Detector
 from lungsight.training import training_set
 from lungsight.training.recipe import Recipe, load_recipe
 from lungsight.training.run import train
-from lungsight.training.teachers import taught_by
+from lungsight.training.teachers import teacher_logits
 from lungsight.training.training_set import TrainingSet
 
 
@@ -39,7 +39,7 @@ def _pupil(teacher: Path, *settings: str) -> Recipe:
 def test_a_teacher_says_what_its_detector_says(teacher: Path, phantoms: Manifest) -> None:
     recipe = _pupil(teacher)
     images = _divided(recipe, phantoms)
-    said = taught_by(recipe, images, None, progress=lambda done, total: None)
+    said = teacher_logits(recipe, images, None, progress=lambda done, total: None)
     rows = images.rows(TRAIN)
     assert said.shape == (len(rows), 3)
     np.testing.assert_allclose(said.sum(axis=1), 1, atol=1e-5)
@@ -54,14 +54,14 @@ def test_a_teacher_that_has_learned_this_runs_validation_is_refused(teacher: Pat
     recipe = _pupil(teacher, "seed=99")  # another split
     images = _divided(recipe, phantoms)
     assert len(images.rows(VALIDATION))
-    with pytest.raises(InvalidRecipe, match="same seed and split"):
-        taught_by(recipe, images, None, progress=lambda done, total: None)
+    with pytest.raises(RecipeError, match="same seed and split"):
+        teacher_logits(recipe, images, None, progress=lambda done, total: None)
 
 
 def test_a_teacher_of_other_classes_is_refused(teacher: Path, phantoms: Manifest) -> None:
     recipe = _pupil(teacher, 'classes={covid19=["covid19"], other=["*"]}', "guidance.weight=0")
-    with pytest.raises(InvalidRecipe, match="other classes"):
-        taught_by(recipe, _divided(recipe, phantoms), None, progress=lambda done, total: None)
+    with pytest.raises(RecipeError, match="other classes"):
+        teacher_logits(recipe, _divided(recipe, phantoms), None, progress=lambda done, total: None)
 
 
 def test_a_pupil_learns_from_its_teacher(

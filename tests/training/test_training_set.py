@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import InvalidManifest, InvalidRecipe, LeakingSplit
+from lungsight.errors import ManifestError, RecipeError, SplitLeakageError
 from lungsight.training.recipe import Recipe, load_recipe
 from lungsight.training.training_set import choose, choose_every_class, divide
 
@@ -53,12 +53,12 @@ def test_a_list_of_files_is_found_beside_the_manifest(tmp_path: Path) -> None:
     rules = 'select=[{files="list.csv"}]'
     chosen, _ = choose(_recipe(rules), _manifest(patient=list("abcdef")), (tmp_path,))
     assert [Path(path).name for path in chosen.table["path"]] == ["0.png", "3.png"]
-    with pytest.raises(InvalidRecipe, match=r"list\.csv: not found \(looked in"):
+    with pytest.raises(RecipeError, match=r"list\.csv: not found \(looked in"):
         choose(_recipe(rules), _manifest(patient=list("abcdef")))
 
 
 def test_nothing_to_train_on_is_said() -> None:
-    with pytest.raises(InvalidManifest, match="holds no image that the recipe asks for"):
+    with pytest.raises(ManifestError, match="holds no image that the recipe asks for"):
         choose(_recipe('select=[{source="elsewhere"}]'), _manifest(patient=list("abcd")))
 
 
@@ -73,7 +73,7 @@ def test_by_patient_no_patient_stands_on_two_sides() -> None:
 def test_by_image_a_leaking_split_is_refused_unless_allowed() -> None:
     manifest = _manifest(patient=[f"p{i // 4}" for i in range(80)])
     by_image = _recipe("split.unit=image")
-    with pytest.raises(LeakingSplit, match=r"leaks across the split, the first: .*p\d+"):
+    with pytest.raises(SplitLeakageError, match=r"leaks across the split, the first: .*p\d+"):
         divide(by_image, *choose(by_image, manifest))
     allowed = _recipe("split.unit=image", "split.allow_leaks=true")
     divided = divide(allowed, *choose(allowed, manifest))
@@ -100,13 +100,13 @@ def test_a_given_split_is_kept_and_must_be_whole() -> None:
     recipe = _recipe("split.unit=given")
     assert list(divide(recipe, *choose(recipe, manifest)).manifest.table["split"]) == sides
     holes = manifest.with_columns(split=["", *sides[1:]])
-    with pytest.raises(InvalidManifest, match="1 images have no split"):
+    with pytest.raises(ManifestError, match="1 images have no split"):
         divide(recipe, *choose(recipe, holes))
 
 
 def test_a_class_without_training_images_is_named() -> None:
     manifest = _manifest(label=["covid19"] * 10, patient=list("abcdefghij"))
-    with pytest.raises(InvalidManifest, match="no training image is of class other"):
+    with pytest.raises(ManifestError, match="no training image is of class other"):
         divide(_recipe(), *choose(_recipe(), manifest))
 
 
@@ -147,7 +147,7 @@ def test_soft_labels_alone_are_no_class_to_train() -> None:
     manifest = _manifest(label=["indeterminate", "no_pneumonia"] * 10)
     recipe = _recipe("soft_labels={indeterminate={covid19=0.9, other=0.1}}")
     chosen, _ = choose(recipe, manifest)
-    with pytest.raises(InvalidManifest, match="covid19"):
+    with pytest.raises(ManifestError, match="covid19"):
         divide(recipe, chosen, {})
 
 
@@ -156,9 +156,9 @@ TRIPLE = ["classes={covid19=['covid19'], other_pneumonia=['other_pneumonia'], no
 
 def test_a_class_without_images_is_named_with_what_was_found_and_the_two_classes_to_train() -> None:
     manifest = _manifest(label=["covid19", "normal"] * 10)
-    with pytest.raises(InvalidManifest) as fault:
+    with pytest.raises(ManifestError) as problem:
         choose_every_class(_recipe(*TRIPLE), manifest)
-    said = str(fault.value)
+    said = str(problem.value)
     assert "no training image is of class other_pneumonia" in said
     assert "Found: 'covid19' (10), 'normal' (10). Wanted: covid19, other_pneumonia, no_pneumonia" in said
     assert "--label normal=no_pneumonia" in said
@@ -167,29 +167,29 @@ def test_a_class_without_images_is_named_with_what_was_found_and_the_two_classes
 
 def test_no_image_chosen_says_what_was_found_and_what_was_wanted() -> None:
     manifest = _manifest(label=["covid19", "no_pneumonia"] * 10, view=["lateral"] * 20)
-    with pytest.raises(InvalidManifest) as fault:
+    with pytest.raises(ManifestError) as problem:
         choose(_recipe("select=[{source='siim'}]"), manifest)
-    said = str(fault.value)
+    said = str(problem.value)
     assert "Found: labels 'covid19' (10), 'no_pneumonia' (10); sources" in said
     assert "views 'lateral' (20)" in said
     assert "frontal views; of these only: source siim" in said
 
 
 def test_labels_that_are_nobodys_class_are_listed() -> None:
-    with pytest.raises(InvalidManifest, match=r"no label is known\. Found: 'a' \(10\), 'b' \(10\)"):
+    with pytest.raises(ManifestError, match=r"no label is known\. Found: 'a' \(10\), 'b' \(10\)"):
         choose(_recipe(*TRIPLE), _manifest(label=["a", "b"] * 10))
 
 
 @pytest.mark.parametrize("label", ["COVID", "SARS-CoV-2", "positive"])
 def test_what_may_mean_the_target_is_not_trained_on_as_its_opposite(label: str) -> None:
-    with pytest.raises(InvalidManifest, match="nobody says whether these labels mean covid19"):
+    with pytest.raises(ManifestError, match="nobody says whether these labels mean covid19"):
         choose(_recipe(), _manifest(label=["covid19", "no_pneumonia", label, "tuberculosis"] * 5))
 
 
 def test_a_denial_trains_two_classes_and_no_three() -> None:
     manifest = _manifest(label=["covid19", "not_covid19"] * 10)
     assert len(choose(_recipe(), manifest)[0]) == 20
-    with pytest.raises(InvalidManifest, match="says only what an image isn't, and the recipe has further classes"):
+    with pytest.raises(ManifestError, match="says only what an image isn't, and the recipe has further classes"):
         choose(_recipe(*TRIPLE), manifest)
 
 
@@ -201,5 +201,5 @@ def test_one_file_under_two_names_with_two_labels_is_refused(tmp_path: Path) -> 
     paths = [str(tmp_path / f"{i}.png") for i in range(4)]
     manifest = _manifest(path=paths, label=["covid19", "covid19", "no_pneumonia", "no_pneumonia"])
     recipe = _recipe("split.find_duplicates=true")
-    with pytest.raises(InvalidManifest, match=r"1\.png is labelled covid19 and .*2\.png is labelled no_pneumonia"):
+    with pytest.raises(ManifestError, match=r"1\.png is labelled covid19 and .*2\.png is labelled no_pneumonia"):
         divide(recipe, *choose(recipe, manifest), fingerprint_cache=tmp_path / "cache")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 from lungsight.triage import Case, load_rule, read_cases, worklist
 from lungsight.triage.rule import own_rule
 
@@ -129,7 +129,7 @@ def test_a_rule_can_be_changed_in_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "problem"),
     [
         ("name = ", "is not TOML"),
         ('name = "x"', "longest_wait_hours: Field required"),
@@ -139,9 +139,9 @@ def test_a_rule_can_be_changed_in_a_file(tmp_path: Path) -> None:
         (own_rule().replace("AP = 10.0", "ZZ = 10.0"), "there is no 'ZZ'"),
     ],
 )
-def test_a_rule_that_is_none_is_one_sentence(text: str, fault: str, tmp_path: Path) -> None:
+def test_a_rule_that_is_none_is_one_sentence(text: str, problem: str, tmp_path: Path) -> None:
     (tmp_path / "rule.toml").write_text(text)
-    with pytest.raises(Fault, match=fault):
+    with pytest.raises(LungsightError, match=problem):
         load_rule(tmp_path / "rule.toml")
 
 
@@ -167,7 +167,7 @@ def test_lines_are_read_and_a_half_one_is_passed_over(tmp_path: Path) -> None:
 def test_what_cannot_be_is_no_finding(odd: dict[str, object], tmp_path: Path) -> None:
     line = {"file": "a", "status": "read", "verdict": "covid19", "probabilities": {"covid19": 0.9}} | odd
     (tmp_path / "f").write_text(json.dumps(line) + "\n")
-    with pytest.raises(Fault, match=next(iter(odd))):
+    with pytest.raises(LungsightError, match=next(iter(odd))):
         read_cases(tmp_path / "f")
 
 
@@ -179,10 +179,11 @@ def test_a_name_cannot_move_the_cursor(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "fault"), [("{}\n", "line 1 is no finding"), ("x\n", "line 1 is no finding"), (None, "can't be read")]
+    ("content", "problem"),
+    [("{}\n", "line 1 is no finding"), ("x\n", "line 1 is no finding"), (None, "can't be read")],
 )
-def test_what_are_no_findings_is_one_sentence(content: str | None, fault: str, tmp_path: Path) -> None:
+def test_what_are_no_findings_is_one_sentence(content: str | None, problem: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "f").write_text(content)
-    with pytest.raises(Fault, match=fault):
+    with pytest.raises(LungsightError, match=problem):
         read_cases(tmp_path / "f")

@@ -22,7 +22,7 @@ from lungsight.datasets.collection import Build, BuildOptions, Collection
 from lungsight.datasets.docs_page import catalogue
 from lungsight.datasets.manifest import COLUMNS, LABELS, Manifest
 from lungsight.datasets.registry import COLLECTIONS, collection_named
-from lungsight.errors import InvalidCollection, InvalidManifest
+from lungsight.errors import CollectionError, ManifestError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -102,7 +102,7 @@ def get(
     """Download a collection and unpack it; run it again after a break and it goes on."""
     collection = collection_named(name)
     if not collection.downloads:
-        raise InvalidCollection(name, "can't be downloaded by a program", collection.how_to_get)
+        raise CollectionError(name, "can't be downloaded by a program", collection.how_to_get)
     folder = to or Path(name)
     for remote in collection.downloads:
         unpacked = folder / Path(remote.name).stem
@@ -190,7 +190,7 @@ def _refuse_unused(options: BuildOptions, names: set[str]) -> None:
 def _refuse_repeats(paths: pd.Series) -> None:
     repeated = paths.duplicated()
     if repeated.any():
-        raise InvalidManifest(
+        raise ManifestError(
             paths[repeated].iloc[0],
             f"comes twice, as do {int(repeated.sum()) - 1:,} other images",
             "name each folder once",

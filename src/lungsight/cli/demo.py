@@ -22,7 +22,7 @@ from rich.text import Text
 
 from lungsight import RESEARCH_ONLY
 from lungsight._cores import cores
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 
 CLEAN, LETTER, SCAN = "clean", "letter", "scan"
 #: Patients drawn for training and for testing. The grade asks for 30 with the disease and 30 without at a source.
@@ -163,9 +163,9 @@ def _run(step: Step, logs: Path) -> None:
         ended = together.map(_ended, step.commands.values(), logged.values())
         for name, status in zip(step.commands, list(ended), strict=True):
             if status:
-                fault = f"ended with status {status}"
-                cure = f"what it said is in {logged[name]}; the same command resumes"
-                raise Fault(f"lungsight {step.commands[name][0]}", fault, cure)
+                problem = f"ended with status {status}"
+                hint = f"what it said is in {logged[name]}; the same command resumes"
+                raise LungsightError(f"lungsight {step.commands[name][0]}", problem, hint)
 
 
 def _ended(arguments: tuple[str, ...], log: Path) -> int:

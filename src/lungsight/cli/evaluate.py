@@ -20,7 +20,7 @@ from lungsight import RESEARCH_ONLY
 from lungsight._environment import use_cores
 from lungsight.cli import streams
 from lungsight.cli.table_options import Columns, Labels, naming, read_tables
-from lungsight.errors import InvalidManifest, InvalidPackage, UnreadableImage, printable
+from lungsight.errors import ManifestError, PackageError, UnreadableImageError, printable
 
 if TYPE_CHECKING:
     from lungsight.datasets.manifest import Manifest
@@ -157,7 +157,7 @@ def command(
         {"--class": classes, "--trained-on": trained_on, "--trained-source": trained_source},
     )
     if predictions is not None and lung_fields is not None:
-        raise InvalidManifest("--lung-fields", "goes with a model package", "leave it out: only a model can be asked")
+        raise ManifestError("--lung-fields", "goes with a model package", "leave it out: only a model can be asked")
     settings = Settings(
         target=target, prevalence=_share(prevalence), trained_patients=trained_patients, look_alikes=look_alikes,
         audit_images=audit_images, retrain=retrain, lungs_by=_with_lung_fields(lung_fields),
@@ -181,8 +181,8 @@ def command(
     _print_figures(console, evidence)
     _print_verdict(console, evidence)
     console.print(f"Page: {printable(page)}\n{RESEARCH_ONLY}", highlight=False, markup=False)
-    if (evidence.judged.table[FAULT] != "").any():
-        raise typer.Exit(UnreadableImage.exit_status)
+    if (evidence.testset.table[FAULT] != "").any():
+        raise typer.Exit(UnreadableImageError.exit_status)
 
 
 def _of_package(
@@ -195,7 +195,7 @@ def _of_package(
     model = ModelPackage.open(find_package(path))
     folder = out or Path(f"evaluation-{model.description.name}-{date.today().isoformat()}")
     if folder.resolve().is_relative_to(model.path.resolve()):
-        raise InvalidPackage(folder, "lies in the package that is tested", "name another folder for the report")
+        raise PackageError(folder, "lies in the package that is tested", "name another folder for the report")
     return evaluate_package(model, manifests, folder, settings), folder
 
 
@@ -228,16 +228,16 @@ def _refuse_mixed(
     package: Path | None, predictions: Path | None, data: object, of_predictions: Mapping[str, object]
 ) -> None:
     if (package is None) == (predictions is None):
-        fault = "both are given" if package else "neither is given"
-        raise InvalidManifest("PACKAGE and --predictions", fault, "give a model package or a table of predictions")
+        problem = "both are given" if package else "neither is given"
+        raise ManifestError("PACKAGE and --predictions", problem, "give a model package or a table of predictions")
     if not data:
-        raise InvalidManifest("--data", "is missing", "give the manifest of the images to test on")
+        raise ManifestError("--data", "is missing", "give the manifest of the images to test on")
     given = [name for name, value in of_predictions.items() if value]
     if package is not None and given:
-        cure = "leave it out: the package knows"
+        hint = "leave it out: the package knows"
         if given[0] == "--class":
-            cure += ". What the table's labels mean is said with --label FOUND=LABEL"
-        raise InvalidManifest(given[0], "goes with --predictions", cure)
+            hint += ". What the table's labels mean is said with --label FOUND=LABEL"
+        raise ManifestError(given[0], "goes with --predictions", hint)
 
 
 def _with_lung_fields(name_or_path: str | None) -> ModelPackage | None:
@@ -249,13 +249,13 @@ def _with_lung_fields(name_or_path: str | None) -> ModelPackage | None:
     path = find_package(name_or_path)
     package = ModelPackage.open(path)
     if package.lung_fields(1) is None:
-        raise InvalidPackage(path, "holds no lung fields", "give a package that does, or leave --lung-fields out")
+        raise PackageError(path, "holds no lung fields", "give a package that does, or leave --lung-fields out")
     return package
 
 
 def _share(prevalence: float | None) -> float | None:
     if prevalence is not None and not 0 < prevalence < 1:
-        raise InvalidManifest(f"--prevalence {prevalence:g}", "isn't between 0 and 1", "give a share, such as 0.05")
+        raise ManifestError(f"--prevalence {prevalence:g}", "isn't between 0 and 1", "give a share, such as 0.05")
     return prevalence
 
 
@@ -267,16 +267,16 @@ def _print_flow(console: Console, evidence: Evidence) -> None:
     for step in steps[1:]:
         if step["left_out"]:
             console.print(f"  {step['left_out']:,} left out: {step['step']}", highlight=False, markup=False)
-    faults = [fault for fault in evidence.judged.table[FAULT] if fault]
-    for fault in faults[:_FAULTS_SHOWN]:
-        console.print(f"  left out: {printable(fault)}", highlight=False, markup=False)
-    if (more := len(faults) - _FAULTS_SHOWN) > 0:
+    problems = [problem for problem in evidence.testset.table[FAULT] if problem]
+    for problem in problems[:_FAULTS_SHOWN]:
+        console.print(f"  left out: {printable(problem)}", highlight=False, markup=False)
+    if (more := len(problems) - _FAULTS_SHOWN) > 0:
         console.print(f"  {more:,} more that can't be judged; predictions.csv names them", highlight=False)
-    judged = len(evidence.judged) - len(faults)
-    console.print(f"{judged:,} images judged by {printable(evidence.subject.model)}", highlight=False, markup=False)
+    testset = len(evidence.testset) - len(problems)
+    console.print(f"{testset:,} images judged by {printable(evidence.subject.model)}", highlight=False, markup=False)
     for column, said in _SAFEGUARDS.items():
-        if column in evidence.judged.table:
-            counted = int((~evidence.judged.table[column].isin(("", False))).sum())
+        if column in evidence.testset.table:
+            counted = int((~evidence.testset.table[column].isin(("", False))).sum())
             console.print(f"  {counted:,} of them {said}", highlight=False)
     console.print()
 

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight.cli.streams import take_any_character
-from lungsight.errors import Fault, MissingExtra
+from lungsight.errors import LungsightError, MissingExtraError
 
 #: What `lungsight --help` shows. A command lives in the module of its name and is imported only when it is called,
 #: so that scanning never waits for pandas or torch.
@@ -59,16 +59,16 @@ class Root(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except Fault as fault:
-            _end(fault, fault.exit_status)
+        except LungsightError as problem:
+            _end(problem, problem.exit_status)
         except KeyboardInterrupt:
             _end(_stopped(ctx.meta[_CALLED]), INTERRUPTED)
         except ModuleNotFoundError as error:
-            _end(_missing_extra(error, ctx.invoked_subcommand), MissingExtra.exit_status)
+            _end(_missing_extra(error, ctx.invoked_subcommand), MissingExtraError.exit_status)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has gone: typer ends quietly
                 raise
-            _end(_of_the_system(error), Fault.exit_status)
+            _end(_of_the_system(error), LungsightError.exit_status)
 
 
 def _imported(name: str) -> Any:
@@ -97,19 +97,19 @@ def _stopped(called: list[str]) -> str:
     return f"Stopped. What was already written is whole.{resumes}"
 
 
-def _missing_extra(error: ModuleNotFoundError, command: str | None) -> MissingExtra:
+def _missing_extra(error: ModuleNotFoundError, command: str | None) -> MissingExtraError:
     module = (error.name or "").partition(".")[0]
     if module not in _EXTRAS:
         raise error
     extra = _EXTRA_OF_COMMAND.get(command or "", _EXTRAS[module])
-    return MissingExtra(module, "is not installed", f"`pip install 'lungsight[{extra}]'` brings it")
+    return MissingExtraError(module, "is not installed", f"`pip install 'lungsight[{extra}]'` brings it")
 
 
-def _of_the_system(error: OSError) -> Fault:
+def _of_the_system(error: OSError) -> LungsightError:
     """A full disk, a folder that may not be written: what the system says, with the file."""
     if error.strerror is None:
         raise error
-    return Fault(
+    return LungsightError(
         error.filename or "the system", error.strerror[0].lower() + error.strerror[1:], "put that right first"
     )
 

@@ -31,14 +31,14 @@ from lungsight._cores import cores
 from lungsight.cli import streams
 from lungsight.cli.scan_table import ScanTable
 from lungsight.components.runtime import AUTO
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
+from lungsight.inference import Detector, Status
 from lungsight.package import find_package
 from lungsight.package.bundled import DEFAULT
 from lungsight.reading import ImageFile
 from lungsight.reading.remote import RemoteFile, is_url
-from lungsight.scanning import Detector, Status
 from lungsight.scanning.journal import STDOUT
-from lungsight.scanning.outputs import Outputs, Places
+from lungsight.scanning.outputs import OutputPaths, Outputs
 from lungsight.scanning.scan import BATCH_SIZE, scan_and_finish
 from lungsight.scanning.sources import Found, find_images, name_of
 from lungsight.scanning.watch import arrivals
@@ -183,7 +183,7 @@ def command(
         raise typer.BadParameter("--open is for a scan that ends: its page is written last.")
     if open_page and html is None:
         html = Path(mkdtemp(prefix="lungsight-")) / "findings.html"
-    places = Places(json, csv, parquet, html, heatmaps, overlays)
+    places = OutputPaths(json, csv, parquet, html, heatmaps, overlays)
     _refuse_clashing(places)
     package = find_package(model)
     detector = Detector.load(package, threads=1, runtime=runtime, keep_identifiers=keep_identifiers)
@@ -238,7 +238,7 @@ def _open(page: Path, console: Console) -> None:
     console.print(escape(f"{said}: {page}"), highlight=False, soft_wrap=True)
 
 
-def _not_pictures(found: Iterable[Found], places: Places) -> Iterator[Found]:
+def _not_pictures(found: Iterable[Found], places: OutputPaths) -> Iterator[Found]:
     """All but what a scan drew: its own pictures may lie in a folder that is scanned."""
     drawn = tuple(str(_real(folder)) + os.sep for folder in places.pictures)
     for one in found:
@@ -274,7 +274,7 @@ def _with_progress(findings: Iterator[T], total: int | None) -> Iterator[T]:
         yield from progress.track(findings, total=total, description="")
 
 
-def _refuse_clashing(places: Places) -> None:
+def _refuse_clashing(places: OutputPaths) -> None:
     if STDOUT in (places.html, places.parquet):
         raise typer.BadParameter("'-' is for --json and --csv; give --html and --parquet a path.")
     paths = [path for path in (*places.records, places.heatmaps, places.overlays) if path is not None]
@@ -282,16 +282,18 @@ def _refuse_clashing(places: Places) -> None:
         raise typer.BadParameter("Each output needs a place of its own.")
 
 
-def _refuse_overwriting(places: Places, paths: list[str], found: list[Found], model: Path) -> None:
+def _refuse_overwriting(places: OutputPaths, paths: list[str], found: list[Found], model: Path) -> None:
     """A slip of the shell's completion mustn't cost an X-ray: no output may take the place of what is read."""
     given = {_real(_local(path)) for path in paths}
     read = {_place_of(one) for one in found} | given | {_real(model)}
     for path in places.records:
         if path != STDOUT and (_real(path) in read or _real(model) in _real(path).parents):
-            raise Fault(path, "is read by this scan and would be overwritten", "name another file for the output")
+            raise LungsightError(
+                path, "is read by this scan and would be overwritten", "name another file for the output"
+            )
     for folder in places.pictures:
         if any(_real(folder) in (one, *one.parents) for one in given):
-            raise Fault(folder, "is scanned itself", "name a folder of its own for the pictures")
+            raise LungsightError(folder, "is scanned itself", "name a folder of its own for the pictures")
 
 
 def _place_of(found: Found) -> Path | None:
@@ -321,4 +323,4 @@ def _refuse_at_odds(paths: list[str], engine: Engine, address: str | None, worke
 def _refuse_missing(paths: list[str]) -> None:
     if not any(is_url(path) or os.path.lexists(path) for path in paths):
         names = ", ".join(paths[:3]) + (" …" if len(paths) > 3 else "")
-        raise Fault(names, "there is no such file or folder", "check the path")
+        raise LungsightError(names, "there is no such file or folder", "check the path")

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
+from lungsight.inference import INCONCLUSIVE, Detector, Finding, Status
 from lungsight.reading.no_image import MAY_HOLD_IMAGES, plural
-from lungsight.scanning import INCONCLUSIVE, Detector, Finding, Status
 from lungsight.wording import as_words, percent, percent_beside
 
 #: More rows than this nobody reads in a terminal.

@@ -13,7 +13,7 @@ from rich.console import Console
 from lungsight.cli import streams
 
 if TYPE_CHECKING:
-    from lungsight.datasets.manifest import Manifest, Naming
+    from lungsight.datasets.manifest import ColumnMapping, Manifest
 
 _PANEL = "What the table's words mean"
 Columns = Annotated[
@@ -45,19 +45,19 @@ Classes = Annotated[
 ]
 
 
-def naming(columns: Sequence[str] | None, labels: Sequence[str] | None, others: Iterable[str] = ()) -> Naming:
+def naming(columns: Sequence[str] | None, labels: Sequence[str] | None, others: Iterable[str] = ()) -> ColumnMapping:
     """What the options say. ``others`` are columns that a manifest hasn't, and another table of the command may have.
     Raises InvalidManifest."""
-    from lungsight.datasets.manifest import COLUMNS, Naming
+    from lungsight.datasets.manifest import COLUMNS, ColumnMapping
 
     named = _pairs(columns, "--column", "COLUMN=NAME", "path=FilePath")
     for column in named:
         if column not in COLUMNS and column not in others:
             near = get_close_matches(column, COLUMNS, 1)
-            cure = f"did you mean {near[0]}?" if near else f"Give one of {', '.join(COLUMNS)}."
-            raise typer.BadParameter(f"--column: a manifest has no column '{column}'. {cure}")
+            hint = f"did you mean {near[0]}?" if near else f"Give one of {', '.join(COLUMNS)}."
+            raise typer.BadParameter(f"--column: a manifest has no column '{column}'. {hint}")
     mapped = _pairs(labels, "--label", "FOUND=LABEL", "COVID-19 positive=covid19", from_end=True)
-    return Naming({name: called for name, called in named.items() if name in COLUMNS}, mapped)
+    return ColumnMapping({name: called for name, called in named.items() if name in COLUMNS}, mapped)
 
 
 def _pairs(
@@ -73,7 +73,7 @@ def _pairs(
     return pairs
 
 
-def read_tables(paths: Sequence[Path] | None, said: Naming, console: Console | None = None) -> list[Manifest]:
+def read_tables(paths: Sequence[Path] | None, said: ColumnMapping, console: Console | None = None) -> list[Manifest]:
     """The manifests; what was assumed of them is said on ``console`` (standard error, if not given). Raises
     InvalidManifest."""
     from lungsight.datasets.manifest import read_manifests

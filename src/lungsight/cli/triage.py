@@ -15,8 +15,8 @@ from rich.table import Table
 from lungsight import RESEARCH_ONLY
 from lungsight._files import atomic_write
 from lungsight.cli import streams
-from lungsight.errors import Fault
-from lungsight.triage import Place, load_rule, read_cases, worklist
+from lungsight.errors import LungsightError
+from lungsight.triage import WorklistEntry, load_rule, read_cases, worklist
 from lungsight.triage.cases import Case
 from lungsight.triage.rule import own_rule
 
@@ -83,7 +83,7 @@ def _of_model(case: Case) -> str:
     return f"Model {case.model}: its evidence report says {case.model_grade}."
 
 
-def _table(places: list[Place]) -> Table:
+def _table(places: list[WorklistEntry]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("rank", justify="right")
     table.add_column("file", overflow="fold", ratio=1)
@@ -98,18 +98,18 @@ def _refuse_overwriting(csv: Path, read: tuple[Path | None, ...]) -> None:
     if csv == STDOUT:
         return
     if csv.exists() and not csv.is_file():
-        raise Fault(csv, "is a folder or a device", "give --csv the path of a file")
+        raise LungsightError(csv, "is a folder or a device", "give --csv the path of a file")
     if any(one is not None and csv.resolve() == one.resolve() for one in read):
-        raise Fault(csv, "is read here and would be overwritten", "name another file")
+        raise LungsightError(csv, "is read here and would be overwritten", "name another file")
 
 
 def _refuse_unknown(target: str, cases: list[Case]) -> None:
     classes = sorted({name for case in cases for name in case.probabilities})
     if classes and target not in classes:
-        raise Fault(target, "is no class of these findings", f"give --target one of {', '.join(classes)}")
+        raise LungsightError(target, "is no class of these findings", f"give --target one of {', '.join(classes)}")
 
 
-def _write(file: IO[str], places: list[Place]) -> None:
+def _write(file: IO[str], places: list[WorklistEntry]) -> None:
     writer = csv_tables.writer(file, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for place in places:

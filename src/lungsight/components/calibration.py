@@ -39,7 +39,7 @@ class Calibration(BaseModel):
     """Of each method, cross-validated by patient on those images; the simplest within one standard error of the least
     is used (the least itself, in packages made before 1 December 2026). Empty: they were too few."""
 
-    def fault(self, classes: tuple[str, ...]) -> str | None:
+    def problem(self, classes: tuple[str, ...]) -> str | None:
         """What doesn't fit together, or doesn't fit these classes; a sentence's end."""
         for method, stated in (("platt", self.platt), ("isotonic", self.isotonic)):
             if (stated or self.method == method) and set(stated) != set(classes):

@@ -12,10 +12,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from lungsight.components.onnx_safety import UnusableNetwork, refuse_foreign
+from lungsight.components.onnx_safety import UnusableNetworkError, refuse_foreign
 from lungsight.components.runtime import AUTO, open_network
 
-__all__ = ["Network", "Outputs", "UnusableNetwork", "bias_of"]
+__all__ = ["Network", "Outputs", "UnusableNetworkError", "bias_of"]
 
 Floats = NDArray[np.float32]
 
@@ -80,7 +80,7 @@ def _with_features(onnx_file: bytes) -> tuple[bytes, str]:
     model = onnx.load_model_from_string(onnx_file)
     last = next((node for node in model.graph.node if "maps" in node.output and node.input), None)
     if last is None:
-        raise UnusableNetwork("it must give maps by a layer of its own")
+        raise UnusableNetworkError("it must give maps by a layer of its own")
     name = str(last.input[0])
     model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     return model.SerializeToString(), name

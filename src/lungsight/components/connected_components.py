@@ -10,7 +10,7 @@ Mask = NDArray[np.bool_]
 Integers = NDArray[np.intp]
 
 
-def connected_pieces(mask: Mask) -> tuple[Integers, int]:
+def connected_components(mask: Mask) -> tuple[Integers, int]:
     """The pieces of bool [height, width], numbered from 1 in the order of their first pixels, and how many they are.
     Pixels are neighbours by an edge, not by a corner."""
     height, width = mask.shape
@@ -25,7 +25,7 @@ def connected_pieces(mask: Mask) -> tuple[Integers, int]:
 
 def without_holes(mask: Mask) -> Mask:
     """What can't be reached from beyond the image counts as inside."""
-    around, _ = connected_pieces(~np.pad(mask, 1))
+    around, _ = connected_components(~np.pad(mask, 1))
     return np.asarray(around[1:-1, 1:-1] != around[0, 0], dtype=bool)
 
 

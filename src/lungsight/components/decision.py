@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 #: The verdicts beside the model's classes.
 INCONCLUSIVE, REFUSED = "inconclusive", "refused"
 
-Words = NDArray[Any]
+ReadWords = NDArray[Any]
 
 
 class _Aim(Protocol):
@@ -108,7 +108,7 @@ class Decision(BaseModel):
         *,
         unfamiliar: ArrayLike = False,
         refused: ArrayLike = False,
-    ) -> Words:
+    ) -> ReadWords:
         """The verdict on each image: a class, :data:`INCONCLUSIVE` or :data:`REFUSED`.
 
         Args:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from lungsight.components.calibration import softmax
-from lungsight.components.onnx_safety import UnusableNetwork
+from lungsight.components.onnx_safety import UnusableNetworkError
 from lungsight.components.preprocessing import Preprocessing, sound
 from lungsight.components.runtime import AUTO, open_network
 
@@ -78,7 +78,7 @@ class GateDescription(BaseModel):
 
 
 @dataclass(frozen=True)
-class Admission:
+class GateResult:
     """What the gate says of an image.
 
     Attributes:
@@ -101,7 +101,7 @@ class Admission:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class GateAnswer:
     """What the network says of an image, each as probability; ``distance`` is a standard deviation."""
 
     kinds: Mapping[str, float]
@@ -140,23 +140,23 @@ class Gate:
         self._preprocessing = Preprocessing(image_size=description.image_size, intensity="percentile")
         self.network = open_network(onnx_file, OUTPUTS, threads, runtime)
         if description.kinds[0] != FRONTAL:
-            raise UnusableNetwork(f"its first kind must be '{FRONTAL}'")
+            raise UnusableNetworkError(f"its first kind must be '{FRONTAL}'")
 
-    def ask(self, pixels: Floats) -> Admission:
+    def ask(self, pixels: Floats) -> GateResult:
         """Whether one image, float32 [height, width] in 0…1, is to be judged."""
         first = self.look(pixels)
         turn, inverted = self._askew(first, pixels)
         look = self.look(_righted(pixels, turn, inverted)) if turn or inverted else first
         refusals = tuple(self._refusals(look))
         warnings = tuple(self._warnings(first, turn, inverted)) if not refusals else ()
-        return Admission(refusals, warnings, look.probability, inverted, turn)
+        return GateResult(refusals, warnings, look.probability, inverted, turn)
 
-    def look(self, pixels: Floats) -> Look:
+    def look(self, pixels: Floats) -> GateAnswer:
         """What the network says of one image as it is, float32 [height, width] in 0…1."""
         seen = self._preprocessing.apply(sound(pixels))[None, None]
         kinds, turns, signs, distance = (each[0] for each in self.network.run(OUTPUTS, seen))
         inverted, marked, child = np.exp(-np.logaddexp(0, -signs)).tolist()
-        return Look(
+        return GateAnswer(
             kinds=dict(zip(self.description.kinds, softmax(kinds[None])[0].tolist(), strict=True)),
             turns=tuple(softmax(turns[None])[0].tolist()),
             inverted=inverted,
@@ -165,10 +165,10 @@ class Gate:
             distance=float(distance),
         )
 
-    def _is_marked(self, look: Look) -> bool:
+    def _is_marked(self, look: GateAnswer) -> bool:
         return look.marked >= self.description.sign_threshold
 
-    def _askew(self, look: Look, pixels: Floats) -> tuple[int, bool]:
+    def _askew(self, look: GateAnswer, pixels: Floats) -> tuple[int, bool]:
         """By how many degrees it has to be turned clockwise, and whether it is inverted: more so than its negative,
         since what is surely right in a pair is often wrong for one image alone."""
         if look.probability < self.description.least_probability:
@@ -177,7 +177,7 @@ class Gate:
         inverted = look.inverted >= threshold and self.look(1 - pixels).inverted < look.inverted
         return look.turn(threshold), inverted
 
-    def _refusals(self, look: Look) -> Iterator[str]:
+    def _refusals(self, look: GateAnswer) -> Iterator[str]:
         sure = look.probability >= self.description.sure_probability
         if look.probability < self.description.least_probability:
             others = {kind: p for kind, p in look.kinds.items() if kind != FRONTAL}
@@ -185,7 +185,7 @@ class Gate:
         elif look.distance > self.description.greatest_distance and not (sure and self._is_marked(look)):
             yield UNLIKE
 
-    def _warnings(self, look: Look, turn: int, inverted: bool) -> Iterator[str]:
+    def _warnings(self, look: GateAnswer, turn: int, inverted: bool) -> Iterator[str]:
         if turn:
             yield f"The image seems to lie turned; it was judged upright, turned clockwise by {turn} degrees."
         if inverted:

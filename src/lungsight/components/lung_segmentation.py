@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from lungsight.components.connected_components import connected_pieces, hull_area, without_holes
+from lungsight.components.connected_components import connected_components, hull_area, without_holes
 from lungsight.components.preprocessing import Preprocessing, sound
 from lungsight.components.runtime import AUTO, open_network
 from lungsight.radiograph import Radiograph
@@ -41,7 +41,7 @@ _LEAST_CERTAIN = 0.65
 _CUT = {"left": 0.6, "right": 0.6, "top": 0.75, "bottom": 0.5}
 
 
-class LungFieldsDescription(BaseModel):
+class LungSegmentationDescription(BaseModel):
     """What ``package.json`` says of the lung-field network."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -76,7 +76,7 @@ class Lungs:
     """
 
     mask: Mask
-    faults: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @cached_property
     def box(self) -> Box | None:
@@ -104,7 +104,7 @@ class Lungs:
         return np.asarray(drawn) >= 0.5
 
 
-class LungFields:
+class LungSegmentation:
     """The lung-field network at work. Safe to call from several threads.
 
     Args:
@@ -118,7 +118,7 @@ class LungFields:
     """
 
     def __init__(
-        self, onnx_file: bytes, description: LungFieldsDescription, threads: int = 0, runtime: str = AUTO
+        self, onnx_file: bytes, description: LungSegmentationDescription, threads: int = 0, runtime: str = AUTO
     ) -> None:
         self.description = description
         self.network = open_network(onnx_file, (OUTPUT,), threads, runtime)
@@ -167,7 +167,7 @@ def lungs_of(logits: Floats, threshold: float) -> Lungs:
         logits: of each pixel being lung, [side, side].
         threshold: the probability from which on it is."""
     mask = two_largest(logits >= np.log(threshold / (1 - threshold)))
-    return Lungs(mask, faults_of(mask, _certainty(logits[mask])))
+    return Lungs(mask, implausibilities(mask, _certainty(logits[mask])))
 
 
 def _certainty(logits: Floats) -> float:
@@ -177,14 +177,14 @@ def _certainty(logits: Floats) -> float:
 
 def two_largest(found: Mask) -> Mask:
     """The two largest connected pieces of bool [side, side], with their holes filled."""
-    labels, _ = connected_pieces(found)
+    labels, _ = connected_components(found)
     largest = np.argsort(np.bincount(labels.ravel())[1:])[::-1][:2] + 1
     return without_holes(np.isin(labels, largest))
 
 
 def split_sides(mask: Mask) -> tuple[Mask, Mask]:
     """The piece on the image's left and the piece on its right."""
-    labels, count = connected_pieces(mask)
+    labels, count = connected_components(mask)
     if count == 2:
         first, second = (float(np.nonzero(labels == n)[1].mean()) for n in (1, 2))
         left = 1 if first <= second else 2
@@ -246,7 +246,7 @@ def _overlap(first: NDArray[np.intp], second: NDArray[np.intp]) -> float:
     return float(max(shared, 0) / min(first[-1] - first[0] + 1, second[-1] - second[0] + 1))
 
 
-def faults_of(mask: Mask, certainty: float = 1.0) -> tuple[str, ...]:
+def implausibilities(mask: Mask, certainty: float = 1.0) -> tuple[str, ...]:
     """Why these are no two plausible lungs, a sentence each; ``mask`` holds at most two pieces."""
     left, right = split_sides(mask)
     if not mask.any():

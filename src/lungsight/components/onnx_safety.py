@@ -11,7 +11,7 @@ from onnx.external_data_helper import uses_external_data
 _STANDARD_DOMAINS = ("", "ai.onnx")
 
 
-class UnusableNetwork(ValueError):
+class UnusableNetworkError(ValueError):
     """An ONNX file that isn't a network lungsight may or can run; ``str()`` says why, without a full stop."""
 
 
@@ -22,7 +22,7 @@ def refuse_foreign(onnx_file: bytes) -> None:
     try:
         model = onnx.load_model_from_string(onnx_file)
     except DecodeError as error:
-        raise UnusableNetwork("it isn't an ONNX file") from error
+        raise UnusableNetworkError("it isn't an ONNX file") from error
     own = {(function.domain, function.name) for function in model.functions}
     bodies = [model.graph, *model.functions]
     nodes = [node for body in bodies for node in _nodes(body)]
@@ -32,9 +32,9 @@ def refuse_foreign(onnx_file: bytes) -> None:
         if node.domain not in _STANDARD_DOMAINS and (node.domain, node.op_type) not in own
     }
     if foreign:
-        raise UnusableNetwork(f"it uses operators that aren't ONNX's own ({', '.join(sorted(foreign))})")
+        raise UnusableNetworkError(f"it uses operators that aren't ONNX's own ({', '.join(sorted(foreign))})")
     if any(uses_external_data(tensor) for tensor in _tensors(model, nodes)):
-        raise UnusableNetwork("its weights lie in another file")
+        raise UnusableNetworkError("its weights lie in another file")
 
 
 def _nodes(body: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.NodeProto]:

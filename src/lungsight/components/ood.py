@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 
-class FamiliarityDescription(BaseModel):
+class OODDescription(BaseModel):
     """What ``package.json`` says of the measure of familiarity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
@@ -47,11 +47,11 @@ class FamiliarityDescription(BaseModel):
     """Number of validation images."""
 
 
-class UnusableFamiliarity(ValueError):
+class UnusableOODDetectorError(ValueError):
     """A file that isn't what its description says; ``str()`` says why, without a full stop."""
 
 
-class Familiarity:
+class OODDetector:
     """How far images lie from the training's, by their features.
 
     Args:
@@ -63,7 +63,7 @@ class Familiarity:
         UnusableFamiliarity: an array is missing, has another shape or holds what isn't a number.
     """
 
-    def __init__(self, safetensors_file: bytes, description: FamiliarityDescription) -> None:
+    def __init__(self, safetensors_file: bytes, description: OODDescription) -> None:
         self.description = description
         arrays = _arrays(safetensors_file, description)
         self._means, self._basis, self._whitening = (arrays[name] for name in ("means", "basis", "whitening"))
@@ -90,17 +90,17 @@ class Familiarity:
         return np.asarray(((z @ self._whitening) ** 2).sum(axis=1) + off / self._spread**2)
 
 
-def _arrays(content: bytes, description: FamiliarityDescription) -> dict[str, Doubles]:
+def _arrays(content: bytes, description: OODDescription) -> dict[str, Doubles]:
     try:
         stored = load_safetensors(content)
     except (SafetensorError, KeyError, ValueError) as error:
-        raise UnusableFamiliarity("it isn't a readable safetensors file") from error
-    if fault := _fault(stored, description):
-        raise UnusableFamiliarity(fault)
+        raise UnusableOODDetectorError("it isn't a readable safetensors file") from error
+    if problem := _fault(stored, description):
+        raise UnusableOODDetectorError(problem)
     return {name: array.astype(np.float64) for name, array in stored.items()}
 
 
-def _fault(stored: Mapping[str, np.ndarray], description: FamiliarityDescription) -> str | None:
+def _fault(stored: Mapping[str, np.ndarray], description: OODDescription) -> str | None:
     c, d = description.features, description.components
     classes = len(stored["means"]) if "means" in stored and stored["means"].ndim else 0
     shapes = {"means": (max(classes, 1), c), "basis": (c, d), "whitening": (d, d), "spread": (1,)}

@@ -131,7 +131,7 @@ class Region:
 def crop_of(lungs: Lungs | None) -> Box | None:
     """The box that the geometry ``lungs`` takes. None, and so the whole image, where the lungs aren't two plausible
     ones: a crop around one lung would hide the other, and that may be the diseased one."""
-    return lungs.box if lungs is not None and not lungs.faults else None
+    return lungs.box if lungs is not None and not lungs.problems else None
 
 
 def _widened(low: float, high: float, margin: float, pixels: int) -> tuple[int, int]:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight._cores import cores
-from lungsight.components.onnx_safety import UnusableNetwork, refuse_foreign
-from lungsight.errors import Fault
+from lungsight.components.onnx_safety import UnusableNetworkError, refuse_foreign
+from lungsight.errors import LungsightError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -67,13 +67,13 @@ def open_network(
     name = choose(runtime)
     try:
         network = _RUNTIMES[name](onnx_file, threads)
-    except UnusableNetwork:
+    except UnusableNetworkError:
         raise
     except Exception as error:  # each library has a dozen kinds, with no base of their own
-        raise UnusableNetwork(f"{name} can't load it ({_first_line(error)})") from error
+        raise UnusableNetworkError(f"{name} can't load it ({_first_line(error)})") from error
     if not network.given.issuperset(outputs):
         first, last = outputs[:-1], outputs[-1]
-        raise UnusableNetwork(f"it must give {', '.join(first)}{' and ' if first else ''}{last}")
+        raise UnusableNetworkError(f"it must give {', '.join(first)}{' and ' if first else ''}{last}")
     return network
 
 
@@ -88,7 +88,7 @@ def choose(runtime: str = AUTO) -> str:
     if runtime == AUTO:
         return here[0]
     if runtime not in here:
-        raise Fault(runtime, "is no runtime of this machine", f"give one of {', '.join(here)}, or {AUTO}")
+        raise LungsightError(runtime, "is no runtime of this machine", f"give one of {', '.join(here)}, or {AUTO}")
     return runtime
 
 
@@ -109,7 +109,7 @@ class _OnnxRuntime:
         )
         inputs = [(node.name, node.type, len(node.shape)) for node in self._session.get_inputs()]
         if inputs != [(INPUT, "tensor(float)", 4)]:
-            raise UnusableNetwork(_NOT_THE_INPUT)
+            raise UnusableNetworkError(_NOT_THE_INPUT)
         self.given = {node.name for node in self._session.get_outputs()}
 
     def run(self, outputs: Sequence[str], pixels: Floats) -> list[NDArray[Any]]:
@@ -138,7 +138,7 @@ class _OpenVino:
             (_name(port.get_names()), port.get_element_type(), len(port.partial_shape)) for port in model.inputs
         ]
         if inputs != [(INPUT, openvino.Type.f32, 4)]:
-            raise UnusableNetwork(_NOT_THE_INPUT)
+            raise UnusableNetworkError(_NOT_THE_INPUT)
         self._compiled = core.compile_model(model, self.device, self.settings(threads))
         self._outputs = {name: port for port in self._compiled.outputs for name in port.get_names()}
         self.given = set(self._outputs)

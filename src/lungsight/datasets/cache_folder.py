@@ -28,8 +28,8 @@ def cache_folder() -> Path:
         usual, reason = Path("~/.cache/lungsight"), _HOMELESS
     own = Path(tempfile.mkdtemp(prefix="lungsight-"))
     atexit.register(_remove, own, os.getpid())
-    cure = "what is decoded is kept for this command alone; --cache names another folder, where a command has it"
-    print(f"{usual}: can't be used to keep decoded images ({reason}); {cure}.", file=sys.stderr)
+    hint = "what is decoded is kept for this command alone; --cache names another folder, where a command has it"
+    print(f"{usual}: can't be used to keep decoded images ({reason}); {hint}.", file=sys.stderr)
     return own
 
 

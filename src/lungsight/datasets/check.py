@@ -15,7 +15,7 @@ from lungsight.datasets.duplicates.fingerprints import Progress, fingerprint_man
 from lungsight.datasets.duplicates.search import DuplicatePair, Kind, find_duplicates
 from lungsight.datasets.leakage import Leak, find_leaks
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import InvalidManifest, LeakingSplit, UnreadableImage
+from lungsight.errors import ManifestError, SplitLeakageError, UnreadableImageError
 
 #: The youngest age of each group after the first, in years, and the groups' names.
 _AGE_LIMITS = (6, 18, 40, 65)
@@ -36,7 +36,7 @@ class Check:
 
     manifest: Manifest
     counts: Mapping[str, Mapping[str, int]]
-    unreadable: Sequence[UnreadableImage]
+    unreadable: Sequence[UnreadableImageError]
     pairs: Sequence[DuplicatePair]
     leaks: Sequence[Leak]
 
@@ -44,10 +44,10 @@ class Check:
     def exit_status(self) -> int:
         """4 when the split leaks, 3 when one image has two labels, 1 when files can't be read, else 0."""
         if self.leaks:
-            return LeakingSplit.exit_status
+            return SplitLeakageError.exit_status
         if self.two_labels():
-            return InvalidManifest.exit_status
-        return UnreadableImage.exit_status if self.unreadable else 0
+            return ManifestError.exit_status
+        return UnreadableImageError.exit_status if self.unreadable else 0
 
     def cross_table(self) -> pd.DataFrame:
         """Images by source (rows) and label (columns), with a row for each view of a source where views are known.
@@ -108,7 +108,7 @@ class Check:
             "two_labels": self.two_labels(),
             "notices": list(self.manifest.notices),
             "counts": {name: dict(values) for name, values in self.counts.items()},
-            "unreadable": [{"file": f.subject, "fault": f.fault, "cure": f.cure} for f in self.unreadable],
+            "unreadable": [{"file": f.subject, "fault": f.problem, "cure": f.hint} for f in self.unreadable],
             "duplicates": [
                 {
                     "first": paths[pair.first],
@@ -132,7 +132,7 @@ def check_manifest(
     are told of the progress; fingerprints are kept in ``cache`` (if not given, the user's cache folder)."""
     fingerprints = fingerprint_manifest(manifest, cache=cache, progress=reading)
     pairs = find_duplicates(fingerprints, progress=comparing)
-    unreadable = list(fingerprints.faults.values())
+    unreadable = list(fingerprints.problems.values())
     return Check(manifest, counts_of(manifest), unreadable, pairs, find_leaks(manifest, pairs))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import InvalidCollection
+from lungsight.errors import CollectionError
 from lungsight.reading.formats import has_image_ending
 
 _DEPTH_OF_SEARCH = 3
@@ -89,7 +89,7 @@ class Collection:
         """The manifest of the images under ``folder``. Raises InvalidCollection or InvalidManifest."""
         folder = Path(folder)
         if not folder.exists():
-            raise InvalidCollection(
+            raise CollectionError(
                 folder, "there is no such folder", f"`lungsight data describe {self.name}` says how to get it"
             )
         return self.read(folder.resolve(), options or BuildOptions())
@@ -104,7 +104,7 @@ def root_holding(folder: Path, marker: str, collection: str) -> Path:
             if next(candidate.glob(marker), None) is not None:
                 return candidate
         level = [child for parent in level for child in _folders(parent)]
-    raise InvalidCollection(
+    raise CollectionError(
         folder,
         f"holds no {marker}, so it isn't the collection {collection}",
         f"`lungsight data describe {collection}` shows the layout",
@@ -133,10 +133,10 @@ def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
             table = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False, index_col=False)
     except (OSError, ValueError, pd.errors.ParserWarning) as error:  # ValueError: pandas' parser, and bad UTF-8
-        raise InvalidCollection(path, f"not a readable table ({error})", "get the file again") from error
+        raise CollectionError(path, f"not a readable table ({error})", "get the file again") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:
-        raise InvalidCollection(path, f"lacks the column {' and '.join(missing)}", "get the file again")
+        raise CollectionError(path, f"lacks the column {' and '.join(missing)}", "get the file again")
     return table
 
 
@@ -144,7 +144,7 @@ def build_of(rows: list[dict[str, object]], left_out: Mapping[str, int], collect
     """The manifest of ``rows``. Raises InvalidCollection where none is left."""
     if not rows:
         reasons = "; ".join(f"{count} left out: {reason}" for reason, count in left_out.items()) or "no image found"
-        raise InvalidCollection(
+        raise CollectionError(
             folder,
             f"no image of {collection} to use ({reasons})",
             f"`lungsight data describe {collection}` shows the layout",

@@ -14,7 +14,7 @@ import httpx
 
 from lungsight._files import write_whole
 from lungsight.datasets.collection import RemoteFile
-from lungsight.errors import DownloadFailed
+from lungsight.errors import DownloadError
 
 #: Called with the bytes that are there, and with how many there will be (None: the server doesn't say).
 Progress = Callable[[int, int | None], None]
@@ -86,7 +86,7 @@ def download(
     digest = sha256_of(partial.file)
     if remote.sha256 not in (None, digest):
         partial.discard()
-        raise DownloadFailed(
+        raise DownloadError(
             remote.url,
             f"other bytes came than its home promises (SHA-256 {digest}, expected {remote.sha256})",
             "run the command again, and distrust the source if it happens twice",
@@ -111,7 +111,7 @@ def _check_kept(target: Path, remote: RemoteFile) -> None:
     record = _record(target)
     expected = remote.sha256 or (record.read_text("utf-8").split()[0] if record.is_file() else None)
     if expected is not None and sha256_of(target) != expected:
-        raise DownloadFailed(
+        raise DownloadError(
             target,
             f"changed since it was downloaded (SHA-256 {expected} expected)",
             "delete it and run the command again",
@@ -130,7 +130,7 @@ def _fetch_patiently(
             failed = 1 if partial.size > furthest else failed + 1
             furthest = max(furthest, partial.size)
             if failed >= patience.attempts:
-                raise DownloadFailed(
+                raise DownloadError(
                     remote.url,
                     f"the download broke off at {partial.size:,} bytes, and {failed} attempts brought no more "
                     f"({error or type(error).__name__})",
@@ -189,7 +189,7 @@ def _refuse_failure(response: httpx.Response, remote: RemoteFile) -> None:
         return
     if status == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
         raise _Interrupted(f"the server answered {status} {response.reason_phrase}")
-    raise DownloadFailed(
+    raise DownloadError(
         remote.url,
         f"the server answered {status} {response.reason_phrase}",
         "look at the collection's home page: the file may have moved",
@@ -214,7 +214,7 @@ def _check_room(folder: Path, remote: RemoteFile, needed: int | None) -> None:
     expected = needed if needed is not None else int(remote.gigabytes * 1e9)
     free = shutil.disk_usage(folder).free
     if expected > free:
-        raise DownloadFailed(
+        raise DownloadError(
             remote.url,
             f"needs {expected / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free",
             "make room, or choose another folder with --to",

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from lungsight.datasets.spellings import NOT, looks_like, same_spelling, says_nothing, spelling, words
-from lungsight.errors import InvalidManifest, printable
+from lungsight.errors import ManifestError, printable
 
 #: Labels that ``*`` never takes: nobody said what these images show.
 NO_DIAGNOSIS = ("unlabelled", "indeterminate", "atypical")
@@ -50,11 +50,13 @@ def classes_of(options: Sequence[str]) -> dict[str, list[str]] | None:
         name, equals, listed = (part.strip() for part in option.partition("="))
         labels = [label.strip() for label in listed.split(",") if label.strip()]
         if not (name and equals and labels):
-            raise InvalidManifest(f"--class {option}", "names no class and label", "write --class CLASS=LABEL")
+            raise ManifestError(f"--class {option}", "names no class and label", "write --class CLASS=LABEL")
         for label in labels:
             if owner.setdefault(label, name) != name:
-                fault = f"gives {printable(label)} to {printable(name)}, and {printable(owner[label])} has it already"
-                raise InvalidManifest(f"--class {option}", fault, "give each label to one class")
+                problem = (
+                    f"gives {printable(label)} to {printable(name)}, and {printable(owner[label])} has it already"
+                )
+                raise ManifestError(f"--class {option}", problem, "give each label to one class")
         classes.setdefault(name, []).extend(labels)
     return classes or None
 
@@ -144,8 +146,8 @@ def refuse_doubtful(
     if not doubtful:
         return
     found = counted({label: counts[label] for label in doubtful})
-    fault = f"nobody says whether these labels mean {printable(target)}: {found}"
-    raise InvalidManifest(name, fault, f"say what they mean: {options_for(doubtful, classes, target)}")
+    problem = f"nobody says whether these labels mean {printable(target)}: {found}"
+    raise ManifestError(name, problem, f"say what they mean: {options_for(doubtful, classes, target)}")
 
 
 def homeless_labels(name: str, counts: Mapping[str, int], classes: Mapping[str, Sequence[str]], target: str) -> str:
@@ -156,17 +158,17 @@ def homeless_labels(name: str, counts: Mapping[str, int], classes: Mapping[str, 
     unknown = {label: n for label, n in left.items() if label not in NO_DIAGNOSIS}
     if not left:
         return ""
-    cure = f" If they are: {options_for(unknown, classes, target)}." if unknown else ""
+    hint = f" If they are: {options_for(unknown, classes, target)}." if unknown else ""
     wanted = f"{wanted_labels(classes)}; {_denial(target)}"
-    return f"{name}: labels of no class are left out: {counted(left)}. The classes: {wanted}.{cure}"
+    return f"{name}: labels of no class are left out: {counted(left)}. The classes: {wanted}.{hint}"
 
 
 def no_label_known(
     name: str, counts: Mapping[str, int], classes: Mapping[str, Sequence[str]], target: str
-) -> InvalidManifest:
+) -> ManifestError:
     """The fault of a table none of whose labels is of a class."""
-    fault = f"no label is known. Found: {counted(counts)}. Wanted: {wanted_labels(classes)}; {_denial(target)}"
-    return InvalidManifest(name, fault, f"say what they mean: {options_for(counts, classes, target)}")
+    problem = f"no label is known. Found: {counted(counts)}. Wanted: {wanted_labels(classes)}; {_denial(target)}"
+    return ManifestError(name, problem, f"say what they mean: {options_for(counts, classes, target)}")
 
 
 def wanted_labels(classes: Mapping[str, Sequence[str]]) -> str:

@@ -14,12 +14,12 @@ from lungsight.datasets.image_paths import absolute_paths, file_keys
 from lungsight.datasets.patients import known_patients
 from lungsight.datasets.spellings import NOT, same_spelling, says_nothing, spelling
 from lungsight.datasets.text_tables import (
-    InvalidTable,
+    TableError,
     column_key,
     read_table,
     rows_in_words,
 )
-from lungsight.errors import InvalidManifest, printable
+from lungsight.errors import ManifestError, printable
 from lungsight.radiograph import View
 
 #: Labels that lungsight's own readers give. A user's table may hold others; a recipe maps labels to classes.
@@ -80,7 +80,7 @@ _FILES = ("path", "lung_mask", "lesion_mask")
 
 
 @dataclass(frozen=True)
-class Naming:
+class ColumnMapping:
     """What a table's own words mean.
 
     Attributes:
@@ -109,14 +109,14 @@ class Manifest:
     def of(
         cls, rows: pd.DataFrame, name: str, folder: Path | None = None, labels: Mapping[str, str] | None = None
     ) -> Manifest:
-        """Validate ``rows``; relative paths start at ``folder``; ``labels`` is that of :class:`Naming`. Raises
+        """Validate ``rows``; relative paths start at ``folder``; ``labels`` is that of :class:`ColumnMapping`. Raises
         InvalidManifest with row numbers as a spreadsheet counts them (the header is row 1)."""
         return _validated(rows.reset_index(drop=True), name, folder or Path.cwd(), labels or {})
 
     @classmethod
-    def read(cls, path: Path | str, naming: Naming | None = None) -> Manifest:
+    def read(cls, path: Path | str, naming: ColumnMapping | None = None) -> Manifest:
         """Read a manifest from CSV or Parquet. Raises InvalidManifest."""
-        return _read(Path(path), naming or Naming(), set())
+        return _read(Path(path), naming or ColumnMapping(), set())
 
     def write(self, path: Path | str) -> None:
         """Write as CSV or Parquet, by the ending. Images under the file's folder are written relative to it."""
@@ -174,7 +174,7 @@ class Manifest:
         return Manifest(table, name, tuple(notice for m in manifests for notice in m.notices))
 
 
-def read_manifests(paths: Sequence[Path], naming: Naming) -> list[Manifest]:
+def read_manifests(paths: Sequence[Path], naming: ColumnMapping) -> list[Manifest]:
     """Read several manifests whose words ``naming`` explains. Raises InvalidManifest, also where none of them has a
     label that it maps."""
     used: set[str] = set()
@@ -182,28 +182,28 @@ def read_manifests(paths: Sequence[Path], naming: Naming) -> list[Manifest]:
     for label, meant in naming.labels.items():
         if label not in used:
             present = sorted({str(one) for manifest in manifests for one in manifest.table["label"]})
-            fault = f"no image has this label (found: {', '.join(printable(one) for one in present[:12])})"
-            raise InvalidManifest(f"--label '{label}={meant}'", fault, "correct its spelling, or leave it out")
+            problem = f"no image has this label (found: {', '.join(printable(one) for one in present[:12])})"
+            raise ManifestError(f"--label '{label}={meant}'", problem, "correct its spelling, or leave it out")
     return manifests
 
 
-def _read(path: Path, naming: Naming, used: set[str]) -> Manifest:
+def _read(path: Path, naming: ColumnMapping, used: set[str]) -> Manifest:
     rows, notices = _read_table(path, naming)
     try:
         read = _validated(rows, path.stem, path.resolve().parent, naming.labels, notices, used)
-    except InvalidManifest as fault:  # a person needs the file, not the source's name
-        raise InvalidManifest(path, fault.fault, fault.cure) from fault
+    except ManifestError as problem:  # a person needs the file, not the source's name
+        raise ManifestError(path, problem.problem, problem.hint) from problem
     return replace(read, notices=tuple(f"{printable(path.name)}: {notice}" for notice in read.notices))
 
 
-def _read_table(path: Path, naming: Naming) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _read_table(path: Path, naming: ColumnMapping) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The table with a manifest's names for its columns, and what was assumed."""
     if not path.is_file():
-        raise InvalidManifest(path, "there is no such file", "give the path of a CSV or Parquet table")
+        raise ManifestError(path, "there is no such file", "give the path of a CSV or Parquet table")
     try:
         read = read_table(path, (*COLUMNS, *naming.columns.values()))
-    except InvalidTable as fault:
-        raise InvalidManifest(path, fault.fault, fault.cure) from fault
+    except TableError as problem:
+        raise ManifestError(path, problem.problem, problem.hint) from problem
     return _renamed(read.rows, path, naming.columns, read.notices)
 
 
@@ -218,8 +218,8 @@ def _renamed(
         ]
         own = [i for i, name in enumerate(names) if column_key(name) == wanted and i not in places]
         if not places and not own:
-            fault = f"has no column {printable(called)} (it has {', '.join(printable(n) for n in names if n)})"
-            raise InvalidManifest(path, fault, f"correct --column {wanted}=NAME")
+            problem = f"has no column {printable(called)} (it has {', '.join(printable(n) for n in names if n)})"
+            raise ManifestError(path, problem, f"correct --column {wanted}=NAME")
         if not places:
             notices = (*notices, f"has no column {printable(called)}; its column {wanted} was read.")
             continue
@@ -243,7 +243,7 @@ def _validated(
     _translate_labels(table, labels, said)
     _check_values(table, name)
     if not str(root).isascii() and printable(root) != str(root):  # pandas and SQLite hold UTF-8 only
-        raise InvalidManifest(name, "its folder's name isn't UTF-8", "rename the folder")
+        raise ManifestError(name, "its folder's name isn't UTF-8", "rename the folder")
     for column in _FILES:
         table[column], notice = absolute_paths(list(table[column]), root)
         said += [notice] if notice else []
@@ -262,10 +262,10 @@ def _with_all_columns(rows: pd.DataFrame, name: str, said: list[str]) -> pd.Data
         found.setdefault(column_key(called), []).append(place)
     missing = [c.name for c in COLUMNS.values() if c.required and c.name not in found]
     if missing:
-        cure = f"`lungsight data describe table` lists the columns{_other_names(missing, rows.columns)}"
-        raise InvalidManifest(name, f"lacks the column {' and '.join(missing)}", cure)
+        hint = f"`lungsight data describe table` lists the columns{_other_names(missing, rows.columns)}"
+        raise ManifestError(name, f"lacks the column {' and '.join(missing)}", hint)
     if rows.empty:
-        raise InvalidManifest(name, "holds no images", "give one row per image")
+        raise ManifestError(name, "holds no images", "give one row per image")
     table = pd.DataFrame(index=rows.index)
     for column in COLUMNS.values():
         places = found.get(column.name, [])
@@ -302,8 +302,8 @@ def _refuse_differing(values: Sequence[pd.Series], column: str, name: str, said:
     differ = pd.concat(values, axis=1, keys=range(len(values))).nunique(axis=1) > 1
     if differ.any():
         rows = rows_in_words(differ.index[differ])
-        fault = f"has the column {column} {len(values)} times, and they differ in {rows}"
-        raise InvalidManifest(name, fault, "keep one of them")
+        problem = f"has the column {column} {len(values)} times, and they differ in {rows}"
+        raise ManifestError(name, problem, "keep one of them")
     said.append(f"the column {column} stands {len(values)} times with the same values: read once.")
 
 
@@ -348,7 +348,7 @@ def _refuse_two_labels(table: pd.DataFrame, name: str, places: pd.Series) -> Non
     more = wrong.nunique() - 1
     others = f", and {more:,} more {'file has' if more == 1 else 'files have'} two labels" if more else ""
     file = printable(table["path"][rows[0]])
-    raise InvalidManifest(name, f"{file} is labelled {said}{others}", "give each file one label")
+    raise ManifestError(name, f"{file} is labelled {said}{others}", "give each file one label")
 
 
 #: Rows that say the same of these repeat an image.
@@ -414,7 +414,7 @@ def _refuse(wrong: pd.Series, values: pd.Series, name: str, rule: str) -> None:
     example = values[wrong].iloc[0]
     found = f" (found '{printable(example)}')" if example else ""
     rows = rows_in_words(wrong.index[wrong])
-    raise InvalidManifest(name, f"{rows}: {rule}{found}", "correct the table and run the command again")
+    raise ManifestError(name, f"{rows}: {rule}{found}", "correct the table and run the command again")
 
 
 def _relative(value: str, root: Path) -> str:

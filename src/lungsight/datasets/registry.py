@@ -14,7 +14,7 @@ from lungsight.datasets.collections.sarscov2_ct import SARSCOV2_CT
 from lungsight.datasets.collections.shenzhen_montgomery import SHENZHEN_MONTGOMERY
 from lungsight.datasets.collections.siim import SIIM
 from lungsight.datasets.collections.table import TABLE
-from lungsight.errors import InvalidCollection
+from lungsight.errors import CollectionError
 
 COLLECTIONS: Mapping[str, Collection] = {
     collection.name: collection
@@ -35,5 +35,5 @@ COLLECTIONS: Mapping[str, Collection] = {
 def collection_named(name: str) -> Collection:
     """The collection of that name. Raises InvalidCollection."""
     if name not in COLLECTIONS:
-        raise InvalidCollection(name, "no such collection", f"choose one of {', '.join(COLLECTIONS)}")
+        raise CollectionError(name, "no such collection", f"choose one of {', '.join(COLLECTIONS)}")
     return COLLECTIONS[name]

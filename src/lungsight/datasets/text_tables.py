@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lungsight.errors import Fault, printable
+from lungsight.errors import LungsightError, printable
 
 _SEPARATORS = ",;\t|"
 #: A spreadsheet's own first line, which says what stands between the cells.
@@ -30,7 +30,7 @@ _AS_CSV = "save it as 'CSV UTF-8'"
 _ROWS_SHOWN = 5
 
 
-class InvalidTable(Fault):
+class TableError(LungsightError):
     """A file that holds no table, or whose rows don't fit its header."""
 
 
@@ -66,15 +66,15 @@ def read_table(path: Path, known: Collection[str]) -> TextTable:
     :func:`read_text_table`. Raises InvalidTable."""
     content = path.read_bytes()
     if not content:
-        raise InvalidTable(path, *_EMPTY_FILE)
+        raise TableError(path, *_EMPTY_FILE)
     if path.suffix.lower() != ".parquet":
         return read_text_table(content, path, known)
     try:
         return TextTable(pd.read_parquet(path).reset_index(drop=True))
     except Exception as error:  # pandas and pyarrow raise a dozen kinds for a broken table
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        fault = f"not a readable table ({first_line})"
-        raise InvalidTable(path, fault, "save it as CSV or Parquet") from error
+        problem = f"not a readable table ({first_line})"
+        raise TableError(path, problem, "save it as CSV or Parquet") from error
 
 
 def read_text_table(content: bytes, path: Path, known: Collection[str]) -> TextTable:
@@ -83,31 +83,31 @@ def read_text_table(content: bytes, path: Path, known: Collection[str]) -> TextT
     text, notices = decoded(content, path)
     separator, text = _stated_separator(text)
     if not text.strip(f"{_SEPARATORS} \r\n"):
-        raise InvalidTable(path, *_EMPTY_FILE)
+        raise TableError(path, *_EMPTY_FILE)
     try:
         separator = separator or _separator(text, known)
         records = list(_records(text, separator, strict=True))
     except csv.Error as error:
-        raise InvalidTable(path, f"not a readable table ({error})", f"{_AS_CSV} or Parquet") from error
+        raise TableError(path, f"not a readable table ({error})", f"{_AS_CSV} or Parquet") from error
     return TextTable(_as_frame(records, path), notices)
 
 
 def decoded(content: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
     """The text of a table, and a sentence where its encoding had to be guessed. Raises InvalidTable."""
     if content.startswith(_WORKBOOKS):
-        raise InvalidTable(path, "is a workbook of a spreadsheet, not text", f"open it there and {_AS_CSV}")
+        raise TableError(path, "is a workbook of a spreadsheet, not text", f"open it there and {_AS_CSV}")
     encoding = _stated_encoding(content)
     try:
         return content.decode(encoding).removeprefix("\ufeff"), ()
     except UnicodeDecodeError as error:
         if encoding != "utf-8":
-            raise InvalidTable(path, f"isn't text of the encoding it claims ({encoding})", _AS_CSV) from error
+            raise TableError(path, f"isn't text of the encoding it claims ({encoding})", _AS_CSV) from error
     try:
         text = content.decode("cp1252")
     except UnicodeDecodeError as error:
-        raise InvalidTable(path, f"the text isn't UTF-8, nor Windows-1252 (byte {error.start})", _AS_CSV) from error
+        raise TableError(path, f"the text isn't UTF-8, nor Windows-1252 (byte {error.start})", _AS_CSV) from error
     if re.search(r"[\x00-\x08\x0e-\x1f]", text):
-        raise InvalidTable(path, "isn't text", f"{_AS_CSV} or Parquet")
+        raise TableError(path, "isn't text", f"{_AS_CSV} or Parquet")
     word = re.search(r"\w*[^\x00-\x7f]+\w*", text)
     example = f" (for example '{printable(word[0])[:40]}')" if word else ""
     return text, (f"the text isn't UTF-8 and was read as Windows-1252{example}.",)
@@ -156,16 +156,16 @@ def _any_text(cells: list[str]) -> bool:
 def _as_frame(records: list[list[str]], path: Path) -> pd.DataFrame:
     place = next((i for i, record in enumerate(records) if _any_text(record)), None)
     if place is None:
-        raise InvalidTable(path, *_EMPTY_FILE)
+        raise TableError(path, *_EMPTY_FILE)
     header = [cell.replace("\ufeff", "").strip() for cell in records[place]]
     while header and not header[-1]:
         header.pop()
     rows = {number: cells for number, cells in enumerate(records[place + 1 :]) if _any_text(cells)}
     for number, cells in rows.items():
         if _any_text(cells[len(header) :]):
-            fault = f"row {number + place + 2} has {len(cells)} cells where the header has {len(header)}"
-            cure = "with decimal commas, save it with semicolons between the cells; quote texts that hold the sign"
-            raise InvalidTable(path, fault, cure)
+            problem = f"row {number + place + 2} has {len(cells)} cells where the header has {len(header)}"
+            hint = "with decimal commas, save it with semicolons between the cells; quote texts that hold the sign"
+            raise TableError(path, problem, hint)
     width = len(header)
     filled = [(cells + [""] * width)[:width] for cells in rows.values()]
     index = pd.Index([number + place for number in rows], dtype="int64")

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from lungsight._files import atomic_folder
 from lungsight.datasets.download import Progress
-from lungsight.errors import DownloadFailed
+from lungsight.errors import DownloadError
 
 _CHUNK_BYTES = 1 << 20
 #: What zipfile raises for an archive that is damaged, cut short, encrypted, or packed in a way it doesn't know.
@@ -32,7 +32,7 @@ def unpack(archive: Path, folder: Path, progress: Progress = lambda done, total:
             _check(opened, archive, folder.parent)
             _extract(opened, partial, progress)
     except _DAMAGED as error:
-        raise DownloadFailed(
+        raise DownloadError(
             archive, f"not a zip archive that can be unpacked ({error})", "delete it and run the command again"
         ) from error
     return folder
@@ -41,13 +41,13 @@ def unpack(archive: Path, folder: Path, progress: Progress = lambda done, total:
 def _check(archive: zipfile.ZipFile, path: Path, folder: Path) -> None:
     for member in archive.infolist():
         if not _stays_inside(member):
-            raise DownloadFailed(
+            raise DownloadError(
                 path, f"its member {member.filename!r} would be written outside its folder", "don't use this file"
             )
     needed = sum(member.file_size for member in archive.infolist())
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise DownloadFailed(
+        raise DownloadError(
             path,
             f"unpacks to {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free in {folder}",
             "make room and run the command again",

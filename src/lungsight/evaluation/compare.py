@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lungsight.evaluation.formatting import p_in_words, signed
-from lungsight.evaluation.saved import InvalidEvaluation, Tested, read_tested
+from lungsight.evaluation.saved import SavedEvaluation, SavedEvaluationError, read_saved
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND
 from lungsight.statistics.auroc import FEWEST_PATIENTS
 from lungsight.statistics.bootstrap import Resampling
@@ -81,7 +81,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class PairedCorrectness:
     """McNemar's test of two models' verdicts, target or not."""
 
     first: str
@@ -107,7 +107,7 @@ class OnSource:
     positives: int
     figures: dict[str, tuple[Estimate, ...]]
     differences: tuple[Difference, ...]
-    verdicts: tuple[Verdicts, ...]
+    verdicts: tuple[PairedCorrectness, ...]
 
     def get(self, letter: str, metric: str) -> Estimate:
         return next(e for e in self.figures[letter] if e.name == metric)
@@ -125,7 +125,7 @@ class Comparison:
         sentences: what differs, and what doesn't: sentences.
     """
 
-    models: dict[str, Tested]
+    models: dict[str, SavedEvaluation]
     target: str
     shared: int
     sources: tuple[OnSource, ...]
@@ -151,12 +151,12 @@ def compare(
     first, *others = models.values()
     for other in others:
         if other.target != first.target:
-            fault = f"sets {other.target} against the rest, and {first.folder} {first.target}"
-            raise InvalidEvaluation(other.folder, fault, "choose one for all with --target")
+            problem = f"sets {other.target} against the rest, and {first.folder} {first.target}"
+            raise SavedEvaluationError(other.folder, problem, "choose one for all with --target")
     shared, disagreeing = _shared(models)
     if not len(shared):
         names = " and ".join(str(t.folder) for t in models.values())
-        raise InvalidEvaluation(names, "have no image in common", "test the models on the same images")
+        raise SavedEvaluationError(names, "have no image in common", "test the models on the same images")
     counts = _counts(models, len(shared), disagreeing)
     by_source = first.images.loc[shared].groupby("source", sort=True)
     sources = [
@@ -176,17 +176,19 @@ def compare(
     )
 
 
-def _models(folders: Sequence[Path], target: str | None) -> dict[str, Tested]:
+def _models(folders: Sequence[Path], target: str | None) -> dict[str, SavedEvaluation]:
     if len(folders) < 2:
-        raise InvalidEvaluation("compare", "needs at least two tests", "give two folders of `lungsight evaluate`")
+        raise SavedEvaluationError("compare", "needs at least two tests", "give two folders of `lungsight evaluate`")
     if len(folders) > len(string.ascii_uppercase):
-        raise InvalidEvaluation("compare", f"takes {len(string.ascii_uppercase)} tests at most", "give fewer folders")
+        raise SavedEvaluationError(
+            "compare", f"takes {len(string.ascii_uppercase)} tests at most", "give fewer folders"
+        )
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise InvalidEvaluation("compare", "was given the same folder twice", "name each folder once")
-    return {k: read_tested(f, target) for k, f in zip(string.ascii_uppercase, folders, strict=False)}
+        raise SavedEvaluationError("compare", "was given the same folder twice", "name each folder once")
+    return {k: read_saved(f, target) for k, f in zip(string.ascii_uppercase, folders, strict=False)}
 
 
-def _shared(models: dict[str, Tested]) -> tuple[pd.Index, int]:
+def _shared(models: dict[str, SavedEvaluation]) -> tuple[pd.Index, int]:
     """Checksums of the images that all models judged by the same truth, and how many have another truth."""
     first, *others = models.values()
     shared = first.images.index
@@ -199,16 +201,16 @@ def _shared(models: dict[str, Tested]) -> tuple[pd.Index, int]:
     return shared[agree], int((~agree).sum())
 
 
-def _counts(models: dict[str, Tested], shared: int, disagreeing: int) -> pd.DataFrame:
+def _counts(models: dict[str, SavedEvaluation], shared: int, disagreeing: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "model": letter,
             "id": tested.model,
             "folder": str(tested.folder),
-            "judged": tested.judged,
+            "judged": tested.testset,
             "compared": shared,
             "truth_differs": disagreeing,
-            "without_checksum_or_twice": tested.judged - len(tested.images),
+            "without_checksum_or_twice": tested.testset - len(tested.images),
             "not_judged_by_all": len(tested.images) - shared - disagreeing,
         }
         for letter, tested in models.items()
@@ -232,7 +234,9 @@ def _on_source(source: str, images: dict[str, pd.DataFrame], target: str, resamp
         differences=tuple(
             d for a, b in pairs for d in _differences(a, b, outcomes[a], outcomes[b], target, resampling)
         ),
-        verdicts=tuple(Verdicts(a, b, mcnemar(_right(outcomes[a]), _right(outcomes[b])), len(one)) for a, b in pairs),
+        verdicts=tuple(
+            PairedCorrectness(a, b, mcnemar(_right(outcomes[a]), _right(outcomes[b])), len(one)) for a, b in pairs
+        ),
     )
 
 
@@ -309,7 +313,7 @@ def _adjusted(sources: Sequence[OnSource]) -> Iterator[OnSource]:
 
 
 def _notices(
-    models: dict[str, Tested],
+    models: dict[str, SavedEvaluation],
     counts: pd.DataFrame,
     disagreeing: int,
     sources: Sequence[OnSource],
@@ -339,7 +343,7 @@ def _notices(
         yield f"The tests name sources differently; those of {first.folder} are used."
 
 
-def _sentences(models: dict[str, Tested], sources: Sequence[OnSource]) -> Iterator[str]:
+def _sentences(models: dict[str, SavedEvaluation], sources: Sequence[OnSource]) -> Iterator[str]:
     """Clear differences in words, the largest sources first; and that the others are none."""
     compared = [(s, d) for s in sources for d in s.differences if d.test == "bootstrap" and d.p is not None]
     clear = [(s, d) for s, d in compared if d.clear]

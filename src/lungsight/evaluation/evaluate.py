@@ -10,18 +10,18 @@ from pathlib import Path
 from rich.progress import Progress
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import InvalidManifest
+from lungsight.errors import ManifestError
 from lungsight.evaluation.audits import localization as looking
 from lungsight.evaluation.audits import nuisance_edits as changes
 from lungsight.evaluation.audits import occlusion
 from lungsight.evaluation.audits import robustness as stressing
 from lungsight.evaluation.audits import saliency_sanity_check as randomising
 from lungsight.evaluation.audits.audit import Audit, not_done
-from lungsight.evaluation.audits.image_statistics_only import header_only
-from lungsight.evaluation.audits.leave_one_source_out import held_out_sources
+from lungsight.evaluation.audits.image_statistics_only import image_statistics_only
+from lungsight.evaluation.audits.leave_one_source_out import leave_one_source_out
 from lungsight.evaluation.audits.retraining import HeldOut, retrain_without_each
 from lungsight.evaluation.audits.source_probe import source_probe
-from lungsight.evaluation.evidence import Evidence, Subject
+from lungsight.evaluation.evidence import Evidence, TestedModel
 from lungsight.evaluation.formatting import as_words
 from lungsight.evaluation.grade import decide
 from lungsight.evaluation.sections.calibration import calibration
@@ -32,14 +32,14 @@ from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.sections.subgroups import subgroups
 from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.evaluation.testset.companions import Companions
-from lungsight.evaluation.testset.data_warnings import notices_of
+from lungsight.evaluation.testset.data_warnings import data_warnings
 from lungsight.evaluation.testset.eligibility import Eligible, eligible_images
 from lungsight.evaluation.testset.external_predictions import match_predictions
 from lungsight.evaluation.testset.overlap import TrainingImages
-from lungsight.evaluation.testset.predict import judge_manifest, progress_bar
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, Judged
+from lungsight.evaluation.testset.predict import predict_manifest_images, progress_bar
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, TestSet
+from lungsight.inference import Detector
 from lungsight.package import ModelPackage
-from lungsight.scanning import Detector
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT
 
@@ -107,8 +107,8 @@ def evaluate_package(
     description = package.description
     target = settings.target or description.target
     if target not in description.classes:
-        cure = f"give one of {', '.join(description.classes)}"
-        raise InvalidManifest(f"--target {target}", "is no class of this model", cure)
+        hint = f"give one of {', '.join(description.classes)}"
+        raise ManifestError(f"--target {target}", "is no class of this model", hint)
     joined = Manifest.joined(list(manifests), " + ".join(m.name for m in manifests))
     known = {source.name for source in description.sources}
     out.mkdir(parents=True, exist_ok=True)
@@ -120,23 +120,23 @@ def evaluate_package(
         )  # fmt: skip
         if not len(eligible.manifest):
             names = " + ".join(m.name for m in manifests)
-            raise InvalidManifest(names, "holds no image to test on", _why_none(eligible))
+            raise ManifestError(names, "holds no image to test on", _why_none(eligible))
         detector, companions = Detector.load(package, features=True), Companions.of(package, settings.lungs_by)
-        judged = judge_manifest(
+        testset = predict_manifest_images(
             detector, eligible.manifest, progress=bars, cache=out / "predictions.jsonl", companions=companions
         )
-        _refuse_unreadable(judged, manifests)
-        kinds = [INTERNAL if source in known else EXTERNAL for source in judged.table["source"]]
-        judged = _told_apart(replace(judged.with_columns(**{KIND: kinds}), target=target))
-        retrained = _retrained(package, joined, judged, out, settings, tasks)
+        _refuse_unreadable(testset, manifests)
+        kinds = [INTERNAL if source in known else EXTERNAL for source in testset.table["source"]]
+        testset = _told_apart(replace(testset.with_columns(**{KIND: kinds}), target=target))
+        retrained = _retrained(package, joined, testset, out, settings, tasks)
         audits = [
-            *_audits_of_model(package, detector, judged, out, settings, tasks),
-            *_audits_of_data(judged, retrained, settings, tasks),
+            *_audits_of_model(package, detector, testset, out, settings, tasks),
+            *_audits_of_data(testset, retrained, settings, tasks),
         ]
-        subject = Subject(package.id, description.classes, target, description, tuple(sorted(known)))
+        subject = TestedModel(package.id, description.classes, target, description, tuple(sorted(known)))
         unit = description.split_unit
         notices = (*joined.notices, *(eligible.overlap.notices if eligible.overlap else ()))
-        return _gathered(subject, judged, eligible, audits, unit, notices, settings, tasks)
+        return _gathered(subject, testset, eligible, audits, unit, notices, settings, tasks)
 
 
 def evaluate_predictions(
@@ -168,74 +168,74 @@ def evaluate_predictions(
             called=called, trained_sources=trained_sources, trained=trained, progress=bars,
             cache=out / "headers.jsonl",
         )  # fmt: skip
-        judged = _told_apart(matched.judged)
-        audits = [*_not_asked(judged.target), *_audits_of_data(judged, (), settings, tasks)]
+        testset = _told_apart(matched.testset)
+        audits = [*_not_asked(testset.target), *_audits_of_data(testset, (), settings, tasks)]
         sources = None if trained_sources is None else tuple(sorted(trained_sources))
-        subject = Subject(table.name, judged.classes, judged.target, None, sources)
+        subject = TestedModel(table.name, testset.classes, testset.target, None, sources)
         notices = (*joined.notices, *matched.notices)
-        return _gathered(subject, judged, matched.eligible, audits, None, notices, settings, tasks)
+        return _gathered(subject, testset, matched.eligible, audits, None, notices, settings, tasks)
 
 
-def _told_apart(judged: Judged) -> Judged:
+def _told_apart(testset: TestSet) -> TestSet:
     """A source that happens to be called ``all`` must not pass for all sources together."""
-    return judged.with_columns(source=judged.table["source"].replace(ALL_SOURCES, f"{ALL_SOURCES} (a source)"))
+    return testset.with_columns(source=testset.table["source"].replace(ALL_SOURCES, f"{ALL_SOURCES} (a source)"))
 
 
-def _refuse_unreadable(judged: Judged, manifests: Sequence[Manifest]) -> None:
-    faults = judged.table[FAULT]
-    if (faults != "").all():
+def _refuse_unreadable(testset: TestSet, manifests: Sequence[Manifest]) -> None:
+    problems = testset.table[FAULT]
+    if (problems != "").all():
         names = " + ".join(m.name for m in manifests)
-        fault = f"none of its {len(faults)} images can be judged (the first: {faults.iloc[0].rstrip('.')})"
-        raise InvalidManifest(names, fault, "check the column path")
+        problem = f"none of its {len(problems)} images can be judged (the first: {problems.iloc[0].rstrip('.')})"
+        raise ManifestError(names, problem, "check the column path")
 
 
 def _retrained(
-    package: ModelPackage, manifest: Manifest, judged: Judged, out: Path, settings: Settings, tasks: Tasks
+    package: ModelPackage, manifest: Manifest, testset: TestSet, out: Path, settings: Settings, tasks: Tasks
 ) -> tuple[HeldOut, ...]:
     if not settings.retrain:
         return ()
     return retrain_without_each(
-        package, manifest, judged, out / "retrained",
+        package, manifest, testset, out / "retrained",
         say=tasks.bars.console.print, progress=tasks.counting("Training without each source"),
     )  # fmt: skip
 
 
 def _audits_of_model(
-    package: ModelPackage, detector: Detector, judged: Judged, out: Path, settings: Settings, tasks: Tasks
+    package: ModelPackage, detector: Detector, testset: TestSet, out: Path, settings: Settings, tasks: Tasks
 ) -> list[Audit]:
     """The audits that ask the model something new; its answers are kept in ``audits.jsonl``."""
     cache, most, resampling = out / "audits.jsonl", settings.audit_images, settings.resampling
     return [
         *occlusion.occlusion_audits(
-            detector, judged, at_most=most, cache=cache, advance=tasks.advancing("Hiding the lungs"),
+            detector, testset, at_most=most, cache=cache, advance=tasks.advancing("Hiding the lungs"),
             resampling=resampling,
         ),
-        changes.irrelevant_changes(
-            detector, judged, at_most=max(1, most // 2), cache=cache,
+        changes.nuisance_edits(
+            detector, testset, at_most=max(1, most // 2), cache=cache,
             advance=tasks.advancing("Changing what is irrelevant"), resampling=resampling,
         ),
         stressing.stress(
-            detector, judged, at_most=max(1, most // 4), cache=cache, progress=tasks.advancing("Stress"),
+            detector, testset, at_most=max(1, most // 4), cache=cache, progress=tasks.advancing("Stress"),
             resampling=resampling,
         ),
-        looking.where_it_looks(
-            judged, package.description.preprocessing, at_most=most, progress=tasks.advancing("Where it looks"),
+        looking.localization(
+            testset, package.description.preprocessing, at_most=most, progress=tasks.advancing("Where it looks"),
             resampling=resampling,
         ),
-        randomising.weight_randomisation(
-            package, judged, cache=out / "shuffled.jsonl", progress=tasks.advancing("Shuffling weights"),
+        randomising.saliency_sanity_check(
+            package, testset, cache=out / "shuffled.jsonl", progress=tasks.advancing("Shuffling weights"),
             resampling=resampling,
         ),
     ]  # fmt: skip
 
 
-def _audits_of_data(judged: Judged, retrained: Sequence[HeldOut], settings: Settings, tasks: Tasks) -> list[Audit]:
+def _audits_of_data(testset: TestSet, retrained: Sequence[HeldOut], settings: Settings, tasks: Tasks) -> list[Audit]:
     """The audits that need nothing but what was already judged."""
     tasks.working("Header only, whose image is it")
     return [
-        header_only(judged, resampling=settings.resampling),
-        source_probe(judged, resampling=settings.resampling),
-        held_out_sources(judged, retrained=retrained, resampling=settings.resampling),
+        image_statistics_only(testset, resampling=settings.resampling),
+        source_probe(testset, resampling=settings.resampling),
+        leave_one_source_out(testset, retrained=retrained, resampling=settings.resampling),
     ]
 
 
@@ -252,8 +252,8 @@ def _not_asked(target: str) -> list[Audit]:
 
 
 def _gathered(
-    subject: Subject,
-    judged: Judged,
+    subject: TestedModel,
+    testset: TestSet,
     eligible: Eligible,
     audits: Sequence[Audit],
     split_unit: str | None,
@@ -263,24 +263,24 @@ def _gathered(
 ) -> Evidence:
     resampling, prevalence = settings.resampling, settings.prevalence
     tasks.working("Resampling patients")
-    found = discrimination(judged, prevalence=prevalence, resampling=resampling)
+    found = discrimination(testset, prevalence=prevalence, resampling=resampling)
     package = subject.description
     image_size = package.preprocessing.image_size if package else None
     stated, stated_for = (package.decision, package.target) if package else (None, None)
     return Evidence(
         subject=subject,
-        judged=judged,
-        flow=flow(eligible, judged, split_unit=split_unit, resampling=resampling),
+        testset=testset,
+        flow=flow(eligible, testset, split_unit=split_unit, resampling=resampling),
         discrimination=found,
-        calibration=calibration(judged, resampling=resampling),
-        decision=decision(judged, stated, stated_for=stated_for, prevalence=prevalence, resampling=resampling),
-        subgroups=subgroups(judged, resampling=resampling, image_size=image_size),
+        calibration=calibration(testset, resampling=resampling),
+        decision=decision(testset, stated, stated_for=stated_for, prevalence=prevalence, resampling=resampling),
+        subgroups=subgroups(testset, resampling=resampling, image_size=image_size),
         audits=tuple(audits),
-        verdict=decide(judged, audits, resampling),
+        verdict=decide(testset, audits, resampling),
         resampling=resampling,
         made=datetime.now(UTC).replace(microsecond=0),
         prevalence=prevalence,
-        notices=(*_too_good(found, subject.target), *notices_of(judged), *notices),
+        notices=(*_too_good(found, subject.target), *data_warnings(testset), *notices),
         command=settings.command,
     )
 

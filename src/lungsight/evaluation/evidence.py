@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lungsight.evaluation.audits.audit import Audit
-from lungsight.evaluation.grade import Verdict
+from lungsight.evaluation.grade import GradeStatement
 from lungsight.evaluation.sections.section import Section
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.package import PackageDescription
 from lungsight.statistics.bootstrap import Resampling
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class TestedModel:
     """What was tested.
 
     Attributes:
@@ -41,15 +41,15 @@ class Evidence:
         command: what repeats it.
     """
 
-    subject: Subject
-    judged: Judged
+    subject: TestedModel
+    testset: TestSet
     flow: Section
     discrimination: Section
     calibration: Section
     decision: Section
     subgroups: Section
     audits: tuple[Audit, ...]
-    verdict: Verdict
+    verdict: GradeStatement
     resampling: Resampling
     made: datetime
     prevalence: float | None = None

@@ -8,12 +8,12 @@ from enum import StrEnum
 
 import numpy as np
 
-from lungsight.evaluation.audits.audit import Audit, Call
+from lungsight.evaluation.audits.audit import Audit, AuditResult
 from lungsight.evaluation.audits.image_statistics_only import NAME as HEADER_ONLY
 from lungsight.evaluation.audits.nuisance_edits import NAME as IRRELEVANT_CHANGES
 from lungsight.evaluation.audits.occlusion import LUNGS_HIDDEN, ONLY_BORDER
 from lungsight.evaluation.formatting import as_figure, as_words, signed
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, KINDS, UNSTATED, Judged
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, KINDS, UNSTATED, TestSet
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.within import pooled_and_within
@@ -63,7 +63,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GradeStatement:
     """A grade, what it means in one plain sentence, and the reasons that decided it."""
 
     grade: Grade
@@ -92,16 +92,16 @@ class _AtSource:
         return self.auroc.low is not None and self.auroc.low > 0.5
 
 
-def decide(judged: Judged, audits: Sequence[Audit], resampling: Resampling = Resampling()) -> Verdict:
+def decide(testset: TestSet, audits: Sequence[Audit], resampling: Resampling = Resampling()) -> GradeStatement:
     """The grade that the rules give, with every rule that was looked at."""
-    counted = list(_within_sources(judged.scored, resampling))
-    confounding = [*_called(audits), *_source_gaps(judged.scored, resampling)]
+    counted = list(_within_sources(testset.scored, resampling))
+    confounding = [*_called(audits), *_source_gaps(testset.scored, resampling)]
     elsewhere = [each for each in counted if each.kind == EXTERNAL]
     home = [each for each in counted if each.kind != EXTERNAL]
     holding = _holding(elsewhere, audits)
     grade = _grade(confounding, home, elsewhere, holding)
     reasons = (*confounding, *_about(elsewhere, home, holding))
-    return Verdict(grade, _MEANING[grade].format(target=as_words(judged.target)), reasons)
+    return GradeStatement(grade, _MEANING[grade].format(target=as_words(testset.target)), reasons)
 
 
 def _grade(confounding: list[Reason], home: list[_AtSource], elsewhere: list[_AtSource], holding: Reason) -> Grade:
@@ -115,13 +115,13 @@ def _grade(confounding: list[Reason], home: list[_AtSource], elsewhere: list[_At
     return Grade.INTERNAL_ONLY if any(each.better_than_chance for each in home) else Grade.NO_EVIDENCE
 
 
-def _within_sources(judged: Judged, resampling: Resampling) -> Iterator[_AtSource]:
+def _within_sources(testset: TestSet, resampling: Resampling) -> Iterator[_AtSource]:
     """The sources that count: enough patients on either side."""
-    for kind, source, images in judged.by_source():
+    for kind, source, images in testset.by_source():
         patients = [len(np.unique(images.patient[side])) for side in (images.positive, ~images.positive)]
         if min(patients) >= ENOUGH_PATIENTS:
             names = images.table["source"].to_numpy(dtype=str)
-            found = pooled_and_within(images.outcomes, judged.target, names, "source", "groups", resampling)
+            found = pooled_and_within(images.outcomes, testset.target, names, "source", "groups", resampling)
             yield _AtSource(kind, source, found.pooled)
 
 
@@ -129,21 +129,21 @@ def _called(audits: Sequence[Audit]) -> Iterator[Reason]:
     """What the audits that can call a shortcut say."""
     for audit in audits:
         if audit.name in CALLING and audit.rule:
-            yield Reason(f"{audit.name}: {audit.rule}", audit.call is Call.SHORTCUT, audit.meaning)
+            yield Reason(f"{audit.name}: {audit.rule}", audit.call is AuditResult.SHORTCUT, audit.meaning)
 
 
-def _source_gaps(judged: Judged, resampling: Resampling) -> Iterator[Reason]:
+def _source_gaps(testset: TestSet, resampling: Resampling) -> Iterator[Reason]:
     """Whether the score over several sources comes from telling them apart."""
     rule = (
         f"source: a shortcut, where the AUROC over several sources lies above the mean within them by more than "
         f"{SOURCE_GAP:g} with its whole 95% interval, and the mean within them isn't surely above {HOLDS:g}"
     )
     for kind in KINDS:
-        images = judged.where((judged.table[KIND] == kind).to_numpy())
+        images = testset.where((testset.table[KIND] == kind).to_numpy())
         sources = images.table["source"].to_numpy(dtype=str)
         if len(set(sources)) < 2:
             continue
-        found = pooled_and_within(images.outcomes, judged.target, sources, "source", "groups", resampling)
+        found = pooled_and_within(images.outcomes, testset.target, sources, "source", "groups", resampling)
         gap, within = found.difference, found.within
         if gap.low is None or within.low is None:
             continue
@@ -157,13 +157,13 @@ def _source_gaps(judged: Judged, resampling: Resampling) -> Iterator[Reason]:
 
 def _holding(elsewhere: list[_AtSource], audits: Sequence[Audit]) -> Reason:
     """Whether it may be said to hold at several sources."""
-    asked = [audit.name for audit in audits if audit.name in ASKED_FOR and audit.call is not Call.NOT_DONE]
+    asked = [audit.name for audit in audits if audit.name in ASKED_FOR and audit.call is not AuditResult.NOT_DONE]
     failing = [each.source for each in elsewhere if each.fails]
     header = next((audit for audit in audits if audit.name == HEADER_ONLY), None)
     lacking = []
     if not asked:
         lacking.append(f"neither {' nor '.join(ASKED_FOR)} could be asked")
-    if header is None or header.call is Call.NOT_DONE:
+    if header is None or header.call is AuditResult.NOT_DONE:
         lacking.append(f"{HEADER_ONLY} could not be asked")
     if failing:
         lacking.append(f"it fails at {', '.join(failing)}")

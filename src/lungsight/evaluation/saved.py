@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lungsight.errors import Fault, printable
+from lungsight.errors import LungsightError, printable
 from lungsight.evaluation.testset.testset import KIND, UNSTATED
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, TRUTH, probability_column
 
@@ -21,12 +21,12 @@ _STATEMENTS = ("evidence.json", "evaluation.json")
 NO_GRADE = "not graded"
 
 
-class InvalidEvaluation(Fault):
+class SavedEvaluationError(LungsightError):
     """A folder that isn't what ``lungsight evaluate`` leaves, or that can't be set beside the others."""
 
 
 @dataclass(frozen=True, eq=False)
-class Tested:
+class SavedEvaluation:
     """One test.
 
     Attributes:
@@ -45,10 +45,10 @@ class Tested:
     grade: str
     claim: str
     images: pd.DataFrame
-    judged: int
+    testset: int
 
 
-def read_tested(folder: Path, target: str | None = None) -> Tested:
+def read_saved(folder: Path, target: str | None = None) -> SavedEvaluation:
     """Read a folder of ``lungsight evaluate``; ``target`` takes the place of its own. Raises InvalidEvaluation."""
     stated = _statement(folder)
     subject, verdict = _part(stated, "subject", stated), _part(stated, "verdict", {})
@@ -58,19 +58,19 @@ def read_tested(folder: Path, target: str | None = None) -> Tested:
         classes = [
             c.removeprefix(probability_column("")) for c in table.columns if c.startswith(probability_column(""))
         ]
-        fault = (
+        problem = (
             f"{printable(chosen)} is no class of this model" if chosen else "doesn't say which class is the target"
         )
-        raise InvalidEvaluation(folder, fault, f"give one of {', '.join(classes)} with --target")
-    judged = table[(table[FAULT] == "") & (table[TRUTH] != "")]
-    return Tested(
+        raise SavedEvaluationError(folder, problem, f"give one of {', '.join(classes)} with --target")
+    testset = table[(table[FAULT] == "") & (table[TRUTH] != "")]
+    return SavedEvaluation(
         folder=folder,
         model=str(subject.get("model") or folder.resolve().name),
         target=chosen,
         grade=str(verdict.get("grade") or NO_GRADE),
         claim=str(verdict.get("sentence") or ""),
-        images=_images(judged, chosen, folder),
-        judged=len(judged),
+        images=_images(testset, chosen, folder),
+        testset=len(testset),
     )
 
 
@@ -81,13 +81,13 @@ def _part(stated: Mapping[str, Any], name: str, otherwise: Mapping[str, Any]) ->
 
 def _statement(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
-        raise InvalidEvaluation(folder, "there is no such folder", "give folders that `lungsight evaluate` wrote")
+        raise SavedEvaluationError(folder, "there is no such folder", "give folders that `lungsight evaluate` wrote")
     for name in _STATEMENTS:
         if (folder / name).is_file():
             try:
                 stated = json.loads((folder / name).read_text("utf-8"))
             except (ValueError, RecursionError) as error:
-                raise InvalidEvaluation(folder / name, "is no JSON", "run `lungsight evaluate` again") from error
+                raise SavedEvaluationError(folder / name, "is no JSON", "run `lungsight evaluate` again") from error
             if isinstance(stated, dict):
                 return stated
     return {}
@@ -95,23 +95,23 @@ def _statement(folder: Path) -> dict[str, Any]:
 
 def _predictions(path: Path) -> pd.DataFrame:
     if not path.is_file():
-        cure = "give a folder that `lungsight evaluate` wrote"
-        raise InvalidEvaluation(path, "there is no such file", cure)
+        hint = "give a folder that `lungsight evaluate` wrote"
+        raise SavedEvaluationError(path, "there is no such file", hint)
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except Exception as error:  # pandas raises a dozen kinds for a broken table
-        raise InvalidEvaluation(path, "is no readable table", "run `lungsight evaluate` again") from error
+        raise SavedEvaluationError(path, "is no readable table", "run `lungsight evaluate` again") from error
     if missing := [name for name in _NEEDED if name not in table.columns]:
-        raise InvalidEvaluation(path, f"lacks the column {missing[0]}", "run `lungsight evaluate` again")
+        raise SavedEvaluationError(path, f"lacks the column {missing[0]}", "run `lungsight evaluate` again")
     return table
 
 
-def _images(judged: pd.DataFrame, target: str, folder: Path) -> pd.DataFrame:
-    known = judged[judged[SHA256] != ""].drop_duplicates(SHA256)
+def _images(testset: pd.DataFrame, target: str, folder: Path) -> pd.DataFrame:
+    known = testset[testset[SHA256] != ""].drop_duplicates(SHA256)
     score = pd.to_numeric(known[probability_column(target)], errors="coerce").to_numpy(dtype=np.float64)
     if not np.isfinite(score).all():
-        cure = "run `lungsight evaluate` again"
-        raise InvalidEvaluation(folder / "predictions.csv", "holds a probability that is no number", cure)
+        hint = "run `lungsight evaluate` again"
+        raise SavedEvaluationError(folder / "predictions.csv", "holds a probability that is no number", hint)
     kind = known[KIND] if KIND in known else pd.Series(UNSTATED, index=known.index)
     columns = {name: known[name].to_numpy(dtype=object) for name in (SHA256, "source", "patient", TRUTH)}
     called = (known[PREDICTION] == target).to_numpy(dtype=bool)

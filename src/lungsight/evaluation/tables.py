@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
-from lungsight._files import atomic_write
-from lungsight.evaluation.sections.section import estimate_table
+from lungsight.evaluation.formatting import withheld_because
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import estimate_all
@@ -62,7 +60,23 @@ def metric_table(scores: Iterable[Scores], group_column: str) -> pd.DataFrame:
     return estimate_table(({group_column: s.group, "source": s.source}, e) for s in scores for e in s.estimates)
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a CSV file, whole or not at all. Bytes of a file's name that aren't UTF-8 are written as ``\\udcff``."""
-    with atomic_write(path, "w") as file:
-        table.to_csv(file, index=False, lineterminator="\n")
+def estimate_table(estimates: Iterable[tuple[Mapping[str, object], Estimate]]) -> pd.DataFrame:
+    """One row per estimate: its labels (kind, source, subgroup …), then scope, metric, value, low, high, n,
+    positives, negatives, patients, interval (how it was found) and why it, or its interval, is withheld."""
+    return pd.DataFrame(
+        {
+            **labels,
+            "scope": e.scope,
+            "metric": e.name,
+            "value": e.value,
+            "low": e.low,
+            "high": e.high,
+            "n": e.n,
+            "positives": e.positives,
+            "negatives": e.negatives,
+            "patients": e.patients,
+            "interval": e.interval,
+            "withheld": withheld_because(e),
+        }
+        for labels, e in estimates
+    )

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from lungsight.components.calibration import calibrated
 from lungsight.components.classifier import Outputs
 from lungsight.components.lung_segmentation import Lungs
-from lungsight.components.ood import Familiarity
+from lungsight.components.ood import OODDetector
 from lungsight.components.preprocessing import crop_of
 from lungsight.components.runtime import AUTO
 from lungsight.inference.finding import INCONCLUSIVE, Finding, Status, known_of
 from lungsight.inference.lung_overlap import share_in_lungs
-from lungsight.inference.preparation import Examined, Examiner
-from lungsight.inference.warnings import caution_of_place, cautions_of_image, cautions_of_model
+from lungsight.inference.preparation import CheckedImage, ImageChecker
+from lungsight.inference.warnings import image_warnings, location_warning, model_warnings
 from lungsight.package import ModelPackage, Network
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile
@@ -54,8 +54,8 @@ class Detector:
         self,
         package: ModelPackage,
         network: Network,
-        examiner: Examiner | None = None,
-        familiarity: Familiarity | None = None,
+        examiner: ImageChecker | None = None,
+        familiarity: OODDetector | None = None,
         *,
         keep_identifiers: bool = False,
     ) -> None:
@@ -63,10 +63,10 @@ class Detector:
         self.description = package.description
         self.model = package.id
         self.grade = package.verdict.grade if package.verdict else None
-        self.cautions = cautions_of_model(package.description, package.verdict)
+        self.cautions = model_warnings(package.description, package.verdict)
         self.takes_batches = network.takes_batches
         self._network = network
-        self._examiner = examiner or Examiner()
+        self._examiner = examiner or ImageChecker()
         self._familiarity = familiarity
         self._keep_identifiers = keep_identifiers
         self._target = self.description.classes.index(self.description.target)
@@ -100,33 +100,33 @@ class Detector:
         network = opened.network(threads, runtime=runtime, features=features or familiarity is not None)
         opened.verify_loaded(network)
         # whoever reads many images does so in as many threads as there are cores
-        examiner = Examiner(opened.lung_fields(1, runtime=runtime), opened.gate(1, runtime=runtime))
+        examiner = ImageChecker(opened.lung_fields(1, runtime=runtime), opened.gate(1, runtime=runtime))
         return cls(opened, network, examiner, familiarity, keep_identifiers=keep_identifiers)
 
     def read(self, source: Path | str | ImageFile | RemoteFile) -> Radiograph:
         """The radiograph in a file, as scanning and evaluation judge it. Raises UnreadableImage."""
         return self.description.preprocessing.read(source, keep_identifiers=self._keep_identifiers)
 
-    def admit(self, radiograph: Radiograph) -> Examined:
+    def check_input(self, radiograph: Radiograph) -> CheckedImage:
         """The radiograph with its lungs, and with what speaks against judging it: its header, its pixels, or the
         package's gate."""
-        return self._examiner.admit(radiograph)
+        return self._examiner.check_input(radiograph)
 
-    def examine(self, radiograph: Radiograph) -> Examined:
-        """:meth:`admit`, though header and pixels aren't asked."""
-        return self._examiner.examine(radiograph)
+    def check_with_networks(self, radiograph: Radiograph) -> CheckedImage:
+        """:meth:`check_input`, though header and pixels aren't asked."""
+        return self._examiner.check_with_networks(radiograph)
 
     def prepare(self, radiograph: Radiograph, lungs: Lungs | None = None) -> Floats:
         """The radiograph as the network sees it, float32 [1, side, side]. Where it sees only the box around the
         lungs, they are sought unless ``lungs`` are given."""
         preprocessing = self.description.preprocessing
         if preprocessing.needs_lungs and lungs is None:
-            return self.prepare_examined(self.examine(radiograph))
+            return self.prepare_checked(self.check_with_networks(radiograph))
         return preprocessing.apply(radiograph.pixels, crop_of(lungs))[None]
 
-    def prepare_examined(self, examined: Examined) -> Floats:
+    def prepare_checked(self, checked: CheckedImage) -> Floats:
         """:meth:`prepare`, of a radiograph whose lungs are known."""
-        return self.description.preprocessing.apply(examined.radiograph.pixels, crop_of(examined.lungs))[None]
+        return self.description.preprocessing.apply(checked.radiograph.pixels, crop_of(checked.lungs))[None]
 
     def predict(self, pixels: Floats) -> Prediction:
         """What the network says of prepared images, float32 [N, 1, side, side] in 0…1."""
@@ -141,30 +141,32 @@ class Detector:
         """Calibrated, float64 [N, K], of the network's logits [N, K]; NaN where a logit is."""
         return calibrated(self.description.calibration, self.description.classes, logits)
 
-    def judge(self, radiographs: Sequence[Radiograph]) -> list[Finding]:
+    def analyse(self, radiographs: Sequence[Radiograph]) -> list[Finding]:
         """A finding for each radiograph, all in one batch; whether they should be judged is not asked here."""
-        return self.judge_examined([self.examine(radiograph) for radiograph in radiographs])
+        return self.analyse_checked([self.check_with_networks(radiograph) for radiograph in radiographs])
 
-    def judge_examined(self, examined: Sequence[Examined], prepared: Sequence[Floats] | None = None) -> list[Finding]:
-        """:meth:`judge`, of radiographs whose lungs are known.
+    def analyse_checked(
+        self, checked: Sequence[CheckedImage], prepared: Sequence[Floats] | None = None
+    ) -> list[Finding]:
+        """:meth:`analyse`, of radiographs whose lungs are known.
 
         Args:
-            examined: any number, from :meth:`examine` or :meth:`admit`.
-            prepared: their images from :meth:`prepare_examined`, where the caller has them already.
+            examined: any number, from :meth:`check_with_networks` or :meth:`check_input`.
+            prepared: their images from :meth:`prepare_checked`, where the caller has them already.
         """
-        if not examined:
+        if not checked:
             return []
         started = time.perf_counter()
-        images = np.stack([self.prepare_examined(one) for one in examined] if prepared is None else prepared)
+        images = np.stack([self.prepare_checked(one) for one in checked] if prepared is None else prepared)
         if self._familiarity is None:
             prediction, distances = self.predict(images), [None] * len(images)
         else:
             prediction, features = self.predict_with_features(images)
             distances = self._familiarity.distance(features).tolist()
-        seconds = (time.perf_counter() - started) / len(examined)
+        seconds = (time.perf_counter() - started) / len(checked)
         return [
             self._conclude(one, Prediction(*said), distance, seconds, sound=bool(np.isfinite(image).all()))
-            for one, image, distance, *said in zip(examined, images, distances, *prediction, strict=True)
+            for one, image, distance, *said in zip(checked, images, distances, *prediction, strict=True)
         ]
 
     def evidence_on(self, finding: Finding, height: int, width: int) -> Floats:
@@ -178,11 +180,11 @@ class Detector:
         return Prediction(self.probabilities(outputs.logits), outputs.logits, outputs.maps)
 
     def _conclude(
-        self, examined: Examined, said: Prediction, distance: float | None, seconds: float, *, sound: bool
+        self, checked: CheckedImage, said: Prediction, distance: float | None, seconds: float, *, sound: bool
     ) -> Finding:
         """``said`` is what the network says of this radiograph: a prediction without its first axis. It counts only
         where the pixels are ``sound`` numbers: some runtimes make numbers of what is none."""
-        radiograph = examined.radiograph
+        radiograph = checked.radiograph
         if not (sound and np.isfinite(said.logits).all()):
             reason = f"{radiograph.file}: the network gives no number for it; check its pixels and the model package."
             return Finding(
@@ -198,7 +200,7 @@ class Detector:
         verdict, reasons = self._decide(said.probabilities, self._unlike_training(distance))
         evidence = self._against_the_others(said.maps)
         bias = self._against_the_others(said.logits) - evidence.mean(dtype=np.float64)
-        inside = self._share_in_lungs(evidence, examined)
+        inside = self._share_in_lungs(evidence, checked)
         return Finding(
             file=radiograph.file,
             status=Status.READ,
@@ -206,33 +208,33 @@ class Detector:
             probabilities=dict(zip(self.description.classes, said.probabilities.tolist(), strict=True)),
             evidence=evidence,
             evidence_bias=float(bias),
-            lungs=examined.lungs,
+            lungs=checked.lungs,
             evidence_in_lungs=inside,
             unfamiliarity=self._in_thresholds(distance),
             **known_of(radiograph),
             radiograph=radiograph,
             reasons=reasons,
-            warnings=self._warnings(examined, verdict, inside),
+            warnings=self._warnings(checked, verdict, inside),
             model=self.model,
             model_grade=self.grade,
             seconds=seconds,
         )
 
-    def _share_in_lungs(self, evidence: Floats, examined: Examined) -> float | None:
-        shape = examined.radiograph.pixels.shape
-        if examined.lungs is None or examined.lungs.faults:
+    def _share_in_lungs(self, evidence: Floats, checked: CheckedImage) -> float | None:
+        shape = checked.radiograph.pixels.shape
+        if checked.lungs is None or checked.lungs.problems:
             return None
-        return share_in_lungs(evidence, examined.lungs, self.description.preprocessing, shape[0], shape[1])
+        return share_in_lungs(evidence, checked.lungs, self.description.preprocessing, shape[0], shape[1])
 
-    def _warnings(self, examined: Examined, verdict: str, inside: float | None) -> tuple[str, ...]:
-        preprocessing, radiograph = self.description.preprocessing, examined.radiograph
-        region = preprocessing.region(radiograph.height, radiograph.width, crop_of(examined.lungs))
+    def _warnings(self, checked: CheckedImage, verdict: str, inside: float | None) -> tuple[str, ...]:
+        preprocessing, radiograph = self.description.preprocessing, checked.radiograph
+        region = preprocessing.region(radiograph.height, radiograph.width, crop_of(checked.lungs))
         seen = region if preprocessing.needs_lungs else None
-        place = caution_of_place(self.description.target, verdict, inside)
+        place = location_warning(self.description.target, verdict, inside)
         return (
             *radiograph.warnings,
-            *examined.warnings,
-            *cautions_of_image(radiograph, preprocessing.image_size, seen),
+            *checked.warnings,
+            *image_warnings(radiograph, preprocessing.image_size, seen),
             *([place] if place else []),
             *self.cautions,
         )

@@ -83,7 +83,7 @@ class Finding:
     @property
     def outline(self) -> NDArray[np.bool_] | None:
         """The lungs to draw, as ``lungs.mask``: two plausible ones of an image that was judged, else None."""
-        drawn = self.status is Status.READ and self.lungs is not None and not self.lungs.faults
+        drawn = self.status is Status.READ and self.lungs is not None and not self.lungs.problems
         return self.lungs.mask if drawn and self.lungs is not None else None
 
     def __repr__(self) -> str:
@@ -93,7 +93,7 @@ class Finding:
 
     def _repr_html_(self) -> str:
         """What a notebook shows of it."""
-        from lungsight.scanning.notebook import as_html  # pictures, for which scanning itself needn't wait
+        from lungsight.inference.notebook import as_html  # pictures, for which scanning itself needn't wait
 
         return as_html(self)
 
@@ -130,7 +130,7 @@ class Finding:
         box, inside = self.lungs.box, self.evidence_in_lungs
         return {
             "box": None if box is None else [round(edge, 4) for edge in (box.left, box.top, box.right, box.bottom)],
-            "plausible": not self.lungs.faults,
+            "plausible": not self.lungs.problems,
             "percent_of_image": round(100 * float(self.lungs.mask.mean()), 1),
             "percent_of_evidence": None if inside is None else round(100 * inside, 1),
         }

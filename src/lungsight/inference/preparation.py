@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lungsight.components.input_gate import Admission, Gate
-from lungsight.components.lung_segmentation import LungFields, Lungs
+from lungsight.components.input_gate import Gate, GateResult
+from lungsight.components.lung_segmentation import Lungs, LungSegmentation
 from lungsight.inference.input_checks import header_refusals, refusals
 from lungsight.radiograph import Radiograph
 from lungsight.reading.reduction import reduced
@@ -22,11 +22,11 @@ BY_HEADER = "header"
 _ENOUGH = 448
 
 #: What is said of an image where there is no gate to ask.
-_AS_IT_IS = Admission(refusals=(), warnings=(), probability=1.0, inverted=False)
+_AS_IT_IS = GateResult(refusals=(), warnings=(), probability=1.0, inverted=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Examined:
+class CheckedImage:
     """A radiograph, with what was found out about it.
 
     Attributes:
@@ -47,20 +47,20 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Examiner:
+class ImageChecker:
     """A package's lung fields and gate at work; either may be missing. Safe to call from several threads."""
 
-    lung_fields: LungFields | None = None
+    lung_fields: LungSegmentation | None = None
     gate: Gate | None = None
 
-    def admit(self, radiograph: Radiograph) -> Examined:
-        """:meth:`examine`, unless the header or the pixels alone speak against it: then no network is asked."""
+    def check_input(self, radiograph: Radiograph) -> CheckedImage:
+        """:meth:`check_with_networks`, but no network is run if the header or the pixels already speak against it."""
         if reasons := refusals(radiograph):
             refused_by = BY_HEADER if any(header_refusals(radiograph)) else "pixels"
-            return Examined(radiograph, refusals=reasons, refused_by=refused_by)
-        return self.examine(radiograph)
+            return CheckedImage(radiograph, refusals=reasons, refused_by=refused_by)
+        return self.check_with_networks(radiograph)
 
-    def examine(self, radiograph: Radiograph) -> Examined:
+    def check_with_networks(self, radiograph: Radiograph) -> CheckedImage:
         """What the gate says, and where the lungs are, in the image as the gate puts it right: a negative becomes a
         positive, and one that lies on its side or its head is turned upright. An image without two plausible lungs is
         refused."""
@@ -73,8 +73,8 @@ class Examiner:
         lungs = self.lung_fields.find(admission.righted(small)) if self.lung_fields is not None else None
         refusals = admission.refusals or _without_lungs(lungs)
         warnings = () if refusals else admission.warnings
-        return Examined(radiograph, lungs, refusals, warnings, admission.inverted, "gate" if refusals else None)
+        return CheckedImage(radiograph, lungs, refusals, warnings, admission.inverted, "gate" if refusals else None)
 
 
 def _without_lungs(lungs: Lungs | None) -> tuple[str, ...]:
-    return () if lungs is None or not lungs.faults else (NO_LUNGS, *lungs.faults)
+    return () if lungs is None or not lungs.problems else (NO_LUNGS, *lungs.problems)

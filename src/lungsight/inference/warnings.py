@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lungsight.components.preprocessing import Region
 from lungsight.inference.finding import INCONCLUSIVE
 from lungsight.package import PackageDescription
-from lungsight.package.open import StatedVerdict
+from lungsight.package.open import StatedGrade
 from lungsight.radiograph import Radiograph
 from lungsight.wording import as_words
 
@@ -31,13 +31,13 @@ _MEANING = {
 HOLDS = "holds"
 
 
-def cautions_of_image(radiograph: Radiograph, image_size: int, region: Region | None = None) -> tuple[str, ...]:
+def image_warnings(radiograph: Radiograph, image_size: int, region: Region | None = None) -> tuple[str, ...]:
     """One sentence each; ``image_size`` is the side of the network's input, ``region`` the part of the radiograph
     that it shows, None for the whole."""
     return tuple(_of_image(radiograph, image_size, region))
 
 
-def caution_of_place(target: str, verdict: str, inside: float | None) -> str | None:
+def location_warning(target: str, verdict: str, inside: float | None) -> str | None:
     """That evidence lies beside the lungs, where the verdict is the target or leaves it open; ``inside`` is the share
     in the lungs, 0…1. What speaks for the target in an image that isn't called so matters to nobody."""
     if inside is None or inside >= MIN_INSIDE or verdict not in (target, INCONCLUSIVE):
@@ -46,12 +46,12 @@ def caution_of_place(target: str, verdict: str, inside: float | None) -> str | N
     return f"Less than half of what speaks for {words} lies in the lungs; the model may have seen something else."
 
 
-def cautions_of_model(description: PackageDescription, verdict: StatedVerdict | None = None) -> tuple[str, ...]:
+def model_warnings(description: PackageDescription, verdict: StatedGrade | None = None) -> tuple[str, ...]:
     """One sentence each, the same for every image this model judges; ``verdict`` is that of its evidence report."""
     return (*_of_evidence(verdict), *_of_model(description))
 
 
-def _of_evidence(verdict: StatedVerdict | None) -> Iterator[str]:
+def _of_evidence(verdict: StatedGrade | None) -> Iterator[str]:
     if verdict is None:
         yield "No evidence report is in the package: nothing here shows how the model does on images it never saw."
     elif not verdict.grade.startswith(HOLDS):

@@ -10,14 +10,14 @@ import torch
 from timm.models import group_parameters
 from torch import nn
 
-from lungsight.errors import InvalidRecipe
-from lungsight.networks.cam_classifier import EvidenceNetwork, FeatureMaps, FineFeatureMaps
+from lungsight.errors import RecipeError
+from lungsight.networks.cam_classifier import CamClassifier, FeatureMaps, FineFeatureMaps
 from lungsight.networks.initial_weights import InitialWeights, find_weights, scaling_of
 
 
 def build_network(
     backbone: str, classes: int, *, weights: str = "random", dropout: float = 0.0, fine_maps: bool = False
-) -> tuple[EvidenceNetwork, str]:
+) -> tuple[CamClassifier, str]:
     """The network, and a sentence on what its backbone starts from.
 
     Any timm backbone whose own head is pooling and one linear layer will do. Raises InvalidRecipe for a name timm
@@ -28,16 +28,16 @@ def build_network(
     found.put_into(model, backbone)
     scaling = scaling_of(model, found)
     if not fine_maps:
-        return EvidenceNetwork(FeatureMaps(model), model.num_features, classes, scaling, dropout), found.origin
+        return CamClassifier(FeatureMaps(model), model.num_features, classes, scaling, dropout), found.origin
     try:
         fine = FineFeatureMaps(model)
     except (ValueError, AttributeError) as error:
-        cure = "choose another backbone, or fine_maps=false"
-        raise InvalidRecipe(f"backbone {backbone}", "has no maps twice as fine as its last", cure) from error
-    return EvidenceNetwork(fine, fine.norm.num_features, classes, scaling, dropout), found.origin
+        hint = "choose another backbone, or fine_maps=false"
+        raise RecipeError(f"backbone {backbone}", "has no maps twice as fine as its last", hint) from error
+    return CamClassifier(fine, fine.norm.num_features, classes, scaling, dropout), found.origin
 
 
-def layer_groups(network: EvidenceNetwork) -> list[list[nn.Parameter]]:
+def layer_groups(network: CamClassifier) -> list[list[nn.Parameter]]:
     """Parameters as fastai's discriminative rates want them: the early half of the backbone's layers, the late
     half, and all that is new."""
     model: Any = network.backbone.model
@@ -52,13 +52,13 @@ def layer_groups(network: EvidenceNetwork) -> list[list[nn.Parameter]]:
     return [early, late, head]
 
 
-def first_layers(network: EvidenceNetwork, count: int) -> list[nn.Module]:
+def first_layers(network: CamClassifier, count: int) -> list[nn.Module]:
     """The modules of the backbone's first ``count`` layer groups (timm's coarse ones: the stem is the first). Raises
     InvalidRecipe where it has no more than that."""
     model: Any = network.backbone.model
     layers = group_parameters(model, model.group_matcher(coarse=True))
     if count >= len(layers):
-        raise InvalidRecipe("fixed_layers", f"the backbone has {len(layers)} layer groups", "fix fewer")
+        raise RecipeError("fixed_layers", f"the backbone has {len(layers)} layer groups", "fix fewer")
     names = {name.rpartition(".")[0] for key in sorted(layers)[:count] for name in layers[key]}
     return [model.get_submodule(name) for name in sorted(names)]
 
@@ -67,11 +67,11 @@ def _create(backbone: str) -> Any:
     if not timm.is_model(backbone):
         close = difflib.get_close_matches(backbone, timm.list_models(), n=3)
         hint = f"did you mean {' or '.join(close)}" if close else "timm's documentation lists the names"
-        raise InvalidRecipe(f"backbone {backbone}", "timm knows no such network", hint)
+        raise RecipeError(f"backbone {backbone}", "timm knows no such network", hint)
     model: Any = timm.create_model(backbone, num_classes=1)
     if not _pools_into_one_layer(model):
-        cure = "choose a convolutional network such as resnet50, densenet121 or tf_efficientnet_lite0"
-        raise InvalidRecipe(f"backbone {backbone}", "its head isn't average pooling and one linear layer", cure)
+        hint = "choose a convolutional network such as resnet50, densenet121 or tf_efficientnet_lite0"
+        raise RecipeError(f"backbone {backbone}", "its head isn't average pooling and one linear layer", hint)
     model.reset_classifier(0)
     return model
 

@@ -70,7 +70,7 @@ def _twice_as_fine(model: Any) -> int:
     return finer[-1]
 
 
-class EvidenceNetwork(nn.Module):
+class CamClassifier(nn.Module):
     """A timm backbone under global average pooling and one linear layer.
 
     Averaging and a linear layer commute: applying the layer to every place first gives a map for each class, whose

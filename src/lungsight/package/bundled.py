@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungsight.errors import InvalidPackage
+from lungsight.errors import PackageError
 from lungsight.package.storage import DESCRIPTION
 
 #: What `lungsight scan` uses where no model is named.
@@ -31,6 +31,6 @@ def find_package(name_or_path: str | Path = DEFAULT) -> Path:
     if name in bundled:
         return bundled[name]
     if name == DEFAULT and not Path(name).exists():
-        cure = "give a model package by --model, or install lungsight anew"
-        raise InvalidPackage(name, "no model is bundled with this installation", cure)
+        hint = "give a model package by --model, or install lungsight anew"
+        raise PackageError(name, "no model is bundled with this installation", hint)
     return Path(name_or_path)

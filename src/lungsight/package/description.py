@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from lungsight.components.calibration import Calibration
 from lungsight.components.decision import Decision
 from lungsight.components.input_gate import GateDescription
-from lungsight.components.lung_segmentation import LungFieldsDescription
-from lungsight.components.ood import FamiliarityDescription
+from lungsight.components.lung_segmentation import LungSegmentationDescription
+from lungsight.components.ood import OODDescription
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.package.storage import ACTING_PARTS, FAMILIARITY, GATE, LUNG_FIELDS, NETWORK
 
@@ -63,11 +63,11 @@ class PackageDescription(_Stated):
     preprocessing: Preprocessing
     calibration: Calibration = Calibration()
     decision: Decision = Decision()
-    lung_fields: LungFieldsDescription | None = None
+    lung_fields: LungSegmentationDescription | None = None
     """The network that finds the lungs; null where the package has none."""
     gate: GateDescription | None = None
     """The network that says whether an image is a frontal chest radiograph at all; null where there is none."""
-    familiarity: FamiliarityDescription | None = None
+    familiarity: OODDescription | None = None
     """How it is told that an image is unlike anything in training; null where it isn't."""
     sources: tuple[TrainingSource, ...]
     split_unit: Literal["patient", "image", "given"]
@@ -111,6 +111,6 @@ class PackageDescription(_Stated):
 
     @model_validator(mode="after")
     def _calibration_is_of_the_classes(self) -> Self:
-        if fault := self.calibration.fault(self.classes):
-            raise ValueError(f"calibration: {fault}")
+        if problem := self.calibration.problem(self.classes):
+            raise ValueError(f"calibration: {problem}")
         return self

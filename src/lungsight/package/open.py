@@ -13,12 +13,12 @@ from pydantic import ValidationError
 
 from lungsight.components.classifier import Network
 from lungsight.components.input_gate import Gate
-from lungsight.components.lung_segmentation import LungFields
-from lungsight.components.ood import Familiarity
+from lungsight.components.lung_segmentation import LungSegmentation
+from lungsight.components.ood import OODDetector
 from lungsight.components.runtime import AUTO
-from lungsight.errors import InvalidPackage
+from lungsight.errors import PackageError
 from lungsight.package import trained_on
-from lungsight.package.components import UnusablePart, usable
+from lungsight.package.components import UnusableComponentError, usable
 from lungsight.package.description import SCHEMA_VERSION, PackageDescription
 from lungsight.package.storage import (
     ACTING_PARTS,
@@ -42,7 +42,7 @@ from lungsight.package.verify import verify_contents, verify_one
 T = TypeVar("T")
 
 
-class StatedVerdict(NamedTuple):
+class StatedGrade(NamedTuple):
     """What the evidence report in a package concludes: its ``grade``, the ``sentence`` that says what it means, and
     the day of the test (``made``)."""
 
@@ -69,7 +69,7 @@ class ModelPackage:
         self._storage = storage
         self.path = storage.path
         if DESCRIPTION not in storage.names():
-            raise InvalidPackage(self.path, f"holds no {DESCRIPTION}", "give the path of a model package")
+            raise PackageError(self.path, f"holds no {DESCRIPTION}", "give the path of a model package")
         content = storage.read(DESCRIPTION)
         self.description = _description(self.path, content)
         self._check_names()
@@ -84,7 +84,7 @@ class ModelPackage:
         """The bytes of one of the package's files. Raises InvalidPackage where they were altered."""
         content = self._storage.read(name)
         if hashlib.sha256(content).hexdigest() != self.description.files[name]:
-            raise InvalidPackage(self.path, f"{name} was altered since the package was made", _COPY_AGAIN)
+            raise PackageError(self.path, f"{name} was altered since the package was made", _COPY_AGAIN)
         return content
 
     def contents(self) -> dict[str, bytes]:
@@ -99,13 +99,13 @@ class ModelPackage:
         :meth:`Network.run_with_features`. Raises InvalidPackage."""
         return self._usable(NETWORK, lambda content: Network(content, threads, runtime=runtime, features=features))
 
-    def lung_fields(self, threads: int = 0, *, runtime: str = AUTO) -> LungFields | None:
+    def lung_fields(self, threads: int = 0, *, runtime: str = AUTO) -> LungSegmentation | None:
         """What finds the lungs, on ``threads`` cores (0: all); None where the package has none. Raises
         InvalidPackage."""
         stated = self.description.lung_fields
         if stated is None:
             return None
-        return self._usable(LUNG_FIELDS, lambda file: LungFields(file, stated, threads, runtime))
+        return self._usable(LUNG_FIELDS, lambda file: LungSegmentation(file, stated, threads, runtime))
 
     def gate(self, threads: int = 0, *, runtime: str = AUTO) -> Gate | None:
         """What says whether an image is a frontal chest radiograph, on ``threads`` cores (0: all); None where the
@@ -113,18 +113,18 @@ class ModelPackage:
         stated = self.description.gate
         return None if stated is None else self._usable(GATE, lambda file: Gate(file, stated, threads, runtime))
 
-    def familiarity(self) -> Familiarity | None:
+    def familiarity(self) -> OODDetector | None:
         """What says how far an image lies from the training's; None where the package has none. Raises
         InvalidPackage."""
         stated = self.description.familiarity
-        return None if stated is None else self._usable(FAMILIARITY, lambda file: Familiarity(file, stated))
+        return None if stated is None else self._usable(FAMILIARITY, lambda file: OODDetector(file, stated))
 
     @property
     def model_card(self) -> str:
         return self.read(MODEL_CARD).decode("utf-8", "replace")
 
     @cached_property
-    def verdict(self) -> StatedVerdict | None:
+    def verdict(self) -> StatedGrade | None:
         """What its evidence report concludes; None where the package holds none that can be read. Raises
         InvalidPackage where it was altered."""
         if EVIDENCE not in self.description.files:
@@ -132,7 +132,7 @@ class ModelPackage:
         try:
             evidence = json.loads(self.read(EVIDENCE))
             stated = evidence["verdict"]
-            return StatedVerdict(str(stated["grade"]), str(stated["sentence"]), str(evidence["made"])[:10])
+            return StatedGrade(str(stated["grade"]), str(stated["sentence"]), str(evidence["made"])[:10])
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -142,7 +142,7 @@ class ModelPackage:
         try:
             return trained_on.from_csv(self.read(TRAINED_ON))
         except ValueError as error:
-            raise InvalidPackage(self.path, f"{TRAINED_ON} isn't readable ({error})", _MAKE_AGAIN) from error
+            raise PackageError(self.path, f"{TRAINED_ON} isn't readable ({error})", _MAKE_AGAIN) from error
 
     def verify(self) -> None:
         """Check every file's sha256, and that the network still gives its reference outputs.
@@ -163,38 +163,38 @@ class ModelPackage:
         content = self.read(name)
         try:
             return usable(name, lambda: load(content))
-        except UnusablePart as error:
-            raise InvalidPackage(self.path, str(error), _MAKE_AGAIN) from error
+        except UnusableComponentError as error:
+            raise PackageError(self.path, str(error), _MAKE_AGAIN) from error
 
     def _check_names(self) -> None:
         found = self._storage.names() - {DESCRIPTION}
         missing = sorted((set(PARTS) | set(self.description.files)) - found)
         if missing:
-            raise InvalidPackage(self.path, f"lacks {', '.join(missing)}", _COPY_AGAIN)
+            raise PackageError(self.path, f"lacks {', '.join(missing)}", _COPY_AGAIN)
         extra = sorted(found - set(self.description.files))
         if extra:
-            raise InvalidPackage(
+            raise PackageError(
                 self.path, f"also holds {', '.join(extra)}, which {DESCRIPTION} doesn't name", "take it out"
             )
         if foreign := sorted(set(self.description.files) - set(PARTS) - set(OPTIONAL_PARTS)):
-            raise InvalidPackage(self.path, f"names {', '.join(foreign)}, no part of a package", _MAKE_AGAIN)
+            raise PackageError(self.path, f"names {', '.join(foreign)}, no part of a package", _MAKE_AGAIN)
         described, signed = self.description.described_parts, set(ACTING_PARTS) & set(self.description.files)
         if silent := sorted(signed - described):
-            raise InvalidPackage(self.path, f"holds {silent[0]} and doesn't describe it", _MAKE_AGAIN)
+            raise PackageError(self.path, f"holds {silent[0]} and doesn't describe it", _MAKE_AGAIN)
         if unheld := sorted(described - signed):
-            raise InvalidPackage(self.path, f"describes {unheld[0]} and doesn't hold it", _MAKE_AGAIN)
+            raise PackageError(self.path, f"describes {unheld[0]} and doesn't hold it", _MAKE_AGAIN)
         if unsigned := sorted(set(PARTS) - set(self.description.files)):
-            raise InvalidPackage(self.path, f"gives no sha256 for {', '.join(unsigned)}", _MAKE_AGAIN)
+            raise PackageError(self.path, f"gives no sha256 for {', '.join(unsigned)}", _MAKE_AGAIN)
 
 
 def _description(path: Path, content: bytes) -> PackageDescription:
     try:
         stated = json.loads(content)
     except ValueError as error:
-        raise InvalidPackage(path, f"{DESCRIPTION} isn't JSON", _COPY_AGAIN) from error
+        raise PackageError(path, f"{DESCRIPTION} isn't JSON", _COPY_AGAIN) from error
     version = stated.get("schema_version") if isinstance(stated, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise InvalidPackage(
+        raise PackageError(
             path, f"its schema is {version} and this lungsight reads {SCHEMA_VERSION}", "install a newer lungsight"
         )
     try:
@@ -202,4 +202,4 @@ def _description(path: Path, content: bytes) -> PackageDescription:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise InvalidPackage(path, f"{DESCRIPTION}, {where}: {first['msg']}", _MAKE_AGAIN) from error
+        raise PackageError(path, f"{DESCRIPTION}, {where}: {first['msg']}", _MAKE_AGAIN) from error

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from lungsight.errors import InvalidPackage, printable
+from lungsight.errors import PackageError, printable
 
 DESCRIPTION = "package.json"
 NETWORK = "network.onnx"
@@ -54,7 +54,7 @@ class Storage(ABC):
 
     def _checked_size(self, name: str, size: int) -> None:
         if size > MAX_BYTES:
-            raise InvalidPackage(self.path, f"{printable(name)} is larger than 4 GiB", _COPY_AGAIN)
+            raise PackageError(self.path, f"{printable(name)} is larger than 4 GiB", _COPY_AGAIN)
 
 
 class FolderStorage(Storage):
@@ -69,7 +69,7 @@ class FolderStorage(Storage):
             self._checked_size(name, file.stat().st_size)
             return file.read_bytes()
         except OSError as error:
-            raise InvalidPackage(self.path, f"{name} can't be read ({error.strerror})", _COPY_AGAIN) from error
+            raise PackageError(self.path, f"{name} can't be read ({error.strerror})", _COPY_AGAIN) from error
 
 
 class ZipStorage(Storage):
@@ -82,9 +82,9 @@ class ZipStorage(Storage):
                 members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
                 repeated = len(members) != sum(not info.is_dir() for info in archive.infolist())
         except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-            raise InvalidPackage(path, "neither a folder nor a readable zip", "give a model package") from error
+            raise PackageError(path, "neither a folder nor a readable zip", "give a model package") from error
         if repeated:
-            raise InvalidPackage(path, "the zip holds two files of the same name", "zip the package's folder again")
+            raise PackageError(path, "the zip holds two files of the same name", "zip the package's folder again")
         self._members = {self._inside(name): info for name, info in members.items()}
         root = self._root()
         self._members = {name.removeprefix(root): info for name, info in self._members.items()}
@@ -99,13 +99,13 @@ class ZipStorage(Storage):
             with zipfile.ZipFile(self.path) as archive:
                 return archive.read(info)
         except RuntimeError as error:  # zipfile's way to say that a password is needed
-            raise InvalidPackage(self.path, "the zip is encrypted", "zip it without a password") from error
+            raise PackageError(self.path, "the zip is encrypted", "zip it without a password") from error
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-            raise InvalidPackage(self.path, f"{name} in the zip is damaged", _COPY_AGAIN) from error
+            raise PackageError(self.path, f"{name} in the zip is damaged", _COPY_AGAIN) from error
 
     def _inside(self, name: str) -> str:
         if name.startswith(("/", "\\")) or ":" in name or ".." in PurePosixPath(name.replace("\\", "/")).parts:
-            raise InvalidPackage(self.path, f"the zip's member {printable(name)} points outside it", "don't use it")
+            raise PackageError(self.path, f"the zip's member {printable(name)} points outside it", "don't use it")
         return name
 
     def _root(self) -> str:
@@ -135,7 +135,7 @@ def storage_at(path: Path) -> Storage:
         if path.is_dir():
             return FolderStorage(path)
         if not path.exists():
-            raise InvalidPackage(path, "there is no such model package", "give the path of its folder or zip")
+            raise PackageError(path, "there is no such model package", "give the path of its folder or zip")
     except OSError as error:
-        raise InvalidPackage(path, f"can't be looked at ({error.strerror})", "give a readable path") from error
+        raise PackageError(path, f"can't be looked at ({error.strerror})", "give a readable path") from error
     return ZipStorage(path)

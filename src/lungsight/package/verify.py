@@ -11,8 +11,8 @@ from safetensors.numpy import load as load_safetensors
 
 from lungsight.components.calibration import Calibration, failed_fit
 from lungsight.components.classifier import Floats, Network, Outputs, bias_of
-from lungsight.errors import InvalidPackage
-from lungsight.package.components import ActingParts, load_parts
+from lungsight.errors import PackageError
+from lungsight.package.components import Components, load_parts
 from lungsight.package.description import PackageDescription
 from lungsight.package.storage import FAMILIARITY, GATE, LUNG_FIELDS, NETWORK, REFERENCE, WEIGHTS
 
@@ -32,7 +32,7 @@ def verify_contents(path: Path, description: PackageDescription, parts: Mapping[
         _check_reference(path, description, reference, acting.network)
         run_parts(acting, reference["inputs"])
     except ValueError as error:
-        raise InvalidPackage(path, str(error), _MAKE_AGAIN) from error
+        raise PackageError(path, str(error), _MAKE_AGAIN) from error
 
 
 def verify_one(path: Path, description: PackageDescription, reference_file: bytes, network: Network) -> None:
@@ -75,7 +75,7 @@ def run_checked(description: PackageDescription, network: Network, reference_inp
     return outputs
 
 
-def run_parts(acting: ActingParts, reference_inputs: np.ndarray) -> None:
+def run_parts(acting: Components, reference_inputs: np.ndarray) -> None:
     """Let lung fields, gate and familiarity, where there are any, do their work on a reference input.
 
     Raises:
@@ -104,30 +104,30 @@ def _check_reference(
     try:
         outputs = run_checked(description, network, reference["inputs"])
     except ValueError as error:
-        raise InvalidPackage(path, f"{NETWORK} fails its self-check: {error}", _MAKE_AGAIN) from error
+        raise PackageError(path, f"{NETWORK} fails its self-check: {error}", _MAKE_AGAIN) from error
     for name, value in outputs._asdict().items():
         if value.shape != reference[name].shape or not _close(value, reference[name]):
-            raise InvalidPackage(path, f"{NETWORK} no longer gives its reference {name}", _MAKE_AGAIN)
+            raise PackageError(path, f"{NETWORK} no longer gives its reference {name}", _MAKE_AGAIN)
 
 
 def _references(path: Path, content: bytes) -> Mapping[str, np.ndarray]:
     """``inputs``, ``logits`` and ``maps``, of each the same images."""
     references = _safetensors(path, REFERENCE, content)
     if missing := {"inputs", "logits", "maps"} - references.keys():
-        raise InvalidPackage(path, f"{REFERENCE} lacks {', '.join(sorted(missing))}", _MAKE_AGAIN)
+        raise PackageError(path, f"{REFERENCE} lacks {', '.join(sorted(missing))}", _MAKE_AGAIN)
     return references
 
 
 def _check_calibration(path: Path, calibration: Calibration) -> None:
-    if fault := failed_fit(calibration):
-        raise InvalidPackage(path, f"its calibration {fault}", "fit it again on more validation images")
+    if problem := failed_fit(calibration):
+        raise PackageError(path, f"its calibration {problem}", "fit it again on more validation images")
 
 
 def _safetensors(path: Path, name: str, content: bytes) -> dict[str, np.ndarray]:
     try:
         return load_safetensors(content)
     except (SafetensorError, KeyError, ValueError) as error:
-        raise InvalidPackage(path, f"{name} isn't a readable safetensors file", _MAKE_AGAIN) from error
+        raise PackageError(path, f"{name} isn't a readable safetensors file", _MAKE_AGAIN) from error
 
 
 def _close(value: np.ndarray, reference: np.ndarray, scale: np.ndarray | None = None) -> bool:

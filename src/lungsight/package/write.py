@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_safetensors
 
 from lungsight._files import atomic_folder
-from lungsight.errors import InvalidPackage
+from lungsight.errors import PackageError
 from lungsight.package.components import load_parts
 from lungsight.package.description import PackageDescription
 from lungsight.package.storage import (
@@ -63,8 +63,8 @@ def write_package(
     """
     _refuse_other_content(folder)
     if foreign := sorted(set(parts or {}) - description.described_parts):
-        fault = f"can't be given {foreign[0]}, which isn't described"
-        raise InvalidPackage(folder, fault, "describe it or leave it out")
+        problem = f"can't be given {foreign[0]}, which isn't described"
+        raise PackageError(folder, problem, "describe it or leave it out")
     onnx_file, parts = network.read_bytes(), dict(parts or {})
     contents = {
         NETWORK: onnx_file,
@@ -91,7 +91,7 @@ def sign(folder: Path, description: PackageDescription, *names: str) -> PackageD
 
 def _refuse_other_content(folder: Path) -> None:
     if folder.exists() and not (folder / DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InvalidPackage(folder, "is there already and isn't a model package", "choose another folder")
+        raise PackageError(folder, "is there already and isn't a model package", "choose another folder")
 
 
 def _reference(
@@ -102,7 +102,7 @@ def _reference(
         outputs = run_checked(description, acting.network, inputs)
         run_parts(acting, inputs)
     except ValueError as error:
-        raise InvalidPackage(path, f"can't be packed: {error}", "export the network again") from error
+        raise PackageError(path, f"can't be packed: {error}", "export the network again") from error
     tensors = {"inputs": inputs, **outputs._asdict()}
     return bytes(save_safetensors({name: np.ascontiguousarray(value) for name, value in tensors.items()}))
 
@@ -115,7 +115,7 @@ def _write_weights(weights: Weights, target: Path) -> None:
         with safe_open(weights, framework="numpy"):
             pass
     except (SafetensorError, OSError) as error:
-        raise InvalidPackage(weights, "isn't a safetensors file", "save the weights with safetensors") from error
+        raise PackageError(weights, "isn't a safetensors file", "save the weights with safetensors") from error
     shutil.copyfile(weights, target)
 
 

@@ -10,7 +10,7 @@ from lzma import LZMAError
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from lungsight.errors import UnreadableImage, printable
+from lungsight.errors import UnreadableImageError, printable
 from lungsight.reading.limits import check_bytes
 
 _ENCRYPTED = 0x1
@@ -33,7 +33,7 @@ def read_member(name: str, path: Path, place: int, size: int | None = None) -> b
     """The content of one member, or its first ``size`` bytes. Raises UnreadableImage."""
     info = _info(name, path, place)
     if info.flag_bits & _ENCRYPTED:
-        raise UnreadableImage(
+        raise UnreadableImageError(
             name, "this member is encrypted", "unpack the archive with its password and give the files"
         )
     check_bytes(name, info.file_size)
@@ -42,17 +42,19 @@ def read_member(name: str, path: Path, place: int, size: int | None = None) -> b
         with _archive(path).open(info) as file:
             return file.read(info.file_size if size is None else size)
     except NotImplementedError as error:
-        raise UnreadableImage(
+        raise UnreadableImageError(
             name, "it is compressed in an unusual way", "pack the archive again as plain zip"
         ) from error
     except _DAMAGED as error:
-        raise UnreadableImage(name, f"this member is damaged ({error})", "fetch or pack the archive again") from error
+        raise UnreadableImageError(
+            name, f"this member is damaged ({error})", "fetch or pack the archive again"
+        ) from error
 
 
 def _info(name: str, path: Path, place: int) -> ZipInfo:
     directory = _directory(path)
     if place >= len(directory):
-        raise UnreadableImage(name, "the archive has changed since it was listed", "run the command again")
+        raise UnreadableImageError(name, "the archive has changed since it was listed", "run the command again")
     return directory[place]
 
 
@@ -60,7 +62,7 @@ def _directory(path: Path) -> list[ZipInfo]:
     archive = _archive(path)
     directory = archive.infolist()
     if sum(info.compress_size for info in directory) > path.stat().st_size:
-        raise UnreadableImage(
+        raise UnreadableImageError(
             path, "its members overlap, as in a zip bomb", "check where it comes from, or pack the files again"
         )
     return directory
@@ -71,9 +73,11 @@ def _archive(path: Path) -> ZipFile:
         status = path.stat()
         return _opened(path, status.st_mtime_ns, status.st_size, os.getpid())
     except NotImplementedError as error:
-        raise UnreadableImage(path, "this kind of zip archive is not known", "pack it again as plain zip") from error
+        raise UnreadableImageError(
+            path, "this kind of zip archive is not known", "pack it again as plain zip"
+        ) from error
     except _DAMAGED as error:
-        raise UnreadableImage(path, f"not a whole zip archive ({error})", "fetch or pack it again") from error
+        raise UnreadableImageError(path, f"not a whole zip archive ({error})", "fetch or pack it again") from error
 
 
 @lru_cache(maxsize=4)

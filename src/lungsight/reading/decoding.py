@@ -8,7 +8,7 @@ import warnings
 import zlib
 from pathlib import Path
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.radiograph import Radiograph
 from lungsight.reading.files import ImageFile
 from lungsight.reading.formats import HEAD_BYTES, Format, recognise
@@ -51,30 +51,38 @@ def read_radiograph(
 
                 return reduced(read_dicom(file.name, data, digest, keep_identifiers=keep_identifiers), at_least)
             return reduced(read_image(file.name, data, digest, found, at_least), at_least)
-    except UnreadableImage:
+    except UnreadableImageError:
         raise
     except MemoryError as error:
-        raise UnreadableImage(file.name, "there is not enough memory to decode it", "close other programs") from error
+        raise UnreadableImageError(
+            file.name, "there is not enough memory to decode it", "close other programs"
+        ) from error
     except Exception as error:  # decoders raise every kind of exception for damaged data
         raise _damaged(file.name, found, error) from error
 
 
 def _format_of(name: str, data: bytes) -> Format:
     if not data:
-        raise UnreadableImage(name, "the file is empty", _FETCH)
+        raise UnreadableImageError(name, "the file is empty", _FETCH)
     found = recognise(data[:HEAD_BYTES])
     if found is None:
-        raise UnreadableImage(
+        raise UnreadableImageError(
             name, "this is not an image that lungsight reads", "give a PNG, JPEG, TIFF, WebP, BMP or DICOM file"
         )
     if found is Format.HEIF:
-        raise UnreadableImage(name, "this is a HEIC or AVIF picture, which lungsight doesn't read", "save it as PNG")
+        raise UnreadableImageError(
+            name, "this is a HEIC or AVIF picture, which lungsight doesn't read", "save it as PNG"
+        )
     if found is Format.GZIP:
-        raise UnreadableImage(name, "it is packed by gzip twice", "unpack it first")
+        raise UnreadableImageError(name, "it is packed by gzip twice", "unpack it first")
     if found is Format.ZIP:
-        raise UnreadableImage(name, "this is a zip archive, not an image", "scan the archive, or unpack it first")
+        raise UnreadableImageError(
+            name, "this is a zip archive, not an image", "scan the archive, or unpack it first"
+        )
     if found is Format.DICOM_DIRECTORY:
-        raise UnreadableImage(name, "this is a disc's table of contents, not an image", "give the folder it lies in")
+        raise UnreadableImageError(
+            name, "this is a disc's table of contents, not an image", "give the folder it lies in"
+        )
     return found
 
 
@@ -84,15 +92,15 @@ def _unpacked(name: str, data: bytes) -> bytes:
     try:
         unpacked = unpacking.decompress(data, MAX_BYTES + 1)
     except zlib.error as error:
-        raise UnreadableImage(name, f"the gzip data is damaged ({error})", _FETCH) from error
+        raise UnreadableImageError(name, f"the gzip data is damaged ({error})", _FETCH) from error
     check_bytes(name, len(unpacked))
     if not unpacking.eof:
-        raise UnreadableImage(name, "the gzip data is cut short", _FETCH)
+        raise UnreadableImageError(name, "the gzip data is cut short", _FETCH)
     return unpacked
 
 
-def _damaged(name: str, found: Format, error: Exception) -> UnreadableImage:
+def _damaged(name: str, found: Format, error: Exception) -> UnreadableImageError:
     reason = " ".join(_ADDRESS.sub("it", str(error)).split()) or type(error).__name__
     if len(reason) > 160:
         reason = reason[:159] + "…"
-    return UnreadableImage(name, f"the {found} data is damaged or cut short ({reason.rstrip('.')})", _FETCH)
+    return UnreadableImageError(name, f"the {found} data is damaged or cut short ({reason.rstrip('.')})", _FETCH)

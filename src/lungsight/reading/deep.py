@@ -8,7 +8,7 @@ from io import BytesIO
 import imagecodecs
 from PIL import Image
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading.codecs import decoded
 from lungsight.reading.codestream import Codec, stream_of
 from lungsight.reading.formats import Format
@@ -34,9 +34,9 @@ def read_deep(name: str, data: bytes, found: Format) -> tuple[Grey, int]:
     check_size(name, stream.rows, stream.columns)
     samples = decoded(data, stream)
     if samples.ndim > 3:
-        raise UnreadableImage(name, "it holds several frames", "save the one X-ray image as a file of its own")
+        raise UnreadableImageError(name, "it holds several frames", "save the one X-ray image as a file of its own")
     if stream.codec is Codec.JPEG and stream.samples == 3 and stream.colour != "RGB":
-        raise UnreadableImage(name, "it is a JPEG in colour of more than 8 bits", "save it as a greyscale PNG")
+        raise UnreadableImageError(name, "it is a JPEG in colour of more than 8 bits", "save it as a greyscale PNG")
     return grey_of_samples(samples, stream.bits or 8 * samples.dtype.itemsize), 1
 
 
@@ -63,7 +63,9 @@ def _png(name: str, data: bytes) -> tuple[Grey, int]:
     with Image.open(BytesIO(data), formats=["PNG"]) as image:
         check_size(name, image.height, image.width)
         if getattr(image, "is_animated", False):
-            raise UnreadableImage(name, "it holds several frames", "save the one X-ray image as a file of its own")
+            raise UnreadableImageError(
+                name, "it holds several frames", "save the one X-ray image as a file of its own"
+            )
         image.load()  # is stricter with damage than libpng
         orientation = image.getexif().get(_ORIENTATION, 1)
     with silent_stderr():

@@ -16,7 +16,7 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.radiograph import Radiograph
 from lungsight.reading.dicom_geometry import put_right
 from lungsight.reading.dicom_header import Header, knowledge_of
@@ -48,24 +48,30 @@ def read_dicom(name: str, data: bytes, sha256: str, *, keep_identifiers: bool = 
 
 def _refuse_without_image(name: str, dataset: Dataset) -> None:
     if dataset.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in dataset:
-        raise UnreadableImage(name, "this is a disc's table of contents, not an image", "give the folder it lies in")
+        raise UnreadableImageError(
+            name, "this is a disc's table of contents, not an image", "give the folder it lies in"
+        )
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         modality = Header(dataset).text("Modality")
         kind = f" ({modality})" if modality else ""
-        raise UnreadableImage(name, f"this DICOM file{kind} holds no pixels", "give the image, not a report or plan")
+        raise UnreadableImageError(
+            name, f"this DICOM file{kind} holds no pixels", "give the image, not a report or plan"
+        )
     if not ("Rows" in dataset and "Columns" in dataset):
-        raise UnreadableImage(name, "this DICOM file does not state its size in pixels", "export it again")
+        raise UnreadableImageError(name, "this DICOM file does not state its size in pixels", "export it again")
     check_size(name, int(dataset.Rows), int(dataset.Columns))
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames > 1:
-        raise UnreadableImage(name, f"it holds {frames} frames", "export the one X-ray image as a file of its own")
+        raise UnreadableImageError(
+            name, f"it holds {frames} frames", "export the one X-ray image as a file of its own"
+        )
 
 
 def _state_transfer_syntax(name: str, dataset: Dataset) -> None:
     """Files without the meta header are uncompressed: pydicom found out how they are written."""
     if stated := dataset.file_meta.get("TransferSyntaxUID"):
         if not stated.is_transfer_syntax:
-            raise UnreadableImage(name, f"its transfer syntax {stated} is not known", "export it uncompressed")
+            raise UnreadableImageError(name, f"its transfer syntax {stated} is not known", "export it uncompressed")
         return
     implicit, little = dataset.original_encoding
     if implicit:

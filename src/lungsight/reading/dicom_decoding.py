@@ -13,7 +13,7 @@ from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import RLELossless
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading.codecs import decoded
 from lungsight.reading.codestream import Codec, Stream, has_end, stream_of
 from lungsight.reading.dicom_header import Header
@@ -38,7 +38,9 @@ def stored_samples(name: str, dataset: Dataset, header: Header) -> Samples:
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     stream = stream_of(frame)
     if stream is None:
-        raise UnreadableImage(name, "its compressed pixels are no JPEG, JPEG-LS or JPEG 2000 that is whole", _CURE)
+        raise UnreadableImageError(
+            name, "its compressed pixels are no JPEG, JPEG-LS or JPEG 2000 that is whole", _CURE
+        )
     _check_size(name, dataset, stream)
     samples = _by_the_first_that_can(frame, stream, dataset, header)
     _believe_colour(stream, dataset, header)
@@ -49,13 +51,13 @@ def _check_size(name: str, dataset: Dataset, stream: Stream) -> None:
     """Decoders reserve memory for what the compressed data says of itself, so it must agree with the header."""
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     if (stream.rows, stream.columns) != (rows, columns):
-        raise UnreadableImage(
+        raise UnreadableImageError(
             name,
             f"the header says {columns} × {rows} pixels, the compressed data {stream.columns} × {stream.rows}",
             _CURE,
         )
     if stream.samples not in (1, 3):
-        raise UnreadableImage(
+        raise UnreadableImageError(
             name, f"its compressed data holds {stream.samples} samples a pixel", "export it as one X-ray image"
         )
     dataset.SamplesPerPixel = stream.samples

@@ -15,7 +15,7 @@ from pydicom import Dataset
 
 from lungsight.errors import printable
 from lungsight.radiograph import Identifiers, View
-from lungsight.reading.header_words import Words, vocabulary
+from lungsight.reading.header_words import ReadWords, vocabulary
 
 _OLDEST = 120.0
 _YEARS_PER = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
@@ -176,7 +176,7 @@ def knowledge_of(header: Header, *, keep_identifiers: bool = False) -> dict[str,
     }
 
 
-def _words(header: Header, keyword: str) -> Words | None:
+def _words(header: Header, keyword: str) -> ReadWords | None:
     """What an element says, in the words of the vocabulary for it; None where it says nothing."""
     value = header.value(keyword)
     if isinstance(value, bytes):
@@ -219,7 +219,7 @@ def _view(header: Header) -> tuple[View | None, str | None]:
     return View.AP_SUPINE if view is View.AP and _is_supine(header) else view, stated
 
 
-def _view_code(header: Header) -> tuple[View | None, Words] | None:
+def _view_code(header: Header) -> tuple[View | None, ReadWords] | None:
     codes = header.items("ViewCodeSequence")
     if not codes:
         return None
@@ -242,7 +242,7 @@ def _view_of(kinds: frozenset[str]) -> View | None:
     return View.OTHER if "special" in kinds else None
 
 
-def _warn_of_view(header: Header, keyword: str, words: Words, view: View | None) -> None:
+def _warn_of_view(header: Header, keyword: str, words: ReadWords, view: View | None) -> None:
     kinds, quoted = words.kinds, f"'{words.text}'"
     if view is None and kinds:
         header.warn(keyword, f"{quoted} names both a frontal and a lateral view", "only the pixels say which it is")

@@ -12,11 +12,11 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.pixels import convert_color_space
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading.dicom_decoding import stored_samples
 from lungsight.reading.dicom_header import Header
 from lungsight.reading.dicom_samples import Samples, complete, samples_of
-from lungsight.reading.dicom_tables import DefectiveTable, Levels, palette_of, table_of, white_of
+from lungsight.reading.dicom_tables import DefectiveTableError, Levels, palette_of, table_of, white_of
 from lungsight.reading.grayscale import depth_in_use, grey_of, grey_of_deep, stretched
 
 Flags = NDArray[np.bool_]
@@ -32,11 +32,13 @@ def grey_pixels(name: str, dataset: Dataset, header: Header) -> NDArray[np.float
     if stored.ndim == 3 and stored.shape[2] == 3:
         return _from_colour(stored, kind, int(dataset.BitsStored), header)
     if stored.ndim != 2:
-        raise UnreadableImage(name, "its pixels are no single grey or colour image", "export it as one X-ray image")
+        raise UnreadableImageError(
+            name, "its pixels are no single grey or colour image", "export it as one X-ray image"
+        )
     if kind == "PALETTE COLOR":
         return _from_palette(name, stored, header)
     if kind not in _MONOCHROME:
-        raise UnreadableImage(
+        raise UnreadableImageError(
             name, f"its photometric interpretation '{kind}' is not known", "export it as MONOCHROME2"
         )
     return _from_grey(stored, dataset, header)
@@ -67,8 +69,8 @@ def _rgb_of(ybr: Samples, bits: int) -> NDArray[np.float32]:
 def _from_palette(name: str, stored: Samples, header: Header) -> NDArray[np.float32]:
     try:
         tables = palette_of(header)
-    except DefectiveTable as error:
-        raise UnreadableImage(name, f"its palette {error}", "export it as MONOCHROME2") from error
+    except DefectiveTableError as error:
+        raise UnreadableImageError(name, f"its palette {error}", "export it as MONOCHROME2") from error
     levels, index, _ = _levels(stored)
     colours = np.stack([table.looked_up(levels) for table in tables], axis=-1).astype(np.float32)
     grey = grey_of_deep(colours[index], white_of(tables, header, "Palette"), tables[0].bits)
@@ -131,7 +133,7 @@ def _modality(levels: Samples, header: Header) -> Levels:
     for item in header.items("ModalityLUTSequence")[:1]:
         try:
             return table_of(item).looked_up(values)
-        except DefectiveTable as error:
+        except DefectiveTableError as error:
             header.warn("ModalityLUTSequence", str(error), "it is not applied")
     slope, intercept = header.number("RescaleSlope"), header.number("RescaleIntercept")
     if slope is None or intercept is None:
@@ -168,7 +170,7 @@ def _by_table(values: Levels, header: Header) -> NDArray[np.float32] | None:
     for item in header.items("VOILUTSequence"):
         try:
             table = table_of(item)
-        except DefectiveTable as error:
+        except DefectiveTableError as error:
             header.warn("VOILUTSequence", str(error), "it is not applied")
         else:
             return (table.looked_up(values) / white_of([table], header, "VOILUTSequence")).astype(np.float32)

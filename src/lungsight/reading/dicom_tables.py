@@ -21,7 +21,7 @@ _MOST = 1 << 16
 _COLOURS = ("Red", "Green", "Blue")
 
 
-class DefectiveTable(ValueError):
+class DefectiveTableError(ValueError):
     """A table that can't be applied; the message says why, as in "is empty"."""
 
 
@@ -54,7 +54,7 @@ def table_of(item: Header, descriptor: str = "LUTDescriptor", data: str = "LUTDa
     """The table with these keywords in ``item``. Raises DefectiveTable, also where entries are missing."""
     table = _table(item, descriptor, data)
     if len(table.entries) < table.count:
-        raise DefectiveTable(f"has {len(table.entries)} of {table.count} entries")
+        raise DefectiveTableError(f"has {len(table.entries)} of {table.count} entries")
     return table
 
 
@@ -82,7 +82,7 @@ def _table(item: Header, descriptor: str, data: str) -> Table:
     count, first, bits = _descriptor(item, descriptor)
     entries = _entries(item, data, count, bits)
     if not len(entries):
-        raise DefectiveTable("is empty")
+        raise DefectiveTableError("is empty")
     return Table(entries, count, first, bits)
 
 
@@ -93,7 +93,7 @@ def _colour_table(header: Header, name: str) -> Table:
     count, first, bits = _descriptor(header, f"{name}Descriptor")
     entries = np.array(_expanded(*_numbers(header, segments, bits), count)[:count], dtype=np.int32)
     if not len(entries):
-        raise DefectiveTable("is empty")
+        raise DefectiveTableError("is empty")
     return Table(entries, count, first, bits)
 
 
@@ -105,7 +105,7 @@ def _descriptor(item: Header, keyword: str) -> tuple[int, int, int]:
     else:
         numbers = item.numbers(keyword)
     if len(numbers) != 3:
-        raise DefectiveTable("has no descriptor of three numbers")
+        raise DefectiveTableError("has no descriptor of three numbers")
     return int(numbers[0]) % _MOST or _MOST, int(numbers[1]), int(numbers[2])
 
 
@@ -184,7 +184,7 @@ def _add_segment(numbers: list[int], at: int, entries: list[int]) -> int:
         entries.extend(values)
         return at + 2 + length
     if kind != 1 or not entries or at + 2 >= len(numbers):
-        raise DefectiveTable("has a segment that can't be read")
+        raise DefectiveTableError("has a segment that can't be read")
     last, end = entries[-1], numbers[at + 2]
     entries.extend(np.rint(np.linspace(last, end, length + 1)[1:]).astype(int).tolist())
     return at + 3

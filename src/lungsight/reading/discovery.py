@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import archives
 from lungsight.reading.files import ImageFile, status_of, unreachable
 from lungsight.reading.formats import HEAD_BYTES, Format, has_image_ending, recognise
 from lungsight.reading.no_image import kind_if_no_image
 
-Found = ImageFile | UnreadableImage
+Found = ImageFile | UnreadableImageError
 Leave = Callable[[Path, os.stat_result], bool]
 _Identity = tuple[int, int]
 
@@ -56,8 +56,8 @@ class _Walk:
     def start(self, path: Path) -> Iterator[Found]:
         try:
             status = status_of(path)
-        except UnreadableImage as fault:
-            yield fault
+        except UnreadableImageError as problem:
+            yield problem
             return
         if stat.S_ISDIR(status.st_mode):
             yield from self.or_nothing_found(path, self.folder(path))
@@ -80,16 +80,16 @@ class _Walk:
                     continue
                 identity = (status.st_dev, status.st_ino)
                 if identity in parents:
-                    raise UnreadableImage(path, "this link leads back to a folder around it", "remove the link")
+                    raise UnreadableImageError(path, "this link leads back to a folder around it", "remove the link")
                 if identity in self.folders:
                     self.met_again = True
                     continue
                 self.folders.add(identity)
                 stack.extend((child, (*parents, identity)) for child in reversed(_children(path)))
-            except UnreadableImage as fault:
-                leads_nowhere = isinstance(fault.__cause__, FileNotFoundError)
+            except UnreadableImageError as problem:
+                leads_nowhere = isinstance(problem.__cause__, FileNotFoundError)
                 if has_image_ending(path.name) or not leads_nowhere:  # a broken link to who knows what is passed over
-                    yield fault
+                    yield problem
 
     def file(self, path: Path, status: os.stat_result) -> Iterator[Found]:
         """A file met in a folder."""
@@ -110,20 +110,20 @@ class _Walk:
             for name, place in archives.members(path):
                 if not _is_left_by_a_system(PurePath(name)):
                     yield from self.if_image(ImageFile(name, path, place))
-        except UnreadableImage as fault:
-            yield fault
+        except UnreadableImageError as problem:
+            yield problem
 
     def if_image(self, file: ImageFile) -> Iterator[Found]:
         """A file met in a folder or an archive, unless it is of another kind."""
         try:
             head = file.read_head(HEAD_BYTES)
             if _is_nested_archive(file, head):
-                raise UnreadableImage(
+                raise UnreadableImageError(
                     file.name, "an archive inside an archive is not read", "unpack the outer one first"
                 )
             kind = kind_if_no_image(file, head)
-        except UnreadableImage as fault:
-            yield fault
+        except UnreadableImageError as problem:
+            yield problem
             return
         if kind is None:
             yield file
@@ -137,7 +137,9 @@ class _Walk:
             empty = False
             yield found
         if empty and not self.met_again:
-            yield UnreadableImage(path, "there is no image in it", "give a folder or zip that holds X-ray images")
+            yield UnreadableImageError(
+                path, "there is no image in it", "give a folder or zip that holds X-ray images"
+            )
 
     def _is_new(self, path: Path) -> bool:
         real = os.path.realpath(path)
@@ -155,7 +157,7 @@ def _is_nested_archive(file: ImageFile, head: bytes) -> bool:
 def _is_archive(path: Path) -> bool:
     try:
         return recognise(ImageFile.at(path).read_head(HEAD_BYTES)) is Format.ZIP
-    except UnreadableImage:
+    except UnreadableImageError:
         return False  # the reader will say why
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lungsight.errors import UnreadableImage, printable
+from lungsight.errors import UnreadableImageError, printable
 from lungsight.reading import archives
 from lungsight.reading.limits import check_bytes
 
@@ -71,9 +71,11 @@ def refuse_special(path: Path) -> None:
     """Anything but a regular file may block for ever when it is opened. Raises UnreadableImage."""
     mode = status_of(path).st_mode
     if stat.S_ISDIR(mode):
-        raise UnreadableImage(path, "this is a folder, not a file", "give the image files in it")
+        raise UnreadableImageError(path, "this is a folder, not a file", "give the image files in it")
     if not stat.S_ISREG(mode):
-        raise UnreadableImage(path, "this is a pipe, socket or device, not a file", "save the image to a file first")
+        raise UnreadableImageError(
+            path, "this is a pipe, socket or device, not a file", "save the image to a file first"
+        )
 
 
 def status_of(path: Path) -> os.stat_result:
@@ -84,15 +86,17 @@ def status_of(path: Path) -> os.stat_result:
         raise unreachable(path, error) from error
 
 
-def unreachable(path: Path, error: OSError | ValueError) -> UnreadableImage:
+def unreachable(path: Path, error: OSError | ValueError) -> UnreadableImageError:
     """Why the system would not let us at ``path``, as a fault."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         if path.is_symlink():
-            return UnreadableImage(path, "this link leads to nothing", "mend or remove the link")
-        return UnreadableImage(path, "there is no such file", "check the path")
+            return UnreadableImageError(path, "this link leads to nothing", "mend or remove the link")
+        return UnreadableImageError(path, "there is no such file", "check the path")
     if isinstance(error, PermissionError):
-        return UnreadableImage(path, "there is no permission to read it", "change its permissions or its owner")
+        return UnreadableImageError(path, "there is no permission to read it", "change its permissions or its owner")
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
-        return UnreadableImage(path, "this link leads back to itself", "mend or remove the link")
+        return UnreadableImageError(path, "this link leads back to itself", "mend or remove the link")
     reason = getattr(error, "strerror", None) or str(error)
-    return UnreadableImage(path, f"the system can't open it ({reason})", "check the path and the disk it lies on")
+    return UnreadableImageError(
+        path, f"the system can't open it ({reason})", "check the path and the disk it lies on"
+    )

@@ -29,7 +29,7 @@ _FEWEST_LEFT = 3
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3000-\uffff]")
 
 
-class Words(NamedTuple):
+class ReadWords(NamedTuple):
     """A text as a person would read it, and the kinds of the known words in it; none where none is known."""
 
     text: str
@@ -49,12 +49,12 @@ class Vocabulary:
         self._kinds = {kind: _pattern_of(of_kind) for kind, of_kind in by_kind.items()}
 
     @lru_cache(maxsize=1024)  # noqa: B019 - it lives as long as the program; a hospital says the same words again
-    def read(self, text: str) -> Words:
+    def read(self, text: str) -> ReadWords:
         """What ``text`` says, in the character set in which a word of it is known."""
         for reading in _readings(text):
             if kinds := frozenset(kind for whole in _whole(_folded(reading)) for kind in self._found(whole)):
-                return Words(_shown(reading), kinds)
-        return Words(_shown(next(_readings(text))))
+                return ReadWords(_shown(reading), kinds)
+        return ReadWords(_shown(next(_readings(text))))
 
     def _found(self, folded: str) -> Iterator[str]:
         for match in self._any.finditer(folded):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.radiograph import Radiograph
 from lungsight.reading.deep import needs_deep, read_deep
 from lungsight.reading.formats import Format
@@ -34,7 +34,7 @@ def read_image(name: str, data: bytes, sha256: str, found: Format, at_least: int
     try:
         image = Image.open(BytesIO(data), formats=[found])
     except Image.DecompressionBombError as error:
-        raise UnreadableImage(
+        raise UnreadableImageError(
             name, "it unpacks to far more pixels than a radiograph has", "check its source"
         ) from error
     with image:
@@ -88,7 +88,7 @@ def _refuse_several(name: str, image: Image.Image) -> None:
     # A camera's JPEG may carry previews after its picture (MPO); anything else with several pictures is ambiguous.
     if image.format != "MPO" and getattr(image, "is_animated", False):
         what = "pages" if image.format == "TIFF" else "frames"
-        raise UnreadableImage(name, f"it holds several {what}", "save the one X-ray image as a file of its own")
+        raise UnreadableImageError(name, f"it holds several {what}", "save the one X-ray image as a file of its own")
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:

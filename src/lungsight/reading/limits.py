@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 
 MAX_BYTES = 512 * 2**20
 """Of a file, or of an archive member once unpacked."""
@@ -14,13 +14,13 @@ MIN_SIDE = 32
 def check_size(name: str, height: int, width: int) -> None:
     """Refuse an image that no radiograph could be. Raises UnreadableImage."""
     if height * width > MAX_PIXELS:
-        raise UnreadableImage(
+        raise UnreadableImageError(
             name,
             f"{width} × {height} pixels are more than any radiograph has (limit {MAX_PIXELS // 10**6} million)",
             "check where the file comes from, or export it smaller",
         )
     if min(height, width) < MIN_SIDE:
-        raise UnreadableImage(
+        raise UnreadableImageError(
             name,
             f"{width} × {height} pixels are too few for a radiograph (at least {MIN_SIDE} a side)",
             "give the full image, not a thumbnail",
@@ -30,7 +30,7 @@ def check_size(name: str, height: int, width: int) -> None:
 def check_bytes(name: str, size: int) -> None:
     """Refuse a file that would not fit into memory comfortably. Raises UnreadableImage."""
     if size > MAX_BYTES:
-        raise UnreadableImage(
+        raise UnreadableImageError(
             name,
             f"{size / 2**20:.0f} MiB are more than any radiograph needs (limit {MAX_BYTES // 2**20} MiB)",
             "check where the file comes from",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lungsight.errors import UnreadableImage, printable
+from lungsight.errors import UnreadableImageError, printable
 from lungsight.reading.formats import HEAD_BYTES, has_image_ending, recognise
 from lungsight.reading.limits import check_bytes
 
@@ -52,7 +52,7 @@ class RemoteFile:
             if size is None:
                 check_bytes(self.name, int(system.size(path) or 0))
             return bytes(system.cat_file(path, start=0, end=size))
-        except UnreadableImage:
+        except UnreadableImageError:
             raise
         except Exception as error:  # each store has a dozen kinds, with no base of their own
             raise _unreachable(self.url, error) from error
@@ -63,7 +63,7 @@ def is_url(path: object) -> bool:
     return isinstance(path, str) and _URL.match(path) is not None
 
 
-def walk_url(url: str) -> Iterator[RemoteFile | UnreadableImage]:
+def walk_url(url: str) -> Iterator[RemoteFile | UnreadableImageError]:
     """The image at ``url``, or every image below it, in a stable order; what can't be read comes as a fault in its
     place.
 
@@ -75,8 +75,8 @@ def walk_url(url: str) -> Iterator[RemoteFile | UnreadableImage]:
             yield RemoteFile(url)
             return
         there = sorted(system.find(path))
-    except UnreadableImage as fault:
-        yield fault
+    except UnreadableImageError as problem:
+        yield problem
         return
     except Exception as error:  # as above
         yield _unreachable(url, error)
@@ -88,17 +88,17 @@ def walk_url(url: str) -> Iterator[RemoteFile | UnreadableImage]:
             empty = False
             yield found
     if empty:
-        yield UnreadableImage(url, "there is no image at it", "check the URL")
+        yield UnreadableImageError(url, "there is no image at it", "check the URL")
 
 
-def _if_image(file: RemoteFile) -> Iterator[RemoteFile | UnreadableImage]:
+def _if_image(file: RemoteFile) -> Iterator[RemoteFile | UnreadableImageError]:
     if has_image_ending(file.url):
         yield file
     elif "." not in file.url.rpartition("/")[2]:  # asking for the first bytes costs a request
         try:
             found = recognise(file.read_head(HEAD_BYTES))
-        except UnreadableImage as fault:
-            yield fault
+        except UnreadableImageError as problem:
+            yield problem
             return
         if found is not None and found.is_image:
             yield file
@@ -112,15 +112,15 @@ def _system_of(url: str) -> tuple[AbstractFileSystem, Any]:
 
         return url_to_fs(url)
     except ImportError as error:
-        raise UnreadableImage(
+        raise UnreadableImageError(
             url, f"it can't be fetched yet ({error})", "install what that names with pip"
         ) from error
 
 
-def _unreachable(url: str, error: Exception) -> UnreadableImage:
+def _unreachable(url: str, error: Exception) -> UnreadableImageError:
     if isinstance(error, FileNotFoundError):
-        return UnreadableImage(url, "there is no such file", "check the URL")
+        return UnreadableImageError(url, "there is no such file", "check the URL")
     if isinstance(error, PermissionError):
-        return UnreadableImage(url, "there is no permission to read it", "check the store's credentials")
+        return UnreadableImageError(url, "there is no permission to read it", "check the store's credentials")
     reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
-    return UnreadableImage(url, f"it can't be fetched ({reason})", "check the URL and the connection")
+    return UnreadableImageError(url, f"it can't be fetched ({reason})", "check the URL and the connection")

@@ -9,7 +9,7 @@ from io import BytesIO
 import numpy as np
 from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading.grayscale import Grey, grey_of_samples
 from lungsight.reading.limits import MAX_PIXELS, check_size
 
@@ -41,7 +41,9 @@ def read_tiff(name: str, data: bytes) -> tuple[Grey, int]:
     """
     with TiffFile(BytesIO(data)) as file:
         if len(file.pages) > 1:
-            raise UnreadableImage(name, "it holds several pages", "save the one X-ray image as a file of its own")
+            raise UnreadableImageError(
+                name, "it holds several pages", "save the one X-ray image as a file of its own"
+            )
         page = file.pages.first
         check_size(name, page.imagelength, page.imagewidth)
         _check(name, page)
@@ -58,7 +60,7 @@ def read_tiff(name: str, data: bytes) -> tuple[Grey, int]:
 def _check(name: str, page: TiffPage) -> None:
     """What tifffile would fill up in silence, or work on for minutes."""
     if page.photometric not in _SHOWN or page.axes not in ("YX", "YXS", "SYX") or page.samplesperpixel > 4:
-        raise UnreadableImage(
+        raise UnreadableImageError(
             name,
             f"its {page.bitspersample}-bit samples are neither grey nor RGB",
             "save it as a greyscale TIFF or PNG of 16 bits",

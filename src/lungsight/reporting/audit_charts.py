@@ -10,7 +10,7 @@ import pandas as pd
 
 from lungsight.evaluation.audits.audit import Audit
 from lungsight.reporting.evidence_json import plain, records
-from lungsight.reporting.evidence_tables import Scale, Shown, any_table
+from lungsight.reporting.evidence_tables import PageTable, Scale, any_table
 
 #: The columns that make a table one of alterations and their strengths, and the figure that is shown of it.
 _OF_STRENGTHS = {"kind", "source", "stress", "strength", "level", "metric", "value", "low", "high", "n"}
@@ -18,7 +18,7 @@ _TURNED = "verdicts_turned"
 
 
 @dataclass(frozen=True)
-class Heat:
+class HeatTable:
     """How many verdicts each alteration turns, weakest strength first: by alteration its estimates, each with its
     strength in words (``level``)."""
 
@@ -38,8 +38,8 @@ class Card:
     audit: Audit
     effect: Mapping[str, Any] | None
     scale: Scale | None
-    table: Shown | None
-    heats: tuple[Heat, ...] = ()
+    table: PageTable | None
+    heats: tuple[HeatTable, ...] = ()
 
 
 def card_of(audit: Audit) -> Card:
@@ -53,7 +53,7 @@ def card_of(audit: Audit) -> Card:
     return Card(audit, effect, scale, any_table(audit.table, audit.stem, caption, scope, metric))
 
 
-def _heats(table: pd.DataFrame) -> Iterator[Heat]:
+def _heats(table: pd.DataFrame) -> Iterator[HeatTable]:
     """One for each kind of source: all its sources together where they are given so."""
     if not set(table.columns) >= _OF_STRENGTHS:
         return
@@ -63,4 +63,4 @@ def _heats(table: pd.DataFrame) -> Iterator[Heat]:
         chosen = "all" if "all" in sources else sources[0]
         of_source = of_kind[of_kind["source"] == chosen]
         rows = tuple((str(stress), tuple(records(rows))) for stress, rows in of_source.groupby("stress", sort=False))
-        yield Heat(str(kind), str(chosen), rows)
+        yield HeatTable(str(kind), str(chosen), rows)

@@ -14,10 +14,10 @@ from lungsight import RESEARCH_ONLY, __version__
 from lungsight._files import write_whole
 from lungsight.evaluation.compare import METRICS, Comparison
 from lungsight.evaluation.formatting import as_words, p_in_words
-from lungsight.evaluation.sections.section import estimate_table
-from lungsight.evaluation.tables import write_table
+from lungsight.evaluation.tables import estimate_table
 from lungsight.reporting.evidence_json import records
 from lungsight.reporting.html import write_page
+from lungsight.reporting.tables import write_table
 
 
 def figure_table(comparison: Comparison) -> pd.DataFrame:

@@ -15,9 +15,9 @@ import pandas as pd
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight._files import write_whole
-from lungsight.evaluation.evidence import Evidence, Subject
-from lungsight.evaluation.tables import write_table
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.evidence import Evidence, TestedModel
+from lungsight.evaluation.testset.testset import TestSet
+from lungsight.reporting.tables import write_table
 from lungsight.statistics.outcomes import FAULT
 
 #: Of the format; docs/reference/evidence-json.md describes it.
@@ -41,7 +41,7 @@ def evidence_json(evidence: Evidence) -> dict[str, Any]:
             "reasons": [asdict(reason) for reason in evidence.verdict.reasons],
         },
         "notices": list(evidence.notices),
-        "images": images_by_source(evidence.judged),
+        "images": images_by_source(evidence.testset),
         "sections": {
             section.name: {
                 "sentences": list(section.sentences),
@@ -98,7 +98,7 @@ def _named(evidence: Evidence) -> list[tuple[str, pd.DataFrame]]:
     return of_sections + [(audit.stem, audit.table) for audit in evidence.audits]
 
 
-def images_by_source(judged: Judged) -> list[dict[str, Any]]:
+def images_by_source(testset: TestSet) -> list[dict[str, Any]]:
     """How many images and patients each source gave, and how many of them are of the target class."""
     return [
         {
@@ -109,7 +109,7 @@ def images_by_source(judged: Judged) -> list[dict[str, Any]]:
             "patients": len(np.unique(images.patient)),
             "positives": int(images.scored.positive.sum()),
         }
-        for kind, source, images in judged.by_source()
+        for kind, source, images in testset.by_source()
     ]
 
 
@@ -137,7 +137,7 @@ def plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def _subject(subject: Subject) -> dict[str, Any]:
+def _subject(subject: TestedModel) -> dict[str, Any]:
     sources = subject.trained_sources
     stated = {"model": subject.model, "classes": list(subject.classes), "target": subject.target}
     description = subject.description

@@ -47,7 +47,7 @@ def write_evidence_page(evidence: Evidence, path: Path) -> None:
         ranges_of=ranges_of,
         first=by_metric(largest, "metrics", "", target, _FIRST, _FIRST),
         more_sources=more_sources,
-        images=images_by_source(evidence.judged),
+        images=images_by_source(evidence.testset),
         parts=list(parts_of(evidence)),
         cards=[card_of(audit) for audit in evidence.audits],
         files=sorted(tables_of(evidence)),

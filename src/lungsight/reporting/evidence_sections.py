@@ -16,7 +16,7 @@ from lungsight.evaluation.sections.subgroups import WITHIN_SOURCES
 from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.reporting import plots as figures
 from lungsight.reporting.evidence_json import plain, records
-from lungsight.reporting.evidence_tables import Shown, any_table, as_it_is, by_metric, by_row, titled
+from lungsight.reporting.evidence_tables import PageTable, any_table, as_it_is, by_metric, by_row, titled
 from lungsight.reporting.evidence_text import figures_in_words, picked_points
 from lungsight.reporting.html import embedded
 from lungsight.statistics.estimate import ALL_CLASSES
@@ -73,7 +73,7 @@ class Matrix:
 
 
 @dataclass(frozen=True)
-class Fate:
+class PatientOutcome:
     """What becomes of some of 1,000 patients: its words and colour, where it starts on the bar, and the estimate."""
 
     words: str
@@ -87,14 +87,14 @@ class Fate:
 
 
 @dataclass(frozen=True)
-class Thousand:
+class PerThousand:
     """What becomes of 1,000 patients like a source's."""
 
     kind: str
     source: str
     prevalence: float | None
     prevalence_is: str
-    fates: tuple[Fate, ...]
+    fates: tuple[PatientOutcome, ...]
     withheld: str = ""
 
     @property
@@ -104,17 +104,17 @@ class Thousand:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class PageSection:
     """One numbered part of the page."""
 
     title: str
     asks: str
     section: Section
     pictures: tuple[Picture, ...] = ()
-    tables: tuple[Shown, ...] = ()
+    tables: tuple[PageTable, ...] = ()
     flow: tuple[Mapping[str, Any], ...] = ()
     matrices: tuple[Matrix, ...] = ()
-    thousands: tuple[Thousand, ...] = ()
+    thousands: tuple[PerThousand, ...] = ()
 
     @property
     def anchor(self) -> str:
@@ -126,13 +126,13 @@ class Part:
         return [name for name, table in self.section.tables.items() if len(table.columns)]
 
 
-def parts_of(evidence: Evidence) -> Iterator[Part]:
+def parts_of(evidence: Evidence) -> Iterator[PageSection]:
     """The five parts with a section each, in the order of the page."""
     target, classes = evidence.subject.target, evidence.subject.classes
     words = as_words(target)
     flow = evidence.flow
     steps = with_columns(flow.tables, "flow", "step", "left_out", "remain")
-    yield Part(
+    yield PageSection(
         "Flow",
         "Which images came in, which were left out, and why?",
         flow,
@@ -140,7 +140,7 @@ def parts_of(evidence: Evidence) -> Iterator[Part]:
         flow=tuple(records(steps)) if steps is not None else (),
     )
     tables = evidence.discrimination.tables
-    yield Part(
+    yield PageSection(
         "Discrimination",
         f"How well does the model tell {words} from the rest?",
         evidence.discrimination,
@@ -161,7 +161,7 @@ def parts_of(evidence: Evidence) -> Iterator[Part]:
     )
     calibration = evidence.calibration
     tables = calibration.tables
-    yield Part(
+    yield PageSection(
         "Calibration",
         "May the probabilities be taken at their word: of the images given 80%, do 80 of 100 show it?",
         calibration,
@@ -169,7 +169,7 @@ def parts_of(evidence: Evidence) -> Iterator[Part]:
         _tables(calibration, target, {"calibration": _calibration_tables(tables, target), "reliability": ()}),
     )
     tables = evidence.decision.tables
-    yield Part(
+    yield PageSection(
         "Decision",
         "What follows for patients when its thresholds are used?",
         evidence.decision,
@@ -184,12 +184,12 @@ def parts_of(evidence: Evidence) -> Iterator[Part]:
     subgroups = evidence.subgroups
     asks = "Does it do worse for some than for others?"
     instead = _subgroup_tables(subgroups.tables, target)
-    yield Part("Subgroups", asks, subgroups, tables=_tables(subgroups, target, instead))
+    yield PageSection("Subgroups", asks, subgroups, tables=_tables(subgroups, target, instead))
 
 
-def _flow_tables(tables: Tables) -> dict[str, list[Shown | None]]:
+def _flow_tables(tables: Tables) -> dict[str, list[PageTable | None]]:
     """The steps are drawn, and single images are named in their CSV file only."""
-    shown: dict[str, list[Shown | None]] = {"overlap": []}
+    shown: dict[str, list[PageTable | None]] = {"overlap": []}
     if with_columns(tables, "flow", "step", "left_out", "remain") is not None:
         shown["flow"] = []
     counts = with_columns(tables, "counts", "kind", "property", "value", "class", "images", "patients")
@@ -217,8 +217,8 @@ def _alone(table: pd.DataFrame | None) -> pd.DataFrame | None:
 
 
 def _tables(
-    section: Section, target: str, instead: Mapping[str, Iterable[Shown | None]] | None = None
-) -> tuple[Shown, ...]:
+    section: Section, target: str, instead: Mapping[str, Iterable[PageTable | None]] | None = None
+) -> tuple[PageTable, ...]:
     """What is shown of a section's tables: ``instead`` where it names the table, otherwise row by row."""
     given = instead or {}
     shown = (
@@ -229,7 +229,7 @@ def _tables(
     return tuple(one for one in shown if one is not None)
 
 
-def _metric_tables(tables: Tables, target: str, classes: tuple[str, ...]) -> Iterator[Shown | None]:
+def _metric_tables(tables: Tables, target: str, classes: tuple[str, ...]) -> Iterator[PageTable | None]:
     table, words = tables.get("metrics"), as_words(target)
     yield by_metric(table, "metrics", f"How well the model ranks {words} above the rest", target, _RANKING, _RANKING)
     called = f"{words} called where it is the most probable class"
@@ -241,7 +241,7 @@ def _metric_tables(tables: Tables, target: str, classes: tuple[str, ...]) -> Ite
             yield by_metric(table, "metrics", f"{as_words(name)} against the rest", name, figures_of, ("auroc",))
 
 
-def _one_against_one(tables: Tables, target: str) -> Iterator[Shown | None]:
+def _one_against_one(tables: Tables, target: str) -> Iterator[PageTable | None]:
     """The target against each other class; the CSV file has the other pairs too."""
     table = with_columns(tables, "one_against_one", "against", "scope")
     if table is not None:
@@ -251,7 +251,7 @@ def _one_against_one(tables: Tables, target: str) -> Iterator[Shown | None]:
         yield by_metric(said, "one_against_one", caption, target, names, names)
 
 
-def _operating_points(tables: Tables, target: str) -> Iterator[Shown | None]:
+def _operating_points(tables: Tables, target: str) -> Iterator[PageTable | None]:
     """The name of the metric says what is held at which value; the threshold is in the CSV file."""
     table = tables.get("operating_points")
     if table is None or not len(table):
@@ -261,7 +261,7 @@ def _operating_points(tables: Tables, target: str) -> Iterator[Shown | None]:
     yield by_metric(kept, "operating_points", f"{as_words(target)}: one figure held, the other given", target, names)
 
 
-def _subgroup_tables(tables: Tables, target: str) -> dict[str, list[Shown | None]]:
+def _subgroup_tables(tables: Tables, target: str) -> dict[str, list[PageTable | None]]:
     """Averages over sources where there are several: a subgroup must not be a source in disguise."""
     shown = {}
     for stem, caption in (("subgroups", "Each subgroup by itself"), ("gaps", "Each subgroup less the rest")):
@@ -320,7 +320,7 @@ def _calibration_pictures(tables: Tables, target: str) -> Iterator[Picture]:
     yield Picture.of(figures.reliability_figure(shown), caption, said, "reliability")
 
 
-def _calibration_tables(tables: Tables, target: str) -> Iterator[Shown | None]:
+def _calibration_tables(tables: Tables, target: str) -> Iterator[PageTable | None]:
     table, against = tables.get("calibration"), f"{as_words(target)} against the rest"
     names = ("calibration_intercept", "calibration_slope", "ece", "ece_if_calibrated")
     yield by_metric(table, "calibration", f"Calibration, {against}", target, names, names)
@@ -353,7 +353,7 @@ def _by_prevalence(curves: pd.DataFrame | None) -> Iterator[tuple[str, pd.DataFr
         yield str(origin), rows
 
 
-def _decision_tables(tables: Tables, target: str) -> Iterator[Shown | None]:
+def _decision_tables(tables: Tables, target: str) -> Iterator[PageTable | None]:
     table = tables.get("decision")
     if with_columns(tables, "decision", "rule") is None or table is None:
         yield by_row(table, "decision", "Decision", scope=target)
@@ -365,7 +365,7 @@ def _decision_tables(tables: Tables, target: str) -> Iterator[Shown | None]:
             yield by_metric(of_scope.drop(columns="rule"), "decision", caption, str(scope), names, names[:2])
 
 
-def _thousands(tables: Tables) -> Iterator[Thousand]:
+def _thousands(tables: Tables) -> Iterator[PerThousand]:
     table = with_columns(tables, "per_1000", "kind", "source", "metric", "value")
     if table is None:
         return
@@ -377,9 +377,9 @@ def _thousands(tables: Tables) -> Iterator[Thousand]:
         fates, start = [], 0.0
         for metric, (words, colour) in _FATES.items():
             if metric in known:
-                fates.append(Fate(words, colour, round(start, 2), known[metric]))
+                fates.append(PatientOutcome(words, colour, round(start, 2), known[metric]))
                 start += known[metric]["value"]
         prevalence = plain(rows["prevalence"].iloc[0]) if "prevalence" in rows.columns else None
         origin = str(of.get("prevalence_is", "of the sample"))
         withheld = "; ".join(reason for reason in reasons if reason)
-        yield Thousand(str(of["kind"]), str(of["source"]), prevalence, origin, tuple(fates), withheld)
+        yield PerThousand(str(of["kind"]), str(of["source"]), prevalence, origin, tuple(fates), withheld)

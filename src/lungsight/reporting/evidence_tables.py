@@ -129,7 +129,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageTable:
     """A table of the page: lines in groups that each have a heading (empty for none).
 
     ``stem`` names the CSV file with every row; ``more`` says how many rows are only there.
@@ -176,7 +176,7 @@ def by_metric(
     drawn: Sequence[str] = (),
     *,
     differences: bool = False,
-) -> Shown | None:
+) -> PageTable | None:
     """A line for every set of labels (source …), a column for every metric; those in ``drawn`` with their interval on
     a line, around zero where they are ``differences``. None where there is nothing to show."""
     if table is None or not is_estimates(table):
@@ -197,7 +197,7 @@ def by_metric(
 
 def by_row(
     table: pd.DataFrame | None, stem: str, caption: str, *, scope: str = "", metric: str = "", at_most: int = AT_MOST
-) -> Shown | None:
+) -> PageTable | None:
     """A line for every estimate, its interval drawn; where there are too many, those of ``scope`` and ``metric``."""
     if table is None or not is_estimates(table) or not len(table):
         return None
@@ -217,7 +217,7 @@ def by_row(
     return _shown(caption, stem, [*labels, *several], (heading,), lines, len(table) - len(kept))
 
 
-def by_label(table: pd.DataFrame | None, stem: str, caption: str, *, at_most: int = AT_MOST) -> Shown | None:
+def by_label(table: pd.DataFrame | None, stem: str, caption: str, *, at_most: int = AT_MOST) -> PageTable | None:
     """A line for every metric, a column for every set of labels."""
     if table is None or not is_estimates(table) or not len(table):
         return None
@@ -234,7 +234,7 @@ def by_label(table: pd.DataFrame | None, stem: str, caption: str, *, at_most: in
     return _shown(caption, stem, ["metric"], tuple(columns), lines, max(0, len(metrics) - at_most))
 
 
-def any_table(table: pd.DataFrame, stem: str, caption: str, scope: str, metric: str = "") -> Shown | None:
+def any_table(table: pd.DataFrame, stem: str, caption: str, scope: str, metric: str = "") -> PageTable | None:
     """A table of which nothing is known beforehand, in the shape that leaves the least empty."""
     if not is_estimates(table) or not len(table):
         return as_it_is(table, stem, caption)
@@ -248,7 +248,7 @@ def any_table(table: pd.DataFrame, stem: str, caption: str, scope: str, metric: 
     return by_row(table, stem, caption, scope=scope, metric=metric)
 
 
-def as_it_is(table: pd.DataFrame | None, stem: str, caption: str, *, at_most: int = AT_MOST) -> Shown | None:
+def as_it_is(table: pd.DataFrame | None, stem: str, caption: str, *, at_most: int = AT_MOST) -> PageTable | None:
     """Every column as text, its numbers to three places."""
     if table is None or not len(table) or not len(table.columns):
         return None
@@ -299,13 +299,13 @@ def _shown(
     columns: tuple[str, ...],
     lines: Sequence[_Drawn],
     more: int = 0,
-) -> Shown:
+) -> PageTable:
     heads = tuple(name for name in labels if name != KIND)
     groups = tuple(
         (heading, tuple(Line(tuple(_as_head(name, of[name]) for name in heads), cells) for of, cells in members))
         for heading, members in _by_kind(lines)
     )
-    return Shown(caption, stem, tuple(map(titled, heads)), columns, groups, more)
+    return PageTable(caption, stem, tuple(map(titled, heads)), columns, groups, more)
 
 
 def _by_kind(lines: Sequence[_Drawn]) -> Iterator[tuple[str, list[_Drawn]]]:

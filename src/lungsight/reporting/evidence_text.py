@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lungsight.evaluation.audits.audit import Call
+from lungsight.evaluation.audits.audit import AuditResult
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.formatting import fixed
 from lungsight.evaluation.grade import Grade, Reason
@@ -48,7 +48,7 @@ def deciding(evidence: Evidence) -> list[Reason]:
 
 def states(evidence: Evidence) -> dict[Reason, str]:
     """What came of every rule: ``met``, ``not met`` or, where its audit couldn't be made, ``not asked``."""
-    silent = {audit.name for audit in evidence.audits if audit.call is Call.NOT_DONE}
+    silent = {audit.name for audit in evidence.audits if audit.call is AuditResult.NOT_DONE}
     return {
         reason: "met" if reason.met else NOT_ASKED if reason.rule.split(":")[0] in silent else "not met"
         for reason in evidence.verdict.reasons

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lungsight.inference import Detector
+from lungsight.rendering import AGAINST, FOR
 from lungsight.reporting.html import write_page
-from lungsight.scanning import Detector
 from lungsight.scanning.card import Card, card_of, full_scale
-from lungsight.scanning.rendering import AGAINST, FOR
 from lungsight.statistics.outcomes import PREDICTION, TRUTH, probability_column
 
 AT_MOST = 24
@@ -28,17 +28,17 @@ class Loss:
     against: str
 
 
-def misjudged(predictions: pd.DataFrame) -> pd.DataFrame:
+def wrong_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
     """The judged images whose most probable class isn't the true one."""
-    judged = _judged(predictions)
-    return judged[judged[TRUTH] != judged[PREDICTION]]
+    testset = _judged(predictions)
+    return testset[testset[TRUTH] != testset[PREDICTION]]
 
 
 def top_losses(predictions: pd.DataFrame, at_most: int = AT_MOST) -> pd.DataFrame:
     """The judged images, highest loss first: the negative log of the true class's ``probability``, in ``loss``."""
-    judged = _judged(predictions)
-    true = np.array([row[probability_column(str(row[TRUTH]))] for _, row in judged.iterrows()], dtype=np.float64)
-    lost = judged.assign(probability=true, loss=-np.log(np.maximum(true, 1e-300)))
+    testset = _judged(predictions)
+    true = np.array([row[probability_column(str(row[TRUTH]))] for _, row in testset.iterrows()], dtype=np.float64)
+    lost = testset.assign(probability=true, loss=-np.log(np.maximum(true, 1e-300)))
     return lost.sort_values("loss", ascending=False, kind="stable").head(at_most)
 
 
@@ -51,8 +51,8 @@ def write_gallery(path: Path, detector: Detector, predictions: pd.DataFrame) -> 
         "mistakes.html.j2",
         losses=losses,
         wrong=sum(one.row[TRUTH] != one.row[PREDICTION] for one in losses),
-        total=len(misjudged(predictions)),
-        judged=len(_judged(predictions)),
+        total=len(wrong_predictions(predictions)),
+        testset=len(_judged(predictions)),
         preprocessing=detector.description.preprocessing,
         full=full_scale(one.card.evidence for one in losses if one.card.evidence is not None),
         colour_for=FOR,
@@ -68,8 +68,8 @@ def _judged(predictions: pd.DataFrame) -> pd.DataFrame:
 def _loss(row: pd.Series, detector: Detector) -> Loss:
     """Where a wrong class was called its map less the true class's: why this and not that. Otherwise the true class's
     less that of the most probable other class."""
-    examined = detector.examine(detector.read(row["path"]))
-    said = detector.predict(detector.prepare_examined(examined)[None])
+    checked = detector.check_with_networks(detector.read(row["path"]))
+    said = detector.predict(detector.prepare_checked(checked)[None])
     classes = list(detector.description.classes)
     called, true = str(row[PREDICTION]), str(row[TRUTH])
     if called == true:
@@ -80,7 +80,7 @@ def _loss(row: pd.Series, detector: Detector) -> Loss:
     i, j = classes.index(one), classes.index(other)
     evidence = said.maps[0, i] - said.maps[0, j]
     bias = float(said.logits[0, i] - said.logits[0, j] - evidence.mean(dtype=np.float64))
-    (finding,) = detector.judge_examined([examined])
+    (finding,) = detector.analyse_checked([checked])
     shown = replace(finding, evidence=evidence, evidence_bias=bias)
     card = card_of(shown, detector.description.target, detector.cautions)
     return Loss(row, card, one, other)

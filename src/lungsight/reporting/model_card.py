@@ -79,7 +79,7 @@ def _tested_on(evidence: Evidence) -> Iterator[str]:
 
 
 def _sources(evidence: Evidence) -> Iterator[tuple[object, ...]]:
-    for kind, source, images in evidence.judged.by_source():
+    for kind, source, images in evidence.testset.by_source():
         scored = images.scored
         standards = scored.table.get("reference_standard", pd.Series(dtype=str)).astype(str)
         stated = "; ".join(sorted(set(standards) - {"", "nan"})) or "not stated"

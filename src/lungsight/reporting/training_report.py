@@ -19,12 +19,14 @@ from matplotlib.figure import Figure
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.formatting import as_words
-from lungsight.evaluation.tables import ALL_SOURCES, Scores, metric_table, score_by_source, write_table
+from lungsight.evaluation.tables import ALL_SOURCES, Scores, metric_table, score_by_source
 from lungsight.evaluation.testset.classes import class_of_labels
 from lungsight.evaluation.testset.predict import predict_manifest, progress_bar
+from lungsight.inference import Detector
 from lungsight.package import ModelPackage
-from lungsight.reporting.gallery import misjudged, write_gallery
+from lungsight.reporting.gallery import write_gallery, wrong_predictions
 from lungsight.reporting.html import write_page
+from lungsight.reporting.tables import write_table
 from lungsight.reporting.training_plots import (
     confusion_figure,
     confusion_table,
@@ -32,7 +34,6 @@ from lungsight.reporting.training_plots import (
     loss_figure,
     save_picture,
 )
-from lungsight.scanning import Detector
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH
 
@@ -66,10 +67,10 @@ def write_run_results(run: Path) -> None:
     the same package are not judged again. Raises InvalidPackage, InvalidManifest."""
     package = ModelPackage.open(run / "package")
     manifest = Manifest.read(run / "manifest.csv")
-    judged = manifest.where(manifest.table["split"].isin(JUDGED_SPLITS))
+    testset = manifest.where(manifest.table["split"].isin(JUDGED_SPLITS))
     detector = Detector.load(package, features=True)
     with progress_bar() as progress:
-        predictions = predict_manifest(detector, judged, progress=progress, cache=run / "predictions.jsonl")
+        predictions = predict_manifest(detector, testset, progress=progress, cache=run / "predictions.jsonl")
     classes = class_of_labels(package, predictions["label"].unique())
     predictions[TRUTH] = predictions["label"].map(classes).fillna("")
     write_table(predictions, run / "predictions.csv")
@@ -98,7 +99,7 @@ def _write_results(run: _Run, detector: Detector) -> None:
         leak=leak,
         pictures=pictures,
         top_losses=top_losses,
-        misjudged=len(misjudged(run.predictions)),
+        wrong_predictions=len(wrong_predictions(run.predictions)),
         unreadable=run.predictions[run.predictions[FAULT] != ""][["path", FAULT]].to_dict("records"),
         recipe=(run.folder / "recipe.toml").read_text("utf-8"),
         resampling=Resampling(),
@@ -124,9 +125,9 @@ def _doubts(table: pd.DataFrame, splits: Mapping[str, pd.DataFrame], target: str
     sources = sorted(set(table["source"]))
     if len(sources) == 1:
         yield f"All images come from one source, {sources[0]}: any mark on its images of {target} would do as well."
-    judged = pd.concat([part[["source", TRUTH]] for part in splits.values()]) if splits else pd.DataFrame()
-    if len(judged) and len(sources) > 1:
-        sides = (judged[TRUTH].map(as_words) == target).groupby(judged["source"]).nunique()
+    testset = pd.concat([part[["source", TRUTH]] for part in splits.values()]) if splits else pd.DataFrame()
+    if len(testset) and len(sources) > 1:
+        sides = (testset[TRUTH].map(as_words) == target).groupby(testset["source"]).nunique()
         if (sides < 2).all():
             yield f"No source holds images with and without {target}: telling the sources apart is enough."
     if "test" not in splits:

@@ -15,7 +15,7 @@ from lungsight.inference.detector import Floats
 from lungsight.inference.finding import Finding, Status
 from lungsight.inference.lung_overlap import grid_of
 from lungsight.package import Preprocessing
-from lungsight.scanning.rendering import (
+from lungsight.rendering import (
     AGAINST,
     FOR,
     data_uri,
@@ -135,7 +135,7 @@ class Card:
         return picture if self.lungs is None else with_outline(picture, unpacked(self.lungs))
 
 
-def card_of(finding: Finding, target: str, cautions_of_model: tuple[str, ...]) -> Card:
+def card_of(finding: Finding, target: str, model_warnings: tuple[str, ...]) -> Card:
     """The card of ``finding``, the more urgent the more probable ``target`` is; what holds for every image is said
     once, for the whole page."""
     return Card(
@@ -144,7 +144,7 @@ def card_of(finding: Finding, target: str, cautions_of_model: tuple[str, ...]) -
         verdict=finding.verdict,
         probabilities=dict(finding.probabilities),
         reasons=finding.reasons,
-        warnings=tuple(warning for warning in finding.warnings if warning not in cautions_of_model),
+        warnings=tuple(warning for warning in finding.warnings if warning not in model_warnings),
         known=" · ".join(_known(finding)),
         urgency=finding.probabilities.get(target, 0.0),
         jpeg=film(finding.radiograph) if finding.radiograph is not None else None,

@@ -14,12 +14,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 from lungsight.inference.finding import Finding, Status
 from lungsight.radiograph import Identifiers, Placement
 from lungsight.scanning.journal import (
     STDOUT,
-    Done,
+    FinishedFiles,
     GrowingFile,
     StandardOutput,
     already_there,
@@ -38,7 +38,7 @@ class Sink(Protocol):
         done: the files whose findings are there from an earlier scan.
     """
 
-    done: Done
+    done: FinishedFiles
 
     def add(self, finding: Finding, pictures: Pictures) -> None:
         """Write the finding and where its pictures are, unless an earlier scan did."""
@@ -60,7 +60,7 @@ class Records:
         self._model = model
         self._failed: set[str] = set()
         counts, kept = (Counter[str](), 0) if restart else already_there(self._file, self._read)
-        self.done = Done(counts, self._failed)
+        self.done = FinishedFiles(counts, self._failed)
         self._file.begin(kept)
         if kept == 0 and (heading := self._heading()):
             self._file.append(heading)
@@ -155,8 +155,8 @@ class CsvTable(Records):
             raise ValueError("another table")
         differing = sorted(set(row) ^ set(self._columns)) or ["their order"]
         named = ", ".join(differing[:4]) + (" …" if len(differing) > 4 else "")
-        fault = f"has other columns than this scan writes ({named}), so it was written by another version or model"
-        raise Fault(self._file.path, fault, "name another file, or give --restart")
+        problem = f"has other columns than this scan writes ({named}), so it was written by another version or model"
+        raise LungsightError(self._file.path, problem, "name another file, or give --restart")
 
 
 def _row(values: list[object] | list[str]) -> str:

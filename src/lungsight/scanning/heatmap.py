@@ -12,11 +12,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from lungsight import RESEARCH_ONLY
 from lungsight._files import atomic_write
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 from lungsight.inference.detector import Detector
 from lungsight.inference.finding import Finding
 from lungsight.inference.lung_overlap import grid_of
-from lungsight.scanning.rendering import thumbnail, with_evidence, with_outline
+from lungsight.rendering import thumbnail, with_evidence, with_outline
 
 FULL_SCALE = 65535
 
@@ -30,7 +30,9 @@ class _Folder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Fault(folder, f"can't be a folder of pictures ({error.strerror})", "name another place") from error
+            raise LungsightError(
+                folder, f"can't be a folder of pictures ({error.strerror})", "name another place"
+            ) from error
         self._folder = folder
         self._detector = detector
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 
 STDOUT = Path("-")
 _SECONDS_BETWEEN_SYNCS = 1.0
@@ -90,9 +90,9 @@ class GrowingFile:
                 raise
         self._synced = time.monotonic()
 
-    def _fault(self, error: OSError) -> Fault:
+    def _fault(self, error: OSError) -> LungsightError:
         reason = error.strerror or type(error).__name__
-        return Fault(
+        return LungsightError(
             self.path, f"can't be written ({reason})", "make room or name another file; what is there is whole"
         )
 
@@ -107,7 +107,7 @@ class StandardOutput:
 
     def begin(self, keep: int) -> None:
         if sys.stdout is None:
-            raise Fault("standard output", "is closed", "open it, or name a file")
+            raise LungsightError("standard output", "is closed", "open it, or name a file")
 
     def append(self, line: str) -> None:
         sys.stdout.write(line + "\n")
@@ -117,7 +117,7 @@ class StandardOutput:
         pass
 
 
-class Done:
+class FinishedFiles:
     """Which files' findings are there from an earlier scan. Names may read the same and be two files, so they are
     counted: the first of them that comes by is the first that was done.
 
@@ -166,7 +166,7 @@ def already_there(
             bad = number
             continue
         if bad is not None:
-            raise Fault(file.path, f"line {bad + 1} is damaged", "mend or remove it, or give --restart")
+            raise LungsightError(file.path, f"line {bad + 1} is damaged", "mend or remove it, or give --restart")
         kept += len(line) + 1
         if name is not None:
             done[name] += 1
@@ -175,13 +175,15 @@ def already_there(
     return done, kept
 
 
-def _foreign(path: Path) -> Fault:
-    return Fault(path, "is there already and holds no findings of a scan", "name another file, or give --restart")
+def _foreign(path: Path) -> LungsightError:
+    return LungsightError(
+        path, "is there already and holds no findings of a scan", "name another file, or give --restart"
+    )
 
 
-def of_another_model(path: Path, theirs: object, model: str) -> Fault:
+def of_another_model(path: Path, theirs: object, model: str) -> LungsightError:
     """What is said of a file with findings by another model."""
-    return Fault(path, f"holds findings of {theirs}, not of {model}", "name another file, or give --restart")
+    return LungsightError(path, f"holds findings of {theirs}, not of {model}", "name another file, or give --restart")
 
 
 def _holds_something(path: Path) -> bool:

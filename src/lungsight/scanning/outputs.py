@@ -16,7 +16,7 @@ from lungsight.scanning.page import FindingsPage
 
 
 @dataclass(frozen=True)
-class Places:
+class OutputPaths:
     """Where the findings of a scan go; None: not there.
 
     Attributes:
@@ -71,7 +71,7 @@ class Drawing:
     Raises Fault where a folder for pictures can't be made.
     """
 
-    def __init__(self, places: Places, detector: Detector) -> None:
+    def __init__(self, places: OutputPaths, detector: Detector) -> None:
         self._target, self._cautions = detector.description.target, detector.cautions
         self._with_cards = places.html is not None
         self._heatmaps = HeatmapFolder(places.heatmaps, detector) if places.heatmaps else None
@@ -96,7 +96,7 @@ class Outputs:
         drawing: what makes of findings what :meth:`add` takes.
     """
 
-    def __init__(self, places: Places, detector: Detector, *, restart: bool = False) -> None:
+    def __init__(self, places: OutputPaths, detector: Detector, *, restart: bool = False) -> None:
         self.drawing = Drawing(places, detector)
         self._records = list(_records(places, detector, restart))
         self._page = FindingsPage(places.html, detector, places.tables, restart=restart) if places.html else None
@@ -135,7 +135,7 @@ class Outputs:
             self._page.write(complete=complete)
 
 
-def _records(places: Places, detector: Detector, restart: bool) -> list[Sink]:
+def _records(places: OutputPaths, detector: Detector, restart: bool) -> list[Sink]:
     sinks: list[Sink] = []
     if places.parquet is not None:
         from lungsight.scanning.parquet import ParquetFolder

@@ -14,14 +14,14 @@ from markupsafe import Markup
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight._files import atomic_write
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 from lungsight.inference.detector import Detector
 from lungsight.inference.finding import INCONCLUSIVE
 from lungsight.package import PackageDescription
 from lungsight.package.bundled import bundled_packages
 from lungsight.package.descriptions_text import calibration_in_words, decision_in_words, parts_in_words
+from lungsight.rendering import AGAINST, FOR, OUTLINE
 from lungsight.scanning.card import JUDGED, Card
-from lungsight.scanning.rendering import AGAINST, FOR, OUTLINE
 from lungsight.scanning.spool import CardSpool
 from lungsight.wording import as_words, percent, percent_beside
 from lungsight.wording import in_words as said_in_words
@@ -54,12 +54,14 @@ class FindingsPage:
         """``tables`` hold the findings that the page has no room for. Raises Fault where the place can't be written
         to, holds the cards of another model, or isn't named as a page."""
         if path.exists() and not path.is_file():
-            raise Fault(path, "is a folder or a device", "give --html the path of a file")
+            raise LungsightError(path, "is a folder or a device", "give --html the path of a file")
         if path.suffix.lower() not in SUFFIXES:
-            cure = "give --html a name that ends in .html; a browser prints the page to PDF"
-            raise Fault(path, "is no name of a web page, and that is what --html writes", cure)
+            hint = "give --html a name that ends in .html; a browser prints the page to PDF"
+            raise LungsightError(path, "is no name of a web page, and that is what --html writes", hint)
         if not (restart or _is_ours(path)):
-            raise Fault(path, "is there already and is no page of findings", "name another file, or give --restart")
+            raise LungsightError(
+                path, "is there already and is no page of findings", "name another file, or give --restart"
+            )
         self._path = path
         self._detector, self._tables = detector, tables
         self._spool = CardSpool(path.with_name(path.name + ".cards"), detector.model, restart=restart)

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lungsight._files import atomic_write
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 from lungsight.inference.finding import Finding, Status
 from lungsight.radiograph import Identifiers
 from lungsight.scanning.exporters import Pictures
-from lungsight.scanning.journal import Done, of_another_model
+from lungsight.scanning.journal import FinishedFiles, of_another_model
 
 ROWS = 1000
 _SECONDS = 60.0
@@ -68,7 +68,9 @@ class ParquetFolder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Fault(folder, f"can't be a folder of Parquet files ({error.strerror})", "name another") from error
+            raise LungsightError(
+                folder, f"can't be a folder of Parquet files ({error.strerror})", "name another"
+            ) from error
         parts = sorted(folder.glob("part-*.parquet"))
         if restart:
             for part in parts:
@@ -76,7 +78,7 @@ class ParquetFolder:
             parts = []
         self._next = 1 + max((_number_of(part) for part in parts), default=-1)  # one may have been taken away
         there = [named for part in parts for named in _names(part, model)]
-        self.done = Done(
+        self.done = FinishedFiles(
             Counter(name for name, _ in there), (name for name, status in there if status == Status.ERROR)
         )
 
@@ -127,11 +129,11 @@ def _names(part: Path, model: str) -> list[tuple[str, str]]:
         columns = pq.read_schema(part).names
         table = pq.read_table(part, columns=["file", "status", "model"])
     except (OSError, ValueError, KeyError) as error:
-        cure = "remove it, name another folder, or give --restart"
-        raise Fault(part, "isn't a Parquet file of findings", cure) from error
+        hint = "remove it, name another folder, or give --restart"
+        raise LungsightError(part, "isn't a Parquet file of findings", hint) from error
     if columns != SCHEMA.names:
-        fault = "has other columns than this scan writes, so it was written by another version"
-        raise Fault(part, fault, "name another folder, or give --restart")
+        problem = "has other columns than this scan writes, so it was written by another version"
+        raise LungsightError(part, problem, "name another folder, or give --restart")
     other = set(table["model"].to_pylist()) - {model}
     if other:
         raise of_another_model(part, min(other), model)

@@ -33,11 +33,11 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class _Numbered:
-    """An item under way, with its place in the order; ``fault`` is what a stage raised."""
+    """An item under way, with its place in the order; ``problem`` is what a stage raised."""
 
     place: int
     item: Any
-    fault: BaseException | None = None
+    problem: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ def _feed(items: Iterator[Any], first: Waiting, last: Waiting, room: Semaphore, 
             place += 1
     except StopIteration:
         pass
-    except BaseException as fault:  # whoever reads the results is to know
-        last.put(_Numbered(place, None, fault))
+    except BaseException as problem:  # whoever reads the results is to know
+        last.put(_Numbered(place, None, problem))
         place += 1
     last.put(_End(place))
 
@@ -116,20 +116,20 @@ def _in_order(last: Waiting, room: Semaphore) -> Iterator[Any]:
         done = early.pop(given)
         given += 1
         room.release()
-        if done.fault is not None:
-            raise done.fault
+        if done.problem is not None:
+            raise done.problem
         yield done.item
 
 
 def _serve(stage: Stage, taken: Waiting, given: Waiting, stopped: Event) -> None:
     while (batch := _waiting(taken, stage.at_once)) and not stopped.is_set():
-        sound = [one for one in batch if one.fault is None]
+        sound = [one for one in batch if one.problem is None]
         try:
             results = list(stage.work([one.item for one in sound])) if sound else []
             done = [_Numbered(one.place, result) for one, result in zip(sound, results, strict=True)]
-        except BaseException as fault:  # whoever reads the results is to know
-            done = [_Numbered(one.place, None, fault) for one in sound]
-        for one in (*(one for one in batch if one.fault is not None), *done):
+        except BaseException as problem:  # whoever reads the results is to know
+            done = [_Numbered(one.place, None, problem) for one in sound]
+        for one in (*(one for one in batch if one.problem is not None), *done):
             given.put(one)
 
 

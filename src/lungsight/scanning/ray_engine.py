@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from lungsight._cores import cores
 from lungsight.components.runtime import AUTO
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 from lungsight.inference.detector import Detector
 from lungsight.package import ModelPackage
 from lungsight.package.storage import MemoryStorage
 from lungsight.reading import ImageFile
-from lungsight.scanning.outputs import Drawing, Drawn, Places
+from lungsight.scanning.outputs import Drawing, Drawn, OutputPaths
 from lungsight.scanning.scan import scan_and_finish
 from lungsight.scanning.sources import Found
 
@@ -52,7 +52,7 @@ class Worker:
         self,
         path: Path,
         contents: ObjectRef[Mapping[str, bytes]],
-        places: Places,
+        places: OutputPaths,
         runtime: str,
         keep_identifiers: bool,
     ) -> None:
@@ -70,7 +70,7 @@ class Worker:
 def scan_on_ray(
     found: Sequence[Found],
     package: ModelPackage,
-    places: Places,
+    places: OutputPaths,
     *,
     address: str | None = None,
     workers: int = 0,
@@ -135,8 +135,8 @@ def _connect(address: str | None, workers: int) -> None:
             ray.init(address=address, **quiet)
     except Exception as error:  # Ray raises plain ones: a node that is too slow to start on a busy machine
         reason = (str(error).splitlines() or [""])[0][:200].rstrip(".")
-        cure = "check the address, RAY_AUTH_MODE, and that the cluster runs the same Ray and Python"
-        raise Fault(address or "ray", f"no Ray can be reached or started ({reason})", cure) from error
+        hint = "check the address, RAY_AUTH_MODE, and that the cluster runs the same Ray and Python"
+        raise LungsightError(address or "ray", f"no Ray can be reached or started ({reason})", hint) from error
 
 
 @contextmanager
@@ -172,18 +172,18 @@ def _anywhere(found: Found) -> Found:
     return replace(found, path=found.path.absolute()) if isinstance(found, ImageFile) else found
 
 
-def _places_anywhere(places: Places) -> Places:
+def _places_anywhere(places: OutputPaths) -> OutputPaths:
     heatmaps, overlays = (None if path is None else path.absolute() for path in (places.heatmaps, places.overlays))
-    return Places(html=places.html, heatmaps=heatmaps, overlays=overlays)
+    return OutputPaths(html=places.html, heatmaps=heatmaps, overlays=overlays)
 
 
 def _ours(error: BaseException) -> BaseException:
     """The Fault that a worker raised, or what Ray itself has to say."""
     link: BaseException | None = error
     while link is not None:
-        if isinstance(link, Fault):
+        if isinstance(link, LungsightError):
             return link
         cause = getattr(link, "cause", None)
         link = cause if isinstance(cause, BaseException) else link.__cause__
     reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:300].rstrip(".")
-    return Fault("ray", f"the scan was broken off ({reason})", "give the same command again to go on")
+    return LungsightError("ray", f"the scan was broken off ({reason})", "give the same command again to go on")

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight._cores import cores
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.inference.detector import Detector
 from lungsight.inference.finding import REFUSED, Finding, Status, known_of
-from lungsight.inference.preparation import Examined
+from lungsight.inference.preparation import CheckedImage
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile
 from lungsight.scanning.pipeline import Stage, through
@@ -35,7 +35,7 @@ BATCH_SIZE = 4
 class _Admitted:
     """A radiograph that waits for the network, and the seconds it took so far."""
 
-    examined: Examined
+    checked: CheckedImage
     prepared: NDArray[np.float32]
     seconds: float
     arrived: datetime | None = None
@@ -93,12 +93,12 @@ def scan_and_finish(
 def _read(found: Found, detector: Detector) -> Finding | _Admitted:
     started = time.perf_counter()
     try:
-        if isinstance(found, UnreadableImage):
+        if isinstance(found, UnreadableImageError):
             raise found
         radiograph = detector.read(found)
-    except UnreadableImage as fault:
+    except UnreadableImageError as problem:
         seconds = time.perf_counter() - started
-        name, arrived, reasons = name_of(found), _arrived(found), (str(fault),)
+        name, arrived, reasons = name_of(found), _arrived(found), (str(problem),)
         return Finding(
             name,
             Status.ERROR,
@@ -113,7 +113,7 @@ def _read(found: Found, detector: Detector) -> Finding | _Admitted:
 
 
 def _arrived(found: Found) -> datetime | None:
-    return (ImageFile.at(found.subject) if isinstance(found, UnreadableImage) else found).arrived()
+    return (ImageFile.at(found.subject) if isinstance(found, UnreadableImageError) else found).arrived()
 
 
 def scan_radiograph(radiograph: Radiograph, detector: Detector) -> Finding:
@@ -122,32 +122,32 @@ def scan_radiograph(radiograph: Radiograph, detector: Detector) -> Finding:
 
 
 def _examined(radiograph: Radiograph, detector: Detector, started: float) -> Finding | _Admitted:
-    examined = detector.admit(radiograph)
-    if examined.refusals:
+    checked = detector.check_input(radiograph)
+    if checked.refusals:
         return Finding(
             radiograph.file,
             Status.REFUSED,
             REFUSED,
-            lungs=examined.lungs,
-            **known_of(examined.radiograph),
-            refused_by=examined.refused_by,
-            radiograph=examined.radiograph,
-            reasons=examined.refusals,
-            warnings=(*radiograph.warnings, *examined.warnings),
+            lungs=checked.lungs,
+            **known_of(checked.radiograph),
+            refused_by=checked.refused_by,
+            radiograph=checked.radiograph,
+            reasons=checked.refusals,
+            warnings=(*radiograph.warnings, *checked.warnings),
             model=detector.model,
             model_grade=detector.grade,
             seconds=time.perf_counter() - started,
         )
-    prepared = detector.prepare_examined(examined)
-    return _Admitted(examined, prepared, time.perf_counter() - started)
+    prepared = detector.prepare_checked(checked)
+    return _Admitted(checked, prepared, time.perf_counter() - started)
 
 
 def _judged(batch: list[Finding | _Admitted], detector: Detector) -> Iterator[Finding]:
     admitted = [one for one in batch if isinstance(one, _Admitted)]
-    judged = iter(detector.judge_examined([one.examined for one in admitted], [one.prepared for one in admitted]))
+    testset = iter(detector.analyse_checked([one.checked for one in admitted], [one.prepared for one in admitted]))
     for one in batch:
         if isinstance(one, Finding):
             yield one
         else:
-            finding = next(judged)
+            finding = next(testset)
             yield replace(finding, seconds=finding.seconds + one.seconds, arrived=one.arrived)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import ImageFile, walk_images
 from lungsight.reading.remote import RemoteFile, is_url, walk_url
 
-Found = ImageFile | RemoteFile | UnreadableImage
+Found = ImageFile | RemoteFile | UnreadableImageError
 
 #: The columns in which a list may name its images; the first that is there counts.
 COLUMNS = ("path", "file", "url")
@@ -38,7 +38,7 @@ def find_images(paths: Iterable[Path | str] | Path | str, passed_over: Counter[s
 
 def name_of(found: Found) -> str:
     """As a finding names it."""
-    return found.subject if isinstance(found, UnreadableImage) else found.name
+    return found.subject if isinstance(found, UnreadableImageError) else found.name
 
 
 def _kind(path: Path | str) -> str:
@@ -62,8 +62,8 @@ def _listed(place: str) -> Iterator[Found]:
             table = dataset.dataset(place)
         column = next((name for name in COLUMNS if name in table.schema.names), None)
         if column is None:
-            fault = f"has no column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}"
-            yield UnreadableImage(place, fault, "name the images in one")
+            problem = f"has no column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]}"
+            yield UnreadableImageError(place, problem, "name the images in one")
             return
         row = 0
         for batch in table.to_batches(columns=[column]):
@@ -71,15 +71,15 @@ def _listed(place: str) -> Iterator[Found]:
                 row += 1
                 yield _entry(place, row, entry)
         if row == 0:
-            yield UnreadableImage(place, "this list names no image", "check the file")
+            yield UnreadableImageError(place, "this list names no image", "check the file")
     except (OSError, pa.ArrowException, ImportError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
-        yield UnreadableImage(place, f"isn't a readable Parquet list of images ({reason})", "check it")
+        yield UnreadableImageError(place, f"isn't a readable Parquet list of images ({reason})", "check it")
 
 
 def _entry(place: str, row: int, entry: object) -> Found:
     if not isinstance(entry, str) or not entry or "\0" in entry:
-        return UnreadableImage(f"{place}, row {row}", "names no image", "give a path or URL there")
+        return UnreadableImageError(f"{place}, row {row}", "names no image", "give a path or URL there")
     if is_url(entry):
         return RemoteFile(entry)
     if is_url(place):

@@ -16,7 +16,7 @@ import numpy as np
 from lungsight.components.lung_segmentation import Box
 from lungsight.inference.finding import Status
 from lungsight.scanning.card import JUDGED, Card, Floats, full_scale
-from lungsight.scanning.journal import Done, GrowingFile, already_there, as_object, of_another_model
+from lungsight.scanning.journal import FinishedFiles, GrowingFile, already_there, as_object, of_another_model
 
 #: A page with more pictures than this no browser likes to open, and nobody looks through.
 MOST_SHOWN = 500
@@ -26,7 +26,7 @@ MOST_LISTED = 1000
 _BYTES = ("jpeg", "lungs")
 
 
-class Unjudged(NamedTuple):
+class SkippedFile(NamedTuple):
     """A file that was refused or couldn't be read, as a row of text."""
 
     file: str
@@ -41,7 +41,7 @@ class _Place(NamedTuple):
     start: int
     size: int
     evidence: Floats | None
-    unjudged: Unjudged | None
+    unjudged: SkippedFile | None
 
 
 class CardSpool:
@@ -63,14 +63,14 @@ class CardSpool:
         self.counts: Counter[str] = Counter()
         self._groups: Counter[str] = Counter()
         self.outlined = False
-        self.listed: list[Unjudged] = []
+        self.listed: list[SkippedFile] = []
         self._model = model
         self._shown: list[_Place] = []
         self._end = 0
         self._file = GrowingFile(path)
         self._failed: set[str] = set()
         counts = Counter[str]() if restart else already_there(self._file, self._read)[0]
-        self.done = Done(counts, self._failed)
+        self.done = FinishedFiles(counts, self._failed)
         self._file.begin(self._end)
 
     def __len__(self) -> int:
@@ -95,14 +95,14 @@ class CardSpool:
         return full_scale(place.evidence for place in self._shown if place.evidence is not None)
 
     @property
-    def more_judged(self) -> int:
+    def more_analysed(self) -> int:
         """How many judged images have no card on the page, because five hundred are more urgent."""
         return max(0, self._groups[JUDGED] - MOST_SHOWN)
 
     @property
-    def more_unjudged(self) -> int:
+    def more_skipped(self) -> int:
         """How many others have neither a card nor a row on the page."""
-        return len(self) - len(self._shown) - self.more_judged - len(self.listed)
+        return len(self) - len(self._shown) - self.more_analysed - len(self.listed)
 
     def close(self) -> None:
         self._file.close()
@@ -136,7 +136,7 @@ class CardSpool:
         return len(self._shown) < MOST_SHOWN or self._order(card) > self._shown[0].order
 
     def _note(self, card: Card, size: int) -> None:
-        unjudged = None if card.group == JUDGED else Unjudged(card.file, card.status, " ".join(card.reasons))
+        unjudged = None if card.group == JUDGED else SkippedFile(card.file, card.status, " ".join(card.reasons))
         place = _Place(self._order(card), self._end, size, card.evidence, unjudged)
         if len(self._shown) < MOST_SHOWN:
             heapq.heappush(self._shown, place)

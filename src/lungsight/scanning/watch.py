@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import ImageFile, walk_images
 
-Found = ImageFile | UnreadableImage
+Found = ImageFile | UnreadableImageError
 
 #: How often the folders are looked at, and how long a file must have stayed as it is.
 SECONDS = 2.0
@@ -70,14 +70,14 @@ def arrivals(
         wait(seconds)
 
 
-def _is_news(fault: UnreadableImage, seen: _Seen) -> bool:
+def _is_news(problem: UnreadableImageError, seen: _Seen) -> bool:
     """Files come once, when they have settled; folders without images are waited for; what can't be asked for its
     size, as a link that leads nowhere, is told once."""
-    if os.path.exists(fault.subject):
-        return not os.path.isdir(fault.subject)
-    if fault.subject in seen.told or not _outermost_exists(fault.subject):
+    if os.path.exists(problem.subject):
+        return not os.path.isdir(problem.subject)
+    if problem.subject in seen.told or not _outermost_exists(problem.subject):
         return False
-    seen.told.add(fault.subject)
+    seen.told.add(problem.subject)
     return True
 
 

@@ -52,14 +52,14 @@ class Outcomes:
         told apart within their source. ``denial`` is the truth of images of which nothing is known but that they
         aren't of ``target``."""
         index = {name: i for i, name in enumerate(classes)} | ({denial: len(classes)} if denial else {})
-        judged = table[table[TRUTH].isin(index) & (table[FAULT] == "")]
-        keys = judged["source"].astype(str) + "/" + judged["patient"].astype(str)
+        testset = table[table[TRUTH].isin(index) & (table[FAULT] == "")]
+        keys = testset["source"].astype(str) + "/" + testset["patient"].astype(str)
         return cls(
             classes=classes,
-            truth=np.array([index[name] for name in judged[TRUTH]], dtype=np.int64),
-            probabilities=judged[[probability_column(c) for c in classes]].to_numpy(dtype=np.float64),
+            truth=np.array([index[name] for name in testset[TRUTH]], dtype=np.int64),
+            probabilities=testset[[probability_column(c) for c in classes]].to_numpy(dtype=np.float64),
             patient=pd.factorize(keys)[0].astype(np.int64),
-            target=target if (judged[TRUTH] == denial).any() else None,
+            target=target if (testset[TRUTH] == denial).any() else None,
         )
 
     def __len__(self) -> int:

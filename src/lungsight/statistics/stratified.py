@@ -178,14 +178,14 @@ def within(parts: Sequence[Part], metric: str, level: float = 0.95) -> Estimate:
 
 
 @dataclass(frozen=True)
-class Gap:
+class SubgroupGap:
     """How much higher a figure is in a part than in the rest, and what the rest's side rests on."""
 
     estimate: Estimate
     rest: Sample
 
 
-def gap_within(pairs: Sequence[tuple[Part, Part]], metric: str, level: float = 0.95) -> Gap:
+def gap_within(pairs: Sequence[tuple[Part, Part]], metric: str, level: float = 0.95) -> SubgroupGap:
     """``pairs`` are the part and the rest in each stratum; strata that lack either side say nothing."""
     having = [(part, rest) for part, rest in pairs if part.has(metric) and rest.has(metric)]
     found = _over_strata(having, metric, _mean_difference) if having else None
@@ -195,7 +195,7 @@ def gap_within(pairs: Sequence[tuple[Part, Part]], metric: str, level: float = 0
     return _gap(metric, pairs[0][0].scope, (one, other), found, level, NOT_WITHIN if apart else None)
 
 
-def gap_between(part: Part, others: Sequence[Part], metric: str, level: float = 0.95) -> Gap:
+def gap_between(part: Part, others: Sequence[Part], metric: str, level: float = 0.95) -> SubgroupGap:
     """One stratum against the mean of the others."""
     having = [other for other in others if other.has(metric)]
     one, other = part.samples[metric], Sample.all(o.samples[metric] for o in having)
@@ -212,13 +212,15 @@ def _gap(
     found: _Figure | None,
     level: float,
     reason: str | None,
-) -> Gap:
+) -> SubgroupGap:
     one, other = samples
     reason = reason or _too_few(one, metric) or _too_few(other, metric, "on the other side")
     if reason or found is None:
-        return Gap(_estimate(metric, scope, one, None, reason or "not defined for this sample"), other)
+        return SubgroupGap(_estimate(metric, scope, one, None, reason or "not defined for this sample"), other)
     deciding = min(one.deciding, other.deciding)
-    return Gap(_with_interval(metric, scope, replace(one, deciding=deciding), found, level, share=False), other)
+    return SubgroupGap(
+        _with_interval(metric, scope, replace(one, deciding=deciding), found, level, share=False), other
+    )
 
 
 def _too_few(sample: Sample, metric: str, where: str = "") -> str | None:

@@ -51,13 +51,13 @@ class DecisionRule:
 
 
 @dataclass(frozen=True)
-class NoRule:
+class NoRuleError:
     """Why no threshold was chosen, in one sentence."""
 
     reason: str
 
 
-def choose_rule(sample: Binary, aim: Aim = Aim()) -> DecisionRule | NoRule:
+def choose_rule(sample: Binary, aim: Aim = Aim()) -> DecisionRule | NoRuleError:
     """The rule that keeps ``aim`` not only on these validation images but, on average, on new patients like them.
 
     Of n images of the target, ``(1 - aim) (n + 1)``, rounded down and less one, may lie below the threshold (the
@@ -67,7 +67,7 @@ def choose_rule(sample: Binary, aim: Aim = Aim()) -> DecisionRule | NoRule:
     """
     lacking = _lacking(sample, sample.positive, aim.sensitivity)
     if lacking:
-        return NoRule(f"{lacking} of {sample.scope} can't show a sensitivity of {aim.sensitivity:g}")
+        return NoRuleError(f"{lacking} of {sample.scope} can't show a sensitivity of {aim.sensitivity:g}")
     low = _lowest_allowed(sample.probability, sample.positive, aim.sensitivity)
     high, note = _upper(sample, low, aim)
     return DecisionRule(low, high, aim, len(sample), sample.patients, sample.positives, note)

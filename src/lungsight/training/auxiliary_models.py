@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from lungsight.components.input_gate import GateDescription
-from lungsight.components.lung_segmentation import LungFieldsDescription
+from lungsight.components.lung_segmentation import LungSegmentationDescription
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import InvalidRecipe
+from lungsight.errors import RecipeError
 from lungsight.package.storage import GATE, LUNG_FIELDS
 from lungsight.training.gate import train_gate
 from lungsight.training.lung_segmentation import train_lung_fields
@@ -18,17 +18,17 @@ from lungsight.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Parts:
+class AuxiliaryModels:
     """The folders of the finished lung fields and gate, each an ONNX file beside its description; None: not there."""
 
     lung_fields: Path | None = None
     gate: Path | None = None
 
     @property
-    def lung_fields_description(self) -> LungFieldsDescription | None:
+    def lung_fields_description(self) -> LungSegmentationDescription | None:
         if self.lung_fields is None:
             return None
-        return LungFieldsDescription.model_validate_json(_description(self.lung_fields, LUNG_FIELDS))
+        return LungSegmentationDescription.model_validate_json(_description(self.lung_fields, LUNG_FIELDS))
 
     @property
     def gate_description(self) -> GateDescription | None:
@@ -41,7 +41,7 @@ class Parts:
         return {name: (folder / name).read_bytes() for name, folder in folders.items() if folder is not None}
 
 
-def prepare_parts(recipe: Recipe, manifest: Manifest, folder: Path, cache: Path, console: Console) -> Parts:
+def prepare_parts(recipe: Recipe, manifest: Manifest, folder: Path, cache: Path, console: Console) -> AuxiliaryModels:
     """Train what the recipe asks for in ``folder``, or go on with it, or take it from ``recipe.parts_from``."""
     if recipe.parts_from:
         return _taken(Path(recipe.parts_from), recipe)
@@ -54,16 +54,16 @@ def prepare_parts(recipe: Recipe, manifest: Manifest, folder: Path, cache: Path,
     if recipe.gate is not None:
         console.print("then the gate")
         gate = train_gate(recipe.gate, manifest, folder / "gate", seed=recipe.seed, cache=cache, console=console)
-    return Parts(lung_fields, gate)
+    return AuxiliaryModels(lung_fields, gate)
 
 
-def _taken(run: Path, recipe: Recipe) -> Parts:
+def _taken(run: Path, recipe: Recipe) -> AuxiliaryModels:
     found = {name: run / name for name in ("lung_fields", "gate") if (run / name / f"{name}.onnx").is_file()}
     if recipe.geometry == "lungs" and "lung_fields" not in found:
-        raise InvalidRecipe(f"parts_from {run}", "holds no lung_fields/lung_fields.onnx", "name a run that has them")
+        raise RecipeError(f"parts_from {run}", "holds no lung_fields/lung_fields.onnx", "name a run that has them")
     if not found:
-        raise InvalidRecipe(f"parts_from {run}", "holds neither lung fields nor a gate", "name a run that has them")
-    return Parts(found.get("lung_fields"), found.get("gate"))
+        raise RecipeError(f"parts_from {run}", "holds neither lung fields nor a gate", "name a run that has them")
+    return AuxiliaryModels(found.get("lung_fields"), found.get("gate"))
 
 
 def _description(folder: Path, network: str) -> bytes:

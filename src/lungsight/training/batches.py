@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lungsight.datasets.splits import TRAIN, VALIDATION
-from lungsight.errors import InvalidManifest
+from lungsight.errors import ManifestError
 from lungsight.training.image_cache import ImageCache
 from lungsight.training.localization_targets import GRID
 from lungsight.training.recipe import Recipe, Sampling
@@ -30,7 +30,7 @@ _ORDER, _CHANGE = 0, 1  # two independent streams of the same seed
 
 
 @dataclass(frozen=True)
-class Share:
+class ProcessShard:
     """Which part of every epoch this process sees: ``rank`` of ``world`` processes."""
 
     rank: int = 0
@@ -86,7 +86,12 @@ class TrainingImages(EpochImages):
     """The training images: sampled by weight, shuffled, blended, augmented."""
 
     def __init__(
-        self, cache: ImageCache, images: Images, weights: NDArray[np.float64] | None, recipe: Recipe, share: Share
+        self,
+        cache: ImageCache,
+        images: Images,
+        weights: NDArray[np.float64] | None,
+        recipe: Recipe,
+        share: ProcessShard,
     ) -> None:
         super().__init__(cache, images)
         self.weights, self.seed, self.share = weights, recipe.seed, share
@@ -189,11 +194,11 @@ def build_loaders(
     images: TrainingSet,
     cache: ImageCache,
     *,
-    share: Share,
+    share: ProcessShard,
     device: torch.device,
     workers: int = 0,
     places: NDArray[np.uint8] | None = None,
-    taught: NDArray[np.float32] | None = None,
+    teacher_logits: NDArray[np.float32] | None = None,
 ) -> DataLoaders:
     """fastai's loaders for training and validation. Raises InvalidManifest where a batch can't be filled.
 
@@ -210,15 +215,15 @@ def build_loaders(
     table = images.manifest.table
     train, validation = images.rows(TRAIN), images.rows(VALIDATION)
     if len(train) < recipe.batch_size * share.world:
-        fault = f"{len(train)} training images don't fill a batch of {recipe.batch_size * share.world}"
-        raise InvalidManifest(images.manifest.name, fault, "give more images or --set batch_size")
+        problem = f"{len(train)} training images don't fill a batch of {recipe.batch_size * share.world}"
+        raise ManifestError(images.manifest.name, problem, "give more images or --set batch_size")
     if not len(validation):
-        raise InvalidManifest(images.manifest.name, "no image is left for validation", "raise split.validation")
+        raise ManifestError(images.manifest.name, "no image is left for validation", "raise split.validation")
     weights = sampling_weights(recipe.sampling, images.class_names.iloc[train], table["source"].iloc[train])
     learned = _of_rows(images, train, places)
-    if taught is not None:
+    if teacher_logits is not None:
         weight = np.float32(recipe.teachers.weight)
-        learned = replace(learned, shares=(1 - weight) * learned.shares + weight * taught)
+        learned = replace(learned, shares=(1 - weight) * learned.shares + weight * teacher_logits)
     training = TrainingImages(cache, learned, weights, recipe, share)
     watching = EpochImages(cache, _of_rows(images, validation, places))
     settings: dict[str, Any] = {"num_workers": workers, "device": device}

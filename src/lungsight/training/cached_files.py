@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from lungsight._cores import cores
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 
 #: Makes the file ``place`` from ``image``, whole or not at all. Raises UnreadableImage.
 Make = Callable[[str, Path], None]
@@ -22,7 +22,7 @@ def place_of(image: str, folder: Path) -> Path:
     try:
         stat = os.stat(image)
     except OSError as error:
-        raise UnreadableImage(image, f"can't be read ({error.strerror})", "check the path") from error
+        raise UnreadableImageError(image, f"can't be read ({error.strerror})", "check the path") from error
     name = hashlib.sha256(f"{image}\0{stat.st_size}\0{stat.st_mtime_ns}".encode(errors="surrogateescape"))
     return folder / name.hexdigest()[:2] / f"{name.hexdigest()[2:34]}.npy"
 
@@ -34,35 +34,35 @@ def make_all(
     *,
     workers: int | None = None,
     advance: Callable[[int], None] = lambda _: None,
-) -> dict[str, UnreadableImage]:
+) -> dict[str, UnreadableImageError]:
     """Make what is missing, over ``workers`` processes (default: one a core); answers the images that can't be read,
     with the reason."""
     missing = [image for image in dict.fromkeys(images) if not _is_made(image, folder)]
     advance(len(images) - len(missing))
-    faults: dict[str, UnreadableImage] = {}
+    problems: dict[str, UnreadableImageError] = {}
     workers = workers or cores()
     if len(missing) < 4 * workers:
         for image in missing:
-            faults |= _try(make, folder, image)
+            problems |= _try(make, folder, image)
             advance(1)
-        return faults
+        return problems
     with ProcessPoolExecutor(workers) as pool:
-        for fault in pool.map(partial(_try, make, folder), missing, chunksize=8):
-            faults |= fault
+        for problem in pool.map(partial(_try, make, folder), missing, chunksize=8):
+            problems |= problem
             advance(1)
-    return faults
+    return problems
 
 
 def _is_made(image: str, folder: Path) -> bool:
     try:
         return place_of(image, folder).is_file()
-    except UnreadableImage:
+    except UnreadableImageError:
         return False
 
 
-def _try(make: Make, folder: Path, image: str) -> dict[str, UnreadableImage]:
+def _try(make: Make, folder: Path, image: str) -> dict[str, UnreadableImageError]:
     try:
         make(image, place_of(image, folder))
-    except UnreadableImage as fault:
-        return {image: fault}
+    except UnreadableImageError as problem:
+        return {image: problem}
     return {}

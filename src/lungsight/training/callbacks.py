@@ -16,7 +16,7 @@ from fastai.distributed import DistributedTrainer
 from torch import Tensor
 
 from lungsight.training.checkpoint import Checkpoint, Progress
-from lungsight.training.diagnosis import Diagnosis, EpochLosses, Trouble, diagnose, is_diverging
+from lungsight.training.diagnosis import Diagnosis, EpochLosses, TrainingProblem, diagnose, is_diverging
 
 HISTORY = ("epoch", "stage", "train_loss", "valid_loss", "accuracy", "lr", "seconds")
 BATCHES = ("step", "epoch", "stage", "loss", "lr")
@@ -65,7 +65,7 @@ class BFloat16(Callback):
         self.region.__exit__(None, None, None)
 
 
-class EvenShares(DistributedTrainer):
+class ShardedTraining(DistributedTrainer):
     """fastai's distributed training, but for the loaders: our plans already give each process its share, and need
     no broadcast (fastai's works on GPUs only)."""
 
@@ -101,7 +101,9 @@ class Watch(Callback):
         loss = float(self.learn.loss_func.of_classes(self.pred, *self.yb).detach())
         self.batches.append((step, epoch, self.stage, loss, float(self.opt.hypers[-1]["lr"])))
         if is_diverging([row[3] for row in self.batches], self.classes):
-            self._stop(Diagnosis(Trouble.DIVERGENCE, f"training loss {self.batches[-1][3]:.3g} in epoch {epoch}"))
+            self._stop(
+                Diagnosis(TrainingProblem.DIVERGENCE, f"training loss {self.batches[-1][3]:.3g} in epoch {epoch}")
+            )
 
     def after_epoch(self) -> None:
         if not self.batches:  # an epoch skipped on resuming
@@ -135,7 +137,7 @@ class Watch(Callback):
         found = diagnose(self.epoch_losses, self.classes)
         if found is not None and (self.diagnosis is None or found.trouble != self.diagnosis.trouble):
             self.say(str(found))
-        if found is not None and found.trouble is Trouble.DIVERGENCE:
+        if found is not None and found.trouble is TrainingProblem.DIVERGENCE:
             self._stop(found)
         self.diagnosis = found
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lungsight._files import atomic_folder, previous
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 
 _OPTIONAL = ("best.safetensors", "optimizer.pt", "besides.safetensors")
 
@@ -60,8 +60,8 @@ class Checkpoint:
                 try:
                     return cls._from(place)
                 except Exception as error:  # JSON, safetensors and torch raise a dozen kinds for a damaged file
-                    cure = "remove that folder to train from the start, or choose another --out"
-                    raise Fault(place, "holds a checkpoint that is damaged", cure) from error
+                    hint = "remove that folder to train from the start, or choose another --out"
+                    raise LungsightError(place, "holds a checkpoint that is damaged", hint) from error
         return None
 
     @classmethod

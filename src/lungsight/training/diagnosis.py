@@ -9,7 +9,7 @@ from enum import StrEnum
 from statistics import fmean
 
 
-class Trouble(StrEnum):
+class TrainingProblem(StrEnum):
     DIVERGENCE = "divergence"
     OVERFITTING = "overfitting"
     UNDERFITTING = "underfitting"
@@ -19,7 +19,7 @@ class Trouble(StrEnum):
 class Diagnosis:
     """What the losses show, and the figures that show it."""
 
-    trouble: Trouble
+    trouble: TrainingProblem
     evidence: str
 
     def __str__(self) -> str:
@@ -76,11 +76,11 @@ def diagnose(epochs: Sequence[EpochLosses], classes: int) -> Diagnosis | None:
 def _divergence(epochs: Sequence[EpochLosses], classes: int) -> Diagnosis | None:
     last, guessing = epochs[-1], math.log(classes)
     if not (math.isfinite(last.train) and math.isfinite(last.validation)):
-        return Diagnosis(Trouble.DIVERGENCE, "a loss is no longer a number; lower the learning rate")
+        return Diagnosis(TrainingProblem.DIVERGENCE, "a loss is no longer a number; lower the learning rate")
     lowest = min(epoch.validation for epoch in epochs)
     if last.validation > EXPLOSION * max(lowest, guessing / 2):
         seen = f"validation loss {last.validation:.2f} after {lowest:.2f}, guessing gives {guessing:.2f}"
-        return Diagnosis(Trouble.DIVERGENCE, f"{seen}; lower the learning rate")
+        return Diagnosis(TrainingProblem.DIVERGENCE, f"{seen}; lower the learning rate")
     return None
 
 
@@ -94,7 +94,7 @@ def _overfitting(epochs: Sequence[EpochLosses], classes: int) -> Diagnosis | Non
         last = since[-1]
         seen = f"since epoch {lowest} validation loss rose from {best.validation:.3f} to {last.validation:.3f}"
         return Diagnosis(
-            Trouble.OVERFITTING, f"{seen} while training loss fell from {best.train:.3f} to {last.train:.3f}"
+            TrainingProblem.OVERFITTING, f"{seen} while training loss fell from {best.train:.3f} to {last.train:.3f}"
         )
     return None
 
@@ -105,8 +105,8 @@ def _underfitting(epochs: Sequence[EpochLosses], classes: int) -> Diagnosis | No
     last, guessing = epochs[-1], math.log(classes)
     if last.train > HARDLY * guessing:
         seen = f"after {len(epochs)} epochs training loss {last.train:.3f} is hardly below guessing ({guessing:.3f})"
-        return Diagnosis(Trouble.UNDERFITTING, seen)
+        return Diagnosis(TrainingProblem.UNDERFITTING, seen)
     if all(epoch.train > APART * epoch.validation for epoch in epochs[-PATIENCE_UNDER:]):
         seen = f"training loss {last.train:.3f} stays above validation loss {last.validation:.3f}"
-        return Diagnosis(Trouble.UNDERFITTING, f"{seen}: train longer, or with a higher rate")
+        return Diagnosis(TrainingProblem.UNDERFITTING, f"{seen}: train longer, or with a higher rate")
     return None

@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from lungsight.components.calibration import SANE_TEMPERATURES, Calibration, Method, calibrated, failed_fit, log_odds
 from lungsight.components.decision import Decision
 from lungsight.statistics.binary import Binary
-from lungsight.statistics.thresholds import Aim, NoRule, choose_rule
+from lungsight.statistics.thresholds import Aim, NoRuleError, choose_rule
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -104,7 +104,7 @@ def choose_thresholds(
     index = validation.classes.index(target)
     is_target = validation.targets == index
     rule = choose_rule(Binary.from_arrays(target, is_target, probabilities[:, index], validation.patients), aim)
-    if isinstance(rule, NoRule):
+    if isinstance(rule, NoRuleError):
         return Decision(inconclusive_below=inconclusive_below, note=f"No threshold: {rule.reason}.")
     return Decision.of(rule, inconclusive_below)
 

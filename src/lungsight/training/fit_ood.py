@@ -8,7 +8,7 @@ from safetensors.numpy import save as save_safetensors
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 
-from lungsight.components.ood import Familiarity, FamiliarityDescription
+from lungsight.components.ood import OODDescription, OODDetector
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -21,9 +21,9 @@ _VARIANCE = 0.95
 _LEAST_VARIANCE = 1e-6
 
 
-def fit_familiarity(
+def fit_ood_detector(
     features: Floats, targets: NDArray[np.integer], validation_features: Floats, *, percentile: float = 99.0
-) -> tuple[FamiliarityDescription, bytes]:
+) -> tuple[OODDescription, bytes]:
     """What the package says of the measure, and its ``familiarity.safetensors``. The same input gives the same bytes.
 
     Args:
@@ -53,7 +53,7 @@ def fit_familiarity(
         "spread": np.array([_spread(around, z)]),
     }
     stored = bytes(save_safetensors({k: np.ascontiguousarray(v, dtype=np.float32) for k, v in arrays.items()}))
-    described = FamiliarityDescription(
+    described = OODDescription(
         features=wide.shape[1],
         components=z.shape[1],
         threshold=1.0,
@@ -61,7 +61,7 @@ def fit_familiarity(
         fitted_on=len(features),
         validated_on=len(validation_features),
     )
-    distances = Familiarity(stored, described).distance(validation_features)
+    distances = OODDetector(stored, described).distance(validation_features)
     threshold = float(np.percentile(distances, percentile, method="inverted_cdf"))
     return described.model_copy(update={"threshold": threshold}), stored
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lungsight._files import atomic_write
 from lungsight.components.preprocessing import Preprocessing, crop_of
 from lungsight.datasets.cache_folder import cache_folder
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.training.cached_files import make_all, place_of
 from lungsight.training.lung_cache import LungCache
 
@@ -51,7 +51,7 @@ class ImageCache:
 
     def prepare(
         self, images: Sequence[str], *, workers: int | None = None, advance: Callable[[int], None] = lambda _: None
-    ) -> dict[str, UnreadableImage]:
+    ) -> dict[str, UnreadableImageError]:
         """Make all that are missing; answers the images that can't be read, with the reason."""
         return make_all(images, self.folder, self.make, workers=workers, advance=advance)
 

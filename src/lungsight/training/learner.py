@@ -12,16 +12,16 @@ from fastai.learner import Learner
 from fastai.optimizer import Adam
 
 from lungsight.networks.backbones import first_layers, layer_groups
-from lungsight.networks.cam_classifier import EvidenceNetwork
+from lungsight.networks.cam_classifier import CamClassifier
 from lungsight.training.callbacks import BFloat16, EpochSeed
 from lungsight.training.losses import Loss, accuracy
 from lungsight.training.progress import silence
 from lungsight.training.recipe import Recipe
-from lungsight.training.regularisation import AveragedWeights, FixedLayers, SourceAdversary
+from lungsight.training.regularisation import FrozenLayers, SourceAdversary, WeightEMA
 
 
 def build_learner(
-    recipe: Recipe, network: EvidenceNetwork, loaders: DataLoaders, *, folder: Path, rank: int = 0
+    recipe: Recipe, network: CamClassifier, loaders: DataLoaders, *, folder: Path, rank: int = 0
 ) -> Learner:
     """Adam, the recipe's loss, three layer groups for discriminative rates; ``folder`` takes fastai's scratch
     files."""
@@ -50,12 +50,12 @@ def _loss(recipe: Recipe) -> Loss:
     return Loss(recipe.label_smoothing, recipe.logit_penalty, recipe.guidance.weight, healthy)
 
 
-def _regularisation(recipe: Recipe, network: EvidenceNetwork, loaders: DataLoaders) -> Iterator[Callback]:
+def _regularisation(recipe: Recipe, network: CamClassifier, loaders: DataLoaders) -> Iterator[Callback]:
     if recipe.fixed_layers:
         first_layers(network, recipe.fixed_layers)  # a wrong number is known before the training
-        yield FixedLayers(recipe.fixed_layers)
+        yield FrozenLayers(recipe.fixed_layers)
     if recipe.weight_averaging.decay:
-        yield AveragedWeights(recipe.weight_averaging.decay)
+        yield WeightEMA(recipe.weight_averaging.decay)
     if recipe.source_adversary.weight:
         sources = int(loaders.train_ds.images.sources.max()) + 1
         yield SourceAdversary(recipe.source_adversary.weight, sources, network.weigh.in_channels, recipe.seed)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lungsight.components.preprocessing import Preprocessing, Region, crop_of
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import read_radiograph
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ _FINE = 4096
 #: undecided.
 _MARGIN = 0.06
 
-Places = NDArray[np.uint8]
+OutputPaths = NDArray[np.uint8]
 FindLungs = Callable[[str], "Lungs"]
 
 
-def known_places(
+def known_targets(
     manifest: Manifest, healthy: NDArray[np.bool_], preprocessing: Preprocessing, find_lungs: FindLungs | None
-) -> Places:
+) -> OutputPaths:
     """uint8 [images, 2, GRID, GRID], each place 0…255, on the grid of the network's input: how much of it is
     diseased, and how little of this is known.
 
@@ -56,7 +56,7 @@ def known_places(
         if lesions is not None:
             places[i, 0] = _on_grid(lesions, region)
         else:
-            places[i, 1] = 255 if lungs is None or lungs.faults else _on_grid(_around(lungs.mask), region)
+            places[i, 1] = 255 if lungs is None or lungs.problems else _on_grid(_around(lungs.mask), region)
     return places
 
 
@@ -66,7 +66,7 @@ def _lesions(row: Mapping[Hashable, Any]) -> NDArray[np.float32] | None:
     if row["lesion_mask"]:
         try:
             return read_radiograph(row["lesion_mask"]).pixels
-        except UnreadableImage:
+        except UnreadableImageError:
             return None
     boxes = json.loads(row["boxes"] or "[]")
     return _drawn(boxes) if boxes else None
@@ -89,7 +89,7 @@ def _around(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.asarray(cv2.dilate(mask.astype(np.float32), kernel), dtype=np.float32)
 
 
-def _on_grid(whole: NDArray[np.float32], region: Region) -> Places:
+def _on_grid(whole: NDArray[np.float32], region: Region) -> OutputPaths:
     """The part of ``whole`` (any size, over the whole radiograph) that lies in ``region``, averaged on the grid."""
     fine = cv2.resize(whole, (512, 512), interpolation=cv2.INTER_LINEAR)
     edges = (region.top, region.bottom, region.left, region.right)

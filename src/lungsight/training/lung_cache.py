@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight._files import atomic_write
-from lungsight.components.lung_segmentation import LungFields, LungFieldsDescription, Lungs
-from lungsight.errors import UnreadableImage
+from lungsight.components.lung_segmentation import Lungs, LungSegmentation, LungSegmentationDescription
+from lungsight.errors import UnreadableImageError
 from lungsight.training.cached_files import make_all, place_of
 
 NETWORK, DESCRIPTION = "lung_fields.onnx", "lung_fields.json"
@@ -44,7 +44,7 @@ class LungCache:
 
     def prepare(
         self, images: Sequence[str], *, workers: int | None = None, advance: Callable[[int], None] = lambda _: None
-    ) -> dict[str, UnreadableImage]:
+    ) -> dict[str, UnreadableImageError]:
         """Find all that are missing; answers the images that can't be read, with the reason."""
         return make_all(images, self.folder, self.make, workers=workers, advance=advance)
 
@@ -57,8 +57,8 @@ class LungCache:
 
 def _packed(lungs: Lungs) -> NDArray[np.uint8]:
     """The mask, eight pixels a byte, and behind it the faults as lines of text."""
-    faults = np.frombuffer("\n".join(lungs.faults).encode(), dtype=np.uint8)
-    return np.concatenate([np.packbits(lungs.mask), faults])
+    problems = np.frombuffer("\n".join(lungs.problems).encode(), dtype=np.uint8)
+    return np.concatenate([np.packbits(lungs.mask), problems])
 
 
 def _unpacked(packed: NDArray[np.uint8], side: int) -> Lungs:
@@ -73,7 +73,7 @@ def network_digest(model: Path) -> str:
 
 
 @lru_cache(maxsize=2)
-def _segmenter(model: Path) -> LungFields:
+def _segmenter(model: Path) -> LungSegmentation:
     """Loaded once in each process: a session can't be handed from one to another."""
-    description = LungFieldsDescription.model_validate_json((model / DESCRIPTION).read_bytes())
-    return LungFields((model / NETWORK).read_bytes(), description, threads=1)
+    description = LungSegmentationDescription.model_validate_json((model / DESCRIPTION).read_bytes())
+    return LungSegmentation((model / NETWORK).read_bytes(), description, threads=1)

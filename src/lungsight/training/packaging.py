@@ -18,23 +18,23 @@ from torch import Tensor
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight.components.classifier import Network
-from lungsight.components.ood import FamiliarityDescription
+from lungsight.components.ood import OODDescription
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.duplicates.fingerprints import fingerprint_manifest
 from lungsight.datasets.duplicates.perceptual_hash import perceptual_hash
 from lungsight.datasets.phantom import Label, draw
 from lungsight.datasets.registry import COLLECTIONS
 from lungsight.datasets.splits import TEST, TRAIN, VALIDATION
-from lungsight.networks.cam_classifier import EvidenceNetwork
+from lungsight.networks.cam_classifier import CamClassifier
 from lungsight.networks.half_precision import round_to_half, store_as_half, without_traces
 from lungsight.package import TrainedImage, write_package
 from lungsight.package.description import PackageDescription, TrainingSource
 from lungsight.package.model_card import model_card
 from lungsight.package.storage import FAMILIARITY
 from lungsight.statistics.thresholds import Aim
-from lungsight.training.auxiliary_models import Parts
+from lungsight.training.auxiliary_models import AuxiliaryModels
 from lungsight.training.fit_calibration import ValidationLogits, choose_thresholds, fit_calibration
-from lungsight.training.fit_ood import fit_familiarity
+from lungsight.training.fit_ood import fit_ood_detector
 from lungsight.training.image_cache import ImageCache
 from lungsight.training.recipe import Recipe
 from lungsight.training.training_set import TrainingSet
@@ -45,12 +45,12 @@ _AT_ONCE = 16
 
 def package_network(
     recipe: Recipe,
-    network: EvidenceNetwork,
+    network: CamClassifier,
     images: TrainingSet,
     cache: ImageCache,
     origin: str,
     folder: Path,
-    parts: Parts = Parts(),
+    parts: AuxiliaryModels = AuxiliaryModels(),
     advance: Callable[[int], None] = lambda _: None,
 ) -> PackageDescription:
     """Export, calibrate and choose thresholds on the validation images with the network as exported, and write the
@@ -58,14 +58,14 @@ def package_network(
     with tempfile.TemporaryDirectory() as scratch:
         exported = Path(scratch) / "network.onnx"
         export_onnx(network.cpu().eval(), recipe.image_size, exported, half=recipe.half_precision)
-        judge = Network(exported.read_bytes(), features=recipe.familiarity.percentile is not None)
-        seen = validation_answers(judge, images, cache, advance)
+        analyse = Network(exported.read_bytes(), features=recipe.familiarity.percentile is not None)
+        seen = validation_answers(analyse, images, cache, advance)
         fitted = fit_calibration(seen.logits)
         aim = Aim(recipe.decision.aim_sensitivity, recipe.decision.aim_specificity)
         decision = choose_thresholds(
             seen.logits, fitted.probabilities, recipe.target, aim, recipe.decision.inconclusive_below
         )
-        familiarity, contents = _familiarity(recipe, judge, images, cache, seen, advance)
+        familiarity, contents = _familiarity(recipe, analyse, images, cache, seen, advance)
         description = PackageDescription(
             name=recipe.name,
             created=datetime.now(UTC).replace(microsecond=0),
@@ -105,7 +105,7 @@ def images_to_judge(recipe: Recipe, images: TrainingSet) -> int:
     return sum(len(images.rows(side)) for side in sides)
 
 
-def export_onnx(network: EvidenceNetwork, image_size: int, path: Path, *, half: bool = False) -> None:
+def export_onnx(network: CamClassifier, image_size: int, path: Path, *, half: bool = False) -> None:
     """ONNX with input ``pixels`` [N, 1, side, side] and outputs ``logits`` and ``maps``; N is free. With ``half`` the
     network's weights are rounded to float16 in place, and stored so."""
     if half:
@@ -146,7 +146,7 @@ def reference_inputs(preprocessing: Preprocessing) -> NDArray[np.uint8]:
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class ValidationOutputs:
     """What the network says of the validation images, and float32 [n, c], the features it says it by (or none)."""
 
     logits: ValidationLogits
@@ -154,33 +154,33 @@ class Answers:
 
 
 def validation_answers(
-    judge: Network, images: TrainingSet, cache: ImageCache, advance: Callable[[int], None] = lambda _: None
-) -> Answers:
+    analyse: Network, images: TrainingSet, cache: ImageCache, advance: Callable[[int], None] = lambda _: None
+) -> ValidationOutputs:
     """The images without changes, in the manifest's order."""
     rows = images.rows(VALIDATION)
-    logits, features = _judged(judge, images, rows, cache, advance)
+    logits, features = _judged(analyse, images, rows, cache, advance)
     patients, _ = pd.factorize(images.manifest.patient_key.iloc[rows])
     seen = ValidationLogits(images.classes, logits.astype(np.float64), images.targets[rows], patients)
-    return Answers(seen, features)
+    return ValidationOutputs(seen, features)
 
 
 def _familiarity(
-    recipe: Recipe, judge: Network, images: TrainingSet, cache: ImageCache, seen: Answers,
+    recipe: Recipe, analyse: Network, images: TrainingSet, cache: ImageCache, seen: ValidationOutputs,
     advance: Callable[[int], None],
-) -> tuple[FamiliarityDescription | None, dict[str, bytes]]:  # fmt: skip
+) -> tuple[OODDescription | None, dict[str, bytes]]:  # fmt: skip
     if recipe.familiarity.percentile is None or seen.features is None:
         return None, {}
     rows = images.rows(TRAIN)
-    _, features = _judged(judge, images, rows, cache, advance)
+    _, features = _judged(analyse, images, rows, cache, advance)
     assert features is not None
-    description, content = fit_familiarity(
+    description, content = fit_ood_detector(
         features, images.targets[rows], seen.features, percentile=recipe.familiarity.percentile
     )
     return description, {FAMILIARITY: content}
 
 
 def _judged(
-    judge: Network, images: TrainingSet, rows: NDArray[np.int64], cache: ImageCache, advance: Callable[[int], None]
+    analyse: Network, images: TrainingSet, rows: NDArray[np.int64], cache: ImageCache, advance: Callable[[int], None]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Logits [n, classes], and features [n, c] where the network gives them."""
     paths = images.manifest.table["path"].iloc[rows].tolist()
@@ -188,11 +188,11 @@ def _judged(
     for start in range(0, len(paths), _AT_ONCE):
         batch = [cache.load(path) for path in paths[start : start + _AT_ONCE]]
         pixels = np.stack(batch)[:, None].astype(np.float32) / np.float32(255)
-        if judge.gives_features:
-            outputs, found = judge.run_with_features(pixels)
+        if analyse.gives_features:
+            outputs, found = analyse.run_with_features(pixels)
             features.append(found)
         else:
-            outputs = judge.run(pixels)
+            outputs = analyse.run(pixels)
         logits.append(outputs.logits)
         advance(len(batch))
     return np.concatenate(logits), np.concatenate(features) if features else None

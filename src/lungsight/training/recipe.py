@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from lungsight.components.preprocessing import Preprocessing
-from lungsight.errors import InvalidRecipe
+from lungsight.errors import RecipeError
 from lungsight.radiograph import View
 from lungsight.training.augmentation import Augmentation
 from lungsight.training.gate.recipe import GateRecipe
-from lungsight.training.lung_segmentation.recipe import LungFieldsRecipe
+from lungsight.training.lung_segmentation.recipe import LungSegmentationRecipe
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0)]
@@ -158,7 +158,7 @@ class Decision(_Part):
     """Calibrated probability that a verdict needs where there are no thresholds."""
 
 
-class FamiliarityAim(_Part):
+class OODAim(_Part):
     """A network is sure of itself far from anything it was trained on, too. With a percentile, the package says of
     such images that they are *inconclusive*: those whose features lie further from the training's than this
     percentile of the validation images'."""
@@ -232,8 +232,8 @@ class Recipe(_Part):
     augmentation: Augmentation = Augmentation()
     learning_rate_search: LearningRateSearch = LearningRateSearch()
     decision: Decision = Decision()
-    familiarity: FamiliarityAim = FamiliarityAim()
-    lung_fields: LungFieldsRecipe | None = None
+    familiarity: OODAim = OODAim()
+    lung_fields: LungSegmentationRecipe | None = None
     """How the segmenter of the package is trained, on the images with lung masks; None: the package has none."""
     gate: GateRecipe | None = None
     """How the gate of the package is trained; None: the package has none."""
@@ -303,7 +303,7 @@ def load_recipe(
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise InvalidRecipe(name_or_path, _first_fault(error), _KEYS_CURE) from error
+        raise RecipeError(name_or_path, _first_fault(error), _KEYS_CURE) from error
 
 
 def _reclassify(content: dict[str, Any], classes: Mapping[str, Sequence[str]]) -> None:
@@ -326,20 +326,20 @@ def _content(name_or_path: str) -> dict[str, Any]:
     built_in = resources.files("lungsight.training") / "recipes" / f"{name_or_path}.toml"
     if path.suffix != ".toml" and not built_in.is_file():
         known = ", ".join(built_in_recipes())
-        raise InvalidRecipe(name_or_path, "there is no such recipe", f"give {known}, or the path of a .toml file")
+        raise RecipeError(name_or_path, "there is no such recipe", f"give {known}, or the path of a .toml file")
     try:
         text = path.read_text("utf-8") if path.suffix == ".toml" else built_in.read_text("utf-8")
         return tomllib.loads(text)
     except OSError as error:
-        raise InvalidRecipe(path, f"can't be read ({error.strerror})", "give the path of a TOML file") from error
+        raise RecipeError(path, f"can't be read ({error.strerror})", "give the path of a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidRecipe(path, f"is not TOML ({error})", "correct that line") from error
+        raise RecipeError(path, f"is not TOML ({error})", "correct that line") from error
 
 
 def _override(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise InvalidRecipe(f"--set {override}", "is not key=value", "write for example --set image_size=512")
+        raise RecipeError(f"--set {override}", "is not key=value", "write for example --set image_size=512")
     *parents, last = key.strip().split(".")
     place: Any = content
     for part in parents:
@@ -350,7 +350,7 @@ def _override(content: dict[str, Any], override: str) -> None:
     elif isinstance(place, dict):
         place[last] = _value(text)
     else:
-        raise InvalidRecipe(f"--set {override}", f"'{parents[-1]}' holds a value, not keys", _KEYS_CURE)
+        raise RecipeError(f"--set {override}", f"'{parents[-1]}' holds a value, not keys", _KEYS_CURE)
 
 
 def _step(place: Any, part: str, override: str) -> Any:
@@ -358,7 +358,7 @@ def _step(place: Any, part: str, override: str) -> Any:
         return place.setdefault(part, {})
     if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
         return place[int(part)]
-    raise InvalidRecipe(f"--set {override}", f"there is no entry '{part}'", "entries of a list count from 0")
+    raise RecipeError(f"--set {override}", f"there is no entry '{part}'", "entries of a list count from 0")
 
 
 def _value(text: str) -> Any:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from lungsight.networks.backbones import first_layers
 
 
-class FixedLayers(Callback):
+class FrozenLayers(Callback):
     """The backbone's first ``count`` layer groups neither learn nor adapt their normalisation."""
 
     order = -15
@@ -29,7 +29,7 @@ class FixedLayers(Callback):
                 parameter.requires_grad_(False)
 
 
-class AveragedWeights(Callback):
+class WeightEMA(Callback):
     """Keeps an exponential moving average of weights and normalisation, and shows validation the average. The weights
     that learn are put back for the next epoch; at the end of a stage the average stays."""
 

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import InvalidManifest, InvalidRecipe, UnreadableImage
+from lungsight.errors import ManifestError, RecipeError, UnreadableImageError
 from lungsight.networks.backbones import build_network
-from lungsight.networks.cam_classifier import EvidenceNetwork
+from lungsight.networks.cam_classifier import CamClassifier
 from lungsight.training import lr_search, training_set
-from lungsight.training.auxiliary_models import Parts, prepare_parts
-from lungsight.training.batches import Share, build_loaders
+from lungsight.training.auxiliary_models import AuxiliaryModels, prepare_parts
+from lungsight.training.batches import ProcessShard, build_loaders
 from lungsight.training.diagnosis import Diagnosis
 from lungsight.training.image_cache import ImageCache, default_cache_folder
 from lungsight.training.learner import build_learner
-from lungsight.training.localization_targets import known_places
+from lungsight.training.localization_targets import known_targets
 from lungsight.training.lung_cache import LungCache
 from lungsight.training.packaging import images_to_judge, package_network
 from lungsight.training.progress import TrainingBars, progress_bars
@@ -33,7 +33,7 @@ from lungsight.training.recipe import Recipe
 from lungsight.training.run_folder import RunFolder
 from lungsight.training.run_log import log_to
 from lungsight.training.stages import Stages
-from lungsight.training.teachers import taught_by
+from lungsight.training.teachers import teacher_logits
 from lungsight.training.training_set import TrainingSet
 
 #: Share of the healthy class from which on an image counts as showing no disease.
@@ -65,7 +65,7 @@ def train(
     images won't do."""
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
     console = console or Console(stderr=True, quiet=state.process_index > 0)
-    share = Share(state.process_index, state.num_processes)
+    share = ProcessShard(state.process_index, state.num_processes)
     recorded = RunFolder(recipe, folder, writes=state.is_main_process)
     if recorded.is_finished:
         console.print(f"{folder} holds this run already, finished.")
@@ -80,7 +80,7 @@ def train(
     images = _prepare(recipe, manifest, choice, seen, console, say)
     loaders = build_loaders(
         recipe, images, seen.images, share=share, device=state.device, workers=workers,
-        places=places_for(recipe, images, seen.lungs), taught=_taught(recipe, images, seen, console),
+        places=attention_targets(recipe, images, seen.lungs), teacher_logits=_taught(recipe, images, seen, console),
     )  # fmt: skip
     if state.is_main_process:
         recorded.begin(images)
@@ -109,19 +109,21 @@ class SeenImages:
     lungs: LungCache | None
 
     @classmethod
-    def of(cls, recipe: Recipe, parts: Parts, cache: Path) -> SeenImages:
+    def of(cls, recipe: Recipe, parts: AuxiliaryModels, cache: Path) -> SeenImages:
         lungs = LungCache.at(parts.lung_fields, cache) if parts.lung_fields else None
         if lungs is None and recipe.preprocessing.needs_lungs:
-            raise InvalidRecipe("geometry lungs", "nobody says where the lungs are", "give lung_fields or parts_from")
+            raise RecipeError("geometry lungs", "nobody says where the lungs are", "give lung_fields or parts_from")
         return cls(ImageCache.at(recipe.preprocessing, cache, lungs), lungs)
 
 
-def places_for(recipe: Recipe, images: TrainingSet, lungs: LungCache | None = None) -> NDArray[np.uint8] | None:
+def attention_targets(
+    recipe: Recipe, images: TrainingSet, lungs: LungCache | None = None
+) -> NDArray[np.uint8] | None:
     """Of all images, where the recipe guides the evidence."""
     if not recipe.guidance.weight:
         return None
     healthy = images.shares[:, images.classes.index(recipe.guidance.healthy)] > _HEALTHY
-    return known_places(images.manifest, healthy, recipe.preprocessing, lungs.load if lungs else None)
+    return known_targets(images.manifest, healthy, recipe.preprocessing, lungs.load if lungs else None)
 
 
 def _taught(recipe: Recipe, images: TrainingSet, seen: SeenImages, console: Console) -> NDArray[np.float32] | None:
@@ -129,7 +131,7 @@ def _taught(recipe: Recipe, images: TrainingSet, seen: SeenImages, console: Cons
         return None
     with progress_bars(console) as bars:
         asking = bars.add_task("asking the teachers", total=None)
-        return taught_by(
+        return teacher_logits(
             recipe, images, seen.lungs, progress=lambda done, total: bars.update(asking, completed=done, total=total)
         )
 
@@ -158,8 +160,8 @@ def find_learning_rate(
     seen = SeenImages.of(recipe, prepare_parts(recipe, manifest, out, cache_root, console), cache_root)
     images = _prepare(recipe, manifest, choice, seen, console, say)
     device = PartialState().device
-    places = places_for(recipe, images, seen.lungs)
-    loaders = build_loaders(recipe, images, seen.images, share=Share(), device=device, places=places)
+    places = attention_targets(recipe, images, seen.lungs)
+    loaders = build_loaders(recipe, images, seen.images, share=ProcessShard(), device=device, places=places)
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     learner = build_learner(recipe, network, loaders, folder=out)
@@ -173,18 +175,18 @@ def find_learning_rate(
     return curve
 
 
-def _read_all(paths: list[str], seen: SeenImages, console: Console) -> dict[str, UnreadableImage]:
-    faults: dict[str, UnreadableImage] = {}
+def _read_all(paths: list[str], seen: SeenImages, console: Console) -> dict[str, UnreadableImageError]:
+    problems: dict[str, UnreadableImageError] = {}
     with progress_bars(console) as bars:
         if seen.lungs is not None:
             finding = bars.add_task("finding the lungs", total=len(paths))
-            faults |= seen.lungs.prepare(paths, advance=lambda n: bars.advance(finding, n))
+            problems |= seen.lungs.prepare(paths, advance=lambda n: bars.advance(finding, n))
         reading = bars.add_task("reading images", total=len(paths))
-        readable = [path for path in paths if path not in faults]
-        return faults | seen.images.prepare(readable, advance=lambda n: bars.advance(reading, n))
+        readable = [path for path in paths if path not in problems]
+        return problems | seen.images.prepare(readable, advance=lambda n: bars.advance(reading, n))
 
 
-def build_network_of(recipe: Recipe) -> tuple[EvidenceNetwork, str]:
+def build_network_of(recipe: Recipe) -> tuple[CamClassifier, str]:
     """The network and its origin, tried on one image of the recipe's size: before hours of reading, not after."""
     torch.manual_seed(recipe.seed)
     network, origin = build_network(
@@ -198,8 +200,8 @@ def build_network_of(recipe: Recipe) -> tuple[EvidenceNetwork, str]:
         with torch.no_grad():
             network.eval()(torch.zeros(1, 1, recipe.image_size, recipe.image_size))
     except RuntimeError as error:
-        fault = f"images of {recipe.image_size} px are too small for it"
-        raise InvalidRecipe(f"backbone {recipe.backbone}", fault, "raise image_size") from error
+        problem = f"images of {recipe.image_size} px are too small for it"
+        raise RecipeError(f"backbone {recipe.backbone}", problem, "raise image_size") from error
     return network.train(), origin
 
 
@@ -210,14 +212,14 @@ def _prepare(
     chosen, left_out = choice
     if recipe.split.unit != "given" and (manifest.table["split"] != "").any():
         say("the manifest has a split of its own, which this recipe doesn't use; --set split.unit=given keeps it")
-    faults = _read_all(list(chosen.table["path"]), seen, console)
-    for fault in faults.values():
-        say(str(fault))
-    if faults:
-        chosen = chosen.where(~chosen.table["path"].isin(list(faults)))
+    problems = _read_all(list(chosen.table["path"]), seen, console)
+    for problem in problems.values():
+        say(str(problem))
+    if problems:
+        chosen = chosen.where(~chosen.table["path"].isin(list(problems)))
         if not len(chosen):
-            raise InvalidManifest(manifest.name, "none of its images can be read", "check the column path")
-        left_out = {**left_out, "can't be read": len(faults)}
+            raise ManifestError(manifest.name, "none of its images can be read", "check the column path")
+        left_out = {**left_out, "can't be read": len(problems)}
     with progress_bars(console) as bars:
         searching = bars.add_task("looking for the same image twice", total=None)
         divided = training_set.divide(

@@ -12,7 +12,7 @@ import torch
 
 from lungsight._cores import cores
 from lungsight._files import write_whole
-from lungsight.errors import Fault, InvalidManifest, InvalidRecipe
+from lungsight.errors import LungsightError, ManifestError, RecipeError
 from lungsight.training.diagnosis import Diagnosis
 from lungsight.training.recipe import Recipe, as_toml, load_recipe
 from lungsight.training.run_log import command_line
@@ -27,9 +27,7 @@ class RunFolder:
         self.recipe, self.folder = recipe, folder
         stated = folder / "recipe.toml"
         if self._has_begun and stated.is_file() and load_recipe(str(stated)) != recipe:
-            raise InvalidRecipe(
-                folder, "holds a run of another recipe", "choose another --out, or remove that folder"
-            )
+            raise RecipeError(folder, "holds a run of another recipe", "choose another --out, or remove that folder")
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
             if not self._has_begun:  # to be changed and given again, where the images prove not to fit it
@@ -51,7 +49,7 @@ class RunFolder:
         before = _sides(stated)
         images.manifest.write(stated)
         if len(before) and not before.equals(_sides(stated)):
-            raise InvalidManifest(stated, "isn't the images this run began with", "choose another --out")
+            raise ManifestError(stated, "isn't the images this run began with", "choose another --out")
         leaks = [str(leak) for leak in images.leaks]
         content = {"left_out": images.left_out, "leaks": leaks}
         write_whole(self.folder / "images.json", json.dumps(content, indent=1))
@@ -70,7 +68,9 @@ def _read_json(path: Path) -> dict[str, object]:
     try:
         content = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise Fault(path, "isn't the JSON that was written there", "remove it and run the command again") from error
+        raise LungsightError(
+            path, "isn't the JSON that was written there", "remove it and run the command again"
+        ) from error
     return dict(content)
 
 

@@ -10,12 +10,12 @@ import pandas as pd
 from fastai.learner import Learner
 from rich.console import Console
 
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 from lungsight.training import lr_search
-from lungsight.training.batches import Share
-from lungsight.training.callbacks import EvenShares, Watch, take_up_state
+from lungsight.training.batches import ProcessShard
+from lungsight.training.callbacks import ShardedTraining, Watch, take_up_state
 from lungsight.training.checkpoint import Checkpoint, Progress
-from lungsight.training.diagnosis import Diagnosis, EpochLosses, Trouble
+from lungsight.training.diagnosis import Diagnosis, EpochLosses, TrainingProblem
 from lungsight.training.progress import TrainingBars, progress_bars
 from lungsight.training.recipe import Recipe, Stage
 from lungsight.training.run_folder import truncate
@@ -29,7 +29,7 @@ class Stages:
         recipe: Recipe,
         folder: Path,
         learner: Learner,
-        share: Share,
+        share: ProcessShard,
         say: Callable[[str], None],
         console: Console,
     ) -> None:
@@ -54,8 +54,10 @@ class Stages:
                 if _is_grave(diagnosis):
                     break
         if _is_grave(diagnosis) and not self.best:
-            fault = f"training diverged before any weights were worth keeping ({diagnosis})".rstrip(".")
-            raise Fault(self.folder, fault, "lower the learning rate (`lungsight find-lr`) and choose another --out")
+            problem = f"training diverged before any weights were worth keeping ({diagnosis})".rstrip(".")
+            raise LungsightError(
+                self.folder, problem, "lower the learning rate (`lungsight find-lr`) and choose another --out"
+            )
         if (self.recipe.keep == "best" or _is_grave(diagnosis)) and self.best:
             self.learner.model.load_state_dict(self.best)
             self.say(f"kept the weights of epoch {self.progress.best_epoch}, the lowest validation loss")
@@ -89,7 +91,7 @@ class Stages:
             writes=self.share.rank == 0, checkpoint_seconds=self.recipe.checkpoint_seconds,
             classes=len(self.recipe.classes), say=self.say, losses=self.losses,
         )  # fmt: skip
-        callbacks = [watch, bars] + ([EvenShares(sync_bn=False)] if self.share.world > 1 else [])
+        callbacks = [watch, bars] + ([ShardedTraining(sync_bn=False)] if self.share.world > 1 else [])
         rates = {} if lr is None else {"lr_max": lr[0] if lr[0] == lr[1] else slice(*lr)}
         learner.fit_one_cycle(stage.epochs, **rates, cbs=callbacks, start_epoch=done)
         return watch
@@ -112,4 +114,4 @@ class Stages:
 
 def _is_grave(diagnosis: Diagnosis | None) -> bool:
     """Whether the last weights are worthless, so that the best must stand in."""
-    return diagnosis is not None and diagnosis.trouble is Trouble.DIVERGENCE
+    return diagnosis is not None and diagnosis.trouble is TrainingProblem.DIVERGENCE

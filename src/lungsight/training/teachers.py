@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lungsight.components.calibration import calibrated
 from lungsight.components.preprocessing import crop_of
 from lungsight.datasets.splits import TRAIN
-from lungsight.errors import InvalidRecipe
+from lungsight.errors import RecipeError
 from lungsight.package import ModelPackage
 from lungsight.package.trained_on import patient_digest
 from lungsight.training.lung_cache import LungCache
@@ -20,7 +20,7 @@ from lungsight.training.training_set import TrainingSet
 _AT_ONCE = 8
 
 
-def taught_by(
+def teacher_logits(
     recipe: Recipe, images: TrainingSet, lungs: LungCache | None, *, progress: Callable[[int, int], None]
 ) -> NDArray[np.float32]:
     """float32 [training images, classes]: the teachers' calibrated probabilities, averaged over the teachers and over
@@ -57,12 +57,12 @@ def _prepared(package: ModelPackage, paths: list[str], lungs: LungCache | None) 
 def _check(package: ModelPackage, images: TrainingSet, lungs: LungCache | None) -> None:
     name = f"teacher {package.path}"
     if set(package.description.classes) != set(images.classes):
-        raise InvalidRecipe(name, "has other classes than the recipe", "train it with the same classes")
+        raise RecipeError(name, "has other classes than the recipe", "train it with the same classes")
     if package.description.preprocessing.needs_lungs and lungs is None:
-        raise InvalidRecipe(name, "sees lungs only, and this run has no segmenter", "give lung_fields or parts_from")
+        raise RecipeError(name, "sees lungs only, and this run has no segmenter", "give lung_fields or parts_from")
     table = images.manifest.table
     kept_back = table[table["split"] != TRAIN]
     unseen = {patient_digest(*key) for key in zip(kept_back["source"], kept_back["patient"], strict=True)}
     if any(image.patient in unseen for image in package.trained_on if image.split == TRAIN):
-        fault = "was trained on patients that this run watches or tests on"
-        raise InvalidRecipe(name, fault, "train both with the same seed and split")
+        problem = "was trained on patients that this run watches or tests on"
+        raise RecipeError(name, problem, "train both with the same seed and split")

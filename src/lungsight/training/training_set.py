@@ -26,7 +26,7 @@ from lungsight.datasets.label_mapping import (
 from lungsight.datasets.leakage import Leak, find_leaks, leak_groups
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import TEST, TRAIN, VALIDATION, split_by_group, split_by_image
-from lungsight.errors import InvalidManifest, InvalidRecipe, LeakingSplit, printable
+from lungsight.errors import ManifestError, RecipeError, SplitLeakageError, printable
 from lungsight.training.recipe import Recipe, Selection
 
 
@@ -86,8 +86,8 @@ def _refuse_denials(recipe: Recipe, name: str, counts: Mapping[str, int]) -> Non
     classes = labels_of(recipe.classes, counts)
     denying = {label: n for label, n in counts.items() if label not in classes and denied_by(label, (recipe.target,))}
     if denying:
-        fault = f"the label {counted(denying)} says only what an image isn't, and the recipe has further classes"
-        raise InvalidManifest(name, fault, f"train two classes: {_two_classes(recipe)}")
+        problem = f"the label {counted(denying)} says only what an image isn't, and the recipe has further classes"
+        raise ManifestError(name, problem, f"train two classes: {_two_classes(recipe)}")
 
 
 def _two_classes(recipe: Recipe) -> str:
@@ -108,18 +108,18 @@ def choose_every_class(
     return chosen, left_out
 
 
-def _no_image_of(name: str, recipe: Recipe, manifest: str, counts: Mapping[str, int]) -> InvalidManifest:
+def _no_image_of(name: str, recipe: Recipe, manifest: str, counts: Mapping[str, int]) -> ManifestError:
     known = labels_of(recipe.classes, counts)
     unknown = [label for label in counts if label not in (*known, *recipe.soft_labels, *NO_DIAGNOSIS)]
     wanted = wanted_labels(recipe.classes)
-    fault = f"no training image is of class {name}. Found: {counted(counts)}. Wanted: {wanted}"
+    problem = f"no training image is of class {name}. Found: {counted(counts)}. Wanted: {wanted}"
     cures = [f"say what labels mean: {options_for(unknown, recipe.classes, recipe.target)}"] if unknown else []
     if name != recipe.target and len(recipe.classes) > 2:
         cures.append(f"train two classes: {_two_classes(recipe)}")
-    return InvalidManifest(manifest, fault, ", or ".join(cures) or "give a manifest that holds that class")
+    return ManifestError(manifest, problem, ", or ".join(cures) or "give a manifest that holds that class")
 
 
-def _nothing_chosen(recipe: Recipe, manifest: Manifest, counts: Mapping[str, int]) -> InvalidManifest:
+def _nothing_chosen(recipe: Recipe, manifest: Manifest, counts: Mapping[str, int]) -> ManifestError:
     """What was found, what was wanted, and what would bring them together."""
     if not labels_of(recipe.classes, counts):
         return no_label_known(manifest.name, counts, recipe.classes, recipe.target)
@@ -130,8 +130,8 @@ def _nothing_chosen(recipe: Recipe, manifest: Manifest, counts: Mapping[str, int
     rules = "; ".join(rule for one in recipe.select if (rule := _in_words(one)))
     wanted = f"labels {wanted_labels(recipe.classes)}"
     wanted += ("; frontal views" if recipe.frontal_only else "") + (f"; of these only: {rules}" if rules else "")
-    fault = f"holds no image that the recipe asks for. Found: {'; '.join(found)}. Wanted: {wanted}"
-    return InvalidManifest(manifest.name, fault, "correct the table, or the recipe's select and frontal_only")
+    problem = f"holds no image that the recipe asks for. Found: {'; '.join(found)}. Wanted: {wanted}"
+    return ManifestError(manifest.name, problem, "correct the table, or the recipe's select and frontal_only")
 
 
 def _in_words(rule: Selection) -> str:
@@ -167,8 +167,8 @@ def divide(
     leaks = tuple(find_leaks(manifest, pairs))
     if leaks and not recipe.split.allow_leaks:
         first = str(leaks[0]).rstrip(".")
-        cure = "split by patient, or say --set split.allow_leaks=true and report it"
-        raise LeakingSplit(chosen.name, f"{len(leaks)} leaks across the split, the first: {first}", cure)
+        hint = "split by patient, or say --set split.allow_leaks=true and report it"
+        raise SplitLeakageError(chosen.name, f"{len(leaks)} leaks across the split, the first: {first}", hint)
     return _with_targets(recipe, manifest.where(manifest.table["split"] != ""), left_out, leaks)
 
 
@@ -185,7 +185,7 @@ def _refuse_two_truths(recipe: Recipe, chosen: Manifest, pairs: Sequence[Duplica
     if wrong:
         said = " and ".join(f"{printable(paths[row])} is labelled {printable(labels[row])}" for row in wrong[0])
         more = f", and so it is with {len(wrong) - 1:,} more pairs" if len(wrong) > 1 else ""
-        raise InvalidManifest(chosen.name, f"{said}, and both are the same image{more}", "give each image one label")
+        raise ManifestError(chosen.name, f"{said}, and both are the same image{more}", "give each image one label")
 
 
 def _sides(recipe: Recipe, chosen: Manifest, groups: NDArray[np.int_]) -> NDArray[np.object_]:
@@ -194,7 +194,7 @@ def _sides(recipe: Recipe, chosen: Manifest, groups: NDArray[np.int_]) -> NDArra
     if split.unit == "given":
         empty = int((table["split"] == "").sum())
         if empty:
-            raise InvalidManifest(chosen.name, f"{empty} images have no split", "fill the column split")
+            raise ManifestError(chosen.name, f"{empty} images have no split", "fill the column split")
         return table["split"].to_numpy(dtype=object)
     sides = table["split"].to_numpy(dtype=object).copy()
     pool = np.flatnonzero(sides == "")
@@ -269,6 +269,6 @@ def _listed_files(rule: Selection, table: pd.DataFrame, folders: tuple[Path, ...
         if (folder / rule.files).is_file():
             return set(pd.read_csv(folder / rule.files)["filename"].astype(str))
     searched = f"looked in the working folder, beside the manifest and in the folder of {rule.source or 'the images'}"
-    raise InvalidRecipe(
+    raise RecipeError(
         f"list of files {rule.files}", f"not found ({searched})", "give its full path with --set select.0.files=PATH"
     )

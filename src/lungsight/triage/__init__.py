@@ -7,6 +7,6 @@
 
 from lungsight.triage.cases import Case, read_cases
 from lungsight.triage.rule import Rule, load_rule
-from lungsight.triage.worklist import Place, worklist
+from lungsight.triage.worklist import WorklistEntry, worklist
 
-__all__ = ["Case", "Place", "Rule", "load_rule", "read_cases", "worklist"]
+__all__ = ["Case", "Rule", "WorklistEntry", "load_rule", "read_cases", "worklist"]

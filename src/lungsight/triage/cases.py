@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lungsight.errors import Fault, printable
+from lungsight.errors import LungsightError, printable
 
 
 class _Line(BaseModel):
@@ -85,16 +85,18 @@ def read_cases(path: Path, say: Callable[[str], None] = lambda _: None) -> list[
     try:
         content = path.read_text("utf-8")
     except OSError as error:
-        raise Fault(path, f"can't be read ({error.strerror})", "give what `lungsight scan --json` wrote") from error
+        raise LungsightError(
+            path, f"can't be read ({error.strerror})", "give what `lungsight scan --json` wrote"
+        ) from error
     except UnicodeDecodeError as error:
-        raise Fault(path, "isn't text", "give what `lungsight scan --json` wrote") from error
+        raise LungsightError(path, "isn't text", "give what `lungsight scan --json` wrote") from error
     *lines, last = content.split("\n")
     cases = [_case(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if not last.strip():
         return cases
     try:
         return [*cases, _case(path, len(lines) + 1, last)]
-    except Fault:
+    except LungsightError:
         say(f"{printable(path)}: its last line was cut short and isn't ranked.")
         return cases
 
@@ -105,8 +107,8 @@ def _case(path: Path, number: int, line: str) -> Case:
     except ValidationError as error:
         first: Any = error.errors()[0]
         what = ".".join(str(part) for part in first["loc"]) or "the line"
-        fault = f"line {number} is no finding ({what}: {first['msg']})"
-        raise Fault(path, fault, "give what `lungsight scan --json` wrote") from error
+        problem = f"line {number} is no finding ({what}: {first['msg']})"
+        raise LungsightError(path, problem, "give what `lungsight scan --json` wrote") from error
     arrived = stated.arrived
     if arrived is not None and arrived.tzinfo is None:
         arrived = arrived.replace(tzinfo=UTC)

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 from lungsight.radiograph import View
 
 Points = Annotated[float, Field(ge=-1000, le=1000)]
@@ -87,18 +87,18 @@ class Rule(_Part):
 def load_rule(path: Path | None = None) -> Rule:
     """The rule in a TOML file, or lungsight's own. Raises Fault, naming the key."""
     subject: object = path or "rule.toml"
-    cure = "`lungsight triage --show-rule` shows a rule that works"
+    hint = "`lungsight triage --show-rule` shows a rule that works"
     try:
         text = own_rule() if path is None else path.read_text("utf-8")
         return Rule.model_validate(tomllib.loads(text))
     except OSError as error:
-        raise Fault(subject, f"can't be read ({error.strerror})", "check the path") from error
+        raise LungsightError(subject, f"can't be read ({error.strerror})", "check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Fault(subject, f"is not TOML ({error})", cure) from error
+        raise LungsightError(subject, f"is not TOML ({error})", hint) from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise Fault(subject, f"{key}: {first['msg'].removeprefix('Value error, ')}", cure) from error
+        raise LungsightError(subject, f"{key}: {first['msg'].removeprefix('Value error, ')}", hint) from error
 
 
 def own_rule() -> str:

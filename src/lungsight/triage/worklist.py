@@ -14,7 +14,7 @@ _INCONCLUSIVE, _READ = "inconclusive", "read"
 
 
 @dataclass(frozen=True)
-class Place:
+class WorklistEntry:
     """A study's place on the list.
 
     Attributes:
@@ -42,7 +42,9 @@ class _Term:
     words: str
 
 
-def worklist(cases: Iterable[Case], rule: Rule, *, now: datetime, target: str = _DEFAULT_TARGET) -> list[Place]:
+def worklist(
+    cases: Iterable[Case], rule: Rule, *, now: datetime, target: str = _DEFAULT_TARGET
+) -> list[WorklistEntry]:
     """All studies, the most urgent first; ties go to whichever came first, then by name. An image whose header says
     that it is no frontal chest X-ray stands after all others, whatever its points.
 
@@ -52,14 +54,14 @@ def worklist(cases: Iterable[Case], rule: Rule, *, now: datetime, target: str = 
         now: with a time zone; from when waiting is counted.
         target: the class whose points are ``finding.target``.
     """
-    studies: dict[object, list[Place]] = {}
+    studies: dict[object, list[WorklistEntry]] = {}
     for number, case in enumerate(cases):
         studies.setdefault(case.study or number, []).append(_judged(case, rule, now, target))
     firsts = sorted((_first_of(places) for places in studies.values()), key=_order)
     return [replace(place, rank=rank) for rank, place in enumerate(firsts, 1)]
 
 
-def _first_of(places: list[Place]) -> Place:
+def _first_of(places: list[WorklistEntry]) -> WorklistEntry:
     """The study's most urgent image, which says that it is."""
     first = min(places, key=_order)
     if len(places) == 1:
@@ -69,14 +71,14 @@ def _first_of(places: list[Place]) -> Place:
     )
 
 
-def _order(place: Place) -> tuple[bool, bool, float, float, str]:
+def _order(place: WorklistEntry) -> tuple[bool, bool, float, float, str]:
     waited = place.hours_waited or 0.0
     if place.overdue:
         return False, False, -waited, -place.points, place.case.file
     return place.case.is_another_kind, True, -place.points, -waited, place.case.file
 
 
-def _judged(case: Case, rule: Rule, now: datetime, target: str) -> Place:
+def _judged(case: Case, rule: Rule, now: datetime, target: str) -> WorklistEntry:
     terms = list(_terms(case, rule, target))
     points = sum(term.points for term in terms)
     waited = case.hours_waited(now)
@@ -88,7 +90,7 @@ def _judged(case: Case, rule: Rule, now: datetime, target: str) -> Place:
         why = f"It has waited {waited:.0f} hours, and {limit}; otherwise {why}"
     if case.is_another_kind:
         why = f"Its header says that it is no frontal chest X-ray, so it stands after all others; {why}"
-    return Place(0, case, 1, points, waited, overdue, why)
+    return WorklistEntry(0, case, 1, points, waited, overdue, why)
 
 
 def _terms(case: Case, rule: Rule, target: str) -> Iterator[_Term]:

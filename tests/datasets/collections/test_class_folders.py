@@ -7,7 +7,7 @@ import pytest
 
 from lungsight.datasets.collection import BuildOptions
 from lungsight.datasets.collections.class_folders import CLASS_FOLDERS, class_of
-from lungsight.errors import InvalidCollection
+from lungsight.errors import CollectionError
 
 
 @pytest.fixture
@@ -67,9 +67,9 @@ def test_which_folder_is_the_class(folders: tuple[str, ...], labelled: tuple[str
 
 
 def test_a_misspelt_option_is_told(folder: Path) -> None:
-    with pytest.raises(InvalidCollection, match="holds no image in a folder COVD; correct --label"):
+    with pytest.raises(CollectionError, match="holds no image in a folder COVD; correct --label"):
         CLASS_FOLDERS.build(folder, BuildOptions({"COVD": "covid19"}))
-    with pytest.raises(InvalidCollection, match="correct --patient"):
+    with pytest.raises(CollectionError, match="correct --patient"):
         CLASS_FOLDERS.build(folder, BuildOptions(patient=re.compile("Q[0-9]+")))
 
 

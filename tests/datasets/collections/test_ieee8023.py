@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lungsight.datasets.collections.ieee8023 import IEEE8023, label_of
-from lungsight.errors import InvalidCollection
+from lungsight.errors import CollectionError
 from lungsight.radiograph import View
 
 HEADER = "patientid,offset,sex,age,finding,RT_PCR_positive,view,modality,date,folder,filename,url\n"
@@ -62,7 +62,7 @@ def test_the_table_of_march_2020_without_pcr_is_read_too(folder: Path) -> None:
 
 def test_a_table_without_its_columns_is_refused(folder: Path) -> None:
     next(folder.rglob("metadata.csv")).write_text("filename,finding\na.jpg,COVID-19\n")
-    with pytest.raises(InvalidCollection, match="lacks the column patientid and sex"):
+    with pytest.raises(CollectionError, match="lacks the column patientid and sex"):
         IEEE8023.build(folder)
 
 

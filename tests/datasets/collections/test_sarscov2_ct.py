@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lungsight.datasets.collections.sarscov2_ct import SARSCOV2_CT
-from lungsight.errors import InvalidCollection
+from lungsight.errors import CollectionError
 
 
 def test_slices_are_ct_of_no_frontal_view(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_slices_are_ct_of_no_frontal_view(tmp_path: Path) -> None:
 
 
 def test_another_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidCollection, match="isn't the collection sarscov2-ct"):
+    with pytest.raises(CollectionError, match="isn't the collection sarscov2-ct"):
         SARSCOV2_CT.build(tmp_path)
 
 

@@ -11,7 +11,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from lungsight.datasets.collections.siim import SIIM, boxes_of
-from lungsight.errors import InvalidCollection
+from lungsight.errors import CollectionError
 
 IMAGES = """\
 id,boxes,label,StudyInstanceUID
@@ -105,7 +105,7 @@ def test_boxes_beyond_the_edge_end_at_it() -> None:
 
 def test_a_study_of_two_appearances_is_refused(root: Path) -> None:
     (root / "train_study_level.csv").write_text(STUDIES.replace("s2_study,1,0", "s2_study,1,1"))
-    with pytest.raises(InvalidCollection, match="none or several of the four appearances"):
+    with pytest.raises(CollectionError, match="none or several of the four appearances"):
         SIIM.build(root)
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lungsight.datasets.collections.table import TABLE
-from lungsight.errors import InvalidCollection, InvalidManifest
+from lungsight.errors import CollectionError, ManifestError
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
@@ -23,16 +23,16 @@ def test_rows_whose_image_is_missing_are_left_out(tmp_path: Path, ending: str) -
 
 def test_a_table_whose_images_are_all_missing_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("path,label\nx.png,covid19\n")
-    with pytest.raises(InvalidCollection, match=r"none of its 1 images is there .*x\.png"):
+    with pytest.raises(CollectionError, match=r"none of its 1 images is there .*x\.png"):
         TABLE.build(tmp_path / "mine.csv")
 
 
 def test_faults_name_the_row(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("path,label,age\na.png,covid19,40\nb.png,covid19,old\n")
-    with pytest.raises(InvalidManifest, match="row 3: age is not a number"):
+    with pytest.raises(ManifestError, match="row 3: age is not a number"):
         TABLE.build(tmp_path / "mine.csv")
 
 
 def test_a_folder_is_no_table(tmp_path: Path) -> None:
-    with pytest.raises(InvalidCollection, match="a folder, not a table"):
+    with pytest.raises(CollectionError, match="a folder, not a table"):
         TABLE.build(tmp_path)

@@ -37,8 +37,8 @@ def test_unreadable_files_are_faults_not_the_end(films, collection):
     manifest = collection(films[:3])
     Path(manifest.table["path"][1]).write_bytes(b"not an image")
     found = fingerprint_manifest(manifest, cache=Path(manifest.table["path"][0]).parent / "cache")
-    assert list(found.faults) == [1]
-    assert "001.png" in str(found.faults[1])
+    assert list(found.problems) == [1]
+    assert "001.png" in str(found.problems[1])
     assert found.files[0]
     assert found.files[1] == ""
 

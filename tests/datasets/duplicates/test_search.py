@@ -83,5 +83,5 @@ def test_few_readable_images(images, films, collection, tmp_path):
     for path in manifest.table["path"][images:]:
         open(path, "wb").close()
     found = fingerprint_manifest(manifest, cache=tmp_path / "cache")
-    assert len(found.faults) == 3 - images
+    assert len(found.problems) == 3 - images
     assert find_duplicates(found) == []

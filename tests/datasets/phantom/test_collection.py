@@ -8,7 +8,7 @@ from PIL import Image
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom import HOSPITALS, Label, Shortcut, draw, write_collection
 from lungsight.datasets.phantom.collection import lesion_boxes
-from lungsight.errors import InvalidCollection
+from lungsight.errors import CollectionError
 
 SETTINGS = {"patients": 18, "seed": 3, "size": 64}
 
@@ -84,7 +84,7 @@ def test_processes_draw_what_one_process_draws(folder, manifest, tmp_path):
 
 
 def test_a_folder_with_other_phantoms_is_refused(folder):
-    with pytest.raises(InvalidCollection, match="other settings"):
+    with pytest.raises(CollectionError, match="other settings"):
         write_collection(folder, **{**SETTINGS, "seed": 4})
 
 

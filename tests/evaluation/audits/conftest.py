@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.testset.predict import judge_manifest
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, Judged
+from lungsight.evaluation.testset.predict import predict_manifest_images
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, TestSet
+from lungsight.inference import Detector
 from lungsight.package import ModelPackage
-from lungsight.scanning import Detector
 from lungsight.statistics.outcomes import TRUTH
 
 
@@ -22,17 +22,17 @@ class JudgedModel:
     """A model and the images it judged."""
 
     detector: Detector
-    judged: Judged
+    testset: TestSet
 
 
-def judge(detector: Detector, rows: pd.DataFrame, internal: Sequence[str] = ()) -> Judged:
+def analyse(detector: Detector, rows: pd.DataFrame, internal: Sequence[str] = ()) -> TestSet:
     """The images of the manifest's ``rows``, judged; ``internal`` names the sources the model was trained on."""
     manifest = Manifest.of(rows, "films")
     classes = detector.description.classes
     truth = [label if label in classes else classes[-1] for label in manifest.table["label"]]
-    judged = judge_manifest(detector, manifest.with_columns(**{TRUTH: truth}))
-    kinds = [INTERNAL if source in internal else EXTERNAL for source in judged.table["source"]]
-    return judged.with_columns(**{KIND: kinds})
+    testset = predict_manifest_images(detector, manifest.with_columns(**{TRUTH: truth}))
+    kinds = [INTERNAL if source in internal else EXTERNAL for source in testset.table["source"]]
+    return testset.with_columns(**{KIND: kinds})
 
 
 @pytest.fixture
@@ -42,6 +42,6 @@ def tested(films: Callable, make_package: Callable[[pd.DataFrame], Path]) -> Cal
     def make(wanted: Sequence[object], internal: Sequence[str] = ()) -> JudgedModel:
         rows = films(wanted)
         detector = Detector.load(ModelPackage.open(make_package(rows)), 1, features=True)
-        return JudgedModel(detector, judge(detector, rows, internal))
+        return JudgedModel(detector, analyse(detector, rows, internal))
 
     return make

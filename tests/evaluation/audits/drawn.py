@@ -10,10 +10,10 @@ import pandas as pd
 from PIL import Image
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.testset.predict import judge_manifest
-from lungsight.evaluation.testset.testset import INTERNAL, KIND, Judged
+from lungsight.evaluation.testset.predict import predict_manifest_images
+from lungsight.evaluation.testset.testset import INTERNAL, KIND, TestSet
+from lungsight.inference import Detector
 from lungsight.package import ModelPackage
-from lungsight.scanning import Detector
 from lungsight.statistics.outcomes import TRUTH
 
 SIDE = 80
@@ -40,10 +40,10 @@ def chests(
     return pd.DataFrame(rows).assign(lung_mask=str(folder / "mask.png"), split="train", view="PA", modality="CR")
 
 
-def judged_by(package: Path, rows: pd.DataFrame, kind: str = INTERNAL) -> tuple[Detector, Judged]:
+def judged_by(package: Path, rows: pd.DataFrame, kind: str = INTERNAL) -> tuple[Detector, TestSet]:
     """The model, and what it says of the rows."""
     detector = Detector.load(ModelPackage.open(package), 1, features=True)
     manifest = Manifest.of(rows.assign(split=""), "chests")
     truth = manifest.table["label"].replace("no_pneumonia", "other")
-    judged = judge_manifest(detector, manifest.with_columns(**{TRUTH: truth}))
-    return detector, judged.with_columns(**{KIND: kind})
+    testset = predict_manifest_images(detector, manifest.with_columns(**{TRUTH: truth}))
+    return detector, testset.with_columns(**{KIND: kind})

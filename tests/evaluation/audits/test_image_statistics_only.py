@@ -6,21 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lungsight.evaluation.audits.audit import Call
-from lungsight.evaluation.audits.image_statistics_only import header_only, header_score
-from lungsight.evaluation.testset.image_statistics import Header
-from lungsight.evaluation.testset.testset import EXTERNAL, KIND, Judged
+from lungsight.evaluation.audits.audit import AuditResult
+from lungsight.evaluation.audits.image_statistics_only import image_statistics_only, statistics_score
+from lungsight.evaluation.testset.image_statistics import ImageStatistics
+from lungsight.evaluation.testset.testset import EXTERNAL, KIND, TestSet
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT, TRUTH
 
 FEW = Resampling(replicates=200)
 
 
-def a_test(count: int, header: float, model: float, sources: int = 1, seed: int = 0) -> Judged:
+def a_test(count: int, header: float, model: float, sources: int = 1, seed: int = 0) -> TestSet:
     """``header`` and ``model`` say by how many standard deviations a feature, and the score, part the classes."""
     rng = np.random.default_rng(seed)
     positive = rng.random(count) < 0.5
-    headers = pd.DataFrame(rng.normal(size=(count, len(Header._fields))), columns=list(Header._fields))
+    headers = pd.DataFrame(
+        rng.normal(size=(count, len(ImageStatistics._fields))), columns=list(ImageStatistics._fields)
+    )
     headers["edge_mean"] += header * positive
     score = 1 / (1 + np.exp(-(rng.normal(size=count) + model * positive)))
     table = pd.DataFrame(
@@ -34,41 +36,41 @@ def a_test(count: int, header: float, model: float, sources: int = 1, seed: int 
             KIND: EXTERNAL,
         }
     )
-    return Judged(table, ("covid19", "other"), "covid19", headers)
+    return TestSet(table, ("covid19", "other"), "covid19", headers)
 
 
 def test_a_header_that_tells_as_much_as_the_model_is_a_shortcut() -> None:
-    audit = header_only(a_test(300, header=2.5, model=1.5), resampling=FEW)
-    assert audit.call is Call.SHORTCUT
+    audit = image_statistics_only(a_test(300, header=2.5, model=1.5), resampling=FEW)
+    assert audit.call is AuditResult.SHORTCUT
     assert audit.effect.low > 0.8
     assert "without looking at the lungs" in audit.meaning
 
 
 def test_a_model_that_clearly_tells_more_is_clear() -> None:
-    audit = header_only(a_test(400, header=1.2, model=4), resampling=FEW)
+    audit = image_statistics_only(a_test(400, header=1.2, model=4), resampling=FEW)
     assert audit.effect.low > 0.6
-    assert audit.call is Call.CLEAR
+    assert audit.call is AuditResult.CLEAR
     assert "the model clearly tells more" in audit.meaning
 
 
 def test_a_header_that_tells_nothing_is_clear_however_weak_the_model() -> None:
-    called = [header_only(a_test(200, 0, 0.3, seed=s), resampling=FEW).call for s in range(5)]
-    assert called == [Call.CLEAR] * 5
+    called = [image_statistics_only(a_test(200, 0, 0.3, seed=s), resampling=FEW).call for s in range(5)]
+    assert called == [AuditResult.CLEAR] * 5
 
 
 def test_sources_of_one_label_each_give_no_call() -> None:
     """Over the sources together the header tells all; within one there is nothing to tell."""
-    judged = a_test(200, header=4, model=4, sources=2)
-    table = judged.table.assign(source=np.where(judged.positive, "a", "b"))
-    audit = header_only(Judged(table, judged.classes, judged.target, judged.headers), resampling=FEW)
-    assert audit.call is Call.NOT_DONE
+    testset = a_test(200, header=4, model=4, sources=2)
+    table = testset.table.assign(source=np.where(testset.positive, "a", "b"))
+    audit = image_statistics_only(TestSet(table, testset.classes, testset.target, testset.headers), resampling=FEW)
+    assert audit.call is AuditResult.NOT_DONE
     assert "positive patients" in audit.meaning or "negative patients" in audit.meaning
 
 
 def test_unreadable_images_are_left_out() -> None:
-    judged = a_test(200, header=0, model=2)
-    judged.headers.loc[:49] = np.nan
-    assert header_only(judged, resampling=FEW).images == 150
+    testset = a_test(200, header=0, model=2)
+    testset.headers.loc[:49] = np.nan
+    assert image_statistics_only(testset, resampling=FEW).images == 150
 
 
 def test_the_forest_never_sees_the_patient_it_scores() -> None:
@@ -77,6 +79,6 @@ def test_the_forest_never_sees_the_patient_it_scores() -> None:
     positive = np.repeat(rng.random(80) < 0.5, 3)
     patient = np.repeat(np.arange(80), 3)
     features = np.repeat(rng.normal(size=(80, 4)), 3, axis=0) + rng.normal(0, 1e-3, (240, 4))
-    score = header_score(pd.DataFrame(features), positive, patient)
+    score = statistics_score(pd.DataFrame(features), positive, patient)
     above = (score[positive][:, None] > score[~positive]).mean()
     assert above == pytest.approx(0.5, abs=0.15)

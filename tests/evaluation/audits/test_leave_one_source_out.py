@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lungsight.evaluation.audits.audit import Audit, Call
-from lungsight.evaluation.audits.leave_one_source_out import AS_IT_STANDS, DIFFERENCE, RETRAINED, held_out_sources
+from lungsight.evaluation.audits.audit import Audit, AuditResult
+from lungsight.evaluation.audits.leave_one_source_out import AS_IT_STANDS, DIFFERENCE, RETRAINED, leave_one_source_out
 from lungsight.evaluation.audits.retraining import HeldOut
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.statistics.bootstrap import Resampling
 
 QUICK = Resampling(replicates=200)
 
 
-def images(source: str, kind: str, shift: float, *, n: int = 100, positives: float = 0.5, seed: int = 0) -> Judged:
+def images(source: str, kind: str, shift: float, *, n: int = 100, positives: float = 0.5, seed: int = 0) -> TestSet:
     """``n`` patients of one source; scores of the diseased lie ``shift`` standard deviations higher."""
     rng = np.random.default_rng(seed)
     truth = np.arange(n) < positives * n
@@ -33,12 +33,12 @@ def images(source: str, kind: str, shift: float, *, n: int = 100, positives: flo
             "probability_other": 1 - probability,
         }
     )
-    return Judged(table, ("covid19", "other"), "covid19", pd.DataFrame(index=table.index))
+    return TestSet(table, ("covid19", "other"), "covid19", pd.DataFrame(index=table.index))
 
 
-def together(*parts: Judged) -> Judged:
+def together(*parts: TestSet) -> TestSet:
     table = pd.concat([part.table for part in parts], ignore_index=True)
-    return Judged(table, parts[0].classes, parts[0].target, pd.DataFrame(index=table.index))
+    return TestSet(table, parts[0].classes, parts[0].target, pd.DataFrame(index=table.index))
 
 
 def figure(audit: Audit, model: str, source: str, metric: str) -> pd.Series:
@@ -49,14 +49,14 @@ def figure(audit: Audit, model: str, source: str, metric: str) -> pd.Series:
 
 
 def test_a_model_that_fails_elsewhere_drops_by_the_difference_of_the_means() -> None:
-    judged = together(
+    testset = together(
         images("home", "internal", 3, seed=1),
         images("near", "external", 0, seed=2),
         images("far", "external", 0, seed=3),
     )
-    audit = held_out_sources(judged, resampling=QUICK)
+    audit = leave_one_source_out(testset, resampling=QUICK)
     of = {name: figure(audit, AS_IT_STANDS, name, "auroc")["value"] for name in ("home", "near", "far")}
-    assert audit.call == Call.REPORTED
+    assert audit.call == AuditResult.REPORTED
     assert audit.effect is not None
     assert audit.effect.value == pytest.approx(of["home"] - (of["near"] + of["far"]) / 2)
     assert audit.effect.low is not None
@@ -66,16 +66,16 @@ def test_a_model_that_fails_elsewhere_drops_by_the_difference_of_the_means() -> 
 
 
 def test_a_model_that_holds_elsewhere_does_not_drop() -> None:
-    judged = together(images("home", "internal", 3, seed=1), images("far", "external", 3, seed=2))
-    effect = held_out_sources(judged, resampling=QUICK).effect
+    testset = together(images("home", "internal", 3, seed=1), images("far", "external", 3, seed=2))
+    effect = leave_one_source_out(testset, resampling=QUICK).effect
     assert effect is not None
     assert effect.low is not None
     assert effect.low < 0 < effect.high  # type: ignore[operator]
 
 
 def test_a_source_of_one_class_gives_its_specificity_alone() -> None:
-    judged = together(images("home", "internal", 3), images("healthy", "external", 3, positives=0))
-    audit = held_out_sources(judged, resampling=QUICK)
+    testset = together(images("home", "internal", 3), images("healthy", "external", 3, positives=0))
+    audit = leave_one_source_out(testset, resampling=QUICK)
     assert figure(audit, AS_IT_STANDS, "healthy", "specificity")["low"] > 0.8
     assert figure(audit, AS_IT_STANDS, "healthy", "auroc")["withheld"] == "no image of COVID-19 here"
     assert audit.effect is None
@@ -88,7 +88,7 @@ def test_both_models_are_compared_on_the_same_images() -> None:
         HeldOut("home", full, held_out),
         HeldOut("other", full.where(np.zeros(100, bool)), full, "too small"),
     ]
-    audit = held_out_sources(full, retrained=retrained, resampling=QUICK)
+    audit = leave_one_source_out(full, retrained=retrained, resampling=QUICK)
     apart = figure(audit, AS_IT_STANDS, "home", "auroc")["value"] - figure(audit, RETRAINED, "home", "auroc")["value"]
     assert figure(audit, DIFFERENCE, "home", "auroc_difference")["value"] == pytest.approx(apart)
     assert audit.effect is not None
@@ -100,7 +100,7 @@ def test_both_models_are_compared_on_the_same_images() -> None:
 
 
 def test_no_source_held_out_is_not_done() -> None:
-    audit = held_out_sources(images("home", "internal", 3))
-    assert audit.call == Call.NOT_DONE
+    audit = leave_one_source_out(images("home", "internal", 3))
+    assert audit.call == AuditResult.NOT_DONE
     assert "trained on every source" in audit.meaning
-    assert "Nobody says" in held_out_sources(images("home", "unstated", 3)).meaning
+    assert "Nobody says" in leave_one_source_out(images("home", "unstated", 3)).meaning

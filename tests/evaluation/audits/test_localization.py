@@ -17,10 +17,10 @@ from sklearn.metrics import f1_score
 
 from lungsight.components.lung_segmentation import Box, Lungs
 from lungsight.evaluation.audits import localization as module
-from lungsight.evaluation.audits.audit import Audit, Call
-from lungsight.evaluation.audits.localization import GRID, where_it_looks
-from lungsight.evaluation.testset.lung_masks import FoundLungs
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.audits.audit import Audit, AuditResult
+from lungsight.evaluation.audits.localization import GRID, localization
+from lungsight.evaluation.testset.lung_masks import LungMask
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.package import Preprocessing
 from lungsight.statistics.bootstrap import Resampling
 
@@ -34,7 +34,7 @@ def draw_mask(file: Path, mask: np.ndarray) -> str:
     return str(file)
 
 
-def judged_of(evidence: Sequence[np.ndarray], width: int = 64, height: int = 64, **columns: object) -> Judged:
+def judged_of(evidence: Sequence[np.ndarray], width: int = 64, height: int = 64, **columns: object) -> TestSet:
     """Images of one external source whose evidence, target minus the other class, is given."""
     n = len(evidence)
     stated = {
@@ -44,7 +44,7 @@ def judged_of(evidence: Sequence[np.ndarray], width: int = 64, height: int = 64,
     maps = np.stack([np.stack([one, np.zeros_like(one)]) for one in evidence]).astype(np.float32)
     headers = pd.DataFrame({"height": [float(height)] * n, "width": [float(width)] * n})
     table = pd.DataFrame(stated | columns, index=range(n))
-    return Judged(table, ("covid19", "other"), "covid19", headers, None, maps)
+    return TestSet(table, ("covid19", "other"), "covid19", headers, None, maps)
 
 
 def value_of(audit: Audit, metric: str, region: str = "lungs") -> float:
@@ -56,13 +56,13 @@ def value_of(audit: Audit, metric: str, region: str = "lungs") -> float:
 def test_heat_in_the_left_half(tmp_path: Path) -> None:
     left = draw_mask(tmp_path / "left.png", np.arange(100)[None].repeat(80, 0) < 50)
     right = draw_mask(tmp_path / "right.png", np.arange(100)[None].repeat(80, 0) >= 50)
-    audit = where_it_looks(judged_of([LEFT] * 4, lung_mask=[left, left, right, right]), SQUASH, resampling=FEW)
-    assert audit.call is Call.REPORTED
+    audit = localization(judged_of([LEFT] * 4, lung_mask=[left, left, right, right]), SQUASH, resampling=FEW)
+    assert audit.call is AuditResult.REPORTED
     assert value_of(audit, "heat_inside") == pytest.approx(0.5, abs=0.01)
     assert value_of(audit, "area") == pytest.approx(0.5)
     assert audit.effect is not None
     assert audit.effect.name == "heat_inside_minus_area"
-    alone = where_it_looks(judged_of([LEFT] * 4, lung_mask=left), SQUASH, resampling=FEW)
+    alone = localization(judged_of([LEFT] * 4, lung_mask=left), SQUASH, resampling=FEW)
     assert value_of(alone, "heat_inside") == pytest.approx(1, abs=0.02)
     assert value_of(alone, "guess_heat_inside") > 0.95  # the average of others is the same mask
 
@@ -77,8 +77,8 @@ def test_even_heat_is_no_better_than_chance(tmp_path: Path, geometry: str) -> No
         mask[top : top + 25, left : left + 20] = True
         masks.append(draw_mask(tmp_path / f"{i}.png", mask))
     preprocessing = Preprocessing(image_size=64, geometry=geometry)  # type: ignore[arg-type]
-    judged = judged_of([np.ones((8, 8))] * 6, width=60, height=90, lung_mask=masks)
-    audit = where_it_looks(judged, preprocessing, resampling=FEW)
+    testset = judged_of([np.ones((8, 8))] * 6, width=60, height=90, lung_mask=masks)
+    audit = localization(testset, preprocessing, resampling=FEW)
     gap = value_of(audit, "heat_inside_minus_area")
     if geometry == "crop":  # nothing above and below is seen, and these masks lie in between
         assert gap == pytest.approx(value_of(audit, "area") / 2, rel=0.1)
@@ -89,7 +89,7 @@ def test_even_heat_is_no_better_than_chance(tmp_path: Path, geometry: str) -> No
 def test_maps_that_know_nothing_lie_within_chance(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     mask = draw_mask(tmp_path / "m.png", np.arange(100)[:, None].repeat(100, 1) < 30)
-    audit = where_it_looks(judged_of(list(rng.normal(size=(80, 8, 8))), lung_mask=mask), SQUASH)
+    audit = localization(judged_of(list(rng.normal(size=(80, 8, 8))), lung_mask=mask), SQUASH)
     assert audit.effect is not None
     assert audit.effect.low is not None
     assert audit.effect.high is not None
@@ -128,7 +128,7 @@ def test_the_pointing_game_against_centre_and_fixed_place() -> None:
         one[row, column] = 2
         evidence.append(one)
         boxes.append(json.dumps([[column / 8 - 0.05, row / 8 - 0.05, column / 8 + 0.2, row / 8 + 0.2]]))
-    audit = where_it_looks(judged_of(evidence, boxes=boxes), SQUASH, resampling=FEW)
+    audit = localization(judged_of(evidence, boxes=boxes), SQUASH, resampling=FEW)
     assert value_of(audit, "pointing_game", "lesions") == 1
     assert value_of(audit, "pointing_at_centre", "lesions") == 0
     assert 0 < value_of(audit, "pointing_at_fixed_place", "lesions") < 1
@@ -143,7 +143,7 @@ def test_the_fixed_place_never_comes_from_the_same_patient() -> None:
     """Each patient's lesion lies where no other's does: chosen on other patients, the place must always miss."""
     boxes = [json.dumps([[i / 8, i / 8, (i + 1) / 8, (i + 1) / 8]]) for i in range(8) for _ in range(2)]
     patients = [f"p{i}" for i in range(8) for _ in range(2)]
-    audit = where_it_looks(judged_of([LEFT] * 16, boxes=boxes, patient=patients), SQUASH, resampling=FEW)
+    audit = localization(judged_of([LEFT] * 16, boxes=boxes, patient=patients), SQUASH, resampling=FEW)
     assert value_of(audit, "pointing_at_fixed_place", "lesions") == 0
     assert value_of(audit, "guess_heat_inside", "lesions") < 0.02
 
@@ -162,25 +162,25 @@ def test_dice_is_the_overlap_with_as_large_a_part(seed: int, share: float) -> No
 
 def test_a_lesion_mask_goes_before_boxes(tmp_path: Path) -> None:
     left = draw_mask(tmp_path / "left.png", np.arange(100)[None].repeat(80, 0) < 50)
-    judged = judged_of([LEFT] * 3, lesion_mask=left, boxes="[[0.6, 0, 1, 1]]")
-    assert value_of(where_it_looks(judged, SQUASH, resampling=FEW), "heat_inside", "lesions") > 0.95
+    testset = judged_of([LEFT] * 3, lesion_mask=left, boxes="[[0.6, 0, 1, 1]]")
+    assert value_of(localization(testset, SQUASH, resampling=FEW), "heat_inside", "lesions") > 0.95
 
 
 def test_images_of_other_classes_have_no_lesions_to_find(tmp_path: Path) -> None:
     mask = draw_mask(tmp_path / "m.png", np.eye(900) > 0)
-    judged = judged_of([LEFT] * 3, truth="other", boxes="[[0, 0, 1, 1]]", lung_mask=["", "", mask])
-    assert where_it_looks(judged, SQUASH).call is Call.NOT_DONE  # a line as thin as that is no lung on the grid
+    testset = judged_of([LEFT] * 3, truth="other", boxes="[[0, 0, 1, 1]]", lung_mask=["", "", mask])
+    assert localization(testset, SQUASH).call is AuditResult.NOT_DONE  # a line as thin as that is no lung on the grid
     whole = draw_mask(tmp_path / "w.png", np.ones((50, 50)))
-    audit = where_it_looks(judged.with_columns(lung_mask=whole), SQUASH, resampling=FEW)
+    audit = localization(testset.with_columns(lung_mask=whole), SQUASH, resampling=FEW)
     assert set(audit.table["region"]) == {"lungs"}
 
 
 def test_against_everywhere_is_no_heat(tmp_path: Path) -> None:
     left = draw_mask(tmp_path / "left.png", np.arange(100)[None].repeat(80, 0) < 50)
-    audit = where_it_looks(judged_of([LEFT, LEFT, -np.ones((8, 8))], lung_mask=left), SQUASH, resampling=FEW)
+    audit = localization(judged_of([LEFT, LEFT, -np.ones((8, 8))], lung_mask=left), SQUASH, resampling=FEW)
     assert value_of(audit, "has_heat") == pytest.approx(2 / 3)
     assert audit.table.set_index("metric").loc["heat_inside", "n"] == 2
-    none = where_it_looks(judged_of([-np.ones((8, 8))] * 3, lung_mask=left), SQUASH, resampling=FEW)
+    none = localization(judged_of([-np.ones((8, 8))] * 3, lung_mask=left), SQUASH, resampling=FEW)
     assert none.effect is not None
     assert none.effect.value is None
 
@@ -194,30 +194,30 @@ def test_against_everywhere_is_no_heat(tmp_path: Path) -> None:
     ids=str.__len__,
 )
 def test_what_is_not_a_list_of_boxes_counts_as_none(boxes: str) -> None:
-    audit = where_it_looks(judged_of([LEFT] * 3, boxes=boxes), SQUASH)
-    assert audit.call is Call.NOT_DONE
+    audit = localization(judged_of([LEFT] * 3, boxes=boxes), SQUASH)
+    assert audit.call is AuditResult.NOT_DONE
     assert "lung fields" in audit.meaning
 
 
 def test_maps_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
     left = draw_mask(tmp_path / "left.png", np.arange(100)[None].repeat(80, 0) < 50)
-    judged = judged_of([LEFT, np.full((8, 8), np.nan), LEFT], lung_mask=[left, left, str(tmp_path / "gone.png")])
-    audit = where_it_looks(judged, SQUASH, resampling=FEW)
+    testset = judged_of([LEFT, np.full((8, 8), np.nan), LEFT], lung_mask=[left, left, str(tmp_path / "gone.png")])
+    audit = localization(testset, SQUASH, resampling=FEW)
     assert audit.images == 1
     assert audit.effect is not None
     assert "one patient" in (audit.effect.withheld or "")
-    nothing = where_it_looks(judged_of([np.full((8, 8), np.nan)] * 2, lung_mask=left), SQUASH)
-    assert nothing.call is Call.NOT_DONE
+    nothing = localization(judged_of([np.full((8, 8), np.nan)] * 2, lung_mask=left), SQUASH)
+    assert nothing.call is AuditResult.NOT_DONE
     assert "numbers" in nothing.meaning
-    assert where_it_looks(replace(judged, maps=None), SQUASH).call is Call.NOT_DONE
+    assert localization(replace(testset, maps=None), SQUASH).call is AuditResult.NOT_DONE
 
 
 def test_sources_stay_apart_and_each_gives_at_most_so_many(tmp_path: Path) -> None:
     left = draw_mask(tmp_path / "left.png", np.arange(100)[None].repeat(80, 0) < 50)
     sources, kinds = ["a"] * 5 + ["b"] * 3, ["internal"] * 5 + ["external"] * 3
     done: list[int] = []
-    judged = judged_of([LEFT] * 8, lung_mask=left, source=sources, kind=kinds)
-    audit = where_it_looks(judged, SQUASH, at_most=4, progress=done.append, resampling=FEW)
+    testset = judged_of([LEFT] * 8, lung_mask=left, source=sources, kind=kinds)
+    audit = localization(testset, SQUASH, at_most=4, progress=done.append, resampling=FEW)
     assert audit.images == 7
     assert sum(done) == 7
     assert audit.effect is not None
@@ -242,10 +242,10 @@ def test_the_map_of_a_box_is_laid_over_the_box(left: float, top: float, width: f
 def test_lungs_that_a_network_found_stand_in_for_masks(tmp_path: Path) -> None:
     half = np.zeros((64, 64), dtype=bool)
     half[:, :32] = True
-    bad = FoundLungs.of(Lungs(half, ("Only one lung was found.",)))
-    judged = judged_of([LEFT] * 5, lung_mask=["", "", draw_mask(tmp_path / "right.png", ~half), "", ""])
-    found = FoundLungs.of(Lungs(half))
-    audit = where_it_looks(replace(judged, lungs=(found, found, found, bad, None)), SQUASH, resampling=FEW)
+    bad = LungMask.of(Lungs(half, ("Only one lung was found.",)))
+    testset = judged_of([LEFT] * 5, lung_mask=["", "", draw_mask(tmp_path / "right.png", ~half), "", ""])
+    found = LungMask.of(Lungs(half))
+    audit = localization(replace(testset, lungs=(found, found, found, bad, None)), SQUASH, resampling=FEW)
     assert audit.images == 3  # those with bad lungs, or none, aren't looked at
     assert value_of(audit, "heat_inside") == pytest.approx(2 / 3, abs=0.03)
     assert "Lung fields: 1 from the manifest's masks, 2 found by a network." in audit.meaning
@@ -255,10 +255,10 @@ def test_even_heat_in_the_lungs_box_is_no_better_than_chance_there() -> None:
     """Of the whole image a network that sees only the box looks good whatever it learned."""
     two = np.zeros((64, 64), dtype=bool)
     two[16:48, 8:28] = two[16:48, 36:56] = True
-    found = FoundLungs.of(Lungs(two), Lungs(two).box)
-    judged = replace(judged_of([np.ones((8, 8))] * 4), lungs=(found,) * 4)
+    found = LungMask.of(Lungs(two), Lungs(two).box)
+    testset = replace(judged_of([np.ones((8, 8))] * 4), lungs=(found,) * 4)
     preprocessing = Preprocessing(image_size=64, geometry="lungs", margin=0.1)
-    audit = where_it_looks(judged, preprocessing, resampling=FEW)
+    audit = localization(testset, preprocessing, resampling=FEW)
     assert value_of(audit, "heat_inside_minus_area") > 0.2
     assert value_of(audit, "heat_inside_minus_area_in_view") == pytest.approx(0, abs=0.03)
     assert audit.effect is not None

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.audits.drawn import chests, judged_by
-from lungsight.evaluation.audits.audit import Call
-from lungsight.evaluation.audits.nuisance_edits import closer, irrelevant_changes
-from lungsight.evaluation.audits.perturbed_predictions import Exam
+from lungsight.evaluation.audits.audit import AuditResult
+from lungsight.evaluation.audits.nuisance_edits import closer, nuisance_edits
+from lungsight.evaluation.audits.perturbed_predictions import AuditedImage
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)
@@ -21,17 +21,17 @@ def test_a_model_of_mean_brightness_takes_a_white_border_for_the_disease(
 ) -> None:
     """A border of 2% adds about 0.04 of brightness: more than the disease, a tenth of a grey in a quarter of it."""
     rows = chests(tmp_path / "films", 140, lungs=lambda sick: 0.5 if sick else 0.4, around=lambda sick: 0.4)
-    detector, judged = judged_by(make_package(rows), rows)
-    audit = irrelevant_changes(detector, judged, resampling=FEW)
-    assert audit.call is Call.SHORTCUT
+    detector, testset = judged_by(make_package(rows), rows)
+    audit = nuisance_edits(detector, testset, resampling=FEW)
+    assert audit.call is AuditResult.SHORTCUT
     assert "white border" in audit.meaning
     assert audit.effect.low > 2 / 3
 
 
 def test_the_same_border_is_nothing_beside_a_plain_disease(tmp_path: Path, make_package: Callable) -> None:
     rows = chests(tmp_path / "films", 60, lungs=lambda sick: 0.9 if sick else 0.1, around=lambda sick: 0.4)
-    detector, judged = judged_by(make_package(rows), rows)
-    audit = irrelevant_changes(detector, judged, resampling=FEW)
+    detector, testset = judged_by(make_package(rows), rows)
+    audit = nuisance_edits(detector, testset, resampling=FEW)
     table = audit.table.set_index("change")
     border = next(name for name in table.index if name.startswith("white border"))
     assert table.loc[border, "high"] < 0.4
@@ -40,13 +40,13 @@ def test_the_same_border_is_nothing_beside_a_plain_disease(tmp_path: Path, make_
 
 def test_where_the_model_tells_nothing_it_is_not_asked(tmp_path: Path, make_package: Callable) -> None:
     rows = chests(tmp_path / "films", 60, lungs=lambda sick: 0.4, around=lambda sick: 0.4)
-    detector, judged = judged_by(make_package(rows), rows)
-    audit = irrelevant_changes(detector, judged, resampling=FEW)
-    assert audit.call is Call.NOT_DONE
+    detector, testset = judged_by(make_package(rows), rows)
+    audit = nuisance_edits(detector, testset, resampling=FEW)
+    assert audit.call is AuditResult.NOT_DONE
     assert "hardly tells the two apart" in audit.meaning
 
 
 def test_taken_closer_magnifies_about_the_centre() -> None:
     disc = np.hypot(*np.mgrid[-40:40, -40:40]) < 20
-    seen = closer(Exam(disc.astype(np.float32), None, 0))
+    seen = closer(AuditedImage(disc.astype(np.float32), None, 0))
     assert abs(seen.sum() / disc.sum() - 1.15**2) < 0.02

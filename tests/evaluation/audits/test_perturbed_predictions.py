@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lungsight.evaluation.audits import perturbed_predictions as interventions
-from lungsight.evaluation.audits.perturbed_predictions import audited_rows, exam_of, judge_altered
+from lungsight.evaluation.audits.perturbed_predictions import audited_image, audited_rows, predict_perturbed
+from lungsight.inference import Detector
 from lungsight.radiograph import Radiograph
-from lungsight.scanning import Detector
 
 
 def films_of(film: type, count: int) -> list:
@@ -24,14 +24,14 @@ def films_of(film: type, count: int) -> list:
 def test_the_choice_is_even_over_source_and_truth(tested: Callable, film: type) -> None:
     many = [film("other", 0.3, f"a{i}", "north") for i in range(20)]
     few = [film("covid19", 0.7, f"b{i}", "south") for i in range(3)] + [film("other", 0.2, "c", "south")]
-    judged = tested(many + few).judged
-    rows = audited_rows(judged, 9)
-    chosen = judged.table.iloc[rows].groupby(["source", "truth"]).size().to_dict()
+    testset = tested(many + few).testset
+    rows = audited_rows(testset, 9)
+    chosen = testset.table.iloc[rows].groupby(["source", "truth"]).size().to_dict()
     assert chosen == {("north", "other"): 5, ("south", "covid19"): 3, ("south", "other"): 1}
-    np.testing.assert_array_equal(rows, audited_rows(judged, 9))
-    np.testing.assert_array_equal(audited_rows(judged, 99), np.arange(24))
-    only = (judged.table["source"] == "south").to_numpy()
-    assert set(audited_rows(judged, 99, among=only)) == {20, 21, 22, 23}
+    np.testing.assert_array_equal(rows, audited_rows(testset, 9))
+    np.testing.assert_array_equal(audited_rows(testset, 99), np.arange(24))
+    only = (testset.table["source"] == "south").to_numpy()
+    assert set(audited_rows(testset, 99, among=only)) == {20, 21, 22, 23}
 
 
 def test_few_pictures_go_through_the_network_at_once(
@@ -40,12 +40,12 @@ def test_few_pictures_go_through_the_network_at_once(
     """Many alterations of a large picture would not fit in memory."""
     model = tested(films_of(film, 10))
     alterations = {f"times {i}": (lambda exam, i=i: exam.pixels * np.float32(1 - i / 50)) for i in range(7)}
-    whole = judge_altered(model.detector, model.judged, np.arange(10), alterations)
+    whole = predict_perturbed(model.detector, model.testset, np.arange(10), alterations)
     asked: list[int] = []
     predict = Detector.predict
     monkeypatch.setattr(Detector, "predict", lambda self, pixels: asked.append(len(pixels)) or predict(self, pixels))
     monkeypatch.setattr(interventions, "_PIXELS_AT_ONCE", 3 * 32 * 32)
-    little = judge_altered(model.detector, model.judged, np.arange(10), alterations)
+    little = predict_perturbed(model.detector, model.testset, np.arange(10), alterations)
     assert max(asked) == 3
     assert sum(asked) == 70
     for name, probabilities in whole.items():
@@ -57,7 +57,7 @@ def test_an_image_that_cannot_be_altered_has_no_answer(tested: Callable, film: t
     model = tested(films_of(film, 4))
     dark = {"dark ones": lambda exam: exam.pixels if exam.pixels.mean() < 0.5 else None}
     for _ in range(2):  # the second time from the file
-        answers = judge_altered(model.detector, model.judged, np.arange(4), dark, cache=tmp_path / "a.jsonl")
+        answers = predict_perturbed(model.detector, model.testset, np.arange(4), dark, cache=tmp_path / "a.jsonl")
         assert np.isfinite(answers["dark ones"]).all(axis=1).tolist() == [True, False, True, False]
 
 
@@ -69,10 +69,10 @@ def test_with_other_lungs_an_image_is_asked_again(tested: Callable, film: type, 
     for share in (0, 2, 3):
         lungs = np.zeros((64, 64), dtype=np.uint8)
         lungs[:, : 64 * share // 3] = 255
-        judged = model.judged.with_columns(lung_mask=str(mask) if share else "")
+        testset = model.testset.with_columns(lung_mask=str(mask) if share else "")
         Image.fromarray(lungs).save(mask)
         seen.append(
-            judge_altered(model.detector, judged, [0, 1], outside, cache=tmp_path / "a.jsonl")["lungs hidden"]
+            predict_perturbed(model.detector, testset, [0, 1], outside, cache=tmp_path / "a.jsonl")["lungs hidden"]
         )
     assert np.isnan(seen[0]).all()
     assert np.isfinite(seen[1:]).all()
@@ -83,7 +83,7 @@ def test_with_other_lungs_an_image_is_asked_again(tested: Callable, film: type, 
 @given(st.integers(8, 300), st.integers(8, 300), st.integers(8, 100))
 def test_an_exam_is_reduced_never_enlarged(height: int, width: int, side: int) -> None:
     radiograph = Radiograph(np.zeros((height, width), np.float32), "a.png", "0" * 64)
-    shape = exam_of(radiograph, "", side).pixels.shape
+    shape = audited_image(radiograph, "", side).pixels.shape
     assert max(shape) == min(side, max(height, width))
     assert shape[0] <= height
     assert shape[1] <= width

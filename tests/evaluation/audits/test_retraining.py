@@ -10,13 +10,13 @@ from rich.console import Console
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom import write_collection
-from lungsight.errors import InvalidManifest, InvalidPackage
-from lungsight.evaluation.audits.leave_one_source_out import held_out_sources
+from lungsight.errors import ManifestError, PackageError
+from lungsight.evaluation.audits.leave_one_source_out import leave_one_source_out
 from lungsight.evaluation.audits.retraining import HeldOut, retrain_without_each
-from lungsight.evaluation.testset.predict import judge_manifest
-from lungsight.evaluation.testset.testset import KIND, Judged
+from lungsight.evaluation.testset.predict import predict_manifest_images
+from lungsight.evaluation.testset.testset import KIND, TestSet
+from lungsight.inference import Detector
 from lungsight.package import ModelPackage
-from lungsight.scanning import Detector
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import TRUTH
 
@@ -54,18 +54,18 @@ def package(folder: Path) -> ModelPackage:
 
 
 @pytest.fixture(scope="module")
-def judged(folder: Path, package: ModelPackage) -> Judged:
+def make_testset(folder: Path, package: ModelPackage) -> TestSet:
     """The run's test images, by the full model."""
     manifest = Manifest.read(folder / "run" / "manifest.csv")
     tested = manifest.where(manifest.table["split"] == "test")
     tested = tested.with_columns(**{TRUTH: tested.table["label"], KIND: "internal"})
-    return judge_manifest(Detector.load(package, features=True), tested)
+    return predict_manifest_images(Detector.load(package, features=True), tested)
 
 
 @pytest.fixture(scope="module")
-def held_out(folder: Path, package: ModelPackage, judged: Judged) -> tuple[HeldOut, ...]:
+def held_out(folder: Path, package: ModelPackage, testset: TestSet) -> tuple[HeldOut, ...]:
     manifest = Manifest.read(folder / "phantoms.csv")
-    return retrain_without_each(package, manifest, judged, folder / "retrained", cache=folder / "cache")
+    return retrain_without_each(package, manifest, testset, folder / "retrained", cache=folder / "cache")
 
 
 def test_training_carries_a_perceptual_hash_of_every_image(package: ModelPackage) -> None:
@@ -92,60 +92,60 @@ def test_each_source_is_held_out_of_a_training_that_is_otherwise_the_same(
         }
 
 
-def test_both_models_judge_the_same_unseen_images(judged: Judged, held_out: tuple[HeldOut, ...]) -> None:
+def test_both_models_judge_the_same_unseen_images(testset: TestSet, held_out: tuple[HeldOut, ...]) -> None:
     for each in held_out:
-        expected = judged.table.loc[judged.table["source"] == each.source, "path"]
+        expected = testset.table.loc[testset.table["source"] == each.source, "path"]
         assert set(each.full.table["path"]) <= set(expected)
         assert len(each.full) > 0.8 * len(expected)  # a phantom may look like another
         pd.testing.assert_series_equal(each.full.table["path"], each.held_out.table["path"])
         assert not each.full.table["probability_covid19"].equals(each.held_out.table["probability_covid19"])
 
 
-def test_the_audit_compares_them(judged: Judged, held_out: tuple[HeldOut, ...]) -> None:
-    audit = held_out_sources(judged, retrained=held_out, resampling=Resampling(replicates=100))
+def test_the_audit_compares_them(testset: TestSet, held_out: tuple[HeldOut, ...]) -> None:
+    audit = leave_one_source_out(testset, retrained=held_out, resampling=Resampling(replicates=100))
     table = audit.table[audit.table["model"] == "as it stands less trained without it"]
     assert {"phantom-north", "phantom-south"} <= set(table["source"])
-    assert audit.images == len(judged)
+    assert audit.images == len(testset)
 
 
 def test_a_finished_retraining_is_taken_up(
-    folder: Path, package: ModelPackage, judged: Judged, held_out: tuple[HeldOut, ...]
+    folder: Path, package: ModelPackage, testset: TestSet, held_out: tuple[HeldOut, ...]
 ) -> None:
     file = folder / "retrained" / "without-phantom-north" / "package" / "package.json"
     before = file.stat().st_mtime_ns
     again = retrain_without_each(
-        package, Manifest.read(folder / "phantoms.csv"), judged, folder / "retrained", cache=folder / "cache"
+        package, Manifest.read(folder / "phantoms.csv"), testset, folder / "retrained", cache=folder / "cache"
     )
     assert file.stat().st_mtime_ns == before
     pd.testing.assert_frame_equal(again[0].held_out.table, held_out[0].held_out.table)
 
 
 def test_what_cannot_be_trained_without_is_said(
-    folder: Path, package: ModelPackage, judged: Judged, tmp_path: Path
+    folder: Path, package: ModelPackage, testset: TestSet, tmp_path: Path
 ) -> None:
     """All COVID-19 of one hospital only."""
     manifest = Manifest.read(folder / "phantoms.csv")
     elsewhere = (manifest.table["label"] == "covid19") & (manifest.table["source"] == "phantom-south")
     moved = manifest.with_columns(source=manifest.table["source"].where(~elsewhere, "phantom-north"))
     one = Manifest(moved.table.assign(source="phantom-north"), "one")
-    (only,) = retrain_without_each(package, one, judged, tmp_path)
+    (only,) = retrain_without_each(package, one, testset, tmp_path)
     assert "the only source" in only.withheld
-    north, _ = retrain_without_each(package, moved, judged, folder / "moved", cache=folder / "cache")
+    north, _ = retrain_without_each(package, moved, testset, folder / "moved", cache=folder / "cache")
     assert north.withheld == "without phantom-north no training image is of the class covid19"
 
 
 def test_a_manifest_without_the_training_images_is_a_fault(
-    folder: Path, package: ModelPackage, judged: Judged, tmp_path: Path
+    folder: Path, package: ModelPackage, testset: TestSet, tmp_path: Path
 ) -> None:
     manifest = Manifest.read(folder / "phantoms.csv")
     few = manifest.where(pd.Series(range(len(manifest))) < 5)
-    with pytest.raises(InvalidManifest, match=r"of the \d+ images that the model was trained on"):
-        retrain_without_each(package, few, judged, tmp_path)
+    with pytest.raises(ManifestError, match=r"of the \d+ images that the model was trained on"):
+        retrain_without_each(package, few, testset, tmp_path)
 
 
-def test_a_package_without_its_recipe_is_a_fault(folder: Path, judged: Judged, tmp_path: Path) -> None:
+def test_a_package_without_its_recipe_is_a_fault(folder: Path, testset: TestSet, tmp_path: Path) -> None:
     package = ModelPackage.open(folder / "run" / "package")
     stated = {"classes": package.description.recipe["classes"]}
     package.description = package.description.model_copy(update={"recipe": stated})
-    with pytest.raises(InvalidPackage, match="whole recipe"):
-        retrain_without_each(package, Manifest.read(folder / "phantoms.csv"), judged, tmp_path)
+    with pytest.raises(PackageError, match="whole recipe"):
+        retrain_without_each(package, Manifest.read(folder / "phantoms.csv"), testset, tmp_path)

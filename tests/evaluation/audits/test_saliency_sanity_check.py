@@ -14,13 +14,13 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.audits.audit import Audit, Call
-from lungsight.evaluation.audits.saliency_sanity_check import ABSOLUTE, SIGNED, weight_randomisation
+from lungsight.evaluation.audits.audit import Audit, AuditResult
+from lungsight.evaluation.audits.saliency_sanity_check import ABSOLUTE, SIGNED, saliency_sanity_check
 from lungsight.evaluation.audits.weight_shuffling import ShuffledNetwork
-from lungsight.evaluation.testset.predict import judge_manifest
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.testset.predict import predict_manifest_images
+from lungsight.evaluation.testset.testset import TestSet
+from lungsight.inference import Detector
 from lungsight.package import ModelPackage, Network, Preprocessing
-from lungsight.scanning import Detector
 from lungsight.statistics.bootstrap import Resampling
 from tiny_package import CLASSES, SIDE, tiny_network, write_tiny
 
@@ -86,11 +86,13 @@ def films(folder: Path, count: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def judged_by(folder: Path, model: onnx.ModelProto, count: int = 12) -> tuple[ModelPackage, Judged]:
+def judged_by(folder: Path, model: onnx.ModelProto, count: int = 12) -> tuple[ModelPackage, TestSet]:
     package = ModelPackage.open(write_tiny(folder / "package", model, preprocessing=Preprocessing(image_size=96)))
     manifest = Manifest.of(films(folder / "images", count), "films")
     manifest = manifest.with_columns(truth=manifest.table["label"])
-    return package, judge_manifest(Detector.load(package, 1, features=True), manifest).with_columns(kind="external")
+    return package, predict_manifest_images(Detector.load(package, 1, features=True), manifest).with_columns(
+        kind="external"
+    )
 
 
 def value_of(audit: Audit, metric: str, depth: int) -> float:
@@ -100,9 +102,9 @@ def value_of(audit: Audit, metric: str, depth: int) -> float:
 
 
 def test_an_edge_detector_fails(tmp_path: Path) -> None:
-    package, judged = judged_by(tmp_path, edge_detector())
-    audit = weight_randomisation(package, judged, resampling=FEW)
-    assert audit.call is Call.REPORTED
+    package, testset = judged_by(tmp_path, edge_detector())
+    audit = saliency_sanity_check(package, testset, resampling=FEW)
+    assert audit.call is AuditResult.REPORTED
     assert audit.meaning.startswith("FAILED")
     assert value_of(audit, SIGNED, 1) == pytest.approx(1)
     assert value_of(audit, ABSOLUTE, 1) == pytest.approx(1)
@@ -110,9 +112,9 @@ def test_an_edge_detector_fails(tmp_path: Path) -> None:
 
 
 def test_a_network_that_learned_passes(tmp_path: Path) -> None:
-    package, judged = judged_by(tmp_path, stripe_detector())
-    audit = weight_randomisation(package, judged, shuffles=8, resampling=FEW)
-    assert audit.call is Call.CLEAR, audit.meaning
+    package, testset = judged_by(tmp_path, stripe_detector())
+    audit = saliency_sanity_check(package, testset, shuffles=8, resampling=FEW)
+    assert audit.call is AuditResult.CLEAR, audit.meaning
     assert audit.effect is not None
     assert audit.effect.high is not None
     assert audit.effect.high < 0.5
@@ -121,29 +123,29 @@ def test_a_network_that_learned_passes(tmp_path: Path) -> None:
 
 
 def test_what_was_shuffled_is_not_shuffled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package, judged = judged_by(tmp_path, stripe_detector(), 4)
+    package, testset = judged_by(tmp_path, stripe_detector(), 4)
     cache, done = tmp_path / "c.jsonl", list[int]()
-    first = weight_randomisation(package, judged, shuffles=2, cache=cache, progress=done.append, resampling=FEW)
+    first = saliency_sanity_check(package, testset, shuffles=2, cache=cache, progress=done.append, resampling=FEW)
     assert len(done) == 2 * 2
     cache.write_text(cache.read_text()[:-20])
     ran: list[int] = []
     run = Network.run
     monkeypatch.setattr(Network, "run", lambda self, pixels: ran.append(1) or run(self, pixels))
-    second = weight_randomisation(package, judged, shuffles=2, cache=cache, resampling=FEW)
+    second = saliency_sanity_check(package, testset, shuffles=2, cache=cache, resampling=FEW)
     assert len(ran) == 2  # the trained network, and the one whose line was cut short
     pd.testing.assert_frame_equal(first.table, second.table)
 
 
 def test_too_little_to_go_by(tmp_path: Path) -> None:
-    package, judged = judged_by(tmp_path, stripe_detector(), 1)
-    one = weight_randomisation(package, judged, shuffles=2, resampling=FEW)
-    assert one.call is Call.REPORTED
+    package, testset = judged_by(tmp_path, stripe_detector(), 1)
+    one = saliency_sanity_check(package, testset, shuffles=2, resampling=FEW)
+    assert one.call is AuditResult.REPORTED
     assert "can't be said" in one.meaning or "FAILED" in one.meaning
     assert one.effect is not None
     assert one.effect.low is None
-    assert weight_randomisation(package, judged.where(np.array([False]))).call is Call.NOT_DONE
-    Path(judged.table["path"][0]).unlink()
-    assert weight_randomisation(package, judged).call is Call.NOT_DONE
+    assert saliency_sanity_check(package, testset.where(np.array([False]))).call is AuditResult.NOT_DONE
+    Path(testset.table["path"][0]).unlink()
+    assert saliency_sanity_check(package, testset).call is AuditResult.NOT_DONE
 
 
 def test_a_network_whose_maps_are_flat_is_not_judged(tmp_path: Path) -> None:
@@ -151,9 +153,9 @@ def test_a_network_whose_maps_are_flat_is_not_judged(tmp_path: Path) -> None:
         helper.make_node("GlobalAveragePool", ["pixels"], ["mean"]),
         helper.make_node("Conv", ["mean", "gain"], ["maps"]),
     ]
-    package, judged = judged_by(tmp_path, network_of(flat, {"gain": np.arange(1.0, 4).reshape(3, 1, 1, 1)}), 3)
-    audit = weight_randomisation(package, judged, resampling=FEW)
-    assert audit.call is Call.NOT_DONE
+    package, testset = judged_by(tmp_path, network_of(flat, {"gain": np.arange(1.0, 4).reshape(3, 1, 1, 1)}), 3)
+    audit = saliency_sanity_check(package, testset, resampling=FEW)
+    assert audit.call is AuditResult.NOT_DONE
     assert "the same everywhere" in audit.meaning
 
 

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats.contingency import association
 
-from lungsight.evaluation.audits.audit import Audit, Call
+from lungsight.evaluation.audits.audit import Audit, AuditResult
 from lungsight.evaluation.audits.source_probe import cramers_v, source_probe
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.statistics.bootstrap import Resampling
 
 CLASSES = ("covid19", "other")
 QUICK = Resampling(replicates=200)
 
 
-def a_test(*, told: float, shares: dict[str, float], n: int = 120, seed: int = 0, per_patient: int = 2) -> Judged:
+def a_test(*, told: float, shares: dict[str, float], n: int = 120, seed: int = 0, per_patient: int = 2) -> TestSet:
     """``n`` images of each source; ``told`` is how far the features shift with the source, in standard deviations;
     ``shares`` the target's share in each source. The features tell the truth too."""
     rng = np.random.default_rng(seed)
@@ -46,7 +46,7 @@ def a_test(*, told: float, shares: dict[str, float], n: int = 120, seed: int = 0
             "probability_other": 1 - probability,
         }
     )
-    return Judged(table, CLASSES, "covid19", pd.DataFrame(index=table.index), features.astype(np.float32))
+    return TestSet(table, CLASSES, "covid19", pd.DataFrame(index=table.index), features.astype(np.float32))
 
 
 def figure(audit: Audit, metric: str, among: str = "all classes", source: str = "every source") -> pd.Series:
@@ -57,7 +57,7 @@ def figure(audit: Audit, metric: str, among: str = "all classes", source: str = 
 
 def test_a_source_that_is_told_and_tells_the_truth_is_said_to_be_enough() -> None:
     audit = source_probe(a_test(told=4, shares={"north": 0.9, "south": 0.1}, n=240), resampling=QUICK)
-    assert audit.call == Call.REPORTED
+    assert audit.call == AuditResult.REPORTED
     for among in ("all classes", "covid19", "other"):
         assert figure(audit, "source_auroc", among)["low"] > 0.9
     assert figure(audit, "source_balanced_accuracy")["value"] > 0.9
@@ -94,30 +94,30 @@ def test_the_disease_alone_does_not_tell_the_source_within_one_class() -> None:
 
 def test_patients_are_never_on_both_sides() -> None:
     """Features that name the patient and nothing else don't tell the source."""
-    judged = a_test(told=0, shares={"north": 0.5, "south": 0.5}, n=160, per_patient=8)
+    testset = a_test(told=0, shares={"north": 0.5, "south": 0.5}, n=160, per_patient=8)
     rng = np.random.default_rng(3)
-    own = rng.normal(size=(160, 20))[judged.patient]
-    judged = Judged(judged.table, CLASSES, "covid19", judged.headers, own.astype(np.float32))
-    row = figure(source_probe(judged, resampling=QUICK), "source_auroc")
+    own = rng.normal(size=(160, 20))[testset.patient]
+    testset = TestSet(testset.table, CLASSES, "covid19", testset.headers, own.astype(np.float32))
+    row = figure(source_probe(testset, resampling=QUICK), "source_auroc")
     assert row["low"] < 0.5
     assert row["value"] < 0.8
 
 
 def test_small_sources_are_left_out_and_named() -> None:
-    judged = a_test(told=4, shares={"north": 0.5, "south": 0.5, "west": 0.5})
-    few = ((judged.table["source"] != "west") | (judged.table["patient"].astype(int) < 5)).to_numpy()
-    audit = source_probe(judged.where(few), resampling=QUICK)
+    testset = a_test(told=4, shares={"north": 0.5, "south": 0.5, "west": 0.5})
+    few = ((testset.table["source"] != "west") | (testset.table["patient"].astype(int) < 5)).to_numpy()
+    audit = source_probe(testset.where(few), resampling=QUICK)
     assert "fewer than 10 patients: west" in audit.meaning
     assert audit.images == 240
 
 
 def test_what_cannot_be_asked_is_not_done() -> None:
-    judged = a_test(told=1, shares={"north": 0.5, "south": 0.5})
-    theirs = Judged(judged.table, CLASSES, "covid19", judged.headers)
-    assert source_probe(theirs).call == Call.NOT_DONE
-    alone = judged.where((judged.table["source"] == "north").to_numpy())
+    testset = a_test(told=1, shares={"north": 0.5, "south": 0.5})
+    theirs = TestSet(testset.table, CLASSES, "covid19", testset.headers)
+    assert source_probe(theirs).call == AuditResult.NOT_DONE
+    alone = testset.where((testset.table["source"] == "north").to_numpy())
     audit = source_probe(alone)
-    assert audit.call == Call.NOT_DONE
+    assert audit.call == AuditResult.NOT_DONE
     assert "images of north only" in audit.meaning
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lungsight.evaluation.audits.audit import Audit, Call, not_done
-from lungsight.evaluation.evidence import Evidence, Subject
-from lungsight.evaluation.grade import Grade, Reason, Verdict
-from lungsight.evaluation.sections.section import Section, estimate_table
+from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
+from lungsight.evaluation.evidence import Evidence, TestedModel
+from lungsight.evaluation.grade import Grade, GradeStatement, Reason
+from lungsight.evaluation.sections.section import Section
+from lungsight.evaluation.tables import estimate_table
 from lungsight.evaluation.testset.image_statistics import Header
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.package import ModelPackage
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
@@ -39,7 +40,7 @@ RECIPE = {
 }
 
 
-def judged() -> Judged:
+def make_testset() -> TestSet:
     """Forty images at each of two sources, one of them unreadable, ages missing at the second."""
     draw = np.random.default_rng(3)
     rows = []
@@ -72,10 +73,10 @@ def judged() -> Judged:
     table = pd.DataFrame(rows)
     table.loc[5, "fault"] = "north/5.png: can't be read"
     headers = pd.DataFrame(draw.uniform(0, 1, (len(table), len(Header._fields))), columns=list(Header._fields))
-    return Judged(table, CLASSES, TARGET, headers)
+    return TestSet(table, CLASSES, TARGET, headers)
 
 
-def metrics(images: Judged) -> pd.DataFrame:
+def metrics(images: TestSet) -> pd.DataFrame:
     return estimate_table(
         ({"kind": kind, "source": source}, estimate)
         for kind, source, part in images.by_source()
@@ -84,7 +85,7 @@ def metrics(images: Judged) -> pd.DataFrame:
 
 
 def make_evidence(package: ModelPackage) -> Evidence:
-    images = judged()
+    images = make_testset()
     flow = pd.DataFrame(
         {
             "step": ["no X-ray", "of a patient the model was trained or tuned on", "the same file again"],
@@ -96,18 +97,18 @@ def make_evidence(package: ModelPackage) -> Evidence:
     at = figures[figures["metric"].isin(["sensitivity", "specificity"])].assign(rule="threshold")
     effect = Estimate("auroc", TARGET, 0.55, 0.41, 0.68, 40, 14, 26, 20, "bca")
     return Evidence(
-        subject=Subject(package.id, CLASSES, TARGET, package.description, ("north", "south")),
-        judged=images,
+        subject=TestedModel(package.id, CLASSES, TARGET, package.description, ("north", "south")),
+        testset=images,
         flow=Section("flow", {"flow": flow}),
         discrimination=Section("discrimination", {"metrics": figures}),
         calibration=Section("calibration", {"calibration": figures[figures["metric"] == "brier_score"]}),
         decision=Section("decision", {"decision": at}, withheld=("No threshold was chosen | on validation data.",)),
         subgroups=Section("subgroups", {"subgroups": figures, "gaps": figures}, ("Women and men alike.",)),
         audits=(
-            Audit("lungs hidden", "Does the score need the lungs?", Call.CLEAR, "It needs them.", effect),
+            Audit("lungs hidden", "Does the score need the lungs?", AuditResult.CLEAR, "It needs them.", effect),
             not_done("where it looks", "Is the heatmap in the lungs?", "No image has a mask."),
         ),
-        verdict=Verdict(
+        verdict=GradeStatement(
             Grade.INTERNAL_ONLY,
             "It was shown to work only where it was trained.",
             (Reason("a second source", False, "Only one external source was tested."),),
@@ -123,9 +124,9 @@ def without_tables(evidence: Evidence) -> Evidence:
     """The same test of somebody's predictions, with nothing computed."""
     names = ("flow", "discrimination", "calibration", "decision", "subgroups")
     empty = {name: Section(name, {}) for name in names}
-    subject = Subject("predictions.csv", CLASSES, TARGET)
-    unstated = evidence.judged.with_columns(kind="unstated")
-    return replace(evidence, subject=subject, judged=unstated, audits=(), notices=(), command="", **empty)  # type: ignore[arg-type]
+    subject = TestedModel("predictions.csv", CLASSES, TARGET)
+    unstated = evidence.testset.with_columns(kind="unstated")
+    return replace(evidence, subject=subject, testset=unstated, audits=(), notices=(), command="", **empty)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lungsight.evaluation.sections.calibration import calibration
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, Judged
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, TestSet
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.calibration_metrics import TITLES
 from lungsight.statistics.estimate import ALL_CLASSES
@@ -14,7 +14,7 @@ FEW = Resampling(replicates=100)
 CLASSES = ("covid19", "other_pneumonia", "no_pneumonia")
 
 
-def judged(sources: dict[str, tuple[str, int]], temperature: float = 1.0, only: int | None = None) -> Judged:
+def make_testset(sources: dict[str, tuple[str, int]], temperature: float = 1.0, only: int | None = None) -> TestSet:
     """Two images a patient at each source (kind, patients), whose probabilities are true at temperature 1; ``only``
     makes all images of one class."""
     rng = np.random.default_rng(0)
@@ -26,10 +26,10 @@ def judged(sources: dict[str, tuple[str, int]], temperature: float = 1.0, only: 
         stated = np.exp(logits / temperature)
         stated /= stated.sum(axis=1, keepdims=True)
         table = pd.DataFrame({f"probability_{name}": stated[:, i] for i, name in enumerate(CLASSES)})
-        table = table.assign(source=source, kind=kind, truth=[CLASSES[t] for t in truth], fault="", split="")
+        table = table.assign(source=source, kind=kind, truth=[CLASSES[t] for t in truth], problem="", split="")
         parts.append(table.assign(patient=np.repeat(np.arange(patients), 2).astype(str)))
     table = pd.concat(parts, ignore_index=True)
-    return Judged(table, CLASSES, "covid19", pd.DataFrame(index=table.index))
+    return TestSet(table, CLASSES, "covid19", pd.DataFrame(index=table.index))
 
 
 def figure(table: pd.DataFrame, **wanted: object) -> pd.Series:
@@ -39,7 +39,7 @@ def figure(table: pd.DataFrame, **wanted: object) -> pd.Series:
 
 
 def test_every_source_has_its_own_figures_for_every_class() -> None:
-    section = calibration(judged({"north": (INTERNAL, 80), "south": (EXTERNAL, 60)}), resampling=FEW)
+    section = calibration(make_testset({"north": (INTERNAL, 80), "south": (EXTERNAL, 60)}), resampling=FEW)
     table = section.tables["calibration"]
     assert set(zip(table["kind"], table["source"], strict=True)) == {(INTERNAL, "north"), (EXTERNAL, "south")}
     for source, n in (("north", 160), ("south", 120)):
@@ -62,7 +62,7 @@ def test_every_source_has_its_own_figures_for_every_class() -> None:
     ],
 )
 def test_the_sentence_says_what_the_slope_means(temperature: float, words: str) -> None:
-    section = calibration(judged({"north": (INTERNAL, 400)}, temperature), resampling=FEW)
+    section = calibration(make_testset({"north": (INTERNAL, 400)}, temperature), resampling=FEW)
     slope = figure(section.tables["calibration"], scope="covid19", metric="calibration_slope")
     assert slope["low"] < slope["value"] < slope["high"]
     assert words in section.sentences[0]
@@ -71,7 +71,7 @@ def test_the_sentence_says_what_the_slope_means(temperature: float, words: str) 
 
 
 def test_a_source_of_one_class_keeps_its_brier_score_and_withholds_the_regression() -> None:
-    section = calibration(judged({"north": (INTERNAL, 60)}, only=2), resampling=FEW)
+    section = calibration(make_testset({"north": (INTERNAL, 60)}, only=2), resampling=FEW)
     table = section.tables["calibration"]
     assert figure(table, scope="covid19", metric="brier_score")["value"] > 0
     assert np.isnan(figure(table, scope="covid19", metric="calibration_slope")["value"])
@@ -82,9 +82,9 @@ def test_a_source_of_one_class_keeps_its_brier_score_and_withholds_the_regressio
 
 
 def test_images_without_truth_or_judgement_and_empty_tables_do_no_harm() -> None:
-    whole = judged({"north": (INTERNAL, 60)})
+    whole = make_testset({"north": (INTERNAL, 60)})
     spoilt = whole.with_columns(
-        fault=["", *["can't be read"] * 19, *[""] * 100], truth=["", *whole.table["truth"].iloc[1:]]
+        problem=["", *["can't be read"] * 19, *[""] * 100], truth=["", *whole.table["truth"].iloc[1:]]
     )
     assert (
         figure(calibration(spoilt, resampling=FEW).tables["calibration"], scope="covid19", metric="ece")["n"] == 100
@@ -95,6 +95,6 @@ def test_images_without_truth_or_judgement_and_empty_tables_do_no_harm() -> None
 
 
 def test_the_same_call_gives_the_same_figures() -> None:
-    images = judged({"north": (INTERNAL, 60)})
+    images = make_testset({"north": (INTERNAL, 60)})
     first, second = (calibration(images, resampling=FEW).tables["calibration"] for _ in range(2))
     pd.testing.assert_frame_equal(first, second)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lungsight.evaluation.sections.decision import CELLS, decision
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, Judged
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, TestSet
 from lungsight.package import Decision
 from lungsight.statistics.bootstrap import Resampling
 
@@ -13,7 +13,9 @@ FEW = Resampling(replicates=100)
 CLASSES = ("covid19", "other")
 
 
-def judged(effects: dict[str, float], patients: int = 100, positives: float = 0.5, validation: int = 0) -> Judged:
+def make_testset(
+    effects: dict[str, float], patients: int = 100, positives: float = 0.5, validation: int = 0
+) -> TestSet:
     """Patients of each source (the first internal), the first half with the disease, told apart as well as
     ``effects`` say; the first ``validation`` of each half of the first source stand in validation."""
     rng = np.random.default_rng(0)
@@ -27,7 +29,7 @@ def judged(effects: dict[str, float], patients: int = 100, positives: float = 0.
         table = pd.DataFrame(columns | {"truth": np.where(sick, *CLASSES), "source": source})
         parts.append(table.assign(kind=EXTERNAL if i else INTERNAL, patient=np.arange(patients).astype(str)))
     table = pd.concat(parts, ignore_index=True)
-    return Judged(table, CLASSES, "covid19", pd.DataFrame(index=table.index))
+    return TestSet(table, CLASSES, "covid19", pd.DataFrame(index=table.index))
 
 
 def value(table: pd.DataFrame, metric: str, **wanted: object) -> float:
@@ -39,7 +41,7 @@ def value(table: pd.DataFrame, metric: str, **wanted: object) -> float:
 
 
 def test_figures_at_the_rules_thresholds() -> None:
-    images = judged({"north": 1.5, "south": 0.5})
+    images = make_testset({"north": 1.5, "south": 0.5})
     section = decision(images, Decision(low=0.3, high=0.8, chosen_on=50, patients=50, positives=25), resampling=FEW)
     table = section.tables["decision"]
     for _, source, here in images.by_source():
@@ -61,7 +63,7 @@ def test_figures_at_the_rules_thresholds() -> None:
 
 @pytest.mark.parametrize("rule", [Decision(low=0.3, high=0.8), Decision(low=0.5, high=0.5), None])
 def test_a_thousand_patients_are_a_thousand_at_every_prevalence(rule: Decision | None) -> None:
-    images = judged({"north": 1.5}, positives=0.3)
+    images = make_testset({"north": 1.5}, positives=0.3)
     table = decision(images, rule, prevalence=0.04, resampling=FEW).tables["per_1000"]
     assert set(table["prevalence_is"]) == {"of the sample", "named"}
     with_band = rule is not None and rule.can_be_inconclusive(2)
@@ -75,7 +77,7 @@ def test_a_thousand_patients_are_a_thousand_at_every_prevalence(rule: Decision |
 
 
 def test_thresholds_are_chosen_on_validation_rows_and_the_others_are_reported() -> None:
-    images = judged({"north": 1.5, "south": 0.2}, patients=200, validation=60)
+    images = make_testset({"north": 1.5, "south": 0.2}, patients=200, validation=60)
     section = decision(images, None, resampling=FEW)
     rule = section.tables["decision_rule"].iloc[0]
     assert (rule["images"], rule["positives"]) == (120, 60)
@@ -88,7 +90,7 @@ def test_thresholds_are_chosen_on_validation_rows_and_the_others_are_reported() 
 
 
 def test_without_validation_data_the_most_probable_class_decides_and_it_is_said() -> None:
-    images = judged({"north": 1.5})
+    images = make_testset({"north": 1.5})
     section = decision(images, None, resampling=FEW)
     assert section.withheld[0].startswith("No threshold was chosen on validation data")
     assert section.tables["decision_rule"].empty
@@ -99,7 +101,7 @@ def test_without_validation_data_the_most_probable_class_decides_and_it_is_said(
 
 
 def test_too_few_validation_positives_choose_nothing_and_say_why() -> None:
-    section = decision(judged({"north": 1.5}, validation=10), None, resampling=FEW)
+    section = decision(make_testset({"north": 1.5}, validation=10), None, resampling=FEW)
     assert section.withheld[0] == (
         "No threshold, since 10 validation patients of COVID-19 can't show a sensitivity of 0.95: the most probable "
         "class decides, and nothing is inconclusive."
@@ -108,7 +110,7 @@ def test_too_few_validation_positives_choose_nothing_and_say_why() -> None:
 
 def test_a_source_without_the_disease_has_false_alarms_but_no_curve() -> None:
     section = decision(
-        judged({"north": 1.0}, positives=0), Decision(low=0.3, high=0.8), prevalence=0.1, resampling=FEW
+        make_testset({"north": 1.0}, positives=0), Decision(low=0.3, high=0.8), prevalence=0.1, resampling=FEW
     )
     table = section.tables["decision"].set_index("metric")
     assert np.isnan(table.loc["sensitivity", "value"])
@@ -123,7 +125,7 @@ def test_a_source_without_the_disease_has_false_alarms_but_no_curve() -> None:
 
 
 def test_the_curves_are_by_source_and_end_where_all_are_answered() -> None:
-    images = judged({"north": 1.5, "south": 0.5})
+    images = make_testset({"north": 1.5, "south": 0.5})
     section = decision(images, Decision(low=0.3, high=0.8), prevalence=0.1, resampling=FEW)
     risks = section.tables["risk_coverage"]
     for source, curve in risks.groupby("source"):
@@ -138,13 +140,13 @@ def test_the_curves_are_by_source_and_end_where_all_are_answered() -> None:
 
 
 def test_no_images_give_empty_tables() -> None:
-    images = judged({"north": 1.0})
+    images = make_testset({"north": 1.0})
     section = decision(images.where(np.zeros(len(images), bool)), Decision(low=0.3, high=0.8), resampling=FEW)
     assert all(table.empty for name, table in section.tables.items() if name != "decision_rule")
 
 
 def test_a_package_without_thresholds_leaves_open_what_scanning_leaves_open() -> None:
-    images = judged({"north": 1.5}, validation=60)
+    images = make_testset({"north": 1.5}, validation=60)
     section = decision(images, Decision(inconclusive_below=0.8), resampling=FEW)
     unsure = (images.score < 0.8) & (images.score > 0.2)
     assert value(section.tables["decision"], "inconclusive") == pytest.approx(unsure.mean())
@@ -162,7 +164,7 @@ def test_a_package_without_thresholds_leaves_open_what_scanning_leaves_open() ->
 
 
 def test_another_target_keeps_the_packages_rule_for_what_scanning_says() -> None:
-    images = judged({"north": 1.5})
+    images = make_testset({"north": 1.5})
     section = decision(images, Decision(low=0.1, high=0.9), stated_for="other", resampling=FEW)
     said = section.tables["verdicts"].set_index(["truth", "metric"])["value"]
     of_other = 1 - images.score

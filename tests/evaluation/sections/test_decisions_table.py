@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lungsight.components.classifier import Outputs
-from lungsight.evaluation.sections.decisions_table import as_scanned, verdicts
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.sections.decisions_table import decisions_of, verdicts
+from lungsight.evaluation.testset.testset import TestSet
+from lungsight.inference import CheckedImage, Detector
 from lungsight.package import Decision, ModelPackage
 from lungsight.radiograph import Radiograph, View
-from lungsight.scanning import Detector, Examined
 from lungsight.scanning.scan import scan_radiograph
 from lungsight.statistics.bootstrap import Resampling
 from tiny_package import write_tiny
@@ -27,27 +27,27 @@ CLASSES = ("covid19", "other_pneumonia", "no_pneumonia")
 RULE = Decision(low=0.2, high=0.6)
 
 
-def a_test(probabilities: list[tuple[float, float, float]], truth: list[str], **columns: object) -> Judged:
+def a_test(probabilities: list[tuple[float, float, float]], truth: list[str], **columns: object) -> TestSet:
     p = np.array(probabilities)
     table = pd.DataFrame({"source": "north", "patient": [str(i) for i in range(len(p))], "truth": truth})
-    table = table.assign(fault="", kind="external", **{f"probability_{c}": p[:, i] for i, c in enumerate(CLASSES)})
-    return Judged(table.assign(**columns), CLASSES, "covid19", pd.DataFrame(index=table.index))
+    table = table.assign(problem="", kind="external", **{f"probability_{c}": p[:, i] for i, c in enumerate(CLASSES)})
+    return TestSet(table.assign(**columns), CLASSES, "covid19", pd.DataFrame(index=table.index))
 
 
 def test_the_thresholds_decide_and_below_them_the_likeliest_other_class() -> None:
     rows = [(0.7, 0.3, 0.0), (0.4, 0.6, 0.0), (0.1, 0.5, 0.4), (0.1, 0.2, 0.7), (0.6, 0.2, 0.2), (0.2, 0.8, 0.0)]
-    judged = a_test(rows, ["no_pneumonia"] * 6)
+    testset = a_test(rows, ["no_pneumonia"] * 6)
     expected = ["covid19", "inconclusive", "other_pneumonia", "no_pneumonia", "covid19", "inconclusive"]
-    assert as_scanned(judged, RULE, "covid19").tolist() == expected
+    assert decisions_of(testset, RULE, "covid19").tolist() == expected
     most_probable = ["covid19", "other_pneumonia", "other_pneumonia", "no_pneumonia", "covid19", "other_pneumonia"]
-    assert as_scanned(judged, Decision(inconclusive_below=0), "covid19").tolist() == most_probable
+    assert decisions_of(testset, Decision(inconclusive_below=0), "covid19").tolist() == most_probable
 
 
 def test_the_gate_comes_first_then_the_unfamiliar() -> None:
     columns = {"refused": ["A drawing.", "", "A drawing."], "unfamiliar": [True, True, False]}
-    judged = a_test([(0.9, 0.1, 0.0)] * 3, ["covid19"] * 3, **columns)
-    assert as_scanned(judged, RULE, "covid19").tolist() == ["refused", "inconclusive", "refused"]
-    found = verdicts(judged, RULE, "covid19", FEW).set_index("metric")["value"]
+    testset = a_test([(0.9, 0.1, 0.0)] * 3, ["covid19"] * 3, **columns)
+    assert decisions_of(testset, RULE, "covid19").tolist() == ["refused", "inconclusive", "refused"]
+    found = verdicts(testset, RULE, "covid19", FEW).set_index("metric")["value"]
     assert found["verdict_refused"] == pytest.approx(2 / 3)
     assert found["verdict_covid19"] == 0
 
@@ -90,8 +90,8 @@ class Scripted:
     def description(self) -> object:
         return tiny_familiarity()[0]
 
-    def admit(self, radiograph: Radiograph) -> Examined:
-        return Examined(radiograph, refusals=("A drawing.",) if self.refused else ())
+    def check_input(self, radiograph: Radiograph) -> CheckedImage:
+        return CheckedImage(radiograph, refusals=("A drawing.",) if self.refused else ())
 
 
 @pytest.fixture(scope="module")
@@ -115,4 +115,4 @@ def test_evaluation_says_of_an_image_what_scanning_says(
     (probabilities,) = detector.probabilities(np.array([logits], dtype=np.float32))
     columns = {"refused": "A drawing." if refused else "", "unfamiliar": far}
     images = replace(a_test([tuple(probabilities)], ["covid19"], **columns), target="no_pneumonia")
-    assert as_scanned(images, decision, target).tolist() == [finding.verdict]
+    assert decisions_of(images, decision, target).tolist() == [finding.verdict]

@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from lungsight.evaluation.sections.discrimination import discrimination
 from lungsight.evaluation.sections.section import Section
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)
@@ -25,7 +25,7 @@ def a_test(
     shortcut: float = 0.0,
     external: tuple[str, ...] = ("south",),
     images_each: int = 2,
-) -> Judged:
+) -> TestSet:
     """``shares``: of each source, how much of it is COVID-19; ``shortcut``: how much the score says which source."""
     rng = np.random.default_rng(seed)
     shares = shares or {"north": 0.4, "east": 0.4, "south": 0.4}
@@ -51,17 +51,17 @@ def a_test(
     )
     for i, name in enumerate(CLASSES):
         table[f"probability_{name}"] = p[:, i]
-    return Judged(table, CLASSES, "covid19", pd.DataFrame(index=range(images)))
+    return TestSet(table, CLASSES, "covid19", pd.DataFrame(index=range(images)))
 
 
 @pytest.fixture(scope="module")
-def judged() -> Judged:
+def make_testset() -> TestSet:
     return a_test()
 
 
 @pytest.fixture(scope="module")
-def section(judged: Judged) -> Section:
-    return discrimination(judged, prevalence=0.05, resampling=FEW)
+def section(testset: TestSet) -> Section:
+    return discrimination(testset, prevalence=0.05, resampling=FEW)
 
 
 def groups_of(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -93,8 +93,8 @@ def test_every_figure_is_withheld_or_has_its_sample_and_interval(section: Sectio
         assert set(table[given]["interval"]) <= {"bca", "delong", "exact"}
 
 
-def test_figures_are_of_the_images_they_name(judged: Judged, section: Section) -> None:
-    table = judged.table[judged.table["source"] == "south"]
+def test_figures_are_of_the_images_they_name(testset: TestSet, section: Section) -> None:
+    table = testset.table[testset.table["source"] == "south"]
     expected = roc_auc_score(table["truth"] == "covid19", table["probability_covid19"])
     for metric in ("auroc", "auroc_delong"):
         row = rows(section, source="south", scope="covid19", metric=metric).iloc[0]
@@ -117,16 +117,16 @@ def test_predictive_values_at_the_prevalence_are_given_for_the_target_only(secti
 TO_BAYES = ("sensitivity", "specificity", "ppv_at_prevalence")
 
 
-def test_without_a_prevalence_none_is_made_up(judged: Judged) -> None:
-    section = discrimination(judged, resampling=Resampling(replicates=20))
+def test_without_a_prevalence_none_is_made_up(testset: TestSet) -> None:
+    section = discrimination(testset, resampling=Resampling(replicates=20))
     assert not rows(section, metric="ppv_at_prevalence").size
     assert not any("% of patients have" in sentence for sentence in section.sentences)
 
 
 @pytest.mark.parametrize("prevalence", [0.0, 1.0, -0.1, 5.0])
-def test_a_prevalence_that_is_none_is_refused(judged: Judged, prevalence: float) -> None:
+def test_a_prevalence_that_is_none_is_refused(testset: TestSet, prevalence: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
-        discrimination(judged, prevalence=prevalence, resampling=FEW)
+        discrimination(testset, prevalence=prevalence, resampling=FEW)
 
 
 def test_curves_are_small_and_whole(section: Section) -> None:
@@ -149,17 +149,17 @@ def test_a_shortcut_by_source_is_measured() -> None:
     assert any("the size of the shortcut" in sentence for sentence in section.sentences)
 
 
-def test_sites_are_looked_into_where_the_manifest_has_them(judged: Judged) -> None:
-    sites = np.where(judged.table["patient"].astype(int) % 4 < 2, "one", "two")
-    section = discrimination(judged.with_columns(site=sites), resampling=FEW)
+def test_sites_are_looked_into_where_the_manifest_has_them(testset: TestSet) -> None:
+    sites = np.where(testset.table["patient"].astype(int) % 4 < 2, "one", "two")
+    section = discrimination(testset.with_columns(site=sites), resampling=FEW)
     table = section.tables["within_and_pooled"]
     assert set(table["within"]) == {"source", "site"}
     assert table[(table["within"] == "site") & (table["kind"] == "internal")]["mixed"].iloc[0] == 4
 
 
-def test_sources_of_one_class_each_are_named(judged: Judged) -> None:
-    apart = np.where(judged.table["truth"] == "covid19", "cases", "controls")
-    section = discrimination(judged.with_columns(source=apart, kind="external"), resampling=FEW)
+def test_sources_of_one_class_each_are_named(testset: TestSet) -> None:
+    apart = np.where(testset.table["truth"] == "covid19", "cases", "controls")
+    section = discrimination(testset.with_columns(source=apart, kind="external"), resampling=FEW)
     assert any("no source holds both classes" in reason for reason in section.withheld)
     assert any("no image of COVID-19 here" in reason for reason in section.withheld)
     assert any("every image here is of COVID-19" in reason for reason in section.withheld)
@@ -167,8 +167,8 @@ def test_sources_of_one_class_each_are_named(judged: Judged) -> None:
     assert pd.isna(table.loc["auroc_within_source", "value"])
 
 
-def test_no_positives_withholds_what_rests_on_them(judged: Judged) -> None:
-    section = discrimination(judged.where(~judged.positive), prevalence=0.1, resampling=FEW)
+def test_no_positives_withholds_what_rests_on_them(testset: TestSet) -> None:
+    section = discrimination(testset.where(~testset.positive), prevalence=0.1, resampling=FEW)
     target = rows(section, scope="covid19")
     for metric in ("auroc", "auroc_delong", "sensitivity", "ppv", "ppv_at_prevalence"):
         assert target[target["metric"] == metric]["value"].isna().all()
@@ -177,24 +177,24 @@ def test_no_positives_withholds_what_rests_on_them(judged: Judged) -> None:
     assert len(section.withheld) >= 4
 
 
-def test_one_image_of_the_target_is_no_sample(judged: Judged) -> None:
-    keep = ~judged.positive
-    keep[np.flatnonzero(judged.positive)[0]] = True
-    only = judged.where(keep).with_columns(source="here", kind="external")
+def test_one_image_of_the_target_is_no_sample(testset: TestSet) -> None:
+    keep = ~testset.positive
+    keep[np.flatnonzero(testset.positive)[0]] = True
+    only = testset.where(keep).with_columns(source="here", kind="external")
     section = discrimination(only, resampling=FEW)
     assert section.withheld[0].endswith("only one image of COVID-19 here.")
     assert rows(section, scope="covid19", metric="auroc")["value"].isna().all()
 
 
-def test_nothing_judged_is_no_error(judged: Judged) -> None:
-    section = discrimination(judged.with_columns(fault="unreadable"), prevalence=0.1, resampling=FEW)
+def test_nothing_judged_is_no_error(testset: TestSet) -> None:
+    section = discrimination(testset.with_columns(problem="unreadable"), prevalence=0.1, resampling=FEW)
     assert not len(section.tables["metrics"])
     assert section.withheld == ("No image could be judged.",)
 
 
 @pytest.mark.long
 def test_five_thousand_images_take_seconds() -> None:
-    judged = a_test(5000, shares={f"s{i}": 0.3 for i in range(5)}, external=("s0", "s1"))
+    testset = a_test(5000, shares={f"s{i}": 0.3 for i in range(5)}, external=("s0", "s1"))
     started = time.process_time()
-    discrimination(judged, prevalence=0.1)
+    discrimination(testset, prevalence=0.1)
     assert time.process_time() - started < 60

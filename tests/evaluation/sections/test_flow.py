@@ -11,7 +11,7 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.sections.flow import EVERY_CLASS, NOT_JUDGED, flow
 from lungsight.evaluation.testset.eligibility import Eligible
 from lungsight.evaluation.testset.overlap import Match, Overlap
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.testset.testset import TestSet
 
 CLASSES = ("covid19", "other")
 _ROW = st.fixed_dictionaries(
@@ -27,7 +27,7 @@ _ROW = st.fixed_dictionaries(
 )
 
 
-def a_test(rows: list[dict[str, object]]) -> tuple[Eligible, Judged]:
+def a_test(rows: list[dict[str, object]]) -> tuple[Eligible, TestSet]:
     """The rows as eligible images; those of the south are external. One more image had no class."""
     table = pd.DataFrame(rows, columns=["source", "patient", "label", "view", "sex", "age", "fault"])
     table["path"] = [f"{i}.png" for i in range(len(table))]
@@ -41,24 +41,24 @@ def a_test(rows: list[dict[str, object]]) -> tuple[Eligible, Judged]:
     )
     eligible = Eligible(start, len(start), (), {})
     eligible = eligible.after("label is of no class of this model", start.table["truth"] != "")
-    return eligible, Judged(table, CLASSES, "covid19", pd.DataFrame(index=table.index))
+    return eligible, TestSet(table, CLASSES, "covid19", pd.DataFrame(index=table.index))
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(_ROW, min_size=1, max_size=30))
 def test_every_image_is_accounted_for(rows: list[dict[str, object]]) -> None:
-    eligible, judged = a_test(rows)
-    section = flow(eligible, judged)
+    eligible, testset = a_test(rows)
+    section = flow(eligible, testset)
     steps = section.tables["flow"]
     assert (
         steps["remain"].to_numpy()[:-1] - steps["left_out"].to_numpy()[1:] == steps["remain"].to_numpy()[1:]
     ).all()
     assert steps["left_out"].sum() == section.tables["left_out"]["images"].sum()
-    assert steps["remain"].iloc[-1] == len(judged.scored)
+    assert steps["remain"].iloc[-1] == len(testset.scored)
     counts = section.tables["counts"]
     for _, part in counts.groupby("property"):
         for is_all in (True, False):
-            assert part.loc[(part["class"] == EVERY_CLASS) == is_all, "images"].sum() == len(judged.scored)
+            assert part.loc[(part["class"] == EVERY_CLASS) == is_all, "images"].sum() == len(testset.scored)
     assert (counts["patients"] <= counts["images"]).all()
 
 
@@ -78,13 +78,13 @@ def test_what_the_test_lacks_is_said() -> None:
 
 
 def test_a_test_of_unreadable_images_has_nothing_to_count() -> None:
-    nothing = flow(*a_test(_rows(2, fault="can't be read")))
+    nothing = flow(*a_test(_rows(2, problem="can't be read")))
     assert not len(nothing.tables["counts"])
     assert nothing.tables["left_out"]["reason"].iloc[-1] == NOT_JUDGED
 
 
 def test_the_overlap_is_listed_without_the_many_images_of_known_patients() -> None:
-    eligible, judged = a_test(_rows(4))
+    eligible, testset = a_test(_rows(4))
     matches = pd.DataFrame(
         {
             "path": ["a.png", "b.png"],
@@ -97,7 +97,7 @@ def test_the_overlap_is_listed_without_the_many_images_of_known_patients() -> No
     nobody = np.zeros(4, dtype=bool)
     masks = {Match.PATIENT: nobody, Match.FILE: nobody, Match.LOOK_ALIKE: np.array([True, False, False, False])}
     found = Eligible(eligible.manifest, 4, (), {}, overlap=Overlap(masks, matches, 4, ("A notice.",)))
-    section = flow(found, judged)
+    section = flow(found, testset)
     assert list(section.tables["overlap"]["path"]) == ["b.png"]
     assert section.tables["overlap_counts"]["images"].sum() == 2
     assert "A notice." in section.sentences

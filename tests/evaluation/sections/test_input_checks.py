@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lungsight.evaluation.sections.input_checks import ADMITTED, ADMITTED_AND_FAMILIAR, EVERY_IMAGE, safeguards
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.sections.input_checks import ADMITTED, ADMITTED_AND_FAMILIAR, EVERY_IMAGE, input_checks
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)
 CLASSES = ("covid19", "other")
 
 
-def a_test(n: int = 200, **columns: object) -> Judged:
+def a_test(n: int = 200, **columns: object) -> TestSet:
     rng = np.random.default_rng(1)
     positive = np.arange(n) % 2 == 0
     p = 1 / (1 + np.exp(-(positive + rng.normal(size=n))))
@@ -26,16 +26,16 @@ def a_test(n: int = 200, **columns: object) -> Judged:
             "probability_covid19": p, "probability_other": 1 - p,
         }
     )  # fmt: skip
-    return Judged(table.assign(**columns), CLASSES, "covid19", pd.DataFrame(index=table.index))
+    return TestSet(table.assign(**columns), CLASSES, "covid19", pd.DataFrame(index=table.index))
 
 
-def the_wrong_ones(judged: Judged) -> np.ndarray:
-    called = judged.table["probability_covid19"].to_numpy() > 0.5
-    return called != judged.positive
+def the_wrong_ones(testset: TestSet) -> np.ndarray:
+    called = testset.table["probability_covid19"].to_numpy() > 0.5
+    return called != testset.positive
 
 
 def test_a_package_without_companions_has_nothing_to_say() -> None:
-    section = safeguards(a_test(), FEW)
+    section = input_checks(a_test(), FEW)
     assert section.tables == {}
     assert section.sentences == ()
 
@@ -43,26 +43,26 @@ def test_a_package_without_companions_has_nothing_to_say() -> None:
 def test_a_gate_that_refuses_what_the_model_gets_wrong_flatters_it_and_is_seen() -> None:
     wrong = the_wrong_ones(a_test())
     reasons = np.where(wrong, "The probability of a frontal chest radiograph is 0.12, below 0.50. No lungs.", "")
-    judged = a_test(refused=reasons)
-    section = safeguards(judged, FEW)
+    testset = a_test(refused=reasons)
+    section = input_checks(testset, FEW)
     shares = section.tables["safeguards"].set_index(["source", "truth"])
     assert shares.loc[("all", "every class"), "value"] == pytest.approx(wrong.mean())
     for source in ("north", "south"):
-        here = (judged.table["source"] == source).to_numpy()
+        here = (testset.table["source"] == source).to_numpy()
         assert shares.loc[(source, "every class"), "value"] == pytest.approx(wrong[here].mean())
         assert shares.loc[(source, "every class"), "low"] < wrong[here].mean()
-        assert shares.loc[(source, "covid19"), "value"] == pytest.approx(wrong[here & judged.positive].mean())
+        assert shares.loc[(source, "covid19"), "value"] == pytest.approx(wrong[here & testset.positive].mean())
     figures = section.tables["without_refused"]
     aurocs = figures[figures["metric"] == "auroc"].set_index(["source", "images"])["value"]
-    score = judged.table["probability_covid19"]
-    assert aurocs["all", EVERY_IMAGE] == pytest.approx(roc_auc_score(judged.positive, score))
+    score = testset.table["probability_covid19"]
+    assert aurocs["all", EVERY_IMAGE] == pytest.approx(roc_auc_score(testset.positive, score))
     assert aurocs["all", ADMITTED] == 1.0
     assert ADMITTED_AND_FAMILIAR not in set(figures["images"])
     assert any("without refused" in s and "north" in s for s in section.sentences)
 
 
 def test_images_judged_the_other_way_round_are_counted() -> None:
-    section = safeguards(a_test(20, refused="", inverted=np.arange(20) < 5), FEW)
+    section = input_checks(a_test(20, refused="", inverted=np.arange(20) < 5), FEW)
     shares = section.tables["safeguards"].set_index(["source", "truth", "metric"])["value"]
     assert shares["all", "every class", "inverted"] == 0.25
     assert any("taken for negatives" in sentence for sentence in section.sentences)
@@ -70,7 +70,7 @@ def test_images_judged_the_other_way_round_are_counted() -> None:
 
 def test_reasons_that_differ_in_their_numbers_only_count_as_one() -> None:
     reasons = [f"The probability of a chest radiograph is 0.{i % 7}, below 0.5. No lungs." for i in range(20)]
-    counted = safeguards(a_test(20, refused=reasons), FEW).tables["refusals"]
+    counted = input_checks(a_test(20, refused=reasons), FEW).tables["refusals"]
     assert len(counted) == 4  # two reasons at two sources
     assert set(counted["images"]) == {10}
     assert set(counted["reason"]) == {"The probability of a chest radiograph is …, below ….", "No lungs."}
@@ -79,8 +79,8 @@ def test_reasons_that_differ_in_their_numbers_only_count_as_one() -> None:
 def test_unfamiliar_images_and_lungs_that_are_none_are_counted() -> None:
     n = 40
     far = np.arange(n) < 10
-    judged = a_test(n, refused=np.where(np.arange(n) < 4, "A drawing.", ""), unfamiliar=far, lung_faults="One lung.")
-    section = safeguards(judged, FEW)
+    testset = a_test(n, refused=np.where(np.arange(n) < 4, "A drawing.", ""), unfamiliar=far, lung_faults="One lung.")
+    section = input_checks(testset, FEW)
     rows = section.tables["safeguards"]
     whole = rows[(rows["source"] == "all") & (rows["truth"] == "every class")].set_index("metric")
     assert whole["value"].to_dict() == {"refused": 0.1, "unfamiliar": 0.25, "without_plausible_lungs": 1.0}
@@ -91,5 +91,5 @@ def test_unfamiliar_images_and_lungs_that_are_none_are_counted() -> None:
 
 
 def test_where_everything_is_refused_nothing_is_left_to_score() -> None:
-    section = safeguards(a_test(20, refused="A drawing."), FEW)
+    section = input_checks(a_test(20, refused="A drawing."), FEW)
     assert set(section.tables["without_refused"]["images"]) == {EVERY_IMAGE}

@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lungsight.evaluation.sections.one_vs_one import one_against_one
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.sections.one_vs_one import one_vs_one
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)
 CLASSES = ("covid19", "other_pneumonia", "no_pneumonia")
 
 
-def a_test(n: int = 240, *, telling_sites: bool = False) -> Judged:
+def a_test(n: int = 240, *, telling_sites: bool = False) -> TestSet:
     """Sites a and b; with ``telling_sites`` the score tells the site, which tells the class, and nothing else."""
     rng = np.random.default_rng(4)
     truth = rng.integers(0, 3, n)
@@ -31,15 +31,15 @@ def a_test(n: int = 240, *, telling_sites: bool = False) -> Judged:
             "probability_no_pneumonia": (1 - p) / 2,
         }
     )  # fmt: skip
-    return Judged(table, CLASSES, "covid19", pd.DataFrame(index=table.index))
+    return TestSet(table, CLASSES, "covid19", pd.DataFrame(index=table.index))
 
 
 def test_each_pair_is_ranked_by_the_probability_of_its_first_class() -> None:
-    judged = a_test()
-    table, sentences = one_against_one(judged, FEW)
+    testset = a_test()
+    table, sentences = one_vs_one(testset, FEW)
     assert set(table["against"]) == {"other_pneumonia", "no_pneumonia"}
     for row in table[table["metric"] == "auroc"].to_dict("records"):
-        images = judged.table[judged.table["source"] == row["source"]]
+        images = testset.table[testset.table["source"] == row["source"]]
         pair = images[images["truth"].isin((row["scope"], row["against"]))]
         expected = roc_auc_score(pair["truth"] == row["scope"], pair[f"probability_{row['scope']}"])
         assert row["value"] == pytest.approx(expected)
@@ -50,7 +50,7 @@ def test_each_pair_is_ranked_by_the_probability_of_its_first_class() -> None:
 
 
 def test_what_only_tells_the_site_is_worth_nothing_within_sites() -> None:
-    table, sentences = one_against_one(a_test(telling_sites=True), FEW)
+    table, sentences = one_vs_one(a_test(telling_sites=True), FEW)
     of_target = table[table["scope"] == "covid19"]
     whole, within = (of_target[of_target["metric"] == name] for name in ("auroc", "auroc_within_site"))
     assert (whole["low"] > 0.55).all()
@@ -61,13 +61,13 @@ def test_what_only_tells_the_site_is_worth_nothing_within_sites() -> None:
 
 
 def test_a_source_of_one_class_and_sites_of_one_class_have_no_rows() -> None:
-    judged = a_test()
-    table = judged.table
-    alone = judged.where((table["truth"] == "covid19").to_numpy())
-    assert not len(one_against_one(alone, FEW)[0])
-    apart = judged.with_columns(site=table["truth"])
-    found, _ = one_against_one(apart, FEW)
+    testset = a_test()
+    table = testset.table
+    alone = testset.where((table["truth"] == "covid19").to_numpy())
+    assert not len(one_vs_one(alone, FEW)[0])
+    apart = testset.with_columns(site=table["truth"])
+    found, _ = one_vs_one(apart, FEW)
     assert set(found["metric"]) == {"auroc"}
     assert set(found["sites"]) == {0}
-    unnamed, _ = one_against_one(judged.with_columns(site=""), FEW)
+    unnamed, _ = one_vs_one(testset.with_columns(site=""), FEW)
     assert set(unnamed["metric"]) == {"auroc"}

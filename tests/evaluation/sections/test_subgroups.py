@@ -10,13 +10,13 @@ import pytest
 
 from lungsight.evaluation.sections.subgroups import GAP_METRICS, WITHIN_SOURCES, properties_of, subgroups
 from lungsight.evaluation.testset.image_statistics import Header
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)
 
 
-def judged(n: int = 600, seed: int = 0, **columns: Any) -> Judged:
+def make_testset(n: int = 600, seed: int = 0, **columns: Any) -> TestSet:
     """Two external sources of ``n`` images together, each of its own patient, half of them positive; the model is
     right in 8 of 10. A column given as a function is made from the table so far."""
     rng = np.random.default_rng(seed)
@@ -42,14 +42,14 @@ def judged(n: int = 600, seed: int = 0, **columns: Any) -> Judged:
     for name, value in columns.items():
         table[name] = value(table) if callable(value) else value
     headers = pd.DataFrame(rng.uniform(300, 600, (n, len(Header._fields))), columns=list(Header._fields))
-    return Judged(table, ("covid19", "other"), "covid19", headers)
+    return TestSet(table, ("covid19", "other"), "covid19", headers)
 
 
-def with_score(j: Judged, score: np.ndarray) -> Judged:
+def with_score(j: TestSet, score: np.ndarray) -> TestSet:
     return j.with_columns(probability_covid19=score, probability_other=1 - score)
 
 
-def gap(j: Judged, prop: str, subgroup: str, metric: str, source: str = WITHIN_SOURCES) -> pd.Series:
+def gap(j: TestSet, prop: str, subgroup: str, metric: str, source: str = WITHIN_SOURCES) -> pd.Series:
     table = subgroups(j, resampling=FEW).tables["gaps"]
     chosen = (table["property"] == prop) & (table["subgroup"] == subgroup) & (table["metric"] == metric)
     rows = table[chosen & (table["source"] == source)]
@@ -59,7 +59,7 @@ def gap(j: Judged, prop: str, subgroup: str, metric: str, source: str = WITHIN_S
 
 def test_a_planted_gap_is_found_with_its_size() -> None:
     """Women's positives are all missed."""
-    j = judged()
+    j = make_testset()
     missed = (j.table["sex"] == "F") & j.positive
     found = gap(with_score(j, np.where(missed, 0.1, j.score)), "sex", "F", "sensitivity")
     positives = j.table[j.positive]
@@ -76,7 +76,7 @@ def test_a_source_in_disguise_is_no_gap() -> None:
         man = np.random.default_rng(5).random(len(table)) < np.where(table["source"] == "south", 0.9, 0.1)
         return np.where(man, "M", "F")
 
-    j = judged(sex=sex)
+    j = make_testset(sex=sex)
     rng = np.random.default_rng(6)
     missed = (j.table["source"] == "south") & j.positive & (rng.random(len(j)) < 0.8)
     j = with_score(j, np.where(missed, 0.1, j.score))
@@ -89,14 +89,14 @@ def test_a_source_in_disguise_is_no_gap() -> None:
 
 
 def test_a_subgroup_that_is_its_source_is_withheld() -> None:
-    j = judged(view=lambda t: np.where(t["source"] == "north", "PA", "AP"))
+    j = make_testset(view=lambda t: np.where(t["source"] == "north", "PA", "AP"))
     table = subgroups(j, resampling=FEW).tables["gaps"]
     views = table[table["property"] == "view"]
     assert not len(views[views["value"].notna()])
 
 
 def test_kinds_are_never_put_together() -> None:
-    j = judged(kind=lambda t: np.where(t["source"] == "north", "internal", "external"))
+    j = make_testset(kind=lambda t: np.where(t["source"] == "north", "internal", "external"))
     section = subgroups(j, resampling=FEW)
     for table in section.tables.values():
         assert set(table["source"]) == {"north", "south"}
@@ -104,20 +104,20 @@ def test_kinds_are_never_put_together() -> None:
 
 
 def test_what_is_not_known_or_is_all_the_same_is_said() -> None:
-    section = subgroups(judged(sex="", view="AP"), resampling=FEW)
+    section = subgroups(make_testset(sex="", view="AP"), resampling=FEW)
     assert "By sex (external): not known of any image." in section.withheld
     assert "By view (external): every image of which it is known is AP." in section.withheld
     assert "By site (external): not known of any image." in section.withheld
 
 
 def test_images_of_unknown_age_are_on_neither_side() -> None:
-    j = judged(age=lambda t: np.where(np.arange(len(t)) % 3 == 0, np.nan, t["age"]))
+    j = make_testset(age=lambda t: np.where(np.arange(len(t)) % 3 == 0, np.nan, t["age"]))
     found = gap(j, "age group", "65+", "brier_score")
     assert found["n"] + found["rest_n"] == int(j.table["age"].notna().sum())
 
 
 def test_few_patients_are_withheld_with_the_reason() -> None:
-    section = subgroups(judged(n=40), resampling=FEW)
+    section = subgroups(make_testset(n=40), resampling=FEW)
     table = section.tables["subgroups"]
     few = table[(table["property"] == "age group") & table["value"].isna()]
     assert len(few)
@@ -125,11 +125,11 @@ def test_few_patients_are_withheld_with_the_reason() -> None:
 
 
 def test_thirds_are_of_the_source_and_sites_hold_both_classes() -> None:
-    j = judged(
+    j = make_testset(
         site=lambda t: np.where(np.arange(len(t)) % 4 < 2, "a", np.where(np.arange(len(t)) % 4 == 2, "b", "c"))
     )
     shifted = j.headers.assign(sharpness_fine=lambda h: h["sharpness_fine"] + 1000 * (j.table["source"] == "south"))
-    found = {p.name: p for p in properties_of(Judged(j.table, j.classes, j.target, shifted), image_size=400)}
+    found = {p.name: p for p in properties_of(TestSet(j.table, j.classes, j.target, shifted), image_size=400)}
     thirds = pd.Series(found["sharpness"].values)
     assert all(abs(n - 100) <= 1 for n in thirds.groupby(j.table["source"].to_numpy()).value_counts())
     assert found["site"].subgroups == ("a",)
@@ -137,7 +137,7 @@ def test_thirds_are_of_the_source_and_sites_hold_both_classes() -> None:
 
 
 def test_how_many_gaps_were_looked_at_is_said() -> None:
-    section = subgroups(judged(), resampling=FEW)
+    section = subgroups(make_testset(), resampling=FEW)
     gaps = section.tables["gaps"]
     looked = int(gaps["low"].notna().sum())
     clear = int(((gaps["low"] > 0) | (gaps["high"] < 0)).sum())
@@ -147,15 +147,15 @@ def test_how_many_gaps_were_looked_at_is_said() -> None:
 
 
 def test_images_that_could_not_be_read_leave_quality_out() -> None:
-    j = judged()
-    blind = Judged(j.table, j.classes, j.target, j.headers * np.nan)
+    j = make_testset()
+    blind = TestSet(j.table, j.classes, j.target, j.headers * np.nan)
     section = subgroups(blind, resampling=FEW, image_size=256)
     assert "By image quality (external): no image could be read." in section.withheld
     assert not set(section.tables["gaps"]["property"]) & {"sharpness", "contrast", "short side"}
 
 
 def test_no_images_at_all_leave_empty_tables() -> None:
-    section = subgroups(judged(fault="broken"), resampling=FEW)
+    section = subgroups(make_testset(problem="broken"), resampling=FEW)
     assert not len(section.tables["gaps"])
     assert section.sentences == (
         "No gap between subgroups could be taken: too few patients on one side or the other.",

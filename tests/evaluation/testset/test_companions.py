@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 
 from evaluation.audits.drawn import LUNGS, chests
-from lungsight.components.input_gate import Admission
+from lungsight.components.input_gate import GateResult
 from lungsight.components.lung_segmentation import Box, Lungs
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.testset.companions import Companions
-from lungsight.evaluation.testset.predict import judge_manifest
-from lungsight.evaluation.testset.testset import INVERTED, LUNG_FAULTS, REFUSED, UNFAMILIAR, Judged
-from lungsight.inference.preparation import Examiner
+from lungsight.evaluation.testset.predict import predict_manifest_images
+from lungsight.evaluation.testset.testset import INVERTED, LUNG_FAULTS, REFUSED, UNFAMILIAR, TestSet
+from lungsight.inference import Detector
+from lungsight.inference.preparation import ImageChecker
 from lungsight.package import ModelPackage, Preprocessing
-from lungsight.scanning import Detector
 
 
 @dataclass
@@ -27,21 +27,21 @@ class KnownLungs:
     """Finds the lungs where they were drawn; counts how often it is asked."""
 
     mask: np.ndarray = field(default_factory=lambda: LUNGS)
-    faults: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     asked: list[np.ndarray] = field(default_factory=list)
 
     def find(self, pixels: np.ndarray) -> Lungs:
         self.asked.append(pixels)
-        return Lungs(self.mask, self.faults)
+        return Lungs(self.mask, self.problems)
 
 
 class AgainstDark:
     """Refuses what is dark, and takes what is very bright for a negative."""
 
-    def ask(self, pixels: np.ndarray) -> Admission:
+    def ask(self, pixels: np.ndarray) -> GateResult:
         mean = float(pixels.mean())
         refusals = ("The image is dark.", "It is blurred.") if mean < 0.35 else ()
-        return Admission(refusals, (), 0.9, inverted=mean > 0.8)
+        return GateResult(refusals, (), 0.9, inverted=mean > 0.8)
 
 
 class FarWhereBright:
@@ -66,13 +66,15 @@ def cropping(detector: Detector) -> Detector:
     return detector
 
 
-def judged(detector: Detector, rows: pd.DataFrame, companions: Companions, cache: Path | None = None) -> Judged:
+def make_testset(
+    detector: Detector, rows: pd.DataFrame, companions: Companions, cache: Path | None = None
+) -> TestSet:
     manifest = Manifest.of(rows.assign(split=""), "chests")
-    return judge_manifest(detector, manifest, companions=companions, cache=cache)
+    return predict_manifest_images(detector, manifest, companions=companions, cache=cache)
 
 
 def test_a_package_without_companions_is_judged_as_ever(detector: Detector, rows: pd.DataFrame) -> None:
-    found = judged(detector, rows, Companions.of(detector.package))
+    found = make_testset(detector, rows, Companions.of(detector.package))
     assert found.lungs == ()
     assert not {REFUSED, INVERTED, UNFAMILIAR, LUNG_FAULTS} & set(found.table.columns)
     assert found.crop_of(0) is None
@@ -82,33 +84,33 @@ def test_lungs_are_found_once_kept_and_used_for_the_crop(
     detector: Detector, rows: pd.DataFrame, tmp_path: Path
 ) -> None:
     fields = KnownLungs()
-    own = Companions(Examiner(fields), crops=True)  # type: ignore[arg-type]
-    first = judged(cropping(detector), rows, own, tmp_path / "kept.jsonl")
+    own = Companions(ImageChecker(fields), crops=True)  # type: ignore[arg-type]
+    first = make_testset(cropping(detector), rows, own, tmp_path / "kept.jsonl")
     assert len(fields.asked) == 8
     assert first.crop_of(3) == Box(14 / 80, 20 / 80, 66 / 80, 60 / 80)
     seen = [np.asarray(Image.open(path), dtype=float)[20:60, 14:66].mean() / 255 for path in rows["path"]]
     margins = (first.table["logit_covid19"] - first.table["logit_other"]).to_numpy()
     np.testing.assert_allclose(margins, 16 * (np.array(seen) - 0.5), atol=0.05)
-    again = judged(cropping(detector), rows, own, tmp_path / "kept.jsonl")
+    again = make_testset(cropping(detector), rows, own, tmp_path / "kept.jsonl")
     assert len(fields.asked) == 8
     pd.testing.assert_frame_equal(again.table, first.table)
     assert [lungs.digest for lungs in again.lungs] == [lungs.digest for lungs in first.lungs]
     other = replace(own, borrowed="another network")
-    judged(cropping(detector), rows, other, tmp_path / "kept.jsonl")
+    make_testset(cropping(detector), rows, other, tmp_path / "kept.jsonl")
     assert len(fields.asked) == 16
 
 
 def test_borrowed_lungs_are_for_the_audits_and_never_crop(detector: Detector, rows: pd.DataFrame) -> None:
     whole = KnownLungs(np.ones_like(LUNGS))
     theirs = Companions(for_audits=whole, borrowed="theirs")  # type: ignore[arg-type]
-    found = judged(detector, rows, theirs)
+    found = make_testset(detector, rows, theirs)
     assert found.lungs[0].mask.all()
     assert found.crop_of(0) is None
     pd.testing.assert_series_equal(
-        found.table["logit_covid19"], judged(detector, rows, Companions()).table["logit_covid19"]
+        found.table["logit_covid19"], make_testset(detector, rows, Companions()).table["logit_covid19"]
     )
-    both = Companions(Examiner(KnownLungs()), crops=True, for_audits=whole)  # type: ignore[arg-type]
-    mixed = judged(cropping(detector), rows, both)
+    both = Companions(ImageChecker(KnownLungs()), crops=True, for_audits=whole)  # type: ignore[arg-type]
+    mixed = make_testset(cropping(detector), rows, both)
     assert mixed.lungs[0].mask.all()
     assert mixed.crop_of(0) == Box(14 / 80, 20 / 80, 66 / 80, 60 / 80)
 
@@ -116,7 +118,7 @@ def test_borrowed_lungs_are_for_the_audits_and_never_crop(detector: Detector, ro
 def test_what_the_gate_refuses_is_judged_all_the_same(detector: Detector, rows: pd.DataFrame) -> None:
     dark = np.round(np.random.default_rng(0).uniform(0.0, 0.4, (80, 80)) * 255).astype(np.uint8)
     Image.fromarray(dark).save(rows["path"][0])
-    found = judged(detector, rows, Companions(Examiner(gate=AgainstDark())))  # type: ignore[arg-type]
+    found = make_testset(detector, rows, Companions(ImageChecker(gate=AgainstDark())))  # type: ignore[arg-type]
     assert found.table[REFUSED][0] == "The image is dark. It is blurred."
     assert (found.table[REFUSED][1:] == "").all()
     assert found.table["probability_covid19"].notna().all()
@@ -125,10 +127,10 @@ def test_what_the_gate_refuses_is_judged_all_the_same(detector: Detector, rows: 
 
 def test_a_negative_is_judged_as_a_positive(detector: Detector, rows: pd.DataFrame) -> None:
     path = rows["path"][2]
-    before = judged(detector, rows, Companions()).table
+    before = make_testset(detector, rows, Companions()).table
     bright = np.round(np.random.default_rng(0).uniform(0.75, 1.0, (80, 80)) * 255).astype(np.uint8)
     Image.fromarray(bright).save(path)
-    found = judged(detector, rows, Companions(Examiner(KnownLungs(), AgainstDark())))  # type: ignore[arg-type]
+    found = make_testset(detector, rows, Companions(ImageChecker(KnownLungs(), AgainstDark())))  # type: ignore[arg-type]
     assert found.table[INVERTED].tolist() == [i == 2 for i in range(8)]
     assert found.was_inverted(2)
     margin = found.table["logit_covid19"][2] - found.table["logit_other"][2]
@@ -138,10 +140,10 @@ def test_a_negative_is_judged_as_a_positive(detector: Detector, rows: pd.DataFra
 
 
 def test_the_unfamiliar_and_bad_lungs_are_told(detector: Detector, rows: pd.DataFrame) -> None:
-    faulty = KnownLungs(faults=("Only one lung was found.",))
-    beside = Companions(Examiner(faulty), FarWhereBright())  # type: ignore[arg-type]
+    faulty = KnownLungs(problems=("Only one lung was found.",))
+    beside = Companions(ImageChecker(faulty), FarWhereBright())  # type: ignore[arg-type]
     Path(rows["path"][1]).write_bytes(b"not an image")
-    found = judged(detector, rows, beside)
+    found = make_testset(detector, rows, beside)
     assert found.lungs[1] is None
     assert found.table[LUNG_FAULTS][0] == "Only one lung was found."
     assert found.table[LUNG_FAULTS][1] == ""

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lungsight.evaluation.testset.data_warnings import notices_of
-from lungsight.evaluation.testset.image_statistics import Header
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.testset.data_warnings import data_warnings
+from lungsight.evaluation.testset.image_statistics import ImageStatistics
+from lungsight.evaluation.testset.testset import TestSet
 
 
-def judged(n: int = 80, **columns: object) -> Judged:
+def make_testset(n: int = 80, **columns: object) -> TestSet:
     """``n`` images of as many patients in two sources, every other one COVID-19; ``columns`` take others' place."""
     i = np.arange(n)
     positive = i % 2 == 0
@@ -28,12 +28,12 @@ def judged(n: int = 80, **columns: object) -> Judged:
         "fault": "",
         "kind": "external",
     }
-    headers = pd.DataFrame(1.0, index=range(n), columns=list(Header._fields))
-    return Judged(pd.DataFrame(rows | columns), ("covid19", "other"), "covid19", headers)
+    headers = pd.DataFrame(1.0, index=range(n), columns=list(ImageStatistics._fields))
+    return TestSet(pd.DataFrame(rows | columns), ("covid19", "other"), "covid19", headers)
 
 
 def test_nothing_is_said_where_nothing_is_wrong() -> None:
-    assert notices_of(judged()) == ()
+    assert data_warnings(make_testset()) == ()
 
 
 I = np.arange(80)  # noqa: E741
@@ -66,12 +66,14 @@ I = np.arange(80)  # noqa: E741
     ],
 )
 def test_each_fault_is_named(columns: dict[str, object], sentence: str) -> None:
-    assert any(sentence in notice for notice in notices_of(judged(**columns))), notices_of(judged(**columns))
+    assert any(sentence in notice for notice in data_warnings(make_testset(**columns))), data_warnings(
+        make_testset(**columns)
+    )
 
 
 def test_a_class_that_never_occurs_is_named() -> None:
-    three = judged(probability_flu=0.0)
-    notices = notices_of(Judged(three.table, ("covid19", "other", "flu"), "covid19", three.headers))
+    three = make_testset(probability_flu=0.0)
+    notices = data_warnings(TestSet(three.table, ("covid19", "other", "flu"), "covid19", three.headers))
     assert any(notice.startswith("The model knows flu, but no image here is of that class") for notice in notices)
 
 
@@ -90,8 +92,10 @@ def test_a_class_that_never_occurs_is_named() -> None:
 )
 @settings(max_examples=200, deadline=None)
 def test_any_table_gets_sentences_each_said_once(rows: list[tuple[str, str, str, float, str]]) -> None:
-    truth, source, patient, p, fault = (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 5
-    columns = {"truth": truth, "source": source, "patient": patient, "fault": fault, "probability_covid19": p}
-    notices = notices_of(judged(len(rows), **{name: pd.Series(v, dtype=object) for name, v in columns.items()}))
+    truth, source, patient, p, problem = (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 5
+    columns = {"truth": truth, "source": source, "patient": patient, "fault": problem, "probability_covid19": p}
+    notices = data_warnings(
+        make_testset(len(rows), **{name: pd.Series(v, dtype=object) for name, v in columns.items()})
+    )
     assert len(set(notices)) == len(notices)
     assert all(notice.endswith(".") for notice in notices)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import InvalidManifest, InvalidPackage
+from lungsight.errors import ManifestError, PackageError
 from lungsight.evaluation.testset.eligibility import Eligible, eligible_images
 from lungsight.package import ModelPackage
 
@@ -97,13 +97,13 @@ def test_a_file_with_labels_of_two_classes_is_refused(
 ) -> None:
     shutil.copy(rows["path"][2], tmp_path / "second.png")
     twice = pd.DataFrame({"path": [rows["path"][2], str(tmp_path / "second.png")], "label": ["covid19", "tb"]})
-    with pytest.raises(InvalidManifest, match=r"second\.png is labelled tb, and both are the same file"):
+    with pytest.raises(ManifestError, match=r"second\.png is labelled tb, and both are the same file"):
         eligible_images(Manifest.of(twice, "m"), package)
 
 
 @pytest.mark.parametrize(("label", "side"), [("covid19", "without"), ("no_pneumonia", "with")])
 def test_one_side_alone_is_refused(package: ModelPackage, rows: pd.DataFrame, label: str, side: str) -> None:
-    with pytest.raises(InvalidManifest, match=f"no image {side} COVID-19 among the"):
+    with pytest.raises(ManifestError, match=f"no image {side} COVID-19 among the"):
         eligible_images(Manifest.of(rows[rows["label"] == label], "m"), package)
 
 
@@ -112,17 +112,17 @@ def test_labels_of_no_class_are_listed_with_the_options_that_map_them(
 ) -> None:
     package.description.recipe["classes"] = {"covid19": ["covid19"], "other": ["other_pneumonia"]}
     foreign = Manifest.of(rows.assign(label=["PCR neg", "flu"] * 4 + ["flu"]), "hospital")
-    with pytest.raises(InvalidManifest) as fault:
+    with pytest.raises(ManifestError) as problem:
         eligible_images(foreign, package)
     assert "no label is known. Found: 'flu' (5), 'PCR neg' (4). Wanted: covid19, other (other_pneumonia)" in str(
-        fault.value
+        problem.value
     )
-    assert "--label flu=LABEL --label 'PCR neg=not_covid19'" in str(fault.value)
+    assert "--label flu=LABEL --label 'PCR neg=not_covid19'" in str(problem.value)
 
 
 def test_a_package_that_does_not_say_its_labels_is_a_fault(
     make_package: Callable[..., Path], rows: pd.DataFrame, package: ModelPackage
 ) -> None:
     package.description = package.description.model_copy(update={"recipe": {}})
-    with pytest.raises(InvalidPackage, match="which labels its classes hold"):
+    with pytest.raises(PackageError, match="which labels its classes hold"):
         eligible_images(Manifest.of(rows, "m"), package)

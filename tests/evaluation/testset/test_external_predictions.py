@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import Fault, InvalidManifest
+from lungsight.errors import LungsightError, ManifestError
 from lungsight.evaluation.sections.calibration import calibration
 from lungsight.evaluation.sections.decision import decision
-from lungsight.evaluation.testset.data_warnings import notices_of
+from lungsight.evaluation.testset.data_warnings import data_warnings
 from lungsight.evaluation.testset.external_predictions import match_predictions, read_predictions
-from lungsight.evaluation.testset.image_statistics_cache import ImageHeader
-from lungsight.evaluation.testset.predictions_csv import InvalidPredictions
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, UNSTATED, Judged
+from lungsight.evaluation.testset.image_statistics_cache import CachedStatistics
+from lungsight.evaluation.testset.predictions_csv import PredictionsError
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, UNSTATED, TestSet
 from lungsight.package.description import Decision
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.metrics import estimate_all
@@ -57,27 +57,27 @@ def written(rows: Sequence[tuple[str, float]] = ROWS, header: str = "file,p_covi
 def test_probabilities_are_read_for_every_image_with_its_header_and_checksum(
     manifest: Manifest, tmp_path: Path
 ) -> None:
-    judged, notices = read_predictions(table(tmp_path, written()), manifest, classes=BINARY)
-    assert judged.classes == ("covid19", "other")
-    assert judged.target == "covid19"
-    assert judged.score.tolist() == [0.9, 0.2, 0.6, 0.4]
-    assert judged.table["truth"].tolist() == ["covid19", "other", "covid19", "other"]
-    assert judged.table["prediction"].tolist() == ["covid19", "other", "covid19", "other"]
-    assert judged.headers["width"].tolist() == [96.0] * 4
-    assert judged.table["sha256"].str.len().tolist() == [64] * 4
-    assert judged.features is None
-    assert judged.maps is None
-    assert set(judged.table["kind"]) == {UNSTATED}
+    testset, notices = read_predictions(table(tmp_path, written()), manifest, classes=BINARY)
+    assert testset.classes == ("covid19", "other")
+    assert testset.target == "covid19"
+    assert testset.score.tolist() == [0.9, 0.2, 0.6, 0.4]
+    assert testset.table["truth"].tolist() == ["covid19", "other", "covid19", "other"]
+    assert testset.table["prediction"].tolist() == ["covid19", "other", "covid19", "other"]
+    assert testset.headers["width"].tolist() == [96.0] * 4
+    assert testset.table["sha256"].str.len().tolist() == [64] * 4
+    assert testset.features is None
+    assert testset.maps is None
+    assert set(testset.table["kind"]) == {UNSTATED}
     assert notices == ()
 
 
 def test_sources_said_to_be_trained_on_are_internal_and_a_misspelt_one_is_named(
     manifest: Manifest, tmp_path: Path
 ) -> None:
-    judged, notices = read_predictions(
+    testset, notices = read_predictions(
         table(tmp_path, written()), manifest, classes=BINARY, trained_sources=["north", "esat"]
     )
-    assert judged.table["kind"].tolist() == [INTERNAL, INTERNAL, EXTERNAL, EXTERNAL]
+    assert testset.table["kind"].tolist() == [INTERNAL, INTERNAL, EXTERNAL, EXTERNAL]
     assert any("esat" in notice for notice in notices)
 
 
@@ -102,9 +102,9 @@ def test_sources_said_to_be_trained_on_are_internal_and_a_misspelt_one_is_named(
     ids=lambda text: text.splitlines()[0],
 )
 def test_every_dialect_says_the_same(manifest: Manifest, tmp_path: Path, text: str) -> None:
-    judged, _ = read_predictions(table(tmp_path, text), manifest, classes=BINARY, target="covid19")
-    assert judged.score == pytest.approx([0.9, 0.2, 0.6, 0.4])
-    assert judged.table[["probability_covid19", "probability_other"]].sum(axis=1).tolist() == pytest.approx([1] * 4)
+    testset, _ = read_predictions(table(tmp_path, text), manifest, classes=BINARY, target="covid19")
+    assert testset.score == pytest.approx([0.9, 0.2, 0.6, 0.4])
+    assert testset.table[["probability_covid19", "probability_other"]].sum(axis=1).tolist() == pytest.approx([1] * 4)
 
 
 def test_parquet_and_full_paths(manifest: Manifest, tmp_path: Path) -> None:
@@ -124,40 +124,40 @@ def scanned(rows: Sequence[tuple[str, float]] = ROWS) -> str:
 
 
 def test_what_a_scan_wrote_is_read_with_its_refusals(manifest: Manifest, tmp_path: Path) -> None:
-    judged, notices = read_predictions(table(tmp_path, scanned(), "findings.jsonl"), manifest, classes=BINARY)
-    assert judged.score[:3].tolist() == [0.9, 0.2, 0.6]
-    assert judged.table["fault"].tolist()[:3] == [""] * 3
-    assert "It is a lateral view." in judged.table["fault"].iloc[3]
-    assert judged.table["prediction"].iloc[3] == ""
-    assert len(judged.scored) == 3
+    testset, notices = read_predictions(table(tmp_path, scanned(), "findings.jsonl"), manifest, classes=BINARY)
+    assert testset.score[:3].tolist() == [0.9, 0.2, 0.6]
+    assert testset.table["fault"].tolist()[:3] == [""] * 3
+    assert "It is a lateral view." in testset.table["fault"].iloc[3]
+    assert testset.table["prediction"].iloc[3] == ""
+    assert len(testset.scored) == 3
     assert any("1 of 4 images have no usable prediction" in notice for notice in notices)
 
 
 def test_labels_of_the_same_names_are_the_default_and_others_are_counted(manifest: Manifest, tmp_path: Path) -> None:
     labelled = manifest.with_columns(label=["covid19", "no_pneumonia", "covid19", "tuberculosis"])
     text = written(header="file,p_covid19,p_no_pneumonia")
-    judged, notices = read_predictions(table(tmp_path, text), labelled)
-    assert judged.table["truth"].tolist() == ["covid19", "no_pneumonia", "covid19"]
+    testset, notices = read_predictions(table(tmp_path, text), labelled)
+    assert testset.table["truth"].tolist() == ["covid19", "no_pneumonia", "covid19"]
     assert any("labels of no class are left out: 'tuberculosis' (1)" in notice for notice in notices)
 
 
 def test_one_score_sets_its_class_against_every_other_diagnosis(manifest: Manifest, tmp_path: Path) -> None:
-    judged, notices = read_predictions(
+    testset, notices = read_predictions(
         table(tmp_path, "file,probability\n" + "".join(f"{n},{p}\n" for n, p in ROWS)),
         manifest,
         target="no_pneumonia",
     )
-    assert judged.classes == ("no_pneumonia", "other")
-    assert judged.table["truth"].tolist() == ["other", "no_pneumonia", "other", "no_pneumonia"]
+    assert testset.classes == ("no_pneumonia", "other")
+    assert testset.table["truth"].tolist() == ["other", "no_pneumonia", "other", "no_pneumonia"]
     assert any("probability of no_pneumonia alone" in notice for notice in notices)
 
 
 def test_rounding_is_scaled_away_and_a_wrong_sum_leaves_the_row_out(manifest: Manifest, tmp_path: Path) -> None:
     text = "file,p_covid19,p_other\nfilm_000.png,0.9,0.11\nfilm_001.png,0.2,0.2\nfilm_002.png,0.5,0.5\n"
-    judged, notices = read_predictions(table(tmp_path, text), manifest, classes=BINARY)
-    assert judged.score[0] == pytest.approx(0.9 / 1.01)
-    assert "sum to 0.400" in judged.table["fault"].iloc[1]
-    assert np.isnan(judged.score[1])
+    testset, notices = read_predictions(table(tmp_path, text), manifest, classes=BINARY)
+    assert testset.score[0] == pytest.approx(0.9 / 1.01)
+    assert "sum to 0.400" in testset.table["fault"].iloc[1]
+    assert np.isnan(testset.score[1])
     assert any("off by 0.010 at most" in notice for notice in notices)
     assert any("1 row of probabilities that don't sum to one (first: row 3)" in notice for notice in notices)
     assert any("1 of the manifest's 4 images have no prediction" in notice for notice in notices)
@@ -171,15 +171,15 @@ def test_a_stray_value_out_of_range_leaves_its_row_out(
     )
     rows = [(f"film_{i:03}.png", 0.5) for i in range(20)]
     rows[3] = ("film_003.png", -3.0)
-    judged, notices = read_predictions(table(tmp_path, written(rows)), many, classes=BINARY)
-    assert len(judged.scored) == 19
+    testset, notices = read_predictions(table(tmp_path, written(rows)), many, classes=BINARY)
+    assert len(testset.scored) == 19
     assert any("1 row of probabilities outside 0…1 (first: row 5)" in notice for notice in notices)
 
 
 def test_an_image_named_twice_counts_once_or_not_at_all(manifest: Manifest, tmp_path: Path) -> None:
     rows = [*ROWS, ("images/film_000.png", 0.9), ("film_001.png", 0.8)]
     matched = match_predictions(table(tmp_path, written(rows)), manifest, classes=BINARY)
-    assert matched.judged.table["path"].map(lambda p: Path(p).name).tolist() == [
+    assert matched.testset.table["path"].map(lambda p: Path(p).name).tolist() == [
         "film_000.png",
         "film_002.png",
         "film_003.png",
@@ -196,36 +196,34 @@ def test_a_name_that_several_images_have_is_nobodys(manifest: Manifest, tmp_path
     rows = manifest.table.copy()
     rows.loc[3, "path"] = str(tmp_path / "elsewhere" / "film_000.png")
     two = Manifest.of(rows, "north")
-    judged, notices = read_predictions(table(tmp_path, written(ROWS[:3])), two, classes=BINARY)
-    assert len(judged) == 2
+    testset, notices = read_predictions(table(tmp_path, written(ROWS[:3])), two, classes=BINARY)
+    assert len(testset) == 2
     assert any("1 image by a name that several of the manifest's have" in notice for notice in notices)
     told_apart = written([("images/film_000.png", 0.9), ("elsewhere/film_000.png", 0.1)])
-    judged, _ = read_predictions(table(tmp_path, told_apart), two, classes=BINARY)
-    assert judged.score.tolist() == [0.9, 0.1]
+    testset, _ = read_predictions(table(tmp_path, told_apart), two, classes=BINARY)
+    assert testset.score.tolist() == [0.9, 0.1]
 
 
 def test_images_that_are_not_there_keep_their_predictions(manifest: Manifest, tmp_path: Path) -> None:
     Path(manifest.table["path"].iloc[0]).unlink()
-    judged, notices = read_predictions(table(tmp_path, written()), manifest, classes=BINARY)
-    assert len(judged.scored) == 4
-    assert judged.headers["width"].isna().tolist() == [True, False, False, False]
+    testset, notices = read_predictions(table(tmp_path, written()), manifest, classes=BINARY)
+    assert len(testset.scored) == 4
+    assert testset.headers["width"].isna().tolist() == [True, False, False, False]
     assert any("1 of 4 images couldn't be read" in notice for notice in notices)
 
 
 def test_the_same_file_under_two_names_counts_once(manifest: Manifest, tmp_path: Path) -> None:
     first, _, third, _ = (Path(path) for path in manifest.table["path"])
     third.write_bytes(first.read_bytes())
-    judged, notices = read_predictions(table(tmp_path, written()), manifest, classes=BINARY)
-    assert len(judged) == 3
+    testset, notices = read_predictions(table(tmp_path, written()), manifest, classes=BINARY)
+    assert len(testset) == 3
     assert "1 image left out: the same file again." in notices
 
 
 def test_the_same_file_with_two_labels_is_refused_by_both_names(manifest: Manifest, tmp_path: Path) -> None:
     first, second, *_ = (Path(path) for path in manifest.table["path"])
     second.write_bytes(first.read_bytes())
-    with pytest.raises(
-        InvalidManifest, match=r"film_000\.png is labelled covid19 and .*film_001\.png .* no_pneumonia"
-    ):
+    with pytest.raises(ManifestError, match=r"film_000\.png is labelled covid19 and .*film_001\.png .* no_pneumonia"):
         read_predictions(table(tmp_path, written()), manifest, classes=BINARY)
 
 
@@ -236,34 +234,34 @@ def test_a_label_that_may_mean_the_target_is_never_its_opposite(
 ) -> None:
     labelled = manifest.with_columns(label=["covid19", "no_pneumonia", label, "no_pneumonia"])
     text = "file,probability\n" + "".join(f"{n},{p}\n" for n, p in ROWS)
-    with pytest.raises(InvalidManifest) as fault:
+    with pytest.raises(ManifestError) as problem:
         read_predictions(table(tmp_path, text), labelled, classes=classes, target="covid19")
-    assert f"nobody says whether these labels mean covid19: '{label}' (1)" in str(fault.value)
-    assert f"{label}=covid19" in str(fault.value)
+    assert f"nobody says whether these labels mean covid19: '{label}' (1)" in str(problem.value)
+    assert f"{label}=covid19" in str(problem.value)
 
 
 @pytest.mark.parametrize("label", ["nan", "?", "None", "", "unknown"])
 def test_a_missing_label_is_no_negative(manifest: Manifest, tmp_path: Path, label: str) -> None:
     rows = manifest.table.assign(label=["covid19", "no_pneumonia", "covid19", label])
-    judged, _ = read_predictions(table(tmp_path, written()), Manifest.of(rows, "north"), classes=BINARY)
-    assert judged.table["label"].tolist() == ["covid19", "no_pneumonia", "covid19"]
+    testset, _ = read_predictions(table(tmp_path, written()), Manifest.of(rows, "north"), classes=BINARY)
+    assert testset.table["label"].tolist() == ["covid19", "no_pneumonia", "covid19"]
 
 
 @pytest.mark.parametrize("kept", ["covid19", "no_pneumonia"])
 def test_one_side_alone_is_refused_before_any_image_is_read(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
 ) -> None:
-    monkeypatch.setattr(ImageHeader, "of", lambda path: pytest.fail("read an image"))
+    monkeypatch.setattr(CachedStatistics, "of", lambda path: pytest.fail("read an image"))
     side = "without" if kept == "covid19" else "with"
-    with pytest.raises(InvalidManifest, match=f"no image {side} COVID-19 among the 2"):
+    with pytest.raises(ManifestError, match=f"no image {side} COVID-19 among the 2"):
         read_predictions(table(tmp_path, written()), manifest.where(manifest.table["label"] == kept), classes=BINARY)
 
 
 @pytest.mark.parametrize("prefix", ["C:\\films\\", "\\\\server\\share\\x-rays\\"])
 def test_paths_of_windows_name_images_by_their_end(manifest: Manifest, tmp_path: Path, prefix: str) -> None:
     rows = [(prefix + f"images\\{name}", p) for name, p in ROWS]
-    judged, _ = read_predictions(table(tmp_path, written(rows)), manifest, classes=BINARY)
-    assert judged.score.tolist() == [0.9, 0.2, 0.6, 0.4]
+    testset, _ = read_predictions(table(tmp_path, written(rows)), manifest, classes=BINARY)
+    assert testset.score.tolist() == [0.9, 0.2, 0.6, 0.4]
 
 
 def test_images_read_once_are_not_read_again(
@@ -274,8 +272,8 @@ def test_images_read_once_are_not_read_again(
     with cache.open("a") as file:
         file.write('["cut by a ki')
     read: list[str] = []
-    of = ImageHeader.of
-    monkeypatch.setattr(ImageHeader, "of", lambda path: read.append(Path(path).name) or of(path))
+    of = CachedStatistics.of
+    monkeypatch.setattr(CachedStatistics, "of", lambda path: read.append(Path(path).name) or of(path))
     both, _ = read_predictions(table(tmp_path, written()), manifest, classes=BINARY, cache=cache)
     assert sorted(read) == ["film_002.png", "film_003.png"]
     pd.testing.assert_frame_equal(both.headers.head(2), once.headers)
@@ -311,10 +309,10 @@ def test_images_read_once_are_not_read_again(
     ],
 )
 def test_bad_tables_get_one_sentence(manifest: Manifest, tmp_path: Path, text: str, sentence: str) -> None:
-    with pytest.raises(InvalidPredictions) as fault:
+    with pytest.raises(PredictionsError) as problem:
         read_predictions(table(tmp_path, text), manifest, classes=BINARY)
-    assert "theirs.csv: " in str(fault.value)
-    assert sentence in str(fault.value)
+    assert "theirs.csv: " in str(problem.value)
+    assert sentence in str(problem.value)
 
 
 @pytest.mark.parametrize(
@@ -337,19 +335,19 @@ def test_bad_tables_get_one_sentence(manifest: Manifest, tmp_path: Path, text: s
 def test_what_the_user_names_must_fit(
     manifest: Manifest, tmp_path: Path, text: str, options: Mapping[str, Any], sentence: str
 ) -> None:
-    with pytest.raises(Fault) as fault:
+    with pytest.raises(LungsightError) as problem:
         read_predictions(table(tmp_path, text), manifest, **options)
-    assert sentence in str(fault.value)
+    assert sentence in str(problem.value)
 
 
 def test_a_file_that_is_not_there_and_text_that_is_not_utf8(manifest: Manifest, tmp_path: Path) -> None:
-    with pytest.raises(InvalidPredictions, match="there is no such file"):
+    with pytest.raises(PredictionsError, match="there is no such file"):
         read_predictions(tmp_path / "none.csv", manifest)
     (tmp_path / "latin.csv").write_bytes("file,p_grün\n".encode("latin-1"))
-    with pytest.raises(InvalidPredictions, match="holds no predictions"):  # it is read as Windows-1252
+    with pytest.raises(PredictionsError, match="holds no predictions"):  # it is read as Windows-1252
         read_predictions(tmp_path / "latin.csv", manifest)
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(InvalidPredictions, match="not a readable table"):
+    with pytest.raises(PredictionsError, match="not a readable table"):
         read_predictions(tmp_path / "broken.parquet", manifest)
 
 
@@ -360,13 +358,13 @@ CELLS = st.one_of(
 )
 
 
-def read_or_refused(path: Path, manifest: Manifest, **options: Any) -> Judged | None:
+def read_or_refused(path: Path, manifest: Manifest, **options: Any) -> TestSet | None:
     """What was read; None where the table is refused, in one sentence."""
-    refusal: Fault | None = None
+    refusal: LungsightError | None = None
     try:
         return read_predictions(path, manifest, **options)[0]
-    except Fault as fault:
-        refusal = fault
+    except LungsightError as problem:
+        refusal = problem
     assert str(refusal).endswith(".")
     assert "\n" not in str(refusal)
     return None
@@ -394,12 +392,12 @@ def test_no_table_whatever_ends_in_a_traceback(
     text = "\n".join(separator.join(cells) for cells in (header, *rows))
     path = tmp_path / "fuzzed.csv"
     path.write_text(text, encoding="utf-8", errors="replace")
-    judged = read_or_refused(path, manifest, classes=BINARY if stated else None, target=target)
-    if judged is None:
+    testset = read_or_refused(path, manifest, classes=BINARY if stated else None, target=target)
+    if testset is None:
         return
-    sums = judged.scored.table[[f"probability_{name}" for name in judged.classes]].sum(axis=1)
+    sums = testset.scored.table[[f"probability_{name}" for name in testset.classes]].sum(axis=1)
     assert np.allclose(sums, 1)
-    assert judged.score[judged.table["fault"] == ""].min() >= 0
+    assert testset.score[testset.table["fault"] == ""].min() >= 0
 
 
 @given(content=st.binary(max_size=80), suffix=st.sampled_from([".csv", ".jsonl", ".parquet"]))
@@ -409,7 +407,7 @@ def test_no_bytes_whatever_end_in_a_traceback(
 ) -> None:
     path = tmp_path / f"fuzzed{suffix}"
     path.write_bytes(content)
-    with pytest.raises(Fault):
+    with pytest.raises(LungsightError):
         read_predictions(path, manifest)
 
 
@@ -435,8 +433,8 @@ def test_no_json_whatever_ends_in_a_traceback(
 ) -> None:
     path = tmp_path / "fuzzed.jsonl"
     path.write_text("\n".join(json.dumps(line) for line in lines))
-    judged = read_or_refused(path, manifest, classes=BINARY)
-    assert judged is None or np.isfinite(judged.scored.score).all()
+    testset = read_or_refused(path, manifest, classes=BINARY)
+    assert testset is None or np.isfinite(testset.scored.score).all()
 
 
 def test_a_name_full_of_signs_is_only_a_name(manifest: Manifest, tmp_path: Path) -> None:
@@ -448,25 +446,25 @@ def test_a_denial_counts_against_the_target_and_for_no_class(manifest: Manifest,
     denied = manifest.with_columns(label=["covid19", "no_pneumonia", "covid19", "Not COVID-19"])
     rows = "".join(f"{name},{p},{(1 - p) / 2},{(1 - p) / 2}\n" for name, p in ROWS)
     text = "file,p_covid19,p_other_pneumonia,p_no_pneumonia\n" + rows
-    judged, _ = read_predictions(table(tmp_path, text), denied)
-    assert judged.table["truth"].tolist() == ["covid19", "no_pneumonia", "covid19", "not_covid19"]
-    assert len(judged.scored) == 4
-    found = {(e.scope, e.name): e for e in estimate_all(judged.outcomes, Resampling(replicates=20))}
+    testset, _ = read_predictions(table(tmp_path, text), denied)
+    assert testset.table["truth"].tolist() == ["covid19", "no_pneumonia", "covid19", "not_covid19"]
+    assert len(testset.scored) == 4
+    found = {(e.scope, e.name): e for e in estimate_all(testset.outcomes, Resampling(replicates=20))}
     assert found["covid19", "auroc"].value == 1.0
     assert found["covid19", "auroc"].negatives == 2
     assert found["covid19", "specificity"].n == 2
     for withheld in (("all classes", "accuracy"), ("no_pneumonia", "auroc"), ("other_pneumonia", "specificity")):
         assert found[withheld].value is None
         assert "of 1 image no more is known than that they aren't of covid19" in str(found[withheld].withheld)
-    assert judged.outcomes.confusion.sum() == 3
-    assert any("Labels of 1 image say only that COVID-19 isn't there" in one for one in notices_of(judged))
+    assert testset.outcomes.confusion.sum() == 3
+    assert any("Labels of 1 image say only that COVID-19 isn't there" in one for one in data_warnings(testset))
 
 
 def test_a_test_of_denials_alone_is_a_test_of_the_target(manifest: Manifest, tmp_path: Path) -> None:
     denied = manifest.with_columns(label=["covid19", "not_covid19"] * 2)
     text = written(header="file,p_covid19,p_no_pneumonia")
-    judged, _ = read_predictions(table(tmp_path, text), denied)
-    assert judged.positive.tolist() == [True, False, True, False]
-    assert len(calibration(judged, resampling=Resampling(replicates=20)).tables["calibration"])
-    section = decision(judged, Decision(), resampling=Resampling(replicates=20))
+    testset, _ = read_predictions(table(tmp_path, text), denied)
+    assert testset.positive.tolist() == [True, False, True, False]
+    assert len(calibration(testset, resampling=Resampling(replicates=20)).tables["calibration"])
+    section = decision(testset, Decision(), resampling=Resampling(replicates=20))
     assert set(section.tables["verdicts"]["truth"]) == {"covid19", "not_covid19"}

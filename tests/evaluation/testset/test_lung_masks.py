@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lungsight.components.lung_segmentation import Box, Lungs
-from lungsight.evaluation.testset.lung_masks import SIDE, FoundLungs
+from lungsight.evaluation.testset.lung_masks import SIDE, LungMask
 
 TWO = np.zeros((256, 256), dtype=bool)
 TWO[60:200, 40:110] = TWO[60:200, 150:220] = True
@@ -19,20 +19,20 @@ TWO[60:200, 40:110] = TWO[60:200, 150:220] = True
 
 @settings(deadline=None, max_examples=30)
 @given(arrays(bool, (SIDE, SIDE)), st.lists(st.text(max_size=20), max_size=2), st.booleans())
-def test_what_was_kept_is_what_was_found(mask: np.ndarray, faults: list[str], cropped: bool) -> None:
-    found = FoundLungs(mask, tuple(faults), Box(0.1, 1 / 3, 0.9, 0.95) if cropped else None)
-    again = FoundLungs.from_json(json.loads(json.dumps(found.as_json())))
+def test_what_was_kept_is_what_was_found(mask: np.ndarray, problems: list[str], cropped: bool) -> None:
+    found = LungMask(mask, tuple(problems), Box(0.1, 1 / 3, 0.9, 0.95) if cropped else None)
+    again = LungMask.from_json(json.loads(json.dumps(found.as_json())))
     np.testing.assert_array_equal(again.mask, mask)
-    assert (again.faults, again.crop, again.digest) == (found.faults, found.crop, found.digest)
+    assert (again.problems, again.crop, again.digest) == (found.problems, found.crop, found.digest)
 
 
 def test_two_lungs_take_less_room_than_a_line_of_text() -> None:
-    assert len(json.dumps(FoundLungs.of(Lungs(TWO)).as_json())) < 300
+    assert len(json.dumps(LungMask.of(Lungs(TWO)).as_json())) < 300
 
 
 def test_on_the_radiographs_grid_they_lie_where_the_network_found_them() -> None:
     lungs = Lungs(TWO)
-    found = FoundLungs.of(lungs, lungs.box)
+    found = LungMask.of(lungs, lungs.box)
     for height, width in ((256, 256), (300, 500), (90, 60)):
         mine, theirs = found.on(height, width), lungs.on(height, width)
         assert mine.shape == (height, width)
@@ -43,17 +43,17 @@ def test_on_the_radiographs_grid_they_lie_where_the_network_found_them() -> None
 @pytest.mark.parametrize(
     ("found", "plausible"),
     [
-        (FoundLungs.of(Lungs(TWO)), True),
-        (FoundLungs.of(Lungs(TWO, ("Only one lung was found.",))), False),
-        (FoundLungs.of(Lungs(np.zeros((64, 64), dtype=bool))), False),
+        (LungMask.of(Lungs(TWO)), True),
+        (LungMask.of(Lungs(TWO, ("Only one lung was found.",))), False),
+        (LungMask.of(Lungs(np.zeros((64, 64), dtype=bool))), False),
     ],
 )
-def test_only_two_plausible_lungs_are_hidden(found: FoundLungs, plausible: bool) -> None:
+def test_only_two_plausible_lungs_are_hidden(found: LungMask, plausible: bool) -> None:
     assert found.plausible is plausible
 
 
 def test_another_mask_or_crop_is_another_answer() -> None:
-    one = FoundLungs.of(Lungs(TWO))
-    moved = FoundLungs.of(Lungs(np.roll(TWO, 4)))
-    cropped = FoundLungs.of(Lungs(TWO), Box(0.1, 0.1, 0.9, 0.9))
+    one = LungMask.of(Lungs(TWO))
+    moved = LungMask.of(Lungs(np.roll(TWO, 4)))
+    cropped = LungMask.of(Lungs(TWO), Box(0.1, 0.1, 0.9, 0.9))
     assert len({one.digest, moved.digest, cropped.digest}) == 3

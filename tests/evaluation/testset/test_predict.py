@@ -16,11 +16,12 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 from rich.progress import Progress
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.testset.predict import judge_manifest, predict_manifest
+from lungsight.evaluation.testset.predict import predict_manifest, predict_manifest_images
+from lungsight.inference import Detector
 from lungsight.package import Preprocessing
 from lungsight.package.storage import FAMILIARITY, LUNG_FIELDS
 from lungsight.reading import read_radiograph
-from lungsight.scanning import Detector, Scanner
+from lungsight.scanning import Scanner
 from tiny_package import write_tiny
 from tiny_parts import LUNG_FIELDS as DESCRIBED
 from tiny_parts import tiny_familiarity, tiny_lung_fields
@@ -157,9 +158,9 @@ def test_a_file_has_one_answer_whether_it_is_scanned_or_evaluated(
     finding = Scanner(any_package).scan(path)
     assert finding.probabilities
     table = pd.DataFrame({"path": [str(path)], "label": ["covid19"]})
-    judged = judge_manifest(Detector.load(any_package, features=True), Manifest.of(table, "north"))
-    row = judged.table.iloc[0]
-    said = {name: row[f"probability_{name}"] for name in judged.classes}
+    testset = predict_manifest_images(Detector.load(any_package, features=True), Manifest.of(table, "north"))
+    row = testset.table.iloc[0]
+    said = {name: row[f"probability_{name}"] for name in testset.classes}
     assert said == pytest.approx(finding.probabilities, abs=1e-9)
     whole = read_radiograph(path)  # what an image tells without being looked at is measured on the file itself
-    assert judged.headers[["height", "width"]].iloc[0].tolist() == [whole.height, whole.width]
+    assert testset.headers[["height", "width"]].iloc[0].tolist() == [whole.height, whole.width]

@@ -80,7 +80,7 @@ def test_of_bare_predictions_nothing_is_said_of_a_model(fill, bare: Evidence) ->
 
 def test_values_are_those_of_the_run(evidence: Evidence) -> None:
     filled = filled_claim(evidence)
-    scored = evidence.judged.scored
+    scored = evidence.testset.scored
     assert f"{len(scored):,} images" in answer(filled, "21")
     assert "1 of 80 images couldn't be judged" in answer(filled, "12")
     assert "age 40, sex 0, view 0" in answer(filled, "12")
@@ -101,7 +101,7 @@ def test_values_are_those_of_the_run(evidence: Evidence) -> None:
 
 
 def test_missed_and_wrongly_called_are_counted(evidence: Evidence) -> None:
-    images = evidence.judged.scored.table
+    images = evidence.testset.scored.table
     north = images[images["source"] == "north"]
     missed = ((north["truth"] == "covid19") & (north["prediction"] != "covid19")).sum()
     wrongly = ((north["truth"] != "covid19") & (north["prediction"] == "covid19")).sum()
@@ -110,8 +110,8 @@ def test_missed_and_wrongly_called_are_counted(evidence: Evidence) -> None:
 
 
 def test_an_external_test_that_was_not_done_is_said_not_to_be(evidence: Evidence) -> None:
-    inside = evidence.judged.where((evidence.judged.table["kind"] == "internal").to_numpy())
-    filled = filled_claim(replace(evidence, judged=inside))
+    inside = evidence.testset.where((evidence.testset.table["kind"] == "internal").to_numpy())
+    filled = filled_claim(replace(evidence, testset=inside))
     assert answer(filled, "33") == "Not done in this run: no external image was tested."
     assert answer(filled, "32").startswith("Done")
 
@@ -141,7 +141,7 @@ def test_a_table_of_another_shape_is_left_to_the_authors(evidence: Evidence, tab
 
 
 def test_the_sections_that_the_report_is_made_of_are_understood(evidence: Evidence) -> None:
-    images, few = evidence.judged, Resampling(replicates=100)
+    images, few = evidence.testset, Resampling(replicates=100)
     computed = replace(
         evidence,
         discrimination=discrimination(images, resampling=few),

@@ -8,18 +8,18 @@ from huggingface_hub import ModelCard
 
 from lungsight.evaluation.evidence import Evidence
 from lungsight.package import ModelPackage, complete
-from lungsight.reporting.checklists import write_papers
+from lungsight.reporting.checklists import write_checklists
 
 
 def test_every_paper_is_written_whole(evidence: Evidence, tmp_path: Path) -> None:
-    files = write_papers(evidence, tmp_path / "tested")
+    files = write_checklists(evidence, tmp_path / "tested")
     names = ["claim.md", "claim.csv", "tripod_ai.md", "tripod_ai.csv", "MODEL_CARD.md"]
     assert [file.name for file in files] == names
     assert {file.name for file in (tmp_path / "tested").iterdir()} == set(names)
 
 
 def test_csv_and_markdown_say_the_same(evidence: Evidence, tmp_path: Path) -> None:
-    write_papers(evidence, tmp_path)
+    write_checklists(evidence, tmp_path)
     for stem in ("claim", "tripod_ai"):
         rows = list(csv.DictReader((tmp_path / f"{stem}.csv").open(encoding="utf-8")))
         text = (tmp_path / f"{stem}.md").read_text("utf-8")
@@ -33,7 +33,7 @@ def test_the_papers_go_into_their_package(evidence: Evidence, packed: Path, tmp_
     folder = tmp_path / "package"
     shutil.copytree(packed, folder)
     tested = tmp_path / "tested"
-    write_papers(evidence, tested)
+    write_checklists(evidence, tested)
     (tested / "evidence.json").write_text(json.dumps({"subject": {"model": evidence.subject.model}}))
     complete(folder, tested)
     opened = ModelPackage.open(folder)
@@ -43,7 +43,7 @@ def test_the_papers_go_into_their_package(evidence: Evidence, packed: Path, tmp_
 
 
 def test_a_hub_reads_the_card(evidence: Evidence, tmp_path: Path) -> None:
-    write_papers(evidence, tmp_path)
+    write_checklists(evidence, tmp_path)
     card = ModelCard((tmp_path / "MODEL_CARD.md").read_text("utf-8"))
     assert card.data.license == "unknown"
     assert "verdict-internal-only" in card.data.tags
@@ -53,7 +53,7 @@ def test_a_hub_reads_the_card(evidence: Evidence, tmp_path: Path) -> None:
 
 
 def test_the_card_begins_with_the_verdict(evidence: Evidence, tmp_path: Path) -> None:
-    write_papers(evidence, tmp_path)
+    write_checklists(evidence, tmp_path)
     _, front, body = (tmp_path / "MODEL_CARD.md").read_text("utf-8").split("---\n", 2)
     assert yaml.safe_load(front)["pipeline_tag"] == "image-classification"
     headings = [line for line in body.splitlines() if line.startswith("## ")]
@@ -63,7 +63,7 @@ def test_the_card_begins_with_the_verdict(evidence: Evidence, tmp_path: Path) ->
 
 
 def test_the_card_leaves_what_nobody_told_to_the_authors(bare: Evidence, tmp_path: Path) -> None:
-    write_papers(bare, tmp_path)
+    write_checklists(bare, tmp_path)
     body = (tmp_path / "MODEL_CARD.md").read_text("utf-8")
     for heading in ("Figures", "At the thresholds", "Subgroups", "Ethical considerations", "To repeat"):
         section = body.split(f"## {heading}\n\n")[1].split("\n\n##")[0]

@@ -14,9 +14,9 @@ from rich.console import Console
 from lungsight.components.input_gate import Gate, GateDescription
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.ood_images import Kind, families
-from lungsight.errors import InvalidManifest, InvalidRecipe
+from lungsight.errors import ManifestError, RecipeError
 from lungsight.training.gate import GateRecipe, run, train_gate
-from lungsight.training.gate.features import Seen, see
+from lungsight.training.gate.features import ViewFeatures, see
 from lungsight.training.gate.groups import Group, groups, kinds_of, sides_of
 
 RECIPE = GateRecipe(
@@ -60,7 +60,7 @@ def test_a_finished_gate_is_left_alone_and_another_recipe_refused(
     before = (trained / "gate.onnx").stat().st_mtime_ns
     train_gate(RECIPE, phantoms, trained, seed=1, cache=cache, console=Console(quiet=True))
     assert (trained / "gate.onnx").stat().st_mtime_ns == before
-    with pytest.raises(InvalidRecipe, match="another recipe or seed"):
+    with pytest.raises(RecipeError, match="another recipe or seed"):
         train_gate(RECIPE, phantoms, trained, seed=2, cache=cache, console=Console(quiet=True))
 
 
@@ -70,7 +70,7 @@ def test_what_was_seen_before_an_interruption_is_kept(
     kept = set(cache.glob("gate-*/*.npz"))
     asked: list[str] = []
 
-    def breaking(group: Group, *others: Any) -> Seen:
+    def breaking(group: Group, *others: Any) -> ViewFeatures:
         if len(asked) == 2:
             raise KeyboardInterrupt
         asked.append(group.name)
@@ -119,7 +119,7 @@ def test_a_kind_can_be_left_out_whole(phantoms: Manifest) -> None:
 
 
 def test_no_frontal_film_is_one_clear_sentence(phantoms: Manifest, tmp_path: Path) -> None:
-    with pytest.raises(InvalidManifest, match="no frontal chest X-ray to learn from"):
+    with pytest.raises(ManifestError, match="no frontal chest X-ray to learn from"):
         train_gate(
             RECIPE, phantoms.with_columns(view="lateral"), tmp_path, cache=tmp_path, console=Console(quiet=True)
         )

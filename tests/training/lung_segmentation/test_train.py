@@ -14,23 +14,23 @@ import torch
 from onnx import TensorProto
 from rich.console import Console
 
-from lungsight.components.lung_segmentation import LungFields, LungFieldsDescription
+from lungsight.components.lung_segmentation import LungSegmentation, LungSegmentationDescription
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom import Label, draw
-from lungsight.errors import InvalidManifest, InvalidRecipe
+from lungsight.errors import ManifestError, RecipeError
 from lungsight.networks.lung_network import build_lung_network
 from lungsight.training.checkpoint import Checkpoint
-from lungsight.training.lung_segmentation import LungFieldsRecipe, train_lung_fields
+from lungsight.training.lung_segmentation import LungSegmentationRecipe, train_lung_fields
 from lungsight.training.lung_segmentation import train as training
 
 QUIET = Console(quiet=True)
-RECIPE = LungFieldsRecipe(image_size=64, epochs=10, batch_size=8, validation=0.1)
+RECIPE = LungSegmentationRecipe(image_size=64, epochs=10, batch_size=8, validation=0.1)
 SHORT = RECIPE.model_copy(update={"epochs": 2})
 
 
-def load(folder: Path) -> LungFields:
-    description = LungFieldsDescription.model_validate_json((folder / "lung_fields.json").read_text("utf-8"))
-    return LungFields((folder / "lung_fields.onnx").read_bytes(), description, threads=1)
+def load(folder: Path) -> LungSegmentation:
+    description = LungSegmentationDescription.model_validate_json((folder / "lung_fields.json").read_text("utf-8"))
+    return LungSegmentation((folder / "lung_fields.onnx").read_bytes(), description, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_it_finds_the_lungs_of_phantoms_it_never_saw(trained: Path) -> None:
     best_of_fixed = float(np.mean([_dice(fixed, true) for true in squashed]))
     assert np.mean(dices) > 0.85
     assert np.mean(dices) > best_of_fixed + 0.1, "a training that learned nothing draws the same outline everywhere"
-    assert sum(not found.faults for found in lungs) >= 10
+    assert sum(not found.problems for found in lungs) >= 10
 
 
 def _dice(found: np.ndarray, true: np.ndarray) -> float:
@@ -97,7 +97,7 @@ def test_a_finished_folder_answers_at_once(trained: Path, some: Manifest, monkey
 
 def test_another_training_in_the_same_folder_is_refused(trained: Path, some: Manifest) -> None:
     for recipe, seed in ((RECIPE, 4), (SHORT, 3)):
-        with pytest.raises(InvalidRecipe, match="another recipe, seed or manifest"):
+        with pytest.raises(RecipeError, match="another recipe, seed or manifest"):
             train_lung_fields(recipe, some, trained, seed=seed, console=QUIET)
 
 
@@ -137,7 +137,7 @@ def test_a_training_that_was_cut_off_ends_as_if_it_hadnt_been(
 
 def test_images_without_masks_get_a_sentence(some: Manifest, tmp_path: Path) -> None:
     bare = some.with_columns(lung_mask="")
-    with pytest.raises(InvalidManifest, match="0 images have a lung mask"):
+    with pytest.raises(ManifestError, match="0 images have a lung mask"):
         train_lung_fields(RECIPE, bare, tmp_path / "run", console=QUIET)
 
 
@@ -145,7 +145,7 @@ def test_an_unreadable_mask_is_named(some: Manifest, tmp_path: Path) -> None:
     broken = tmp_path / "mask.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")
     masks = [str(broken), *some.table["lung_mask"].iloc[1:]]
-    with pytest.raises(InvalidManifest, match=r"mask\.png"):
+    with pytest.raises(ManifestError, match=r"mask\.png"):
         train_lung_fields(
             RECIPE, some.with_columns(lung_mask=masks), tmp_path / "run", cache=tmp_path / "c", console=QUIET
         )
@@ -153,5 +153,5 @@ def test_an_unreadable_mask_is_named(some: Manifest, tmp_path: Path) -> None:
 
 def test_too_few_images_get_a_sentence(some: Manifest, tmp_path: Path) -> None:
     few = Manifest(some.table.head(6).copy(), "few")
-    with pytest.raises(InvalidManifest, match="don't fill a batch of 8"):
+    with pytest.raises(ManifestError, match="don't fill a batch of 8"):
         train_lung_fields(RECIPE, few, tmp_path / "run", cache=tmp_path / "cache", console=QUIET)

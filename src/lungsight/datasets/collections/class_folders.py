@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from lungsight.datasets.collection import Build, BuildOptions, Collection, build_of, images_under
-from lungsight.errors import InvalidCollection
+from lungsight.errors import CollectionError
 
 _SPLITS = {
     "train": "train",
@@ -51,9 +51,9 @@ def _check_used(rows: list[dict[str, object]], options: BuildOptions, folder: Pa
     """A misspelt option would otherwise go unseen."""
     for name in options.labels:
         if not any(row["finding"] == name for row in rows):
-            raise InvalidCollection(folder, f"holds no image in a folder {name}", f"correct --label {name}=…")
+            raise CollectionError(folder, f"holds no image in a folder {name}", f"correct --label {name}=…")
     if options.patient and not any(row["patient"] for row in rows):
-        raise InvalidCollection(
+        raise CollectionError(
             folder, f"no file's name matches the pattern {options.patient.pattern}", "correct --patient"
         )
 

@@ -20,7 +20,7 @@ from lungsight.datasets.collection import (
     read_csv,
     root_holding,
 )
-from lungsight.errors import InvalidCollection
+from lungsight.errors import CollectionError
 from lungsight.radiograph import View
 
 _LABELS = {
@@ -71,7 +71,7 @@ def _findings(root: Path) -> dict[str, str]:
     table = read_csv(path, ("id", *_LABELS))
     marked = table[list(_LABELS)] == "1"
     if not (marked.sum(axis=1) == 1).all():
-        raise InvalidCollection(path, "a study has none or several of the four appearances", _AGAIN)
+        raise CollectionError(path, "a study has none or several of the four appearances", _AGAIN)
     studies = table["id"].str.removesuffix("_study")
     return {str(study): str(name) for study, name in zip(studies, marked.idxmax(axis=1), strict=True)}
 
@@ -82,7 +82,7 @@ def _marks(root: Path) -> dict[str, str]:
     table = read_csv(path, ("id", "label"))
     wrong = ~table["label"].str.fullmatch(_MARKS)
     if wrong.any():
-        raise InvalidCollection(path, f"its row {wrong.argmax() + 2} holds no boxes as they should be", _AGAIN)
+        raise CollectionError(path, f"its row {wrong.argmax() + 2} holds no boxes as they should be", _AGAIN)
     images = table["id"].str.removesuffix("_image")
     return {str(image): str(mark) for image, mark in zip(images, table["label"], strict=True)}
 
@@ -95,7 +95,7 @@ def _known(root: Path) -> dict[str, _Image]:
     table = read_csv(path, ("imageid", "patientid", "studyid", "height", "width"))
     sizes = table[["height", "width"]].apply(pd.to_numeric, errors="coerce")
     if not (sizes > 0).all(axis=None):
-        raise InvalidCollection(path, "a height or width is not a number of pixels", _AGAIN)
+        raise CollectionError(path, "a height or width is not a number of pixels", _AGAIN)
     columns = (table[name] for name in ("imageid", "patientid", "studyid", "height", "width"))
     return {
         str(image): _Image(str(patient), str(study), float(height), float(width))

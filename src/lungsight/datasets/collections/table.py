@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungsight.datasets.collection import Build, BuildOptions, Collection
-from lungsight.datasets.manifest import Naming, read_manifests
-from lungsight.errors import InvalidCollection
+from lungsight.datasets.manifest import ColumnMapping, read_manifests
+from lungsight.errors import CollectionError
 
 
 def _read(path: Path, options: BuildOptions) -> Build:
     if path.is_dir():
-        raise InvalidCollection(path, "a folder, not a table", "give the CSV or Parquet file")
-    (manifest,) = read_manifests([path], Naming(options.columns, options.labels))
+        raise CollectionError(path, "a folder, not a table", "give the CSV or Parquet file")
+    (manifest,) = read_manifests([path], ColumnMapping(options.columns, options.labels))
     present = manifest.table["path"].map(lambda image: Path(image).is_file())
     missing = int((~present).sum())
     if missing == len(manifest):
-        raise InvalidCollection(
+        raise CollectionError(
             path,
             f"none of its {missing} images is there (the first is {manifest.table['path'].iloc[0]})",
             "correct the column path; a relative path starts at the table's own folder",

@@ -15,7 +15,7 @@ from lungsight.datasets.cache_folder import cache_folder
 from lungsight.datasets.duplicates.fingerprint import THUMBNAIL_SIDE, Fingerprint, Thumbnail
 from lungsight.datasets.duplicates.store import FingerprintStore
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import read_radiograph
 
 #: Called with how many are done and how many there are.
@@ -40,7 +40,7 @@ class Fingerprints:
     files: tuple[str, ...]
     pixels: tuple[str, ...]
     thumbnails: Thumbnail
-    faults: dict[int, UnreadableImage]
+    problems: dict[int, UnreadableImageError]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -56,12 +56,12 @@ def fingerprint_manifest(
     """Fingerprint every image, over ``workers`` processes (as many as there are processors, if not given).
 
     Fingerprints are kept in the folder ``cache`` (if not given, the user's cache folder) by path, size and time of
-    change. Images that can't be read become ``faults``.
+    change. Images that can't be read become ``problems``.
     """
     paths = list(manifest.table["path"])
     distinct = list(dict.fromkeys(paths))
     with FingerprintStore.open(cache or cache_folder()) as store:
-        found: dict[str, Fingerprint | UnreadableImage] = {
+        found: dict[str, Fingerprint | UnreadableImageError] = {
             path: kept for path in distinct if (kept := store.get(path)) is not None
         }
         progress(len(found), len(distinct))
@@ -73,7 +73,7 @@ def fingerprint_manifest(
     return _in_order([found[path] for path in paths])
 
 
-def _made(paths: Sequence[str], workers: int) -> Iterator[dict[str, Fingerprint | UnreadableImage]]:
+def _made(paths: Sequence[str], workers: int) -> Iterator[dict[str, Fingerprint | UnreadableImageError]]:
     batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
     if workers == 1 or len(paths) < _WORTH_PROCESSES:
         yield from map(_fingerprint_batch, batches)
@@ -83,23 +83,23 @@ def _made(paths: Sequence[str], workers: int) -> Iterator[dict[str, Fingerprint 
         yield from pool.map(_fingerprint_batch, batches)
 
 
-def _fingerprint_batch(paths: Sequence[str]) -> dict[str, Fingerprint | UnreadableImage]:
+def _fingerprint_batch(paths: Sequence[str]) -> dict[str, Fingerprint | UnreadableImageError]:
     return {path: _fingerprint(path) for path in paths}
 
 
-def _fingerprint(path: str) -> Fingerprint | UnreadableImage:
+def _fingerprint(path: str) -> Fingerprint | UnreadableImageError:
     try:
         return Fingerprint.of(read_radiograph(path))
-    except UnreadableImage as fault:
-        return fault
+    except UnreadableImageError as problem:
+        return problem
 
 
-def _in_order(found: Sequence[Fingerprint | UnreadableImage]) -> Fingerprints:
+def _in_order(found: Sequence[Fingerprint | UnreadableImageError]) -> Fingerprints:
     thumbnails = np.zeros((len(found), THUMBNAIL_SIDE, THUMBNAIL_SIDE), dtype=np.uint8)
-    files, pixels, faults = [""] * len(found), [""] * len(found), {}
+    files, pixels, problems = [""] * len(found), [""] * len(found), {}
     for row, result in enumerate(found):
-        if isinstance(result, UnreadableImage):
-            faults[row] = result
+        if isinstance(result, UnreadableImageError):
+            problems[row] = result
         else:
             files[row], pixels[row], thumbnails[row] = result.file, result.pixels, result.thumbnail
-    return Fingerprints(tuple(files), tuple(pixels), thumbnails, faults)
+    return Fingerprints(tuple(files), tuple(pixels), thumbnails, problems)

@@ -26,7 +26,7 @@ _PLAIN = 2.0
 
 
 def perceptual_hash(thumbnail: Thumbnail) -> str:
-    """The hash of a :class:`~lungsight.datasets.duplicates.fingerprint.Fingerprint`'s thumbnail, uint8 [side, side], as 64
+    """The hash of a :class:`.Fingerprint`'s thumbnail, uint8 [side, side], as 64
     hexadecimal digits; empty where the image is plain or couldn't be read."""
     if thumbnail.std() < _PLAIN:
         return ""

@@ -60,7 +60,7 @@ def find_duplicates(
     search takes first those whose perceptual hashes lie close, then lays one image over the other. ``progress``
     counts first the search's steps, then the candidates.
     """
-    readable = [row for row in range(len(fingerprints)) if row not in fingerprints.faults]
+    readable = [row for row in range(len(fingerprints)) if row not in fingerprints.problems]
     pairs, distinct = _identical(fingerprints, readable)
     rows = [row for row in distinct if fingerprints.thumbnails[row].std() > _PLAIN]
     thumbnails = fingerprints.thumbnails[rows]

@@ -12,7 +12,7 @@ import numpy as np
 
 from lungsight._files import unwritable
 from lungsight.datasets.duplicates.fingerprint import THUMBNAIL_SIDE, Fingerprint
-from lungsight.errors import Fault
+from lungsight.errors import LungsightError
 
 #: Another way to make fingerprints needs another number: those of the old way are then made anew.
 _VERSION = 1
@@ -39,9 +39,13 @@ class FingerprintStore:
         except OSError as error:
             raise unwritable(folder, error) from error
         except sqlite3.OperationalError as error:
-            raise Fault(folder, f"can't be used as a cache ({error})", "make room or name another folder") from error
+            raise LungsightError(
+                folder, f"can't be used as a cache ({error})", "make room or name another folder"
+            ) from error
         except sqlite3.DatabaseError as error:
-            raise Fault(folder, f"holds a damaged cache ({error})", "remove it or name another folder") from error
+            raise LungsightError(
+                folder, f"holds a damaged cache ({error})", "remove it or name another folder"
+            ) from error
 
     @classmethod
     @contextmanager

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from lungsight.datasets.ood_images.kinds import Films, Floats, Kind
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import read_radiograph
 
 _FOUND: dict[str, tuple[Kind, dict[str, str]]] = {
@@ -91,7 +91,7 @@ def _pixels(file: Path) -> Floats:
     """The image, at most 512 pixels on its longer side; empty where it can't be read."""
     try:
         pixels = read_radiograph(file).pixels
-    except UnreadableImage:
+    except UnreadableImageError:
         return np.zeros((0, 0), np.float32)
     scale = _LARGEST / max(pixels.shape)
     if scale < 1:

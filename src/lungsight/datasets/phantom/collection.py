@@ -21,7 +21,7 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom.drawing import draw
 from lungsight.datasets.phantom.patient import HOSPITALS, Acquisition, Hospital, Label, PhantomPatient, Stream
 from lungsight.datasets.phantom.shortcuts import Shortcut, is_planted
-from lungsight.errors import InvalidCollection
+from lungsight.errors import CollectionError
 
 #: Raised whenever the same seed begins to draw another picture, so that old and new images are never mixed.
 DRAWING_VERSION = 1
@@ -135,9 +135,7 @@ def _claim(folder: Path, settings: dict[str, object]) -> None:
     file = folder / _SETTINGS
     text = json.dumps({"drawing_version": DRAWING_VERSION, **settings}, indent=1)
     if file.exists() and file.read_text(encoding="utf-8") != text:
-        raise InvalidCollection(
-            folder, "holds phantoms drawn with other settings", "choose another folder or empty it"
-        )
+        raise CollectionError(folder, "holds phantoms drawn with other settings", "choose another folder or empty it")
     for kind in ("images", "lungs", "lesions"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     write_whole(file, text)

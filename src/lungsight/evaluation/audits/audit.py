@@ -10,7 +10,7 @@ import pandas as pd
 from lungsight.statistics.estimate import Estimate
 
 
-class Call(StrEnum):
+class AuditResult(StrEnum):
     """What an audit says. ``SHORTCUT``: the model's score can be had without the lungs. ``CLEAR``: it was looked for
     and not found. ``REPORTED``: figures without a rule of their own. ``NOT_DONE``: it couldn't be asked here."""
 
@@ -38,7 +38,7 @@ class Audit:
 
     name: str
     question: str
-    call: Call
+    call: AuditResult
     meaning: str
     effect: Estimate | None = None
     table: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -53,4 +53,4 @@ class Audit:
 
 def not_done(name: str, question: str, reason: str, rule: str = "") -> Audit:
     """An audit that couldn't be asked, with one sentence why."""
-    return Audit(name, question, Call.NOT_DONE, reason, rule=rule)
+    return Audit(name, question, AuditResult.NOT_DONE, reason, rule=rule)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from lungsight.evaluation.audits.perturbed_predictions import Alteration, Exam
+from lungsight.evaluation.audits.perturbed_predictions import Alteration, AuditedImage
 from lungsight.statistics.outcomes import Floats32
 
 #: The key of the unaltered image.
@@ -37,7 +37,7 @@ class Stress:
     words: str
     strengths: tuple[float, ...]
     ordinary: int
-    alter: Callable[[Exam, float], Floats32]
+    alter: Callable[[AuditedImage, float], Floats32]
     is_mark: bool = False
 
     def key(self, strength: float) -> str:
@@ -49,43 +49,43 @@ class Stress:
         return self.words.format(strength)
 
 
-def _noise(exam: Exam, sd: float) -> Floats32:
+def _noise(exam: AuditedImage, sd: float) -> Floats32:
     noise = np.random.default_rng(exam.seed).standard_normal(exam.pixels.shape, dtype=np.float32)
     return _clipped(exam.pixels + np.float32(sd) * noise)
 
 
-def _blur(exam: Exam, percent: float) -> Floats32:
+def _blur(exam: AuditedImage, percent: float) -> Floats32:
     return _clipped(cv2.GaussianBlur(exam.pixels, (0, 0), max(_length(exam, percent), 0.1)))
 
 
-def _contrast(exam: Exam, percent: float) -> Floats32:
+def _contrast(exam: AuditedImage, percent: float) -> Floats32:
     mean = exam.pixels.mean()
     return _clipped(mean + np.float32(percent / 100) * (exam.pixels - mean))
 
 
-def _darker(exam: Exam, gamma: float) -> Floats32:
+def _darker(exam: AuditedImage, gamma: float) -> Floats32:
     return _clipped(exam.pixels ** np.float32(gamma))
 
 
-def _brighter(exam: Exam, gamma: float) -> Floats32:
+def _brighter(exam: AuditedImage, gamma: float) -> Floats32:
     return _clipped(exam.pixels ** np.float32(1 / gamma))
 
 
-def _rotation(exam: Exam, degrees: float) -> Floats32:
+def _rotation(exam: AuditedImage, degrees: float) -> Floats32:
     """About the centre, to the side that the image's lot says; what comes in from outside repeats the edge."""
     height, width = exam.pixels.shape
     turned = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees if exam.seed % 2 else -degrees, 1)
     return _clipped(cv2.warpAffine(exam.pixels, turned, (width, height), borderMode=cv2.BORDER_REPLICATE))
 
 
-def _jpeg(exam: Exam, quality: float) -> Floats32:
+def _jpeg(exam: AuditedImage, quality: float) -> Floats32:
     file = io.BytesIO()
     Image.fromarray(np.round(exam.pixels * 255).astype(np.uint8)).save(file, "JPEG", quality=int(quality))
     with Image.open(file) as opened:
         return np.asarray(opened, dtype=np.float32) / np.float32(255)
 
 
-def _resolution(exam: Exam, side: float) -> Floats32:
+def _resolution(exam: AuditedImage, side: float) -> Floats32:
     """Reduced until the shorter side has ``side`` pixels, then enlarged to its size again."""
     height, width = exam.pixels.shape
     scale = min(1.0, side / min(height, width))
@@ -94,12 +94,12 @@ def _resolution(exam: Exam, side: float) -> Floats32:
     return _clipped(cv2.resize(reduced, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def _inversion(exam: Exam, percent: float) -> Floats32:
+def _inversion(exam: AuditedImage, percent: float) -> Floats32:
     """Greys within the brightest ``percent`` of the scale are inverted, as in a solarised film; 100 is a negative."""
     return np.where(exam.pixels >= 1 - percent / 100, 1 - exam.pixels, exam.pixels).astype(np.float32)
 
 
-def _letter(exam: Exam, percent: float, *, above: bool) -> Floats32:
+def _letter(exam: AuditedImage, percent: float, *, above: bool) -> Floats32:
     """A white letter as a radiographer's lead marker leaves it; which letter, and left or right, by the lot."""
     height, width = exam.pixels.shape
     tall = _length(exam, percent)
@@ -114,7 +114,7 @@ def _letter(exam: Exam, percent: float, *, above: bool) -> Floats32:
     return np.maximum(exam.pixels, ink.astype(np.float32) / np.float32(255))
 
 
-def _border(exam: Exam, percent: float) -> Floats32:
+def _border(exam: AuditedImage, percent: float) -> Floats32:
     """A white frame, painted over the image's edge."""
     framed = exam.pixels.copy()
     thick = max(1, round(_length(exam, percent)))
@@ -123,7 +123,7 @@ def _border(exam: Exam, percent: float) -> Floats32:
     return framed
 
 
-def _length(exam: Exam, percent: float) -> float:
+def _length(exam: AuditedImage, percent: float) -> float:
     return percent / 100 * min(exam.pixels.shape)
 
 
@@ -153,5 +153,5 @@ def alterations(stresses: tuple[Stress, ...] = STRESSES) -> dict[str, Alteration
     return {AS_IT_IS: lambda exam: exam.pixels, **altered}
 
 
-def _at(alter: Callable[[Exam, float], Floats32], strength: float, exam: Exam) -> Floats32:
+def _at(alter: Callable[[AuditedImage, float], Floats32], strength: float, exam: AuditedImage) -> Floats32:
     return alter(exam, strength)

@@ -7,10 +7,10 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
-from lungsight.evaluation.audits.audit import Audit, Call, not_done
+from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
 from lungsight.evaluation.formatting import as_figure, signed, withheld_because
-from lungsight.evaluation.sections.section import estimate_table
-from lungsight.evaluation.testset.testset import KIND, KINDS, Judged
+from lungsight.evaluation.tables import estimate_table
+from lungsight.evaluation.testset.testset import KIND, KINDS, TestSet
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
@@ -30,11 +30,11 @@ RULE = (
 _FOLDS = 5
 
 
-def header_only(judged: Judged, *, resampling: Resampling = Resampling(), seed: int = 0) -> Audit:
-    """A random forest on each image's :class:`~lungsight.evaluation.testset.image_statistics.Header`, tested on patients it
+def image_statistics_only(testset: TestSet, *, resampling: Resampling = Resampling(), seed: int = 0) -> Audit:
+    """A random forest on each image's :class:`.ImageStatistics`, tested on patients it
     wasn't fitted on, within each source and over the sources of each kind together; beside it the model on the same
     images."""
-    known = judged.where(judged.headers.notna().all(axis=1).to_numpy()).scored
+    known = testset.where(testset.headers.notna().all(axis=1).to_numpy()).scored
     rows: list[tuple[dict[str, object], Estimate]] = []
     explained: list[tuple[str, Estimate, Estimate]] = []
     for kind, source, images in _groups(known):
@@ -51,7 +51,7 @@ def header_only(judged: Judged, *, resampling: Resampling = Resampling(), seed: 
     return Audit(
         NAME,
         QUESTION,
-        Call.SHORTCUT if calling else Call.CLEAR,
+        AuditResult.SHORTCUT if calling else AuditResult.CLEAR,
         _meaning(source, header, gap, bool(calling)),
         header,
         estimate_table(rows),
@@ -65,20 +65,20 @@ def explains(header: Estimate, gap: Estimate) -> bool:
     return header.low is not None and gap.low is not None and header.low > TELLS and gap.low <= BETTER
 
 
-def _groups(judged: Judged) -> list[tuple[str, str, Judged]]:
-    alone = list(judged.by_source())
+def _groups(testset: TestSet) -> list[tuple[str, str, TestSet]]:
+    alone = list(testset.by_source())
     together = []
     for kind in KINDS:
-        mask = (judged.table[KIND] == kind).to_numpy()
-        if judged.table["source"][mask].nunique() > 1:
-            together.append((kind, "all", judged.where(mask)))
+        mask = (testset.table[KIND] == kind).to_numpy()
+        if testset.table["source"][mask].nunique() > 1:
+            together.append((kind, "all", testset.where(mask)))
     return together + alone
 
 
-def _figures(images: Judged, resampling: Resampling, seed: int) -> tuple[Estimate, Estimate, Estimate]:
+def _figures(images: TestSet, resampling: Resampling, seed: int) -> tuple[Estimate, Estimate, Estimate]:
     """The header's AUROC, the model's, and by how much the model's is higher."""
     ranked = Ranked(images.positive, images.patient, images.target)
-    score = header_score(images.headers, images.positive, images.patient, seed)
+    score = statistics_score(images.headers, images.positive, images.patient, seed)
     return (
         ranked.auroc(score, resampling, "auroc_header"),
         ranked.auroc(images.score, resampling, "auroc_model"),
@@ -86,7 +86,7 @@ def _figures(images: Judged, resampling: Resampling, seed: int) -> tuple[Estimat
     )
 
 
-def header_score(headers: pd.DataFrame, positive: Mask, patient: np.ndarray, seed: int = 0) -> Floats:
+def statistics_score(headers: pd.DataFrame, positive: Mask, patient: np.ndarray, seed: int = 0) -> Floats:
     """float [n]: how sure a random forest is of the target, fitted on other patients; the same for all where there
     are too few patients to fit one."""
     fewest = min(len(np.unique(patient[positive])), len(np.unique(patient[~positive])))

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from lungsight.evaluation.audits.audit import Audit, Call, not_done
+from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
 from lungsight.evaluation.audits.retraining import HeldOut
 from lungsight.evaluation.formatting import as_figure, as_sample, signed
-from lungsight.evaluation.sections.section import estimate_table
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
+from lungsight.evaluation.tables import estimate_table
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, TestSet
 from lungsight.statistics.auroc import FEWEST_PATIENTS
 from lungsight.statistics.binary import Binary
 from lungsight.statistics.bootstrap import Resampling
@@ -34,8 +34,8 @@ AS_IT_STANDS, RETRAINED, DIFFERENCE = "as it stands", "trained without it", "as 
 Row = tuple[dict[str, object], Estimate]
 
 
-def held_out_sources(
-    judged: Judged, *, retrained: Sequence[HeldOut] = (), resampling: Resampling = Resampling()
+def leave_one_source_out(
+    testset: TestSet, *, retrained: Sequence[HeldOut] = (), resampling: Resampling = Resampling()
 ) -> Audit:
     """The target's AUROC, sensitivity and specificity within each source: at those that the model never saw, beside
     those that it was trained on; and for each of ``retrained``, those of a model that didn't see it, on the same
@@ -43,7 +43,7 @@ def held_out_sources(
 
     The effect is the mean difference in AUROC over the retrained sources or, without any, how much lower the mean
     AUROC within a source is where the model never saw it."""
-    images = judged.scored
+    images = testset.scored
     by_kind = {kind: images.where((images.table[KIND] == kind).to_numpy(dtype=bool)) for kind in (INTERNAL, EXTERNAL)}
     compared = [each for each in retrained if len(each.full)]
     if not len(by_kind[EXTERNAL]) and not compared:
@@ -61,10 +61,10 @@ def held_out_sources(
         *_not_retrained(retrained),
     ]
     effect = next((e for e in (mean, drop) if e is not None and e.value is not None), None)
-    return Audit(NAME, QUESTION, Call.REPORTED, " ".join(sentences), effect, estimate_table(rows), len(images))
+    return Audit(NAME, QUESTION, AuditResult.REPORTED, " ".join(sentences), effect, estimate_table(rows), len(images))
 
 
-def _nothing_held_out(images: Judged) -> str:
+def _nothing_held_out(images: TestSet) -> str:
     if (images.table[KIND] == UNSTATED).any():
         return "Nobody says which sources the model was trained on, so none is known to be held out."
     return "The model was trained on every source of this test, so none is held out."
@@ -78,13 +78,13 @@ def _not_retrained(retrained: Sequence[HeldOut]) -> Iterator[str]:
             yield f"Retrained without {each.source}, but the test has no image of other patients of it."
 
 
-def _as_it_stands(images: Judged, resampling: Resampling) -> Iterator[Row]:
+def _as_it_stands(images: TestSet, resampling: Resampling) -> Iterator[Row]:
     for kind, source, part in images.by_source():
         for estimate in _figures(part, resampling):
             yield {"model": AS_IT_STANDS, "kind": kind, "source": source}, estimate
 
 
-def _figures(images: Judged, resampling: Resampling) -> list[Estimate]:
+def _figures(images: TestSet, resampling: Resampling) -> list[Estimate]:
     estimates = estimate_all(images.outcomes, resampling)
     return [e for e in estimates if e.scope == images.target and e.name in _METRICS]
 
@@ -99,7 +99,7 @@ def _against_retrained(each: HeldOut, resampling: Resampling) -> Iterator[Row]:
         yield {"model": DIFFERENCE, **labels}, paired.difference
 
 
-def _drop(internal: Judged, external: Judged, resampling: Resampling) -> Estimate | None:
+def _drop(internal: TestSet, external: TestSet, resampling: Resampling) -> Estimate | None:
     """By how much the mean AUROC within a source is lower where the source was never seen; None where one side has
     no source with enough patients of both kinds."""
     sides = [_with_both(images) for images in (internal, external)]
@@ -118,7 +118,7 @@ def _mean_difference(compared: Sequence[HeldOut], resampling: Resampling) -> Est
 
 
 #: Images of one source, and scores of them, float [n], by what their AUROC counts.
-Part = tuple[Judged, dict[float, Floats]]
+Part = tuple[TestSet, dict[float, Floats]]
 
 
 def _sum_of_aurocs(name: str, parts: Sequence[Part], resampling: Resampling) -> Estimate:
@@ -141,17 +141,17 @@ def _sum_of_aurocs(name: str, parts: Sequence[Part], resampling: Resampling) -> 
     return together.estimate(name, together.resampled(figures, resampling), resampling.level)
 
 
-def _with_both(images: Judged) -> list[Judged]:
+def _with_both(images: TestSet) -> list[TestSet]:
     return [part for _, _, part in images.by_source() if _has_both(part)]
 
 
-def _has_both(images: Judged) -> bool:
+def _has_both(images: TestSet) -> bool:
     """Whether an AUROC says something: enough patients with the target, and without."""
     sides = (images.positive, ~images.positive)
     return min(len(np.unique(images.patient[side])) for side in sides) >= FEWEST_PATIENTS
 
 
-def _of_kinds(by_kind: dict[str, Judged], drop: Estimate | None, resampling: Resampling) -> Iterator[str]:
+def _of_kinds(by_kind: dict[str, TestSet], drop: Estimate | None, resampling: Resampling) -> Iterator[str]:
     names = {INTERNAL: "it was trained on", EXTERNAL: "it never saw"}
     for kind, images in by_kind.items():
         if not len(images):

@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 
 from lungsight.components.lung_segmentation import Box
-from lungsight.evaluation.audits.audit import Audit, Call, not_done
+from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
 from lungsight.evaluation.audits.regions import GRID, lesions_on_grid, lungs_on_grid
 from lungsight.evaluation.formatting import as_figure, as_words
-from lungsight.evaluation.sections.section import estimate_table
-from lungsight.evaluation.testset.testset import EXTERNAL, KINDS, Judged
+from lungsight.evaluation.tables import estimate_table
+from lungsight.evaluation.testset.testset import EXTERNAL, KINDS, TestSet
 from lungsight.package import Preprocessing
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
@@ -47,17 +47,17 @@ class _Looked:
         region: bool [n, GRID, GRID], the lungs or the lesions; never empty.
     """
 
-    judged: Judged
+    testset: TestSet
     evidence: Floats32
     peak: Integers
     region: Mask
 
     def __len__(self) -> int:
-        return len(self.judged)
+        return len(self.testset)
 
     @property
     def sample(self) -> Sample:
-        return Sample(self.judged.patient, self.judged.positive, self.judged.target)
+        return Sample(self.testset.patient, self.testset.positive, self.testset.target)
 
     @cached_property
     def area(self) -> Floats:
@@ -77,13 +77,13 @@ class _Looked:
     @cached_property
     def cropped(self) -> bool:
         """Whether the network saw the box around the lungs only."""
-        return any(lungs is not None and lungs.crop is not None for lungs in self.judged.lungs)
+        return any(lungs is not None and lungs.crop is not None for lungs in self.testset.lungs)
 
     @cached_property
     def guess(self) -> Floats:
         """float [n, GRID, GRID]: for each image the average region of the patients of the other folds, a little
         smoothed so that its highest place isn't an accident; NaN where there are none."""
-        patients, patient = np.unique(self.judged.patient, return_inverse=True)
+        patients, patient = np.unique(self.testset.patient, return_inverse=True)
         fold = np.random.default_rng(0).permutation(len(patients))[patient] % _FOLDS
         averages = np.full((len(self), GRID, GRID), np.nan)
         for f in np.unique(fold):
@@ -93,8 +93,8 @@ class _Looked:
         return averages
 
 
-def where_it_looks(
-    judged: Judged,
+def localization(
+    testset: TestSet,
     preprocessing: Preprocessing,
     *,
     at_most: int = 400,
@@ -127,43 +127,43 @@ def where_it_looks(
     The guesses come from five folds by patient, never from the patient they are held against. ``progress`` is told
     how many more images were looked at.
     """
-    if judged.maps is None:
+    if testset.maps is None:
         return not_done(NAME, QUESTION, "There are predictions only: without the model there are no heatmaps.")
     groups = [
         (kind, source, name, looked)
-        for kind, source, part in judged.by_source()
+        for kind, source, part in testset.by_source()
         for name, wanted in (("lungs", _lung_rows(part)), ("lesions", _lesion_rows(part)))
         if len(looked := _look(part, _some(wanted, at_most), name, preprocessing, progress))
     ]
     if not groups:
-        return not_done(NAME, QUESTION, _why_not(judged))
+        return not_done(NAME, QUESTION, _why_not(testset))
     rows = [row for group in groups for row in _figures(*group, resampling)]
     effect, meaning = _conclusion(groups, resampling)
     images = sum(len(looked) for *_, looked in groups)
     if any(name == "lungs" for _, _, name, _ in groups):
-        meaning += f" {_whose_lungs([looked.judged for _, _, name, looked in groups if name == 'lungs'])}"
-    return Audit(NAME, QUESTION, Call.REPORTED, meaning, effect, estimate_table(rows), images)
+        meaning += f" {_whose_lungs([looked.testset for _, _, name, looked in groups if name == 'lungs'])}"
+    return Audit(NAME, QUESTION, AuditResult.REPORTED, meaning, effect, estimate_table(rows), images)
 
 
-def _whose_lungs(groups: list[Judged]) -> str:
-    masks = sum(int((judged.table["lung_mask"] != "").sum()) for judged in groups)
-    found = sum(len(judged) for judged in groups) - masks
+def _whose_lungs(groups: list[TestSet]) -> str:
+    masks = sum(int((testset.table["lung_mask"] != "").sum()) for testset in groups)
+    found = sum(len(testset) for testset in groups) - masks
     return f"Lung fields: {masks:,} from the manifest's masks, {found:,} found by a network."
 
 
-def _why_not(judged: Judged) -> str:
-    if judged.maps is None or not np.isfinite(judged.maps).all(axis=(1, 2, 3)).any():
+def _why_not(testset: TestSet) -> str:
+    if testset.maps is None or not np.isfinite(testset.maps).all(axis=(1, 2, 3)).any():
         return "No image has a heatmap of numbers."
     return "No image has lung fields that are known, and none of the target class has lesions marked."
 
 
-def _lung_rows(part: Judged) -> Integers:
+def _lung_rows(part: TestSet) -> Integers:
     masked = (part.table["lung_mask"] != "").to_numpy()
     found = [lungs is not None and lungs.plausible for lungs in part.found]
     return np.flatnonzero(masked | np.array(found, dtype=bool))
 
 
-def _lesion_rows(part: Judged) -> Integers:
+def _lesion_rows(part: TestSet) -> Integers:
     marked = (part.table["lesion_mask"] != "") | (part.table["boxes"] != "")
     return np.flatnonzero(marked.to_numpy() & part.positive)
 
@@ -173,7 +173,7 @@ def _some(rows: Integers, at_most: int) -> Integers:
 
 
 def _look(
-    part: Judged, rows: Integers, name: str, preprocessing: Preprocessing, progress: Callable[[int], None]
+    part: TestSet, rows: Integers, name: str, preprocessing: Preprocessing, progress: Callable[[int], None]
 ) -> _Looked:
     """The images of ``rows`` whose map is of numbers and whose region can be read."""
     find = lungs_on_grid if name == "lungs" else lesions_on_grid
@@ -207,7 +207,7 @@ def _look(
     )
 
 
-def _shape(part: Judged, row: int) -> tuple[int, int] | None:
+def _shape(part: TestSet, row: int) -> tuple[int, int] | None:
     """Of the image, reduced: what counts is how height and width compare."""
     height, width = part.headers[["height", "width"]].to_numpy(dtype=np.float64)[row]
     if not (np.isfinite(height) and np.isfinite(width)):
@@ -348,7 +348,7 @@ def _conclusion(groups: list[tuple[str, str, str, _Looked]], resampling: Resampl
             found = _estimates(looked, measured, resampling)
             gap = found["heat_inside_minus_area_in_view" if looked.cropped else "heat_inside_minus_area"]
             effects.append(gap)
-            sentences.append(_sentence(kind, source, name, found, gap, as_words(looked.judged.target)))
+            sentences.append(_sentence(kind, source, name, found, gap, as_words(looked.testset.target)))
     return effects[0], " ".join(sentences)
 
 

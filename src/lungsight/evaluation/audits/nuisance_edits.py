@@ -13,13 +13,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lungsight.evaluation.audits.audit import Audit, Call, not_done
+from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
 from lungsight.evaluation.audits.corruptions import AS_IT_IS, STRESSES
-from lungsight.evaluation.audits.perturbed_predictions import Alteration, Exam, audited_rows, judge_altered
+from lungsight.evaluation.audits.perturbed_predictions import (
+    Alteration,
+    AuditedImage,
+    audited_rows,
+    predict_perturbed,
+)
 from lungsight.evaluation.formatting import as_figure, as_sample, as_words, withheld_because
-from lungsight.evaluation.sections.section import estimate_table
-from lungsight.evaluation.testset.testset import KIND, KINDS, Judged
-from lungsight.scanning import Detector
+from lungsight.evaluation.tables import estimate_table
+from lungsight.evaluation.testset.testset import KIND, KINDS, TestSet
+from lungsight.inference import Detector
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
 from lungsight.statistics.estimate import Estimate
@@ -43,7 +48,7 @@ _FEWEST_PATIENTS = 10
 _CERTAIN = 1e-6
 
 
-def closer(exam: Exam) -> Floats32:
+def closer(exam: AuditedImage) -> Floats32:
     """The middle of the image, magnified: a larger patient, or one nearer to the tube."""
     height, width = exam.pixels.shape
     enlarge = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), 0, _MAGNIFIED)
@@ -61,9 +66,9 @@ def _changes() -> dict[str, tuple[str, Alteration]]:
     return changes
 
 
-def irrelevant_changes(
+def nuisance_edits(
     detector: Detector,
-    judged: Judged,
+    testset: TestSet,
     *,
     at_most: int = 200,
     cache: Path | None = None,
@@ -73,14 +78,14 @@ def irrelevant_changes(
     """Change at most ``at_most`` images of each kind and see how far towards the target that moves those which
     truly aren't. The effect is the largest mean move of the target's logit among the negatives, as a part of the
     distance between the mean logits of negatives and positives as they are."""
-    question = QUESTION.format(target=as_words(judged.target))
-    kinds = [(judged.table[KIND] == kind).to_numpy() for kind in KINDS]
-    rows = np.sort(np.concatenate([audited_rows(judged, at_most, among=kind) for kind in kinds if kind.any()]))
+    question = QUESTION.format(target=as_words(testset.target))
+    kinds = [(testset.table[KIND] == kind).to_numpy() for kind in KINDS]
+    rows = np.sort(np.concatenate([audited_rows(testset, at_most, among=kind) for kind in kinds if kind.any()]))
     changes = _changes()
     alterations = {AS_IT_IS: lambda exam: exam.pixels, **dict(changes.values())}
-    answers = judge_altered(detector, judged, rows, alterations, cache=cache, advance=advance)
-    logits = {name: _logit(p[:, judged.classes.index(judged.target)]) for name, p in answers.items()}
-    shown = judged.where(np.isin(np.arange(len(judged)), rows))
+    answers = predict_perturbed(detector, testset, rows, alterations, cache=cache, advance=advance)
+    logits = {name: _logit(p[:, testset.classes.index(testset.target)]) for name, p in answers.items()}
+    shown = testset.where(np.isin(np.arange(len(testset)), rows))
     figures: list[tuple[Mapping[str, object], Estimate]] = []
     for kind in KINDS:
         mask = (shown.table[KIND] == kind).to_numpy() & np.isfinite(logits[AS_IT_IS])
@@ -94,7 +99,8 @@ def irrelevant_changes(
     labels, effect = max(known, key=lambda one: float(one[1].low or 0))
     called = effect.low is not None and effect.low > MOVES
     return Audit(
-        NAME, question, Call.SHORTCUT if called else Call.CLEAR, _meaning(labels, effect, judged.target, called),
+        NAME, question, AuditResult.SHORTCUT if called else AuditResult.CLEAR,
+        _meaning(labels, effect, testset.target, called),
         effect, estimate_table(figures), len(shown), RULE,
     )  # fmt: skip
 
@@ -104,7 +110,7 @@ def _logit(probability: Floats) -> Floats:
     return np.asarray(np.log(clipped) - np.log1p(-clipped))
 
 
-def _moved(images: Judged, before: Floats, after: Floats, resampling: Resampling) -> Estimate:
+def _moved(images: TestSet, before: Floats, after: Floats, resampling: Resampling) -> Estimate:
     """Mean move of the negatives over the distance between positives and negatives, resampled together by patient."""
     positive, name = images.positive, "moved_towards_target"
     codes = np.unique(images.patient, return_inverse=True)[1]

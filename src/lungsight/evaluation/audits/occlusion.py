@@ -14,12 +14,17 @@ import cv2
 import numpy as np
 
 from lungsight.components.preprocessing import Region
-from lungsight.evaluation.audits.audit import Audit, Call, not_done
-from lungsight.evaluation.audits.perturbed_predictions import Alteration, Exam, audited_rows, judge_altered
+from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
+from lungsight.evaluation.audits.perturbed_predictions import (
+    Alteration,
+    AuditedImage,
+    audited_rows,
+    predict_perturbed,
+)
 from lungsight.evaluation.formatting import as_figure, as_words, withheld_because
-from lungsight.evaluation.sections.section import estimate_table
-from lungsight.evaluation.testset.testset import KIND, KINDS, Judged
-from lungsight.scanning import Detector
+from lungsight.evaluation.tables import estimate_table
+from lungsight.evaluation.testset.testset import KIND, KINDS, TestSet
+from lungsight.inference import Detector
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
@@ -42,12 +47,12 @@ QUESTIONS: Mapping[str, str] = {
 }
 
 
-def black_lungs(exam: Exam) -> Floats32 | None:
+def black_lungs(exam: AuditedImage) -> Floats32 | None:
     """The lung fields, with a margin, black."""
     return None if exam.lungs is None else np.where(_widened(exam.lungs), 0, exam.pixels).astype(np.float32)
 
 
-def filled_lungs(exam: Exam) -> Floats32 | None:
+def filled_lungs(exam: AuditedImage) -> Floats32 | None:
     """The lung fields, with a margin, filled with the blurred greys of what lies around them: no outline is left that
     is sharp, and nothing of what was inside."""
     if exam.lungs is None:
@@ -60,7 +65,7 @@ def filled_lungs(exam: Exam) -> Floats32 | None:
     return np.where(hidden, np.clip(around, 0, 1), exam.pixels).astype(np.float32)
 
 
-def only_border(exam: Exam) -> Floats32:
+def only_border(exam: AuditedImage) -> Floats32:
     """A frame of a tenth of each side, without what of the lungs reaches into it; the rest is black. Of a network
     that sees only the box around the lungs, the frame is that of the box: of the image's own it would see nothing."""
     height, width = exam.pixels.shape
@@ -73,7 +78,7 @@ def only_border(exam: Exam) -> Floats32:
     return np.where(hidden, 0, exam.pixels).astype(np.float32)
 
 
-def only_lungs(exam: Exam) -> Floats32 | None:
+def only_lungs(exam: AuditedImage) -> Floats32 | None:
     """Everything but the lung fields black."""
     return None if exam.lungs is None else np.where(exam.lungs, exam.pixels, 0).astype(np.float32)
 
@@ -88,7 +93,7 @@ ALTERATIONS: Mapping[str, Alteration] = {
 
 def occlusion_audits(
     detector: Detector,
-    judged: Judged,
+    testset: TestSet,
     *,
     at_most: int = 400,
     cache: Path | None = None,
@@ -98,12 +103,12 @@ def occlusion_audits(
     """The three audits, on one reading of at most ``at_most`` images of each kind, spread over source and truth. Lung
     fields are those of the manifest's masks and, where it names none, those that a network found; where these aren't
     two plausible lungs they aren't hidden either: what a bad mask leaves open would pass for a shortcut."""
-    kinds = [(judged.table[KIND] == kind).to_numpy() for kind in KINDS]
-    rows = np.sort(np.concatenate([audited_rows(judged, at_most, among=kind) for kind in kinds if kind.any()]))
-    altered = judge_altered(detector, judged, rows, ALTERATIONS, cache=cache, advance=advance)
-    target = judged.classes.index(judged.target)
+    kinds = [(testset.table[KIND] == kind).to_numpy() for kind in KINDS]
+    rows = np.sort(np.concatenate([audited_rows(testset, at_most, among=kind) for kind in kinds if kind.any()]))
+    altered = predict_perturbed(detector, testset, rows, ALTERATIONS, cache=cache, advance=advance)
+    target = testset.classes.index(testset.target)
     scores = {name: probabilities[:, target] for name, probabilities in altered.items()}
-    shown = judged.where(np.isin(np.arange(len(judged)), rows))
+    shown = testset.where(np.isin(np.arange(len(testset)), rows))
     said = whose_lungs(shown)
     hidden = {name: scores[name] for name in (HIDDEN_BLACK, HIDDEN_FILLED)}
     audits = [
@@ -111,10 +116,13 @@ def occlusion_audits(
         _surviving(ONLY_BORDER, shown, {ONLY_BORDER: scores[ONLY_BORDER]}, resampling),
         _lungs_alone(shown, scores[ONLY_LUNGS], resampling),
     ]
-    return [replace(one, meaning=f"{one.meaning} {said}") if one.call is not Call.NOT_DONE else one for one in audits]
+    return [
+        replace(one, meaning=f"{one.meaning} {said}") if one.call is not AuditResult.NOT_DONE else one
+        for one in audits
+    ]
 
 
-def whose_lungs(shown: Judged) -> str:
+def whose_lungs(shown: TestSet) -> str:
     """Where the lung fields of the images come from, how many of each, and how the network sees altered images."""
     masks = (shown.table["lung_mask"] != "").to_numpy()
     found = [lungs for lungs, masked in zip(shown.lungs or (), masks, strict=False) if lungs and not masked]
@@ -128,11 +136,11 @@ def whose_lungs(shown: Judged) -> str:
     return f"Lung fields of {len(shown):,} images: {', '.join(parts)}.{crop}"
 
 
-def _question(name: str, shown: Judged) -> str:
+def _question(name: str, shown: TestSet) -> str:
     return QUESTIONS[name].format(target=as_words(shown.target))
 
 
-def _surviving(name: str, shown: Judged, scores: Mapping[str, Floats], resampling: Resampling) -> Audit:
+def _surviving(name: str, shown: TestSet, scores: Mapping[str, Floats], resampling: Resampling) -> Audit:
     question = _question(name, shown)
     rule = f"a shortcut, where the AUROC's whole 95% interval stays above {SURVIVES:g}"
     rows = [
@@ -149,11 +157,11 @@ def _surviving(name: str, shown: Judged, scores: Mapping[str, Floats], resamplin
         f"On {labels['kind']} images the AUROC is {as_figure(whole)} as they are and {as_figure(effect)} with "
         f"{labels['picture']}: {left}."
     )
-    call = Call.SHORTCUT if survives else Call.CLEAR
+    call = AuditResult.SHORTCUT if survives else AuditResult.CLEAR
     return Audit(name, question, call, meaning, effect, estimate_table(rows), effect.n, rule)
 
 
-def _lungs_alone(shown: Judged, score: Floats, resampling: Resampling) -> Audit:
+def _lungs_alone(shown: TestSet, score: Floats, resampling: Resampling) -> Audit:
     question = _question(ONLY_LUNGS, shown)
     rows = [row for kind in _by_kind(shown, score) for row in _figures(kind, {ONLY_LUNGS: score}, resampling)]
     known = [(labels, e) for labels, e in rows if e.value is not None and labels["picture"] == ONLY_LUNGS]
@@ -166,13 +174,13 @@ def _lungs_alone(shown: Judged, score: Floats, resampling: Resampling) -> Audit:
         "the lungs alone. A fall may come from the strange picture as well as from what was hidden, so no rule hangs "
         "on it."
     )
-    return Audit(ONLY_LUNGS, question, Call.REPORTED, meaning, effect, estimate_table(rows), effect.n)
+    return Audit(ONLY_LUNGS, question, AuditResult.REPORTED, meaning, effect, estimate_table(rows), effect.n)
 
 
 Row = tuple[Mapping[str, object], Estimate]
 
 
-def _by_kind(shown: Judged, score: Floats) -> list[tuple[str, Judged, Mask]]:
+def _by_kind(shown: TestSet, score: Floats) -> list[tuple[str, TestSet, Mask]]:
     """Of each kind, the images that could be altered."""
     parts = []
     for kind in KINDS:
@@ -182,7 +190,7 @@ def _by_kind(shown: Judged, score: Floats) -> list[tuple[str, Judged, Mask]]:
     return parts
 
 
-def _figures(part: tuple[str, Judged, Mask], scores: Mapping[str, Floats], resampling: Resampling) -> list[Row]:
+def _figures(part: tuple[str, TestSet, Mask], scores: Mapping[str, Floats], resampling: Resampling) -> list[Row]:
     kind, images, mask = part
     ranked = Ranked(images.positive, images.patient, images.target)
     pictures = {"as it is": images.score, **{name: score[mask] for name, score in scores.items()}}
@@ -200,7 +208,7 @@ def _figures(part: tuple[str, Judged, Mask], scores: Mapping[str, Floats], resam
     return together + within
 
 
-def _why_not(rows: list[Row], shown: Judged) -> str:
+def _why_not(rows: list[Row], shown: TestSet) -> str:
     if not rows:
         return "No image here has a mask of its lung fields, and none were found by a network."
     reasons = sorted({withheld_because(e) for _, e in rows if e.withheld})

@@ -16,13 +16,13 @@ import pandas as pd
 
 from lungsight.components.lung_segmentation import Box
 from lungsight.components.preprocessing import Region
-from lungsight.errors import UnreadableImage
-from lungsight.evaluation.testset.lung_masks import FoundLungs
-from lungsight.evaluation.testset.testset import INVERTED, Judged
+from lungsight.errors import UnreadableImageError
+from lungsight.evaluation.testset.lung_masks import LungMask
+from lungsight.evaluation.testset.testset import INVERTED, TestSet
+from lungsight.inference import Detector
 from lungsight.package import Preprocessing
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
-from lungsight.scanning import Detector
 from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH, Floats, Floats32, Integers, Mask
 
 _AT_ONCE = 8
@@ -32,7 +32,7 @@ _ASKED_OF, _FOUND = "asked_of", "found"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Exam:
+class AuditedImage:
     """One image to alter.
 
     Attributes:
@@ -50,14 +50,14 @@ class Exam:
 
 
 #: From an exam to other pixels, float32 [height, width] in 0…1, or None where this image can't be altered so.
-Alteration = Callable[[Exam], Floats32 | None]
+Alteration = Callable[[AuditedImage], Floats32 | None]
 
 
-def audited_rows(judged: Judged, at_most: int, *, seed: int = 0, among: Mask | None = None) -> Integers:
+def audited_rows(testset: TestSet, at_most: int, *, seed: int = 0, among: Mask | None = None) -> Integers:
     """Rows of the images to alter: all that were judged, or a random ``at_most`` of them (under ``among``), as evenly
     spread over source and truth as their numbers allow."""
-    table = judged.table
-    usable = (table[FAULT] == "").to_numpy() & judged.has_truth.to_numpy(dtype=bool)
+    table = testset.table
+    usable = (table[FAULT] == "").to_numpy() & testset.has_truth.to_numpy(dtype=bool)
     rows = np.flatnonzero(usable if among is None else usable & among)
     rng = np.random.default_rng(seed)
     shuffled = pd.Series(rng.permutation(rows))
@@ -67,9 +67,9 @@ def audited_rows(judged: Judged, at_most: int, *, seed: int = 0, among: Mask | N
     return np.sort(chosen).astype(np.int64)
 
 
-def judge_altered(
+def predict_perturbed(
     detector: Detector,
-    judged: Judged,
+    testset: TestSet,
     rows: Sequence[int] | Integers,
     alterations: Mapping[str, Alteration],
     *,
@@ -81,7 +81,7 @@ def judge_altered(
     unaltered one: hiding the lungs must not move what it looks at. ``cache`` keeps the network's answers by model,
     file, lungs and alteration: a call that was cut off goes on. ``advance`` is told how many images were done."""
     kept = _Answers.read(cache, detector.model)
-    images = judged.table.assign(**{_ASKED_OF: pd.Series(_asked_of(judged)), _FOUND: judged.found})
+    images = testset.table.assign(**{_ASKED_OF: pd.Series(_asked_of(testset)), _FOUND: testset.found})
     asked = images[_ASKED_OF].to_numpy(dtype=str)[np.asarray(rows)]
     done = [all((image, name) in kept.logits for name in alterations) for image in asked]
     advance(sum(done))
@@ -90,7 +90,7 @@ def judge_altered(
         for batch in (waiting[i : i + _AT_ONCE] for i in range(0, len(waiting), _AT_ONCE)):
             _judge_batch(detector, images.iloc[list(batch)], alterations, kept)
             advance(len(batch))
-    nothing = [np.nan] * len(judged.classes)
+    nothing = [np.nan] * len(testset.classes)
     answers = {
         name: np.array([kept.logits[image, name] or nothing for image in asked], dtype=np.float32)
         for name in alterations
@@ -98,13 +98,13 @@ def judge_altered(
     return {name: detector.probabilities(logits) for name, logits in answers.items()}
 
 
-def _asked_of(judged: Judged) -> list[str]:
+def _asked_of(testset: TestSet) -> list[str]:
     """What an answer is kept by: the image's sha256 and, where lungs are named or found, their file as it is now, or
     the mask and box found: with other lungs the answer is another."""
-    digests, masks = (judged.table[name].astype(str) for name in (SHA256, "lung_mask"))
+    digests, masks = (testset.table[name].astype(str) for name in (SHA256, "lung_mask"))
     return [
         " ".join([digest, *([_state(mask)] if mask else []), *([lungs.digest] if lungs else [])])
-        for digest, mask, lungs in zip(digests, masks, judged.found, strict=True)
+        for digest, mask, lungs in zip(digests, masks, testset.found, strict=True)
     ]
 
 
@@ -149,12 +149,12 @@ def _altered(
     image = row[_ASKED_OF]
     try:
         radiograph = detector.read(row["path"])
-    except UnreadableImage:  # it was readable a moment ago
+    except UnreadableImageError:  # it was readable a moment ago
         return [(image, name, None) for name in alterations]
     if row.get(INVERTED):
         radiograph = replace(radiograph, pixels=np.asarray(1 - radiograph.pixels, dtype=np.float32))
     found, preprocessing = row[_FOUND], detector.description.preprocessing
-    exam = exam_of(radiograph, row["lung_mask"], side, found)
+    exam = audited_image(radiograph, row["lung_mask"], side, found)
     crop = found.crop if found else None
     exam = replace(exam, region=_region(preprocessing, exam.pixels, crop))
     changed = {name: alter(exam) for name, alter in alterations.items()}
@@ -169,7 +169,7 @@ def _region(preprocessing: Preprocessing, pixels: Floats32, crop: Box | None) ->
     return None if crop is None else preprocessing.region(height, width, crop)
 
 
-def exam_of(radiograph: Radiograph, lung_mask: str, side: int, found: FoundLungs | None = None) -> Exam:
+def audited_image(radiograph: Radiograph, lung_mask: str, side: int, found: LungMask | None = None) -> AuditedImage:
     """The radiograph with its lung fields, its longer side reduced to at most ``side``. A mask that can't be read
     counts as none; where there is none, the lungs found stand in for it if they are two plausible ones."""
     height, width = radiograph.pixels.shape
@@ -179,13 +179,13 @@ def exam_of(radiograph: Radiograph, lung_mask: str, side: int, found: FoundLungs
     lungs = _mask(lung_mask, size) if lung_mask else None
     if lungs is None and found is not None and found.plausible:
         lungs = found.on(size[1], size[0])
-    return Exam(np.asarray(pixels, dtype=np.float32), lungs, int(radiograph.sha256[:8], 16))
+    return AuditedImage(np.asarray(pixels, dtype=np.float32), lungs, int(radiograph.sha256[:8], 16))
 
 
 def _mask(file: str, size: tuple[int, int]) -> Mask | None:
     try:
         mask = read_radiograph(file).pixels
-    except UnreadableImage:
+    except UnreadableImageError:
         return None
     lungs = cv2.resize(mask, size, interpolation=cv2.INTER_AREA) > _IN_A_MASK
     return np.asarray(lungs, dtype=bool) if lungs.any() else None

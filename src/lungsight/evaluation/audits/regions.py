@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.reading import read_radiograph
 from lungsight.statistics.outcomes import Mask
 
@@ -37,7 +37,7 @@ def _mask(file: str) -> Mask | None:
     """bool [GRID, GRID], white is inside; None where it can't be read or holds nothing."""
     try:
         pixels = read_radiograph(Path(file)).pixels
-    except UnreadableImage:
+    except UnreadableImageError:
         return None
     inside = np.asarray(cv2.resize(pixels, (GRID, GRID), interpolation=cv2.INTER_AREA) > _IN_A_MASK)
     return inside if inside.any() else None

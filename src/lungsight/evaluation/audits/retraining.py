@@ -14,13 +14,13 @@ from pydantic import ValidationError
 from lungsight.datasets.duplicates.fingerprints import Progress, fingerprint_manifest, silent
 from lungsight.datasets.manifest import COLUMNS, Manifest
 from lungsight.datasets.splits import TRAIN, VALIDATION
-from lungsight.errors import InvalidManifest, InvalidPackage
+from lungsight.errors import ManifestError, PackageError
 from lungsight.evaluation.testset.classes import class_of_labels
 from lungsight.evaluation.testset.overlap import Match, TrainingImages, find_overlap
-from lungsight.evaluation.testset.predict import judge_manifest
-from lungsight.evaluation.testset.testset import INTERNAL, KIND, Judged
+from lungsight.evaluation.testset.predict import predict_manifest_images
+from lungsight.evaluation.testset.testset import INTERNAL, KIND, TestSet
+from lungsight.inference import Detector
 from lungsight.package import ModelPackage
-from lungsight.scanning import Detector
 from lungsight.statistics.outcomes import FAULT, TRUTH, Mask
 
 #: Of the images trained on, the share that a manifest must hold for a training on it to be the same training.
@@ -39,15 +39,15 @@ class HeldOut:
     """
 
     source: str
-    full: Judged
-    held_out: Judged
+    full: TestSet
+    held_out: TestSet
     withheld: str = ""
 
 
 def retrain_without_each(
     package: ModelPackage,
     manifest: Manifest,
-    judged: Judged,
+    testset: TestSet,
     folder: Path,
     *,
     cache: Path | None = None,
@@ -72,7 +72,7 @@ def retrain_without_each(
     """
     trained = _trained_images(package, manifest, progress)
     sources = sorted(set(trained.table["source"]))
-    return tuple(_held_out(package, trained, judged, source, folder, cache, say) for source in sources)
+    return tuple(_held_out(package, trained, testset, source, folder, cache, say) for source in sources)
 
 
 def _trained_images(package: ModelPackage, manifest: Manifest, progress: Progress) -> Manifest:
@@ -81,7 +81,7 @@ def _trained_images(package: ModelPackage, manifest: Manifest, progress: Progres
     files = fingerprint_manifest(manifest, progress=progress).files
     found = len(set(files) & set(sides))
     if found < MUST_BE_FOUND * len(sides) or not sides:
-        raise InvalidManifest(
+        raise ManifestError(
             manifest.name,
             f"holds {found:,} of the {len(sides):,} images that the model was trained on",
             "for --retrain, give with --data the manifest that the model was trained with",
@@ -92,12 +92,12 @@ def _trained_images(package: ModelPackage, manifest: Manifest, progress: Progres
 
 
 def _held_out(
-    package: ModelPackage, trained: Manifest, judged: Judged, source: str, folder: Path, cache: Path | None,
+    package: ModelPackage, trained: Manifest, testset: TestSet, source: str, folder: Path, cache: Path | None,
     say: Callable[[str], None],
 ) -> HeldOut:  # fmt: skip
     rest = trained.where(trained.table["source"] != source)
-    table = judged.table
-    tested = judged.where(((table["source"] == source) & (table[KIND] == INTERNAL)).to_numpy(dtype=bool)).scored
+    table = testset.table
+    tested = testset.where(((table["source"] == source) & (table[KIND] == INTERNAL)).to_numpy(dtype=bool)).scored
     nobody = tested.where(np.zeros(len(tested), dtype=bool))
     if reason := _why_not(package, rest, source):
         return HeldOut(source, nobody, nobody, reason)
@@ -109,12 +109,12 @@ def _held_out(
     held_out = ModelPackage.open(run / "package")
     tested = tested.where(_unseen(tested, held_out))
     images = Manifest(tested.table[[*COLUMNS, TRUTH, KIND]], source)
-    again = judge_manifest(Detector.load(held_out, features=True), images, cache=run / "predictions.jsonl")
+    again = predict_manifest_images(Detector.load(held_out, features=True), images, cache=run / "predictions.jsonl")
     readable = (again.table[FAULT] == "").to_numpy(dtype=bool)
-    return HeldOut(source, tested.where(readable), replace(again, target=judged.target).where(readable))
+    return HeldOut(source, tested.where(readable), replace(again, target=testset.target).where(readable))
 
 
-def _unseen(tested: Judged, package: ModelPackage) -> Mask:
+def _unseen(tested: TestSet, package: ModelPackage) -> Mask:
     """bool [n]: images that the other sources don't hold too, by file or by their looks."""
     images = Manifest(tested.table, "tested")
     overlap = find_overlap(images, TrainingImages.of_package(package), patients=False)
@@ -145,8 +145,8 @@ def _train(package: ModelPackage, rest: Manifest, source: str, run: Path, cache:
     try:
         recipe = Recipe.model_validate({**stated, "name": name, "select": (), "test": (), "split": split})
     except ValidationError as error:
-        cure = "train it again with `lungsight train` to retrain it"
-        raise InvalidPackage(package.path, "doesn't hold the whole recipe of its training", cure) from error
+        hint = "train it again with `lungsight train` to retrain it"
+        raise PackageError(package.path, "doesn't hold the whole recipe of its training", hint) from error
     train(recipe, Manifest(rest.table, f"{rest.name} without {source}"), run, cache=cache)
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lungsight.evaluation.audits.audit import Audit, Call, not_done
+from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
 from lungsight.evaluation.audits.corruptions import AS_IT_IS, STRESSES, Stress, alterations
-from lungsight.evaluation.audits.perturbed_predictions import audited_rows, judge_altered
+from lungsight.evaluation.audits.perturbed_predictions import audited_rows, predict_perturbed
 from lungsight.evaluation.formatting import as_figure, as_words
-from lungsight.evaluation.sections.section import estimate_table
-from lungsight.evaluation.tables import ALL_SOURCES
-from lungsight.evaluation.testset.testset import KIND, KINDS, Judged
-from lungsight.scanning import Detector
+from lungsight.evaluation.tables import ALL_SOURCES, estimate_table
+from lungsight.evaluation.testset.testset import KIND, KINDS, TestSet
+from lungsight.inference import Detector
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
 from lungsight.statistics.estimate import Estimate
@@ -31,7 +30,7 @@ TURNS = 0.1
 
 def stress(
     detector: Detector,
-    judged: Judged,
+    testset: TestSet,
     *,
     at_most: int = 120,
     cache: Path | None = None,
@@ -53,11 +52,11 @@ def stress(
     ``half_turned_by``, the median over the images of the weakest strength that turns each. ``cache`` is the file of
     the network's answers; ``progress`` is told how many more images are done.
     """
-    rows = audited_rows(judged, at_most)
+    rows = audited_rows(testset, at_most)
     if not len(rows):
         return not_done(NAME, QUESTION, "There is no image with a truth that could be read.")
-    answers = judge_altered(detector, judged, rows, alterations(), cache=cache, advance=progress)
-    shown = judged.where(np.isin(np.arange(len(judged)), rows))
+    answers = predict_perturbed(detector, testset, rows, alterations(), cache=cache, advance=progress)
+    shown = testset.where(np.isin(np.arange(len(testset)), rows))
     readable = np.isfinite(answers[AS_IT_IS]).all(axis=1)
     if not readable.any():
         return not_done(NAME, QUESTION, "The images can no longer be read, or the network gives no number for them.")
@@ -66,10 +65,10 @@ def stress(
     table = estimate_table(row for group in groups for row in group.figures())
     group = _most_telling(groups)
     effect = group.marked()
-    return Audit(NAME, QUESTION, Call.REPORTED, _meaning(group, effect), effect, table, int(readable.sum()))
+    return Audit(NAME, QUESTION, AuditResult.REPORTED, _meaning(group, effect), effect, table, int(readable.sum()))
 
 
-def _groups(shown: Judged) -> Iterator[tuple[str, str, Mask]]:
+def _groups(shown: TestSet) -> Iterator[tuple[str, str, Mask]]:
     """(kind, source, which of the images): every source, and each kind's sources together where there are several."""
     for kind in KINDS:
         of_kind = shown.table[KIND] == kind
@@ -91,7 +90,7 @@ class _Group:
 
     kind: str
     source: str
-    shown: Judged
+    shown: TestSet
     before: Floats
     after: Mapping[str, Floats]
     resampling: Resampling
@@ -101,7 +100,7 @@ class _Group:
         cls,
         kind: str,
         source: str,
-        shown: Judged,
+        shown: TestSet,
         which: Mask,
         answers: Mapping[str, Floats],
         resampling: Resampling,

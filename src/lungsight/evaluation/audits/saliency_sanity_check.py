@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lungsight.errors import UnreadableImage
-from lungsight.evaluation.audits.audit import Audit, Call, not_done
+from lungsight.errors import UnreadableImageError
+from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
 from lungsight.evaluation.audits.perturbed_predictions import audited_rows
 from lungsight.evaluation.audits.weight_shuffling import ShuffledNetwork
 from lungsight.evaluation.formatting import as_figure
-from lungsight.evaluation.sections.section import estimate_table
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
+from lungsight.evaluation.tables import estimate_table
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, TestSet
 from lungsight.package import ModelPackage, Network
 from lungsight.package.storage import NETWORK
 from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
@@ -52,18 +52,18 @@ class _Images:
         partner: int [n], for each image one of another patient; the image itself where there is none.
     """
 
-    judged: Judged
+    testset: TestSet
     prepared: Floats32
     partner: Integers
 
     @property
     def target(self) -> int:
-        return self.judged.classes.index(self.judged.target)
+        return self.testset.classes.index(self.testset.target)
 
 
-def weight_randomisation(
+def saliency_sanity_check(
     package: ModelPackage,
-    judged: Judged,
+    testset: TestSet,
     *,
     at_most: int = 24,
     steps: int = 10,
@@ -91,7 +91,7 @@ def weight_randomisation(
     network = ShuffledNetwork(content)
     if not network.layers:
         return not_done(NAME, QUESTION, "The network holds no weights that could be shuffled.", RULE)
-    images = _read(package, judged, at_most)
+    images = _read(package, testset, at_most)
     if images is None:
         return not_done(NAME, QUESTION, "There is no image with a truth that could be read.", RULE)
     depths = np.unique(np.linspace(1, len(network.layers), steps).round()).astype(int).tolist()
@@ -104,21 +104,21 @@ def weight_randomisation(
     return _concluded(images, {e.name: e for labels, e in rows if labels["layers_shuffled"] == depths[-1]}, rows)
 
 
-def _read(package: ModelPackage, judged: Judged, at_most: int) -> _Images | None:
+def _read(package: ModelPackage, testset: TestSet, at_most: int) -> _Images | None:
     """Images of the first kind that has any, as the network sees them; None where none can be read."""
     for kind in (EXTERNAL, INTERNAL, UNSTATED):
-        rows = audited_rows(judged, at_most, among=(judged.table[KIND] == kind).to_numpy())
+        rows = audited_rows(testset, at_most, among=(testset.table[KIND] == kind).to_numpy())
         kept, prepared = [], []
         for row in rows:
             try:
-                pixels = package.description.preprocessing.read(judged.table["path"].iloc[row]).pixels
-            except UnreadableImage:  # it was readable a moment ago
+                pixels = package.description.preprocessing.read(testset.table["path"].iloc[row]).pixels
+            except UnreadableImageError:  # it was readable a moment ago
                 continue
             kept.append(row)
-            shown_as = np.asarray(1 - pixels, dtype=np.float32) if judged.was_inverted(row) else pixels
-            prepared.append(package.description.preprocessing.apply(shown_as, judged.crop_of(row))[None])
+            shown_as = np.asarray(1 - pixels, dtype=np.float32) if testset.was_inverted(row) else pixels
+            prepared.append(package.description.preprocessing.apply(shown_as, testset.crop_of(row))[None])
         if kept:
-            shown = judged.where(np.isin(np.arange(len(judged)), kept))
+            shown = testset.where(np.isin(np.arange(len(testset)), kept))
             return _Images(shown, np.stack(prepared), _partners(shown.patient))
     return None
 
@@ -148,7 +148,7 @@ def _likeness(
     progress: Callable[[int], None],
 ) -> dict[int, dict[str, Floats]]:
     """By depth and measure, float [n, shuffles]."""
-    opening: list[object] = [package.id, images.judged.target, images.judged.table[SHA256].tolist()]
+    opening: list[object] = [package.id, images.testset.target, images.testset.table[SHA256].tolist()]
     kept = dict(_kept(cache, opening))
     whole = _evidence(package.network(), images) if len(kept) < len(depths) * shuffles else np.empty(0)
     for shuffle in range(shuffles):
@@ -202,12 +202,12 @@ def _keep(cache: Path | None, line: list[object]) -> None:
 def _estimates(images: _Images, measured: Mapping[str, Floats], resampling: Resampling) -> list[Estimate]:
     """The mean of each measure, float [n, shuffles], with an interval from resampling patients and shuffles, each
     drawn with replacement (Owen 2007, "The pigeonhole bootstrap")."""
-    patients, patient = np.unique(images.judged.patient, return_inverse=True)
+    patients, patient = np.unique(images.testset.patient, return_inverse=True)
     shuffles = next(iter(measured.values())).shape[1]
     whose = np.concatenate(list(patient_weights(len(patients), len(patient), resampling)))[:, patient]
     again = Resampling(resampling.replicates, resampling.level, resampling.seed + 1)
     which = np.concatenate(list(patient_weights(shuffles, shuffles, again)))
-    positives = int(images.judged.positive.sum())
+    positives = int(images.testset.positive.sum())
     counts = (len(patient), positives, len(patient) - positives, len(patients))
     found = []
     for name, values in measured.items():
@@ -224,7 +224,7 @@ def _estimates(images: _Images, measured: Mapping[str, Floats], resampling: Resa
         note = note if value is not None else "no map to compare"
         low, high = bounds if bounds and value is not None else (None, None)
         method = "percentile" if low is not None else ""
-        found.append(Estimate(name, images.judged.target, value, low, high, *counts, method, note))  # type: ignore[arg-type]
+        found.append(Estimate(name, images.testset.target, value, low, high, *counts, method, note))  # type: ignore[arg-type]
     return found
 
 
@@ -232,26 +232,26 @@ def _concluded(
     images: _Images, last: Mapping[str, Estimate], rows: list[tuple[dict[str, object], Estimate]]
 ) -> Audit:
     """By the rule, from the step with every layer shuffled."""
-    n, table = len(images.judged), estimate_table(rows)
+    n, table = len(images.testset), estimate_table(rows)
     pattern = last["pattern"].value or 0
     if pattern < 0.5 or last[SIGNED].value is None:
         reason = (
             f"With every layer shuffled {1 - pattern:.0%} of the maps are the same everywhere: there is nothing to "
             f"compare."
         )
-        return Audit(NAME, QUESTION, Call.NOT_DONE, reason, table=table, images=n, rule=RULE)
+        return Audit(NAME, QUESTION, AuditResult.NOT_DONE, reason, table=table, images=n, rule=RULE)
     effect = max(last[SIGNED], last[ABSOLUTE], key=lambda e: -1 if e.value is None else e.value)
     said = f"rank correlation with the trained model's heatmap is {as_figure(effect)}"
     other = last["another_patients_signed" if effect is last[SIGNED] else "another_patients_absolute"]
     compare = f"maps of different patients' images: {as_figure(other)}"
     if effect.high is not None and effect.high < FOLLOWS_BELOW:
         meaning = f"The heatmap follows the model: with every layer shuffled its {said} ({compare})."
-        return Audit(NAME, QUESTION, Call.CLEAR, meaning, effect, table, n, RULE)
+        return Audit(NAME, QUESTION, AuditResult.CLEAR, meaning, effect, table, n, RULE)
     if effect.value is not None and effect.value < FOLLOWS_BELOW:
         meaning = f"Whether the heatmap follows the model can't be said from so few images: its {said} ({compare})."
-        return Audit(NAME, QUESTION, Call.REPORTED, meaning, effect, table, n, RULE)
+        return Audit(NAME, QUESTION, AuditResult.REPORTED, meaning, effect, table, n, RULE)
     meaning = (
         f"FAILED: the heatmap is not shown to follow the model. With every layer shuffled it still looks like the "
         f"trained model's (its {said}; {compare}). Don't use it as an explanation."
     )
-    return Audit(NAME, QUESTION, Call.REPORTED, meaning, effect, table, n, RULE)
+    return Audit(NAME, QUESTION, AuditResult.REPORTED, meaning, effect, table, n, RULE)

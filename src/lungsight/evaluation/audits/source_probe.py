@@ -20,10 +20,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lungsight.evaluation.audits.audit import Audit, Call, not_done
+from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
 from lungsight.evaluation.formatting import as_figure, as_words, fixed, withheld_because
-from lungsight.evaluation.sections.section import estimate_table
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.tables import estimate_table
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.statistics.binary import Binary, ratio
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate
@@ -62,7 +62,7 @@ class _Probe:
     patient: Integers
 
 
-def source_probe(judged: Judged, *, resampling: Resampling = Resampling(), seed: int = 0) -> Audit:
+def source_probe(testset: TestSet, *, resampling: Resampling = Resampling(), seed: int = 0) -> Audit:
     """A logistic regression on the network's features, tested on patients it wasn't fitted on: how well it tells the
     source over all images, and among images of one class at a time; beside it how far the source tells the truth.
 
@@ -70,10 +70,10 @@ def source_probe(judged: Judged, *, resampling: Resampling = Resampling(), seed:
     leading components, so a source that shows only in faint ones goes unnoticed: its figures are lower bounds. Not
     done without features (somebody's predictions) or with fewer than two sources of at least :data:`FEWEST_PATIENTS`
     patients."""
-    if judged.features is None:
+    if testset.features is None:
         return not_done(NAME, QUESTION, "The network's features aren't known: only a model package has them.")
-    seen = np.asarray(np.isfinite(judged.features).all(axis=1), dtype=bool)
-    known = judged.where(seen).scored
+    seen = np.asarray(np.isfinite(testset.features).all(axis=1), dtype=bool)
+    known = testset.where(seen).scored
     large = _large_enough(known)
     if len(large) < 2:
         return not_done(NAME, QUESTION, _why_not(known, large))
@@ -87,7 +87,7 @@ def source_probe(judged: Judged, *, resampling: Resampling = Resampling(), seed:
     return Audit(
         NAME,
         QUESTION,
-        Call.REPORTED,
+        AuditResult.REPORTED,
         _meaning(effect, of_source, tie, images.target, sorted(set(known.table["source"]) - set(large))),
         effect[1],
         estimate_table([*of_source, *of_truth]),
@@ -95,12 +95,12 @@ def source_probe(judged: Judged, *, resampling: Resampling = Resampling(), seed:
     )
 
 
-def _large_enough(images: Judged) -> list[str]:
+def _large_enough(images: TestSet) -> list[str]:
     patients = images.table.assign(patient=images.patient).groupby("source")["patient"].nunique()
     return [str(name) for name in sorted(patients.index[patients >= FEWEST_PATIENTS])]
 
 
-def _why_not(known: Judged, large: list[str]) -> str:
+def _why_not(known: TestSet, large: list[str]) -> str:
     sources = sorted(set(known.table["source"]))
     if len(sources) < 2:
         return (
@@ -110,7 +110,7 @@ def _why_not(known: Judged, large: list[str]) -> str:
     return f"Of the test's {len(sources)} sources {enough} {FEWEST_PATIENTS} patients or more."
 
 
-def _probes(images: Judged, seed: int) -> Iterator[_Probe]:
+def _probes(images: TestSet, seed: int) -> Iterator[_Probe]:
     """Over all images, then within each class that at least two sources have enough patients of."""
     yield _probe(images, ALL_CLASSES, seed)
     for name in images.classes:
@@ -120,7 +120,7 @@ def _probes(images: Judged, seed: int) -> Iterator[_Probe]:
             yield _probe(of_class.where(of_class.table["source"].isin(sources).to_numpy()), name, seed)
 
 
-def _probe(images: Judged, among: str, seed: int) -> _Probe:
+def _probe(images: TestSet, among: str, seed: int) -> _Probe:
     assert images.features is not None
     sources, source = np.unique(images.table["source"].to_numpy(dtype=str), return_inverse=True)
     probabilities = out_of_fold(images.features, source, images.patient, seed)
@@ -175,7 +175,7 @@ def _labels(probe: _Probe, source: str, metric: str) -> dict[str, object]:
     return {"among": probe.among, "source": source, "sources": k, "chance": chance}
 
 
-def _tie(images: Judged, resampling: Resampling, seed: int) -> tuple[Estimate, Estimate]:
+def _tie(images: TestSet, resampling: Resampling, seed: int) -> tuple[Estimate, Estimate]:
     """Cramér's V between source and truth (the target against the rest), and the AUROC of a rule that knows nothing
     but the source."""
     sources, source = np.unique(images.table["source"].to_numpy(dtype=str), return_inverse=True)

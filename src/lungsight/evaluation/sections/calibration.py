@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from lungsight.evaluation.formatting import as_figure, as_words, withheld_because
-from lungsight.evaluation.sections.section import Section, estimate_table
-from lungsight.evaluation.tables import ALL_SOURCES
-from lungsight.evaluation.testset.testset import KIND, KINDS, Judged
+from lungsight.evaluation.sections.section import Section
+from lungsight.evaluation.tables import ALL_SOURCES, estimate_table
+from lungsight.evaluation.testset.testset import KIND, KINDS, TestSet
 from lungsight.statistics.binary import Binary
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.calibration_metrics import BINNINGS, calibration_estimates, reliability_bins, top_label
@@ -19,7 +19,7 @@ from lungsight.statistics.outcomes import Outcomes
 _Labels = dict[str, object]
 
 
-def calibration(judged: Judged, *, resampling: Resampling = Resampling()) -> Section:
+def calibration(testset: TestSet, *, resampling: Resampling = Resampling()) -> Section:
     """Brier score with its parts, ECE, intercept and slope, and the bins of the reliability diagram.
 
     Tables: ``calibration``, estimates by kind and source, of each class against the rest and (ECE alone) of the most
@@ -30,14 +30,14 @@ def calibration(judged: Judged, *, resampling: Resampling = Resampling()) -> Sec
     bins: list[pd.DataFrame] = []
     sentences: list[str] = []
     withheld: list[str] = []
-    scored = judged.scored
+    scored = testset.scored
     for kind, source, images in (*_together(scored), *scored.by_source()):
         labels: _Labels = {"kind": kind, "source": source}
         of_target: dict[str, Estimate] = {}
         for sample in _samples(images.outcomes):
             found = calibration_estimates(sample, resampling)
             rows += [(labels, e) for e in found]
-            if sample.scope == judged.target:
+            if sample.scope == testset.target:
                 of_target = {e.name: e for e in found}
         if source == ALL_SOURCES:
             continue
@@ -51,7 +51,7 @@ def calibration(judged: Judged, *, resampling: Resampling = Resampling()) -> Sec
     return Section("calibration", tables, tuple(sentences), tuple(withheld))
 
 
-def _together(scored: Judged) -> Iterator[tuple[str, str, Judged]]:
+def _together(scored: TestSet) -> Iterator[tuple[str, str, TestSet]]:
     """The sources of one kind together, where there are several."""
     for kind in KINDS:
         of_kind = (scored.table[KIND] == kind).to_numpy()

@@ -9,13 +9,14 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from lungsight.components.decision import INCONCLUSIVE, Decision, Words
+from lungsight.components.decision import INCONCLUSIVE, Decision, ReadWords
 from lungsight.datasets.splits import VALIDATION
 from lungsight.evaluation.formatting import as_figure, as_words, in_words
 from lungsight.evaluation.sections.decisions_table import NAME as VERDICTS
 from lungsight.evaluation.sections.decisions_table import verdicts
-from lungsight.evaluation.sections.section import Section, estimate_table
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.sections.section import Section
+from lungsight.evaluation.tables import estimate_table
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.statistics.binary import Binary, Share
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.calibration_metrics import top_label
@@ -23,7 +24,7 @@ from lungsight.statistics.decision_curve import decision_curve
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats, Integers, Mask
 from lungsight.statistics.risk_coverage import area_under_risk_coverage, risk_coverage_curve
-from lungsight.statistics.thresholds import NoRule, choose_rule
+from lungsight.statistics.thresholds import NoRuleError, choose_rule
 
 #: The figures of the table ``decision``, with the titles that pages show.
 TITLES = {
@@ -57,7 +58,7 @@ _Row = tuple[dict[str, object], Estimate]
 
 
 def decision(
-    judged: Judged,
+    testset: TestSet,
     stated: Decision | None,
     *,
     stated_for: str | None = None,
@@ -74,19 +75,19 @@ def decision(
     Args:
         stated: the package's own rule; where None, thresholds are chosen on the rows whose ``split`` is
             ``validation`` (the others are then reported), and where there are none the most probable class decides.
-        stated_for: the class that ``stated`` decides on; None: the target of ``judged``. Where another class is the
+        stated_for: the class that ``stated`` decides on; None: the target of ``testset``. Where another class is the
             target, only ``verdicts`` follow ``stated``.
         prevalence: of the target, between 0 and 1, to add to the sample's own.
     """
-    of = stated_for or judged.target
-    settled = _settle(judged.scored, stated if of == judged.target else None)
+    of = stated_for or testset.target
+    settled = _settle(testset.scored, stated if of == testset.target else None)
     parts = [
         _AtSource(kind, source, images, settled.rule, prevalence, resampling)
         for kind, source, images in settled.reported.by_source()
     ]
-    scans = (settled.rule, judged.target) if stated is None else (stated, of)
+    scans = (settled.rule, testset.target) if stated is None else (stated, of)
     tables = {
-        "decision_rule": _rule_table(settled.rule, judged.target),
+        "decision_rule": _rule_table(settled.rule, testset.target),
         "decision": estimate_table(row for part in parts for row in part.figures),
         "risk_coverage": _joined([part.risk_coverage() for part in parts]),
         "decision_curve": _joined([part.decision_curve() for part in parts]),
@@ -99,41 +100,41 @@ def decision(
 
 
 @dataclass(frozen=True, eq=False)
-class _Settled:
+class _ChosenRule:
     """The rule that holds, the images it is reported on, and what is to be said of it."""
 
     rule: Decision
-    reported: Judged
+    reported: TestSet
     sentences: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
 
     @classmethod
-    def stated(cls, rule: Decision, reported: Judged) -> _Settled:
+    def stated(cls, rule: Decision, reported: TestSet) -> _ChosenRule:
         note = (in_words(rule.note, reported.target),) if rule.note else ()
         return cls(rule, reported, (_said(rule, reported.target),), note)
 
     @classmethod
-    def without_thresholds(cls, why: str, reported: Judged, rule: Decision = _MOST_PROBABLE) -> _Settled:
+    def without_thresholds(cls, why: str, reported: TestSet, rule: Decision = _MOST_PROBABLE) -> _ChosenRule:
         left_open = rule.can_be_inconclusive(len(reported.classes))
         open_below = f"unless its probability stays below {rule.inconclusive_below:.2f}: such images are inconclusive"
         said = open_below if left_open else "and nothing is inconclusive"
         return cls(rule, reported, withheld=(f"{why}: the most probable class decides, {said}.",))
 
 
-def _settle(scored: Judged, rule: Decision | None) -> _Settled:
+def _settle(scored: TestSet, rule: Decision | None) -> _ChosenRule:
     if rule is not None and rule.thresholds is not None:
-        return _Settled.stated(rule, scored)
+        return _ChosenRule.stated(rule, scored)
     if rule is not None:
-        return _Settled.without_thresholds("The package states no thresholds", scored, rule)
+        return _ChosenRule.without_thresholds("The package states no thresholds", scored, rule)
     table = scored.table
     chosen_on = (table["split"] == VALIDATION).to_numpy() if "split" in table else np.zeros(len(table), dtype=bool)
     if not chosen_on.any():
-        return _Settled.without_thresholds("No threshold was chosen on validation data", scored)
+        return _ChosenRule.without_thresholds("No threshold was chosen on validation data", scored)
     found = choose_rule(Binary.of(scored.where(chosen_on).outcomes, scored.target))
     rest = scored.where(~chosen_on)
-    if isinstance(found, NoRule):
-        return _Settled.without_thresholds(f"No threshold, since {in_words(found.reason, scored.target)}", rest)
-    return _Settled.stated(Decision.of(found), rest)
+    if isinstance(found, NoRuleError):
+        return _ChosenRule.without_thresholds(f"No threshold, since {in_words(found.reason, scored.target)}", rest)
+    return _ChosenRule.stated(Decision.of(found), rest)
 
 
 def _said(rule: Decision, target: str) -> str:
@@ -175,7 +176,7 @@ class _AtSource:
     """The decisions at one source."""
 
     def __init__(
-        self, kind: str, source: str, images: Judged, rule: Decision, prevalence: float | None,
+        self, kind: str, source: str, images: TestSet, rule: Decision, prevalence: float | None,
         resampling: Resampling,
     ) -> None:  # fmt: skip
         self._kind, self._source, self._rule = kind, source, rule
@@ -316,7 +317,7 @@ class _AtSource:
                 yield f"{at} acting on the model isn't shown to do more good than treating everyone or no one."
 
 
-def _sides(verdicts: Words, target: str) -> Integers:
+def _sides(verdicts: ReadWords, target: str) -> Integers:
     """int [n]: 1 where the target is called, -1 where it is ruled out, 0 where the verdict is inconclusive."""
     return np.where(verdicts == INCONCLUSIVE, 0, np.where(verdicts == target, 1, -1)).astype(np.int64)
 

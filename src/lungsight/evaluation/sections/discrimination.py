@@ -11,10 +11,10 @@ import pandas as pd
 
 from lungsight.evaluation.formatting import as_words, fixed, withheld_because
 from lungsight.evaluation.sections.one_vs_one import NAME as ONE_AGAINST_ONE
-from lungsight.evaluation.sections.one_vs_one import one_against_one
-from lungsight.evaluation.sections.section import Section, estimate_table
-from lungsight.evaluation.tables import ALL_SOURCES
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, KINDS, Judged
+from lungsight.evaluation.sections.one_vs_one import one_vs_one
+from lungsight.evaluation.sections.section import Section
+from lungsight.evaluation.tables import ALL_SOURCES, estimate_table
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, KINDS, TestSet
 from lungsight.statistics import curves, delong
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
@@ -53,21 +53,21 @@ class _Group:
 
 
 def discrimination(
-    judged: Judged, *, prevalence: float | None = None, resampling: Resampling = Resampling()
+    testset: TestSet, *, prevalence: float | None = None, resampling: Resampling = Resampling()
 ) -> Section:
     """Every figure of discrimination with its 95% interval, or the reason why it is withheld.
 
     ``prevalence`` is the share of patients with the target class where the model would be used; without it PPV and
     NPV are given for the mix of classes in the test only. Tables: ``metrics``, ``roc``, ``precision_recall``,
-    ``operating_points``, ``confusion``, ``within_and_pooled``, ``one_against_one``. Where a kind has several sources,
+    ``operating_points``, ``confusion``, ``within_and_pooled``, ``one_vs_one``. Where a kind has several sources,
     its rows with source ``all`` put them together. Raises ValueError where ``prevalence`` isn't between 0 and 1.
     """
     if prevalence is not None and not 0 < prevalence < 1:
         raise ValueError(f"a prevalence of {prevalence} isn't between 0 and 1")
-    scored = judged.scored
+    scored = testset.scored
     groups = [_scored_group(*part, prevalence, resampling) for part in _parts(scored)]
     within = [row for kind in KINDS for row in _within_kind(scored, kind, resampling)]
-    pairs, of_pairs = one_against_one(scored, resampling)
+    pairs, of_pairs = one_vs_one(scored, resampling)
     tables = {
         "metrics": estimate_table((g.labels, e) for g in groups for e in g.estimates),
         curves.ROC: _curve_table(groups, curves.ROC, resampling.level),
@@ -77,11 +77,11 @@ def discrimination(
         "within_and_pooled": _within_table(within),
         ONE_AGAINST_ONE: pairs,
     }
-    sentences = (*_sentences(groups, judged.target, prevalence), *_within_sentences(within), *of_pairs)
-    return Section(NAME, tables, sentences, tuple(_withheld(groups, within, judged.target)))
+    sentences = (*_sentences(groups, testset.target, prevalence), *_within_sentences(within), *of_pairs)
+    return Section(NAME, tables, sentences, tuple(_withheld(groups, within, testset.target)))
 
 
-def _parts(scored: Judged) -> Iterator[tuple[str, str, Judged]]:
+def _parts(scored: TestSet) -> Iterator[tuple[str, str, TestSet]]:
     """Within a kind all sources together first where there are several, then each alone."""
     by_source = list(scored.by_source())
     for kind in KINDS:
@@ -95,7 +95,9 @@ def _added(sweep: Sweep) -> Mapping[str, Floats]:
     return {**curves.both_curves(sweep), **operating_points(sweep)}
 
 
-def _scored_group(kind: str, source: str, images: Judged, prevalence: float | None, resampling: Resampling) -> _Group:
+def _scored_group(
+    kind: str, source: str, images: TestSet, prevalence: float | None, resampling: Resampling
+) -> _Group:
     outcomes, level = images.outcomes, resampling.level
     resampled = resample(outcomes, resampling, _added)
     estimates = estimates_of(outcomes, resampled, level)
@@ -155,7 +157,7 @@ class _WithinKind:
     found: Within
 
 
-def _within_kind(scored: Judged, kind: str, resampling: Resampling) -> Iterator[_WithinKind]:
+def _within_kind(scored: TestSet, kind: str, resampling: Resampling) -> Iterator[_WithinKind]:
     """Within sources and, where the manifest names several sites, within sites."""
     images = scored.where((scored.table[KIND] == kind).to_numpy())
     if not len(images):

@@ -10,11 +10,11 @@ import pandas as pd
 from lungsight.datasets.check import AGE_GROUPS, UNKNOWN, age_groups
 from lungsight.datasets.manifest import OWN_PATIENT
 from lungsight.evaluation.formatting import as_words
-from lungsight.evaluation.sections.input_checks import EVERY_CLASS, safeguards
+from lungsight.evaluation.sections.input_checks import EVERY_CLASS, input_checks
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.testset.eligibility import Eligible
 from lungsight.evaluation.testset.overlap import Match, Overlap
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, Judged
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, TestSet
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT, TRUTH
 
@@ -33,21 +33,21 @@ _OF_SPLIT = {
 
 def flow(
     eligible: Eligible,
-    judged: Judged,
+    testset: TestSet,
     *,
     split_unit: str | None = None,
     resampling: Resampling = Resampling(),
 ) -> Section:
     """How the images tested on were come by, and what they are.
 
-    ``judged`` are those that remained, unreadable ones included; ``split_unit`` is the package's (None: nobody says).
+    ``testset`` are those that remained, unreadable ones included; ``split_unit`` is the package's (None: unknown).
     Tables: ``flow`` (step, left out, remain), ``left_out`` (by reason, source and label), ``counts`` (images and
     patients of every class by kind, source, view, age group and sex) and, where it is known what the model was
     trained on, ``overlap`` (each test image met before) and ``overlap_counts``. Where the package brings a gate, a
-    measure of familiarity or lung fields, also the tables of :func:`~.safeguards.safeguards`.
+    measure of familiarity or lung fields, also the tables of :func:`~.input_checks.input_checks`.
     """
-    images, guarded = judged.scored, safeguards(judged, resampling)
-    tables = {"flow": _steps(eligible, judged), "left_out": _left_out(eligible, judged), "counts": counts(images)}
+    images, guarded = testset.scored, input_checks(testset, resampling)
+    tables = {"flow": _steps(eligible, testset), "left_out": _left_out(eligible, testset), "counts": counts(images)}
     if eligible.overlap is not None:
         tables |= {"overlap": _met_before(eligible.overlap), "overlap_counts": eligible.overlap.counts}
     tables |= guarded.tables
@@ -62,18 +62,18 @@ def flow(
     return Section(NAME, tables, sentences)
 
 
-def _steps(eligible: Eligible, judged: Judged) -> pd.DataFrame:
-    faults = int((judged.table[FAULT] != "").sum())
+def _steps(eligible: Eligible, testset: TestSet) -> pd.DataFrame:
+    problems = int((testset.table[FAULT] != "").sum())
     rows = [(CAME_IN, 0, eligible.came_in)]
     rows += [(step.reason, step.left_out, step.remain) for step in eligible.flow]
-    rows.append((NOT_JUDGED, faults, len(judged) - faults))
+    rows.append((NOT_JUDGED, problems, len(testset) - problems))
     return pd.DataFrame(rows, columns=["step", "left_out", "remain"])
 
 
-def _left_out(eligible: Eligible, judged: Judged) -> pd.DataFrame:
+def _left_out(eligible: Eligible, testset: TestSet) -> pd.DataFrame:
     """One row per reason, source and label, in the order of the steps."""
     columns = ["reason", "source", "label"]
-    faulty = judged.table.loc[judged.table[FAULT] != "", ["source", "label"]].assign(reason=NOT_JUDGED)
+    faulty = testset.table.loc[testset.table[FAULT] != "", ["source", "label"]].assign(reason=NOT_JUDGED)
     known = eligible.left_out if len(eligible.left_out) else pd.DataFrame(columns=columns)
     gone = pd.concat([known[columns], faulty[columns]], ignore_index=True)
     grouped = gone.groupby(columns, sort=False).size().rename("images").reset_index()
@@ -81,7 +81,7 @@ def _left_out(eligible: Eligible, judged: Judged) -> pd.DataFrame:
     return grouped.sort_values("reason", key=lambda column: column.map(order), kind="stable", ignore_index=True)
 
 
-def counts(images: Judged) -> pd.DataFrame:
+def counts(images: TestSet) -> pd.DataFrame:
     """Images and patients of each class, and of all, by kind of testing, source, view, age group and sex: property,
     value, kind, class, images, patients. Internal and external images are counted apart."""
     table = images.table.assign(
@@ -112,7 +112,7 @@ def _met_before(overlap: Overlap) -> pd.DataFrame:
     return overlap.matches[overlap.matches["how"] != Match.PATIENT].reset_index(drop=True)
 
 
-def _of_images(eligible: Eligible, images: Judged) -> Iterator[str]:
+def _of_images(eligible: Eligible, images: TestSet) -> Iterator[str]:
     positives, patients = int(images.positive.sum()), len(set(images.patient))
     k = images.table["source"].nunique()
     yield (
@@ -142,7 +142,7 @@ def _of_overlap(eligible: Eligible) -> Iterator[str]:
         )
 
 
-def _of_patients(images: Judged) -> Iterator[str]:
+def _of_patients(images: TestSet) -> Iterator[str]:
     own = int(images.table["patient"].str.startswith(OWN_PATIENT).sum())
     if own:
         yield (
@@ -151,7 +151,7 @@ def _of_patients(images: Judged) -> Iterator[str]:
         )
 
 
-def _of_what_is_missing(images: Judged) -> Iterator[str]:
+def _of_what_is_missing(images: TestSet) -> Iterator[str]:
     table = images.table
     lacking = {
         "age": table["age"].isna(),

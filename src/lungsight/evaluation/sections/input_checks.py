@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from lungsight.evaluation.formatting import as_figure, as_words
-from lungsight.evaluation.sections.section import Section, estimate_table
-from lungsight.evaluation.tables import ALL_SOURCES
-from lungsight.evaluation.testset.testset import INVERTED, KIND, KINDS, LUNG_FAULTS, REFUSED, UNFAMILIAR, Judged
+from lungsight.evaluation.sections.section import Section
+from lungsight.evaluation.tables import ALL_SOURCES, estimate_table
+from lungsight.evaluation.testset.testset import INVERTED, KIND, KINDS, LUNG_FAULTS, REFUSED, UNFAMILIAR, TestSet
 from lungsight.statistics.binary import Binary, Share
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate
@@ -31,13 +31,13 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 _Row = tuple[dict[str, object], Estimate]
 
 
-def safeguards(judged: Judged, resampling: Resampling = Resampling()) -> Section:
-    """Tables: ``safeguards``, by source and truth the shares of images that scanning would refuse (``refused``), that
+def input_checks(testset: TestSet, resampling: Resampling = Resampling()) -> Section:
+    """Tables: ``input_checks``, by source and label the share of images that scanning refuses (``refused``), that
     the gate took for negatives, so that they were judged the other way round (``inverted``), that are unlike anything
     in training (``unfamiliar``), and whose lungs aren't two plausible ones (``without_plausible_lungs``);
     ``refusals``, the reasons by source; ``without_refused``, the target's figures with and without these images.
     Without a table where the package has none of the three."""
-    scored = judged.scored
+    scored = testset.scored
     asked = {name: mask for name, mask in _masks(scored).items() if mask is not None}
     if not asked or not len(scored):
         return Section(NAME, {})
@@ -53,7 +53,7 @@ def safeguards(judged: Judged, resampling: Resampling = Resampling()) -> Section
     return Section(NAME, tables, tuple(sentences))
 
 
-def _masks(scored: Judged) -> dict[str, Mask | None]:
+def _masks(scored: TestSet) -> dict[str, Mask | None]:
     table = scored.table
     return {
         "refused": (table[REFUSED] != "").to_numpy(dtype=bool) if REFUSED in table else None,
@@ -63,7 +63,7 @@ def _masks(scored: Judged) -> dict[str, Mask | None]:
     }
 
 
-def _groups(scored: Judged) -> Iterator[tuple[str, str, Mask]]:
+def _groups(scored: TestSet) -> Iterator[tuple[str, str, Mask]]:
     """Every source, and a kind's sources together where it has several."""
     for kind in KINDS:
         of_kind = (scored.table[KIND] == kind).to_numpy(dtype=bool)
@@ -75,7 +75,7 @@ def _groups(scored: Judged) -> Iterator[tuple[str, str, Mask]]:
 
 
 def _shares(
-    kind: str, source: str, which: Mask, scored: Judged, asked: dict[str, Mask], resampling: Resampling
+    kind: str, source: str, which: Mask, scored: TestSet, asked: dict[str, Mask], resampling: Resampling
 ) -> Iterator[_Row]:
     truth, patient = scored.table[TRUTH].to_numpy(dtype=str), scored.patient
     for name in (EVERY_CLASS, *scored.classes, *({scored.denial} & set(truth))):
@@ -89,7 +89,7 @@ def _shares(
             yield {"kind": kind, "source": source, "truth": name}, estimate
 
 
-def _reasons(scored: Judged) -> pd.DataFrame:
+def _reasons(scored: TestSet) -> pd.DataFrame:
     """kind, source, reason, images; an image may have several reasons. Reasons that differ in nothing but their
     numbers count as one."""
     rows = [
@@ -108,7 +108,7 @@ def _without_numbers(sentences: str) -> list[str]:
     return [_NUMBER.sub("…", part) for part in parts if part]
 
 
-def _with_and_without(scored: Judged, resampling: Resampling) -> Iterator[_Row]:
+def _with_and_without(scored: TestSet, resampling: Resampling) -> Iterator[_Row]:
     masks = _masks(scored)
     refused, unfamiliar = (masks[name] for name in ("refused", "unfamiliar"))
     everything = np.ones(len(scored), dtype=bool)

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from lungsight.evaluation.formatting import as_figure, as_words
-from lungsight.evaluation.sections.section import estimate_table
-from lungsight.evaluation.testset.testset import Judged
+from lungsight.evaluation.tables import estimate_table
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import TRUTH
@@ -28,16 +28,16 @@ AUROC, WITHIN_SITES = "auroc", "auroc_within_site"
 _Row = tuple[dict[str, object], Estimate]
 
 
-def one_against_one(judged: Judged, resampling: Resampling = Resampling()) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def one_vs_one(testset: TestSet, resampling: Resampling = Resampling()) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The table, and sentences about the target. A row per source, pair of classes and figure: the AUROC of the
     probability of ``scope`` among images of it and of ``against``; and, where the manifest names sites that hold both
     (``sites`` says how many), the same over the pairs of images of one site."""
-    pairs = (pair for part in judged.scored.by_source() for pair in _pairs(*part))
+    pairs = (pair for part in testset.scored.by_source() for pair in _pairs(*part))
     rows = [row for pair in pairs for row in _figures(*pair, resampling)]
-    return estimate_table(rows), tuple(_sentences(rows, judged.target))
+    return estimate_table(rows), tuple(_sentences(rows, testset.target))
 
 
-def _pairs(kind: str, source: str, images: Judged) -> Iterator[tuple[dict[str, object], Judged, str]]:
+def _pairs(kind: str, source: str, images: TestSet) -> Iterator[tuple[dict[str, object], TestSet, str]]:
     """The pairs of classes of which the source holds both, the target's first."""
     truth = images.table[TRUTH]
     classes = (images.target, *(name for name in images.classes if name != images.target))
@@ -47,7 +47,7 @@ def _pairs(kind: str, source: str, images: Judged) -> Iterator[tuple[dict[str, o
             yield {"kind": kind, "source": source, "against": second}, images.where(pair), first
 
 
-def _figures(labels: dict[str, object], images: Judged, first: str, resampling: Resampling) -> Iterator[_Row]:
+def _figures(labels: dict[str, object], images: TestSet, first: str, resampling: Resampling) -> Iterator[_Row]:
     everywhere = pooled_and_within(images.outcomes, first, np.full(len(images), ""), "site", "pairs", resampling)
     site = images.table["site"].fillna("").to_numpy(dtype=str) if "site" in images.table else np.full(len(images), "")
     of_sites = images.where(site != "")

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from lungsight.datasets.check import AGE_GROUPS, UNKNOWN, age_groups
 from lungsight.evaluation.formatting import as_words, signed
-from lungsight.evaluation.sections.section import Section, estimate_table
-from lungsight.evaluation.testset.testset import KINDS, Judged
+from lungsight.evaluation.sections.section import Section
+from lungsight.evaluation.tables import estimate_table
+from lungsight.evaluation.testset.testset import KINDS, TestSet
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import TITLES
 from lungsight.statistics.outcomes import Mask
-from lungsight.statistics.stratified import METRICS, Gap, Part, Stratum, gap_between, gap_within, within
+from lungsight.statistics.stratified import METRICS, Part, Stratum, SubgroupGap, gap_between, gap_within, within
 
 #: The ``source`` of rows that average over the sources of a kind.
 WITHIN_SOURCES = "within sources"
@@ -55,7 +56,7 @@ class Property:
         return self.subgroups[:1] if len(known) == 2 and len(self.subgroups) == 2 else self.subgroups
 
 
-def subgroups(judged: Judged, *, resampling: Resampling = Resampling(), image_size: int | None = None) -> Section:
+def subgroups(testset: TestSet, *, resampling: Resampling = Resampling(), image_size: int | None = None) -> Section:
     """Figures of age groups, sexes, views, sources, sites, reference standards and image qualities, and how far each
     lies from the rest.
 
@@ -69,7 +70,7 @@ def subgroups(judged: Judged, *, resampling: Resampling = Resampling(), image_si
     figures: list[_Row] = []
     gaps: list[_Row] = []
     withheld: list[str] = []
-    scored = judged.scored
+    scored = testset.scored
     for kind in KINDS:
         of_kind = scored.where((scored.table["kind"] == kind).to_numpy(dtype=bool))
         if len(of_kind):
@@ -84,13 +85,13 @@ def subgroups(judged: Judged, *, resampling: Resampling = Resampling(), image_si
 class _Kind:
     """The sources of one kind, each with every part that any property wants of it."""
 
-    def __init__(self, kind: str, judged: Judged, resampling: Resampling, image_size: int | None) -> None:
-        self.kind, self._judged, self._level = kind, judged, resampling.level
-        self._sources = sorted(set(judged.table["source"]))
-        every = properties_of(judged, image_size)
+    def __init__(self, kind: str, testset: TestSet, resampling: Resampling, image_size: int | None) -> None:
+        self.kind, self._judged, self._level = kind, testset, resampling.level
+        self._sources = sorted(set(testset.table["source"]))
+        every = properties_of(testset, image_size)
         self._missing = [p for p in every if len(p.subgroups) < 2]
         self._properties = [p for p in every if len(p.subgroups) >= 2]
-        self._together = Stratum.of(judged.outcomes, judged.target)
+        self._together = Stratum.of(testset.outcomes, testset.target)
         self._parts: dict[tuple[str, str, str, bool], Part] = {}
         for i, source in enumerate(self._sources):
             self._add(source, resampling, i * resampling.replicates // len(self._sources))
@@ -181,7 +182,9 @@ class _Kind:
                 gap = gap_between(whole[source], others, metric, self._level)
                 yield self._row(gap, source, _SOURCE, source, against, None)
 
-    def _row(self, gap: Gap, source: str, name: str, subgroup: str, against: str, crude: float | None) -> _Row:
+    def _row(
+        self, gap: SubgroupGap, source: str, name: str, subgroup: str, against: str, crude: float | None
+    ) -> _Row:
         labels: dict[str, object] = {"kind": self.kind, "source": source, "property": name, "subgroup": subgroup}
         rest = {"against": against, "rest_n": gap.rest.n, "rest_patients": gap.rest.patients, "crude": crude}
         return labels | rest, gap.estimate
@@ -216,9 +219,9 @@ def _against(prop: Property, subgroup: str) -> str:
     return others[0] if len(others) == 1 and len(set(prop.values) - {""}) == 2 else "the rest"
 
 
-def properties_of(judged: Judged, image_size: int | None = None) -> list[Property]:
+def properties_of(testset: TestSet, image_size: int | None = None) -> list[Property]:
     """What images are told apart by, besides their source."""
-    table, headers = judged.table, judged.headers
+    table, headers = testset.table, testset.headers
     source = table["source"].to_numpy(dtype=object)
     ages = age_groups(table["age"]).replace(UNKNOWN, "").to_numpy(dtype=object)
     found = [
@@ -226,7 +229,7 @@ def properties_of(judged: Judged, image_size: int | None = None) -> list[Propert
         _property("sex", table["sex"]),
         _property("view", table["view"]),
         _property("reference standard", table["reference_standard"]),
-        _sites(judged),
+        _sites(testset),
         Property("sharpness", _thirds(headers["sharpness_fine"], source), _THIRDS),
         Property("contrast", _thirds(headers["grey_spread"], source), _THIRDS),
     ]
@@ -249,10 +252,10 @@ def _with_present(prop: Property) -> Property:
     return replace(prop, subgroups=tuple(name for name in prop.subgroups if name in present))
 
 
-def _sites(judged: Judged) -> Property:
+def _sites(testset: TestSet) -> Property:
     """Those that hold both classes; their rest is every other image of the source whose site is known."""
-    sites = judged.table["site"].fillna("").astype(str)
-    sides = judged.table.assign(positive=judged.positive).groupby(sites)["positive"].nunique()
+    sites = testset.table["site"].fillna("").astype(str)
+    sides = testset.table.assign(positive=testset.positive).groupby(sites)["positive"].nunique()
     both = [str(name) for name in sites.value_counts().index if name and sides[name] == 2]
     return Property("site", sites.to_numpy(dtype=object), tuple(both))
 

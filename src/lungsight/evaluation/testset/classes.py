@@ -8,7 +8,7 @@ import pandas as pd
 
 from lungsight.datasets.label_mapping import denied_by, labels_of, no_label_known, refuse_doubtful
 from lungsight.datasets.spellings import NOT
-from lungsight.errors import InvalidPackage
+from lungsight.errors import PackageError
 from lungsight.package import ModelPackage
 
 
@@ -23,8 +23,8 @@ def classes_of_package(package: ModelPackage) -> Mapping[str, Sequence[str]]:
     """The labels of each of the package's classes. Raises InvalidPackage where it doesn't say."""
     stated = package.description.recipe.get("classes")
     if not isinstance(stated, Mapping) or set(stated) != set(package.description.classes):
-        cure = "export the model again with `lungsight train`"
-        raise InvalidPackage(package.path, "doesn't say which labels its classes hold", cure)
+        hint = "export the model again with `lungsight train`"
+        raise PackageError(package.path, "doesn't say which labels its classes hold", hint)
     return stated
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from lungsight.components.lung_segmentation import LungFields
-from lungsight.components.ood import Familiarity
+from lungsight.components.lung_segmentation import LungSegmentation
+from lungsight.components.ood import OODDetector
 from lungsight.components.preprocessing import crop_of
-from lungsight.evaluation.testset.lung_masks import FoundLungs
-from lungsight.inference.preparation import Examiner
+from lungsight.evaluation.testset.lung_masks import LungMask
+from lungsight.inference.preparation import ImageChecker
 from lungsight.package import ModelPackage
 from lungsight.package.storage import LUNG_FIELDS
 from lungsight.radiograph import Radiograph
@@ -26,7 +26,7 @@ class Looked(NamedTuple):
     """
 
     radiograph: Radiograph
-    lungs: FoundLungs | None
+    lungs: LungMask | None
     refused: tuple[str, ...]
     inverted: bool
 
@@ -42,17 +42,17 @@ class Companions:
         borrowed: the sha256 of these; empty where there are none. What is kept on disk rests on them.
     """
 
-    examiner: Examiner = field(default_factory=Examiner)
-    familiarity: Familiarity | None = None
+    examiner: ImageChecker = field(default_factory=ImageChecker)
+    familiarity: OODDetector | None = None
     crops: bool = False
-    for_audits: LungFields | None = None
+    for_audits: LungSegmentation | None = None
     borrowed: str = ""
 
     @classmethod
     def of(cls, package: ModelPackage, lungs_by: ModelPackage | None = None) -> Companions:
         """``lungs_by`` is asked for the audits' lung fields in the package's place. Raises InvalidPackage."""
         return cls(
-            examiner=Examiner(package.lung_fields(_THREADS), package.gate(_THREADS)),
+            examiner=ImageChecker(package.lung_fields(_THREADS), package.gate(_THREADS)),
             familiarity=package.familiarity(),
             crops=package.description.preprocessing.needs_lungs,
             for_audits=lungs_by.lung_fields(_THREADS) if lungs_by else None,
@@ -65,9 +65,9 @@ class Companions:
 
     def look(self, radiograph: Radiograph) -> Looked:
         """What they say of an image whose header and pixels don't speak against judging it."""
-        examined = self.examiner.examine(radiograph)
-        shown, own = examined.radiograph, examined.lungs
+        checked = self.examiner.check_with_networks(radiograph)
+        shown, own = checked.radiograph, checked.lungs
         lungs = own if self.for_audits is None else self.for_audits.find(shown.pixels)
         crop = crop_of(own) if self.crops else None
-        found = None if lungs is None else FoundLungs.of(lungs, crop)
-        return Looked(shown, found, examined.refusals, examined.inverted)
+        found = None if lungs is None else LungMask.of(lungs, crop)
+        return Looked(shown, found, checked.refusals, checked.inverted)

@@ -8,17 +8,17 @@ import numpy as np
 
 from lungsight.datasets.manifest import OWN_PATIENT
 from lungsight.evaluation.formatting import as_words
-from lungsight.evaluation.testset.testset import KIND, UNSTATED, Judged
+from lungsight.evaluation.testset.testset import KIND, UNSTATED, TestSet
 from lungsight.statistics.auroc import FEWEST_PATIENTS
 from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH, Mask, probability_column
 
 _ROUNDING = 1e-3
 
 
-def notices_of(judged: Judged) -> tuple[str, ...]:
+def data_warnings(testset: TestSet) -> tuple[str, ...]:
     """What is wrong with the images of a test, the gravest first: sentences that name the images and what is withheld
     because of them; empty where nothing is."""
-    scored = judged.scored
+    scored = testset.scored
     if not len(scored):
         return ("No image has both a truth and a prediction: every figure is withheld.",)
     return (
@@ -27,11 +27,11 @@ def notices_of(judged: Judged) -> tuple[str, ...]:
         *_of_few(scored),
         *_of_sources(scored),
         *_of_patients(scored),
-        *_of_left_out(judged),
+        *_of_left_out(testset),
     )
 
 
-def _of_probabilities(scored: Judged) -> Iterator[str]:
+def _of_probabilities(scored: TestSet) -> Iterator[str]:
     """Judging and reading make sure of this; a table made otherwise may not."""
     values = scored.table[[probability_column(name) for name in scored.classes]].to_numpy(dtype=np.float64)
     unknown = ~np.isfinite(values).all(axis=1)
@@ -48,7 +48,7 @@ def _of_probabilities(scored: Judged) -> Iterator[str]:
             yield f"{_count(int(wrong.sum()), 'image')} of {len(scored):,} {what}: {rest}."
 
 
-def _of_classes(scored: Judged) -> Iterator[str]:
+def _of_classes(scored: TestSet) -> Iterator[str]:
     target = as_words(scored.target)
     if not scored.positive.any():
         yield f"No image is of {target}: AUROC, sensitivity and PPV are withheld."
@@ -68,7 +68,7 @@ def _of_classes(scored: Judged) -> Iterator[str]:
         )
 
 
-def _of_few(scored: Judged) -> Iterator[str]:
+def _of_few(scored: TestSet) -> Iterator[str]:
     """Classes with very few images or patients, over all sources."""
     patient, truth = scored.patient, scored.table[TRUTH].to_numpy()
     for name in scored.classes:
@@ -84,7 +84,7 @@ def _of_few(scored: Judged) -> Iterator[str]:
             yield f"{as_words(name)} is shown by {sample} only: {meaning}."
 
 
-def _of_sources(scored: Judged) -> Iterator[str]:
+def _of_sources(scored: TestSet) -> Iterator[str]:
     sources = sorted(set(scored.table["source"]))
     if len(sources) == 1:
         yield (
@@ -104,7 +104,7 @@ def _of_sources(scored: Judged) -> Iterator[str]:
         )
 
 
-def _of_one_sided(scored: Judged, one_sided: dict[str, Judged], sources: Sequence[str]) -> Iterator[str]:
+def _of_one_sided(scored: TestSet, one_sided: dict[str, TestSet], sources: Sequence[str]) -> Iterator[str]:
     target = as_words(scored.target)
     if len(one_sided) == len(sources) and len(sources) > 1:
         yield (
@@ -121,7 +121,7 @@ def _of_one_sided(scored: Judged, one_sided: dict[str, Judged], sources: Sequenc
             yield f"{_listed(names)} {'holds' if len(names) == 1 else 'hold'} {what}: {figures} withheld there."
 
 
-def _of_patients(scored: Judged) -> Iterator[str]:
+def _of_patients(scored: TestSet) -> Iterator[str]:
     unknown = scored.table["patient"].str.startswith(OWN_PATIENT).to_numpy(dtype=bool)
     if unknown.any():
         names = [source for _, source, images in scored.by_source() if _any_unknown(images)]
@@ -132,21 +132,21 @@ def _of_patients(scored: Judged) -> Iterator[str]:
         )
 
 
-def _any_unknown(images: Judged) -> bool:
+def _any_unknown(images: TestSet) -> bool:
     return bool(images.table["patient"].str.startswith(OWN_PATIENT).any())
 
 
-def _of_left_out(judged: Judged) -> Iterator[str]:
+def _of_left_out(testset: TestSet) -> Iterator[str]:
     """What couldn't be judged, and by which class: failures that aren't shared evenly bend every figure."""
-    faults: Mask = (judged.table[FAULT] != "").to_numpy(dtype=bool)
-    if faults.any():
-        positives = int((faults & judged.positive).sum())
+    problems: Mask = (testset.table[FAULT] != "").to_numpy(dtype=bool)
+    if problems.any():
+        positives = int((problems & testset.positive).sum())
         yield (
-            f"{_count(int(faults.sum()), 'image')} of {len(judged):,} couldn't be judged and "
-            f"{'counts' if faults.sum() == 1 else 'count'} nowhere ({positives:,} of {as_words(judged.target)})."
+            f"{_count(int(problems.sum()), 'image')} of {len(testset):,} couldn't be judged and "
+            f"{'counts' if problems.sum() == 1 else 'count'} nowhere ({positives:,} of {as_words(testset.target)})."
         )
-    if SHA256 in judged.table:
-        known = judged.table[SHA256].fillna("").astype(str)
+    if SHA256 in testset.table:
+        known = testset.table[SHA256].fillna("").astype(str)
         again = int((known.duplicated() & (known != "")).sum())
         if again:
             yield f"{_count(again, 'image')} {'stands' if again == 1 else 'stand'} in the test again: the same file."

@@ -12,7 +12,7 @@ import pandas as pd
 from lungsight.datasets.duplicates.fingerprints import Progress, silent
 from lungsight.datasets.label_mapping import NO_DIAGNOSIS, counted, options_for
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import InvalidManifest, printable
+from lungsight.errors import ManifestError, printable
 from lungsight.evaluation.formatting import as_words
 from lungsight.evaluation.testset.classes import classes_of_package, truth_of
 from lungsight.evaluation.testset.overlap import Match, Overlap, TrainingImages, find_overlap
@@ -148,11 +148,11 @@ def refuse_one_sided(eligible: Eligible, classes: Mapping[str, Sequence[str]], t
         return
     side = f"{'without' if positive.all() else 'with'} {as_words(target)}"
     labels = {str(label): int(n) for label, n in images.table["label"].value_counts().items()}
-    fault = f"no image {side} among the {len(images):,} that can be tested on ({counted(labels)})"
+    problem = f"no image {side} among the {len(images):,} that can be tested on ({counted(labels)})"
     if left := {label: n for label, n in eligible.labels_left_out.items() if label not in NO_DIAGNOSIS}:
-        cure = f"if some of these labels, which are of no class, mean it, say so ({counted(left)}): "
-        raise InvalidManifest(images.name, fault, cure + options_for(left, classes, target))
-    raise InvalidManifest(images.name, fault, f"add images of patients {side}, from the same places")
+        hint = f"if some of these labels, which are of no class, mean it, say so ({counted(left)}): "
+        raise ManifestError(images.name, problem, hint + options_for(left, classes, target))
+    raise ManifestError(images.name, problem, f"add images of patients {side}, from the same places")
 
 
 def refuse_two_truths(images: Manifest) -> None:
@@ -168,7 +168,7 @@ def refuse_two_truths(images: Manifest) -> None:
     )
     more = wrong[SHA256].nunique() - 1
     others = f", and so it is with {more:,} more" if more else ""
-    raise InvalidManifest(images.name, f"{said}, and both are the same file{others}", "give each image one label")
+    raise ManifestError(images.name, f"{said}, and both are the same file{others}", "give each image one label")
 
 
 def _without(eligible: Eligible, steps: Iterable[tuple[str, pd.Series]]) -> Eligible:

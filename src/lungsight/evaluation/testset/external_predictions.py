@@ -22,11 +22,11 @@ from lungsight.evaluation.testset.eligibility import (
     refuse_two_truths,
     without_overlap,
 )
-from lungsight.evaluation.testset.image_statistics_cache import ImageHeader, read_headers
+from lungsight.evaluation.testset.image_statistics_cache import CachedStatistics, read_image_statistics
 from lungsight.evaluation.testset.overlap import TrainingImages
-from lungsight.evaluation.testset.predict import header_table
-from lungsight.evaluation.testset.predictions_csv import InvalidPredictions, Stated, read_predictions_file
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, Judged
+from lungsight.evaluation.testset.predict import statistics_table
+from lungsight.evaluation.testset.predictions_csv import PredictionsError, PredictionTable, read_predictions_file
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, TestSet
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, TRUTH, probability_column
 
 _SAME = 1e-6
@@ -37,7 +37,7 @@ _ABSENT, _DIFFER = -1, -2
 
 
 @dataclass(frozen=True, eq=False)
-class MatchedPredictions:
+class ExternalPredictions:
     """Predictions and the manifest's images, brought together.
 
     Attributes:
@@ -46,7 +46,7 @@ class MatchedPredictions:
         notices: what was assumed or left out: sentences.
     """
 
-    judged: Judged
+    testset: TestSet
     eligible: Eligible
     notices: tuple[str, ...]
 
@@ -60,7 +60,7 @@ def read_predictions(
     trained_sources: Sequence[str] | None = None,
     progress: Progress | None = None,
     cache: Path | None = None,
-) -> tuple[Judged, tuple[str, ...]]:
+) -> tuple[TestSet, tuple[str, ...]]:
     """The predictions in ``table`` for the images of ``manifest``, and sentences about what was assumed or left out.
 
     ``classes`` maps each class to the manifest's labels, ``*`` for the rest (None: labels of the same names).
@@ -76,7 +76,7 @@ def read_predictions(
         progress=progress,
         cache=cache,
     )
-    return matched.judged, matched.notices
+    return matched.testset, matched.notices
 
 
 def match_predictions(
@@ -90,7 +90,7 @@ def match_predictions(
     trained: TrainingImages | None = None,
     progress: Progress | None = None,
     cache: Path | None = None,
-) -> MatchedPredictions:
+) -> ExternalPredictions:
     """As :func:`read_predictions`, with the flow of images; those of ``trained`` are left out. ``called`` is that of
     :func:`~.predictions_file.read_predictions_file`. Raises InvalidManifest where labels are unknown or may be
     mistaken, where a file has two of them, and where no image is of the target, or none without it."""
@@ -102,23 +102,23 @@ def match_predictions(
     eligible, rows, headers = _eligible(manifest, stated, found, trained, progress, cache)
     if not len(eligible.manifest):
         reasons = "; ".join(f"{step.left_out} {step.reason}" for step in eligible.flow if step.left_out)
-        cure = "say which labels each class holds, with --class CLASS=LABEL"
-        raise InvalidPredictions(table, f"no image is left to test on: of {len(manifest)}, {reasons}", cure)
-    judged = _judged(eligible.manifest, stated, rows, headers, trained_sources)
-    if (judged.table[FAULT] != "").all():
-        fault = f"no image has a usable probability ({printable(judged.table[FAULT].iloc[0])})"
-        raise InvalidPredictions(table, fault, "give the probability of every class for every image")
+        hint = "say which labels each class holds, with --class CLASS=LABEL"
+        raise PredictionsError(table, f"no image is left to test on: of {len(manifest)}, {reasons}", hint)
+    testset = _judged(eligible.manifest, stated, rows, headers, trained_sources)
+    if (testset.table[FAULT] != "").all():
+        problem = f"no image has a usable probability ({printable(testset.table[FAULT].iloc[0])})"
+        raise PredictionsError(table, problem, "give the probability of every class for every image")
     refuse_one_sided(eligible, stated.labels, stated.target)
     more = (
         *_of_labels(eligible, stated),
         *_of_flow(eligible, table),
         *_of_sources(manifest, trained_sources),
-        *_of_files(judged, headers),
+        *_of_files(testset, headers),
     )
-    return MatchedPredictions(judged, eligible, (*stated.notices, *notices, *more))
+    return ExternalPredictions(testset, eligible, (*stated.notices, *notices, *more))
 
 
-def _found(stated: Stated, manifest: Manifest, table: Path) -> tuple[pd.Series, tuple[str, ...]]:
+def _found(stated: PredictionTable, manifest: Manifest, table: Path) -> tuple[pd.Series, tuple[str, ...]]:
     """For each image of the manifest the table's row, or why there is none; and what was left out."""
     places = _Places([str(path) for path in manifest.table["path"]], table.resolve().parent)
     rows: dict[int, list[int]] = defaultdict(list)
@@ -132,9 +132,9 @@ def _found(stated: Stated, manifest: Manifest, table: Path) -> tuple[pd.Series, 
             (ambiguous if candidates else unknown).append(image)
     if not rows:
         why = "each may be several of the manifest's" if ambiguous else "none is in the manifest"
-        fault = f"of its {len(stated.images)} images {why} (the first is {printable(stated.images[0])})"
-        cure = "name the images as the manifest does: by their path, or by a file name that is there once"
-        raise InvalidPredictions(table, fault, cure)
+        problem = f"of its {len(stated.images)} images {why} (the first is {printable(stated.images[0])})"
+        hint = "name the images as the manifest does: by their path, or by a file name that is there once"
+        raise PredictionsError(table, problem, hint)
     chosen = {place: _one_of(of_image, stated) for place, of_image in rows.items()}
     again = sum(len(of_image) - 1 for place, of_image in rows.items() if chosen[place] >= 0)
     differing = [place for place, row in chosen.items() if row == _DIFFER]
@@ -192,9 +192,9 @@ def _agreeing(one: Sequence[str], other: Sequence[str]) -> int:
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
-def _one_of(rows: Sequence[int], stated: Stated) -> int:
+def _one_of(rows: Sequence[int], stated: PredictionTable) -> int:
     """The row that counts, of those that name the same image: the first with values, if all values agree."""
-    with_values = [row for row in rows if not stated.faults[row]]
+    with_values = [row for row in rows if not stated.problems[row]]
     values = stated.probabilities[with_values]
     if len(with_values) > 1 and float(np.ptp(values, axis=0).max()) > _SAME:
         return _DIFFER
@@ -211,12 +211,12 @@ def _notice(table: Path, n: int, what: str, examples: Sequence[str] | pd.Series)
 
 def _eligible(
     manifest: Manifest,
-    stated: Stated,
+    stated: PredictionTable,
     found: pd.Series,
     trained: TrainingImages | None,
     progress: Progress | None,
     cache: Path | None,
-) -> tuple[Eligible, list[int], list[ImageHeader]]:
+) -> tuple[Eligible, list[int], list[CachedStatistics]]:
     """Only images that the table judges, of a label that a class has, that are frontal X-rays the model wasn't
     trained on, each file once; the table's row and the header of each."""
     images = manifest.with_columns(**{_ROW: found})
@@ -225,7 +225,7 @@ def _eligible(
     for reason, keeps in _RULES:
         eligible = eligible.after(reason, keeps(eligible.manifest))
     refuse_one_sided(eligible, stated.labels, stated.target)
-    headers = read_headers(list(eligible.manifest.table["path"]), progress=progress, cache=cache)
+    headers = read_image_statistics(list(eligible.manifest.table["path"]), progress=progress, cache=cache)
     read = {SHA256: [one.sha256 for one in headers], _PLACE: range(len(headers))}
     eligible = replace(eligible, manifest=eligible.manifest.with_columns(**read))
     refuse_two_truths(eligible.manifest)
@@ -250,23 +250,24 @@ _RULES: tuple[tuple[str, Rule], ...] = (
 
 def _judged(
     images: Manifest,
-    stated: Stated,
+    stated: PredictionTable,
     rows: Sequence[int],
-    headers: Sequence[ImageHeader],
+    headers: Sequence[CachedStatistics],
     trained_sources: Sequence[str] | None,
-) -> Judged:
+) -> TestSet:
     values = stated.probabilities[rows]
-    faults = [stated.faults[row] for row in rows]
+    problems = [stated.problems[row] for row in rows]
     table = images.table.copy()
     for i, name in enumerate(stated.classes):
         table[probability_column(name)] = values[:, i]
     best = np.nan_to_num(values, nan=-1.0).argmax(axis=1)
-    table[PREDICTION] = ["" if fault else stated.classes[i] for fault, i in zip(faults, best, strict=True)]
+    table[PREDICTION] = ["" if problem else stated.classes[i] for problem, i in zip(problems, best, strict=True)]
     table[FAULT] = [
-        f"{printable(path)}: {fault}" if fault else "" for path, fault in zip(table["path"], faults, strict=True)
+        f"{printable(path)}: {problem}" if problem else ""
+        for path, problem in zip(table["path"], problems, strict=True)
     ]
     table[KIND] = [_kind(source, trained_sources) for source in table["source"]]
-    return Judged(table, stated.classes, stated.target, header_table([one.header for one in headers]))
+    return TestSet(table, stated.classes, stated.target, statistics_table([one.header for one in headers]))
 
 
 def _kind(source: str, trained_sources: Sequence[str] | None) -> str:
@@ -287,7 +288,7 @@ def _of_flow(eligible: Eligible, table: Path) -> Iterator[str]:
             yield f"{n:,} image{'s' if n > 1 else ''} left out: {reason}."
 
 
-def _of_labels(eligible: Eligible, stated: Stated) -> Iterator[str]:
+def _of_labels(eligible: Eligible, stated: PredictionTable) -> Iterator[str]:
     left = eligible.labels_left_out
     if sentence := homeless_labels("The manifest", left, stated.labels, stated.target) if left else "":
         yield sentence
@@ -303,17 +304,17 @@ def _of_sources(manifest: Manifest, trained_sources: Sequence[str] | None) -> It
             )
 
 
-def _of_files(judged: Judged, headers: Sequence[ImageHeader]) -> Iterator[str]:
-    unread = [one.fault for one in headers if one.fault]
+def _of_files(testset: TestSet, headers: Sequence[CachedStatistics]) -> Iterator[str]:
+    unread = [one.problem for one in headers if one.problem]
     if unread:
         yield (
             f"{len(unread):,} of {len(headers):,} images couldn't be read (first: {unread[0]}) Their predictions "
             "count; what looks at the images leaves them out."
         )
-    faults = int((judged.table[FAULT] != "").sum())
-    if faults:
-        yield f"{faults:,} of {len(judged):,} images have no usable prediction and count nowhere."
-    trained = int(judged.table["split"].isin(("train", "validation")).sum())
+    problems = int((testset.table[FAULT] != "").sum())
+    if problems:
+        yield f"{problems:,} of {len(testset):,} images have no usable prediction and count nowhere."
+    trained = int(testset.table["split"].isin(("train", "validation")).sum())
     if trained:
         yield (
             f"{trained:,} images stand on the training or validation side of the manifest's split: if the model "

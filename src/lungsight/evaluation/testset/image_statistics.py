@@ -24,7 +24,7 @@ _EDGE = 0.03
 _CORNER = 0.12
 
 
-class Header(NamedTuple):
+class ImageStatistics(NamedTuple):
     """One image's features. Greys are 0…1; lengths are in pixels unless said otherwise."""
 
     width: float
@@ -51,7 +51,7 @@ class Header(NamedTuple):
     sharpness_coarse: float
 
     @classmethod
-    def of(cls, radiograph: Radiograph) -> Header:
+    def of(cls, radiograph: Radiograph) -> ImageStatistics:
         pixels = radiograph.pixels
         height, width = pixels.shape
         small = _reduced(pixels, _WORKING_SIDE)

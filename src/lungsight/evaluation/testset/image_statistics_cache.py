@@ -13,8 +13,8 @@ from typing import Any
 from rich.progress import Progress
 
 from lungsight._cores import cores
-from lungsight.errors import UnreadableImage
-from lungsight.evaluation.testset.image_statistics import Header
+from lungsight.errors import UnreadableImageError
+from lungsight.evaluation.testset.image_statistics import ImageStatistics
 from lungsight.reading import read_radiograph
 
 _BATCH = 32
@@ -22,25 +22,25 @@ _Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
-class ImageHeader:
-    """``header`` is empty, and ``fault`` a sentence, where the image can't be read."""
+class CachedStatistics:
+    """``header`` is empty, and ``problem`` a sentence, where the image can't be read."""
 
     sha256: str = ""
     header: tuple[float, ...] = ()
-    fault: str = ""
+    problem: str = ""
 
     @classmethod
-    def of(cls, path: str) -> ImageHeader:
+    def of(cls, path: str) -> CachedStatistics:
         try:
             radiograph = read_radiograph(Path(path))
-        except UnreadableImage as fault:
-            return cls(fault=str(fault))
-        return cls(radiograph.sha256, tuple(round(float(value), 6) for value in Header.of(radiograph)))
+        except UnreadableImageError as problem:
+            return cls(problem=str(problem))
+        return cls(radiograph.sha256, tuple(round(float(value), 6) for value in ImageStatistics.of(radiograph)))
 
 
-def read_headers(
+def read_image_statistics(
     paths: Sequence[str], *, progress: Progress | None = None, cache: Path | None = None
-) -> list[ImageHeader]:
+) -> list[CachedStatistics]:
     """Of each image in ``paths``, in their order. With ``cache``, a file that grows as images are read, an
     interrupted call goes on where it stopped, and a file that hasn't changed isn't read again."""
     keys = [_key(path) for path in paths]
@@ -50,7 +50,7 @@ def read_headers(
     with ThreadPoolExecutor(cores()) as readers:
         for start in range(0, len(waiting), _BATCH):
             batch = waiting[start : start + _BATCH]
-            read = dict(zip(batch, readers.map(ImageHeader.of, [path for path, *_ in batch]), strict=True))
+            read = dict(zip(batch, readers.map(CachedStatistics.of, [path for path, *_ in batch]), strict=True))
             known |= read
             if cache:
                 _keep(cache, read)
@@ -68,19 +68,19 @@ def _key(path: str) -> _Key:
     return path, state.st_size, state.st_mtime_ns
 
 
-def _kept(cache: Path) -> Iterator[tuple[_Key, ImageHeader]]:
+def _kept(cache: Path) -> Iterator[tuple[_Key, CachedStatistics]]:
     """What ``cache`` holds; a line cut short by a kill, or of other features, is passed over."""
     for text in cache.read_text("utf-8").splitlines() if cache.is_file() else ():
         try:
             path, size, changed, sha256, header = json.loads(text)
         except ValueError:
             continue
-        if len(header) == len(Header._fields):
-            yield (path, size, changed), ImageHeader(sha256, tuple(header))
+        if len(header) == len(ImageStatistics._fields):
+            yield (path, size, changed), CachedStatistics(sha256, tuple(header))
 
 
-def _keep(cache: Path, read: dict[_Key, ImageHeader]) -> None:
+def _keep(cache: Path, read: dict[_Key, CachedStatistics]) -> None:
     """Add what was read. Starts with a line's end, which closes a line that a kill cut short."""
-    lines: list[Any] = [[*key, one.sha256, one.header] for key, one in read.items() if not one.fault]
+    lines: list[Any] = [[*key, one.sha256, one.header] for key, one in read.items() if not one.problem]
     with cache.open("a", encoding="utf-8") as file:
         file.write("\n" + "\n".join(map(json.dumps, lines)) + "\n" if lines else "")

@@ -22,7 +22,7 @@ _IN_A_MASK = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class FoundLungs:
+class LungMask:
     """What was found on one image.
 
     Attributes:
@@ -32,18 +32,18 @@ class FoundLungs:
     """
 
     mask: Mask
-    faults: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     crop: Box | None = None
 
     @classmethod
-    def of(cls, lungs: Lungs, crop: Box | None = None) -> FoundLungs:
+    def of(cls, lungs: Lungs, crop: Box | None = None) -> LungMask:
         small = cv2.resize(lungs.mask.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        return cls(np.asarray(small > _IN_A_MASK, dtype=bool), lungs.faults, crop)
+        return cls(np.asarray(small > _IN_A_MASK, dtype=bool), lungs.problems, crop)
 
     @property
     def plausible(self) -> bool:
         """Whether an audit may hide them: what a mask misses would stay visible and pass for a shortcut."""
-        return not self.faults and bool(self.mask.any())
+        return not self.problems and bool(self.mask.any())
 
     def on(self, height: int, width: int) -> Mask:
         """bool [height, width]: the mask on the radiograph's own grid."""
@@ -60,10 +60,10 @@ class FoundLungs:
     def as_json(self) -> dict[str, Any]:
         packed = base64.b64encode(zlib.compress(np.packbits(self.mask).tobytes())).decode("ascii")
         crop = None if self.crop is None else list(astuple(self.crop))
-        return {"mask": packed, "faults": list(self.faults), "crop": crop}
+        return {"mask": packed, "faults": list(self.problems), "crop": crop}
 
     @classmethod
-    def from_json(cls, stated: Mapping[str, Any]) -> FoundLungs:
+    def from_json(cls, stated: Mapping[str, Any]) -> LungMask:
         packed = np.frombuffer(zlib.decompress(base64.b64decode(stated["mask"])), dtype=np.uint8)
         mask = np.unpackbits(packed).astype(bool).reshape(SIDE, SIDE)
         crop = None if stated["crop"] is None else Box(*stated["crop"])

@@ -22,26 +22,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lungsight._cores import cores
 from lungsight._files import write_whole
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import UnreadableImage, printable
+from lungsight.errors import UnreadableImageError, printable
 from lungsight.evaluation.testset.companions import Companions
-from lungsight.evaluation.testset.image_statistics import Header
-from lungsight.evaluation.testset.lung_masks import FoundLungs
-from lungsight.evaluation.testset.testset import INVERTED, LUNG_FAULTS, REFUSED, UNFAMILIAR, Judged
+from lungsight.evaluation.testset.image_statistics import ImageStatistics
+from lungsight.evaluation.testset.lung_masks import LungMask
+from lungsight.evaluation.testset.testset import INVERTED, LUNG_FAULTS, REFUSED, UNFAMILIAR, TestSet
+from lungsight.inference import Detector, refusals
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
-from lungsight.scanning import Detector, refusals
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, Floats32, logit_column, probability_column
 
 _AT_ONCE = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
+class ImagePrediction:
     """What the model says of one file.
 
     Attributes:
         probabilities, logits: by class.
-        header: the image's :class:`Header`, empty where it couldn't be read.
+        header: the image's :class:`ImageStatistics`, empty where it couldn't be read.
         features: float16 [c], what the network's last layer weighs, averaged over the image.
         maps: float16 [k, h, w], the logits region by region.
         fault: the sentence why it couldn't be read or isn't judged.
@@ -56,8 +56,8 @@ class Judgement:
     header: tuple[float, ...] = ()
     features: NDArray[np.float16] | None = None
     maps: NDArray[np.float16] | None = None
-    fault: str = ""
-    lungs: FoundLungs | None = None
+    problem: str = ""
+    lungs: LungMask | None = None
     refused: tuple[str, ...] = ()
     inverted: bool = False
 
@@ -66,13 +66,13 @@ class Judgement:
         arrays = {"features": _packed(self.features), "maps": _packed(self.maps)}
         lungs = None if self.lungs is None else self.lungs.as_json()
         beside = {"lungs": lungs, "refused": list(self.refused), "inverted": self.inverted}
-        return stated | {"header": [round(v, 6) for v in self.header], "fault": self.fault} | arrays | beside
+        return stated | {"header": [round(v, 6) for v in self.header], "fault": self.problem} | arrays | beside
 
     @classmethod
-    def from_json(cls, stated: Mapping[str, Any]) -> Judgement:
+    def from_json(cls, stated: Mapping[str, Any]) -> ImagePrediction:
         arrays = {name: _unpacked(stated[name]) for name in ("features", "maps")}
         tuples = {name: tuple(stated[name]) for name in ("header", "refused")}
-        lungs = None if stated["lungs"] is None else FoundLungs.from_json(stated["lungs"])
+        lungs = None if stated["lungs"] is None else LungMask.from_json(stated["lungs"])
         return cls(**{**stated, **tuples, **arrays, "lungs": lungs})
 
 
@@ -90,20 +90,20 @@ def _unpacked(packed: list[Any] | None) -> NDArray[np.float16] | None:
 def predict_manifest(
     detector: Detector, manifest: Manifest, *, progress: Progress | None = None, cache: Path | None = None
 ) -> pd.DataFrame:
-    """The table of :func:`judge_manifest`."""
-    return judge_manifest(detector, manifest, progress=progress, cache=cache).table
+    """The table of :func:`predict_manifest_images`."""
+    return predict_manifest_images(detector, manifest, progress=progress, cache=cache).table
 
 
-def judge_manifest(
+def predict_manifest_images(
     detector: Detector,
     manifest: Manifest,
     *,
     progress: Progress | None = None,
     cache: Path | None = None,
     companions: Companions | None = None,
-) -> Judged:
+) -> TestSet:
     """Judge every image of ``manifest``. The answer's table is the manifest's with, for each image, ``sha256``, a
-    calibrated probability and a logit per class, ``prediction`` (the most probable class) and ``fault`` (why a file
+    calibrated probability and a logit per class, ``prediction`` (the most probable class) and ``problem`` (why a file
     couldn't be read, or why scanning refuses it whatever the model; then the rest is empty). Of ``companions`` (the
     package's own where None) come ``refused`` and ``inverted``, ``unfamiliar``, ``lung_faults``, each where there is
     who can say it: what the gate would refuse is judged all the same.
@@ -120,38 +120,48 @@ def judge_manifest(
     task = progress.add_task("Judging images", total=len(waiting)) if progress else None
     with _rewritten(cache, opening, kept) as out:
         for batch in (waiting[i : i + _AT_ONCE] for i in range(0, len(waiting), _AT_ONCE)):
-            judged = dict(zip(batch, judge(detector, [Path(path) for path, *_ in batch], beside), strict=True))
-            kept |= judged
-            out.writelines(_line(key, judgement) for key, judgement in judged.items() if not judgement.fault)
+            testset = dict(zip(batch, analyse(detector, [Path(path) for path, *_ in batch], beside), strict=True))
+            kept |= testset
+            out.writelines(
+                _line(key, image_prediction)
+                for key, image_prediction in testset.items()
+                if not image_prediction.problem
+            )
             out.flush()
             if progress and task is not None:
                 progress.advance(task, len(batch))
     return _together(detector, manifest.table, [kept[key] for key in keys], beside)
 
 
-def _together(detector: Detector, images: pd.DataFrame, judgements: list[Judgement], beside: Companions) -> Judged:
+def _together(
+    detector: Detector, images: pd.DataFrame, image_predictions: list[ImagePrediction], beside: Companions
+) -> TestSet:
     description = detector.description
-    features = _stacked([j.features for j in judgements])
-    table = _as_table(images, judgements, description.classes).assign(**_said(judgements, features, beside))
-    return Judged(
+    features = _stacked([j.features for j in image_predictions])
+    table = _as_table(images, image_predictions, description.classes).assign(
+        **_said(image_predictions, features, beside)
+    )
+    return TestSet(
         table=table,
         classes=description.classes,
         target=description.target,
-        headers=header_table([j.header for j in judgements]),
+        headers=statistics_table([j.header for j in image_predictions]),
         features=features,
-        maps=_stacked([j.maps for j in judgements]),
-        lungs=tuple(j.lungs for j in judgements) if any(j.lungs for j in judgements) else (),
+        maps=_stacked([j.maps for j in image_predictions]),
+        lungs=tuple(j.lungs for j in image_predictions) if any(j.lungs for j in image_predictions) else (),
     )
 
 
-def _said(judgements: list[Judgement], features: Floats32 | None, beside: Companions) -> dict[str, list[Any]]:
+def _said(
+    image_predictions: list[ImagePrediction], features: Floats32 | None, beside: Companions
+) -> dict[str, list[Any]]:
     """The columns of what the companions say."""
     columns: dict[str, list[Any]] = {}
     if beside.examiner.gate is not None:
-        columns[REFUSED] = [" ".join(j.refused) for j in judgements]
-        columns[INVERTED] = [j.inverted for j in judgements]
+        columns[REFUSED] = [" ".join(j.refused) for j in image_predictions]
+        columns[INVERTED] = [j.inverted for j in image_predictions]
     if beside.find_lungs:
-        columns[LUNG_FAULTS] = [" ".join(j.lungs.faults) if j.lungs else "" for j in judgements]
+        columns[LUNG_FAULTS] = [" ".join(j.lungs.problems) if j.lungs else "" for j in image_predictions]
     if beside.familiarity is not None and features is not None:
         columns[UNFAMILIAR] = beside.familiarity.is_far(features).tolist()  # NaN, of a file not read, is no distance
     return columns
@@ -160,30 +170,30 @@ def _said(judgements: list[Judgement], features: Floats32 | None, beside: Compan
 class _Ready(NamedTuple):
     """A file that was read: what is known of it, and what the network will see of it."""
 
-    known: Judgement
+    known: ImagePrediction
     prepared: Floats32
 
 
-def judge(detector: Detector, paths: Sequence[Path], beside: Companions) -> list[Judgement]:
+def analyse(detector: Detector, paths: Sequence[Path], beside: Companions) -> list[ImagePrediction]:
     """Read the files and judge them as one batch."""
     with ThreadPoolExecutor(min(len(paths), cores())) as readers:
         read = list(readers.map(lambda path: _read(detector, beside, path), paths))
     ready = [one for one in read if isinstance(one, _Ready)]
-    judged = iter(_predicted(detector, ready))
-    return [next(judged) if isinstance(one, _Ready) else one for one in read]
+    testset = iter(_predicted(detector, ready))
+    return [next(testset) if isinstance(one, _Ready) else one for one in read]
 
 
-def _read(detector: Detector, beside: Companions, path: Path) -> _Ready | Judgement:
+def _read(detector: Detector, beside: Companions, path: Path) -> _Ready | ImagePrediction:
     try:
         radiograph = detector.read(path)
-    except UnreadableImage as fault:
-        return Judgement(fault=str(fault))
+    except UnreadableImageError as problem:
+        return ImagePrediction(problem=str(problem))
     if reasons := refusals(radiograph):
-        return Judgement(radiograph.sha256, fault=f"{printable(path)}: refused. {' '.join(reasons)}")
+        return ImagePrediction(radiograph.sha256, problem=f"{printable(path)}: refused. {' '.join(reasons)}")
     looked = beside.look(radiograph)
-    known = Judgement(
+    known = ImagePrediction(
         radiograph.sha256,
-        header=tuple(float(value) for value in Header.of(_whole(radiograph, path))),
+        header=tuple(float(value) for value in ImageStatistics.of(_whole(radiograph, path))),
         lungs=looked.lungs,
         refused=looked.refused,
         inverted=looked.inverted,
@@ -197,7 +207,7 @@ def _whole(radiograph: Radiograph, path: Path) -> Radiograph:
     return radiograph if radiograph.file_shape is None else read_radiograph(path)
 
 
-def _predicted(detector: Detector, ready: Sequence[_Ready]) -> list[Judgement]:
+def _predicted(detector: Detector, ready: Sequence[_Ready]) -> list[ImagePrediction]:
     if not ready:
         return []
     prediction, features = detector.predict_with_features(np.stack([one.prepared for one in ready]))
@@ -222,10 +232,12 @@ def progress_bar() -> Iterator[Progress]:
         yield progress
 
 
-def header_table(headers: Sequence[tuple[float, ...]]) -> pd.DataFrame:
-    """One row per image, one column per field of :class:`Header`; NaN where an image couldn't be read."""
-    missing = (np.nan,) * len(Header._fields)
-    return pd.DataFrame([header or missing for header in headers], columns=list(Header._fields), dtype=np.float64)
+def statistics_table(headers: Sequence[tuple[float, ...]]) -> pd.DataFrame:
+    """One row per image, one column per field of :class:`ImageStatistics`; NaN where an image couldn't be read."""
+    missing = (np.nan,) * len(ImageStatistics._fields)
+    return pd.DataFrame(
+        [header or missing for header in headers], columns=list(ImageStatistics._fields), dtype=np.float64
+    )
 
 
 def _stacked(arrays: Sequence[NDArray[np.float16] | None]) -> Floats32 | None:
@@ -240,15 +252,15 @@ def _stacked(arrays: Sequence[NDArray[np.float16] | None]) -> Floats32 | None:
     return stacked
 
 
-def _as_table(images: pd.DataFrame, judged: list[Judgement], classes: tuple[str, ...]) -> pd.DataFrame:
+def _as_table(images: pd.DataFrame, testset: list[ImagePrediction], classes: tuple[str, ...]) -> pd.DataFrame:
     table = images.copy()
-    table[SHA256] = [j.sha256 for j in judged]
+    table[SHA256] = [j.sha256 for j in testset]
     for name in classes:
-        table[probability_column(name)] = [j.probabilities.get(name, np.nan) for j in judged]
+        table[probability_column(name)] = [j.probabilities.get(name, np.nan) for j in testset]
     for name in classes:
-        table[logit_column(name)] = [j.logits.get(name, np.nan) for j in judged]
-    table[PREDICTION] = [max(classes, key=j.probabilities.__getitem__) if j.probabilities else "" for j in judged]
-    table[FAULT] = [j.fault for j in judged]
+        table[logit_column(name)] = [j.logits.get(name, np.nan) for j in testset]
+    table[PREDICTION] = [max(classes, key=j.probabilities.__getitem__) if j.probabilities else "" for j in testset]
+    table[FAULT] = [j.problem for j in testset]
     return table
 
 
@@ -264,7 +276,7 @@ def _key(path: str) -> _Key:
     return path, state.st_size, state.st_mtime_ns
 
 
-def _kept(cache: Path, opening: Mapping[str, Any]) -> dict[_Key, Judgement]:
+def _kept(cache: Path, opening: Mapping[str, Any]) -> dict[_Key, ImagePrediction]:
     """The judgements of this very model in ``cache``; a line cut short by a kill, and all after it, is dropped."""
     lines: list[Any] = []
     for text in cache.read_text("utf-8").splitlines() if cache.is_file() else ():
@@ -274,26 +286,28 @@ def _kept(cache: Path, opening: Mapping[str, Any]) -> dict[_Key, Judgement]:
             break
     if not lines or lines[0] != opening:
         return {}
-    return {tuple(key): Judgement.from_json(stated) for key, stated in lines[1:]}
+    return {tuple(key): ImagePrediction.from_json(stated) for key, stated in lines[1:]}
 
 
 def _opening(model: str, beside: Companions) -> dict[str, Any]:
     """A cache's first line: another model (its companions with it), other lung fields for the audits, or other
     features of an image need another cache."""
-    return {"model": model, "lung_fields": beside.borrowed, "header": list(Header._fields)}
+    return {"model": model, "lung_fields": beside.borrowed, "header": list(ImageStatistics._fields)}
 
 
 @contextmanager
-def _rewritten(cache: Path | None, opening: Mapping[str, Any], kept: Mapping[_Key, Judgement]) -> Iterator[IO[str]]:
+def _rewritten(
+    cache: Path | None, opening: Mapping[str, Any], kept: Mapping[_Key, ImagePrediction]
+) -> Iterator[IO[str]]:
     """``cache`` holding its first line and what is kept, one JSON value a line, open for more."""
     if cache is None:
         yield io.StringIO()
         return
-    lines = [json.dumps(opening) + "\n", *(_line(key, judgement) for key, judgement in kept.items())]
+    lines = [json.dumps(opening) + "\n", *(_line(key, image_prediction) for key, image_prediction in kept.items())]
     write_whole(cache, "".join(lines))
     with cache.open("a", encoding="utf-8") as out:
         yield out
 
 
-def _line(key: _Key, judgement: Judgement) -> str:
-    return json.dumps([key, judgement.as_json()]) + "\n"
+def _line(key: _Key, image_prediction: ImagePrediction) -> str:
+    return json.dumps([key, image_prediction.as_json()]) + "\n"

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lungsight.datasets.text_tables import InvalidTable, column_key, decoded, read_table
-from lungsight.errors import Fault, printable
+from lungsight.datasets.text_tables import TableError, column_key, decoded, read_table
+from lungsight.errors import LungsightError, printable
 from lungsight.statistics.outcomes import Floats, Mask
 
 #: Columns that may name the image, the first that is there counts.
@@ -33,12 +33,12 @@ _MISSING = ("", "nan", "na", "n/a", "none", "null", "-")
 REST = "other"
 
 
-class InvalidPredictions(Fault):
+class PredictionsError(LungsightError):
     """A table of predictions that can't be used as it stands."""
 
 
 @dataclass(frozen=True, eq=False)
-class Stated:
+class PredictionTable:
     """What a table of predictions says, row by row.
 
     Attributes:
@@ -46,7 +46,7 @@ class Stated:
         classes: in the table's order, or in that of ``--class``.
         labels: the manifest's labels of each class; ``*`` takes the rest.
         target: the class set against the rest.
-        probabilities: float [n, k]; rows sum to one, NaN where ``faults`` says why.
+        probabilities: float [n, k]; rows sum to one, NaN where ``problems`` says why.
         faults: for each row, why it has no probabilities; empty where it has.
         notices: what had to be assumed or left out: sentences.
     """
@@ -56,7 +56,7 @@ class Stated:
     labels: Mapping[str, Sequence[str]]
     target: str
     probabilities: Floats
-    faults: tuple[str, ...]
+    problems: tuple[str, ...]
     notices: tuple[str, ...]
 
 
@@ -67,7 +67,7 @@ def read_predictions_file(
     classes: Mapping[str, Sequence[str]] | None = None,
     target: str | None = None,
     called: Mapping[str, str] | None = None,
-) -> Stated:
+) -> PredictionTable:
     """Read ``path``. ``present`` are the manifest's labels: columns may be named as them; ``classes`` says which
     labels each class holds; ``called`` what the table calls the column ``path``, ``probability`` or
     ``probability_<class>``. Raises InvalidPredictions."""
@@ -83,13 +83,13 @@ def read_predictions_file(
         values = np.column_stack([values[:, 0] if name == one else 1 - values[:, 0] for name in names])
         alone = f"{printable(path.name)} gives the probability of {printable(one)} alone"
         notices += (f"{alone}; what remains of 1 is taken for the other class.",)
-    stated = Stated(
+    stated = PredictionTable(
         images=tuple(images),
         classes=names,
         labels=labels,
         target=_target(names, target or (next(iter(columns)) if len(columns) == 1 else None), path),
         probabilities=values,
-        faults=_reasons(rows, np.asarray(np.isnan(values).any(axis=1))),
+        problems=_reasons(rows, np.asarray(np.isnan(values).any(axis=1))),
         notices=notices,
     )
     return _summing_to_one(_in_range(stated, path), path)
@@ -99,17 +99,17 @@ def _read(path: Path, called: Mapping[str, str]) -> tuple[pd.DataFrame, tuple[st
     """The table as it stands, text where it is CSV, and what was assumed. Column names are stripped, at least one row
     is there."""
     if not path.is_file():
-        raise InvalidPredictions(path, "there is no such file", "give the path of a CSV, Parquet or JSON lines table")
+        raise PredictionsError(path, "there is no such file", "give the path of a CSV, Parquet or JSON lines table")
     try:
         rows, notices = _read_as(path, called)
-    except InvalidTable as fault:
-        raise InvalidPredictions(path, fault.fault, fault.cure) from fault
+    except TableError as problem:
+        raise PredictionsError(path, problem.problem, problem.hint) from problem
     rows.columns = pd.Index(_renamed([str(name).strip() for name in rows.columns], called))
     keys = pd.Series([column_key(name) for name in rows.columns], index=rows.columns, dtype=object)
     if twice := sorted(set(keys.index[keys.duplicated()]) - {""}):
-        raise InvalidPredictions(path, f"has the column {printable(twice[0])} twice", "keep one of them")
+        raise PredictionsError(path, f"has the column {printable(twice[0])} twice", "keep one of them")
     if rows.empty:
-        raise InvalidPredictions(path, "holds no predictions", "give one row per image under a header")
+        raise PredictionsError(path, "holds no predictions", "give one row per image under a header")
     return rows, tuple(f"{printable(path.name)}: {notice}" for notice in notices)
 
 
@@ -147,9 +147,9 @@ def _read_json_lines(text: str, path: Path) -> pd.DataFrame:
         try:
             row = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise InvalidPredictions(path, f"line {number} is no JSON", "give one JSON object a line") from error
+            raise PredictionsError(path, f"line {number} is no JSON", "give one JSON object a line") from error
         if not isinstance(row, dict):
-            raise InvalidPredictions(path, f"line {number} is no JSON object", "give one JSON object a line")
+            raise PredictionsError(path, f"line {number} is no JSON object", "give one JSON object a line")
         stated = row.pop("probabilities", None)
         nested = stated if isinstance(stated, dict) else {}
         reasons = {"reasons": " ".join(map(str, row["reasons"]))} if isinstance(row.get("reasons"), list) else {}
@@ -166,12 +166,12 @@ def _find(rows: pd.DataFrame, names: Sequence[str]) -> str | None:
 def _images(rows: pd.DataFrame, path: Path) -> list[str]:
     column = _find(rows, IMAGE_COLUMNS)
     if column is None:
-        cure = f"name one of its columns {', '.join(IMAGE_COLUMNS[:-1])} or {IMAGE_COLUMNS[-1]}"
-        raise InvalidPredictions(path, "has no column that names the image", cure)
+        hint = f"name one of its columns {', '.join(IMAGE_COLUMNS[:-1])} or {IMAGE_COLUMNS[-1]}"
+        raise PredictionsError(path, "has no column that names the image", hint)
     names = [str(name).strip() if name is not None else "" for name in rows[column]]
     empty = [i + 2 for i, name in zip(rows.index, names, strict=True) if name.lower() in ("", "nan", "none")]
     if empty:
-        raise InvalidPredictions(path, f"row {empty[0]}: {column} is empty", "name the image of every row")
+        raise PredictionsError(path, f"row {empty[0]}: {column} is empty", "name the image of every row")
     return names
 
 
@@ -189,12 +189,12 @@ def _columns_of_classes(
         found = {name: column for name in wanted if (column := _find(rows, [name]))}
     if not found and (column := _find(rows, SCORE_COLUMNS)):
         if target is None:
-            cure = "name the class with --target"
-            raise InvalidPredictions(path, f"doesn't say which class its column {column} is the probability of", cure)
+            hint = "name the class with --target"
+            raise PredictionsError(path, f"doesn't say which class its column {column} is the probability of", hint)
         found = {target: column}
     if not found:
-        cure = "give a column probability_<class> for each class, or one column `probability` and --target"
-        raise InvalidPredictions(path, f"has no column of probabilities (it has {_listed(rows.columns)})", cure)
+        hint = "give a column probability_<class> for each class, or one column `probability` and --target"
+        raise PredictionsError(path, f"has no column of probabilities (it has {_listed(rows.columns)})", hint)
     return _for(classes, found, path) if classes else found
 
 
@@ -210,15 +210,13 @@ def _for(classes: Mapping[str, Sequence[str]], found: Mapping[str, str], path: P
     """The columns in the order of the user's classes, which must be the table's."""
     named = {name.lower(): name for name in classes}
     if foreign := [name for name in found if name.lower() not in named]:
-        cure = f"name its labels with --class {printable(foreign[0])}=LABEL"
-        raise InvalidPredictions(
-            path, f"has a column for {printable(foreign[0])}, which is none of the classes", cure
-        )
+        hint = f"name its labels with --class {printable(foreign[0])}=LABEL"
+        raise PredictionsError(path, f"has a column for {printable(foreign[0])}, which is none of the classes", hint)
     ordered = {named[name.lower()]: column for name, column in found.items()}
     missing = [name for name in classes if name not in ordered]
     if missing and not (len(classes) == 2 and len(ordered) == 1):
-        cure = f"give a column probability_{missing[0]}"
-        raise InvalidPredictions(path, f"has no column for the class {missing[0]}", cure)
+        hint = f"give a column probability_{missing[0]}"
+        raise PredictionsError(path, f"has no column for the class {missing[0]}", hint)
     return {name: ordered[name] for name in classes if name in ordered}
 
 
@@ -229,14 +227,14 @@ def _named(
     has one class only, every other diagnosis is its opposite."""
     if classes:
         if len(classes) < 2:
-            raise InvalidPredictions(path, "one class alone can't be told from anything", "add --class other=*")
+            raise PredictionsError(path, "one class alone can't be told from anything", "add --class other=*")
         return tuple(classes), classes
     if len(columns) > 1:
         return tuple(columns), {name: [name] for name in columns}
     (one,) = columns
     if target is not None and one.lower() != target.lower():
-        cure = f"give a column probability_{target}"
-        raise InvalidPredictions(path, f"has no column for the class {printable(target)}", cure)
+        hint = f"give a column probability_{target}"
+        raise PredictionsError(path, f"has no column for the class {printable(target)}", hint)
     rest = REST if one != REST else f"not {REST}"
     return (one, rest), {one: [one], rest: ["*"]}
 
@@ -247,9 +245,9 @@ def _target(names: Sequence[str], target: str | None, path: Path) -> str:
         if name.lower() == wanted.lower():
             return name
     if target is None:
-        cure = f"choose one with --target: {_listed(names)}"
-        raise InvalidPredictions(path, "doesn't say which class is set against the rest", cure)
-    raise InvalidPredictions(path, f"{printable(target)} is none of its classes", f"give one of {_listed(names)}")
+        hint = f"choose one with --target: {_listed(names)}"
+        raise PredictionsError(path, "doesn't say which class is set against the rest", hint)
+    raise PredictionsError(path, f"{printable(target)} is none of its classes", f"give one of {_listed(names)}")
 
 
 def _numbers(column: pd.Series, name: str, path: Path) -> Floats:
@@ -267,8 +265,8 @@ def _numbers(column: pd.Series, name: str, path: Path) -> Floats:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         found = printable(texts.iloc[row])[:40]
-        fault = f"row {column.index[row] + 2}: {printable(name)} is not a number (found '{found}')"
-        raise InvalidPredictions(path, fault, "correct the table")
+        problem = f"row {column.index[row] + 2}: {printable(name)} is not a number (found '{found}')"
+        raise PredictionsError(path, problem, "correct the table")
     return np.asarray(numbers.to_numpy(dtype=np.float64) / np.where(percent, 100.0, 1.0), dtype=np.float64)
 
 
@@ -294,31 +292,31 @@ def _reasons(rows: pd.DataFrame, missing: Mask) -> tuple[str, ...]:
     )
 
 
-def _in_range(stated: Stated, path: Path) -> Stated:
+def _in_range(stated: PredictionTable, path: Path) -> PredictionTable:
     values = stated.probabilities
     with np.errstate(invalid="ignore"):
         outside = np.asarray(((values < -_EXACT) | (values > 1 + _EXACT)).any(axis=1))
     if outside.sum() > _STRAY * len(values):
         row = int(np.flatnonzero(outside)[0])
         shown = ", ".join(f"{value:.4g}" for value in values[row])
-        fault = f"{int(outside.sum())} of {len(values)} rows lie outside 0…1 (row {row + 2}: {shown})"
-        cure = "give probabilities: pass logits through a softmax, divide percent by 100"
-        raise InvalidPredictions(path, fault, cure)
+        problem = f"{int(outside.sum())} of {len(values)} rows lie outside 0…1 (row {row + 2}: {shown})"
+        hint = "give probabilities: pass logits through a softmax, divide percent by 100"
+        raise PredictionsError(path, problem, hint)
     details = ["a probability outside 0…1"] * len(values)
     left = _without(stated, outside, path, "outside 0…1", details)
     return replace(left, probabilities=np.clip(left.probabilities, 0.0, 1.0))
 
 
-def _summing_to_one(stated: Stated, path: Path) -> Stated:
+def _summing_to_one(stated: PredictionTable, path: Path) -> PredictionTable:
     totals = stated.probabilities.sum(axis=1)
     given = np.isfinite(totals)
     off = np.where(given, np.abs(totals - 1), 0.0)
     wrong = np.asarray(off > ROUNDING)
     if given.any() and wrong[given].all():
         row = int(np.flatnonzero(wrong)[0])
-        fault = f"no row's probabilities sum to one (row {row + 2}: {totals[row]:.3f})"
-        cure = "give the probability of every class, or of one alone in a column `probability` with --target"
-        raise InvalidPredictions(path, fault, cure)
+        problem = f"no row's probabilities sum to one (row {row + 2}: {totals[row]:.3f})"
+        hint = "give the probability of every class, or of one alone in a column `probability` with --target"
+        raise PredictionsError(path, problem, hint)
     details = [f"probabilities that sum to {total:.3f}" for total in totals]
     left = _without(stated, wrong, path, "that don't sum to one", details)
     rounded = (off > _EXACT) & ~wrong
@@ -332,15 +330,15 @@ def _summing_to_one(stated: Stated, path: Path) -> Stated:
     return replace(left, probabilities=scaled)
 
 
-def _without(stated: Stated, wrong: Mask, path: Path, what: str, details: Sequence[str]) -> Stated:
+def _without(stated: PredictionTable, wrong: Mask, path: Path, what: str, details: Sequence[str]) -> PredictionTable:
     """The same rows, those under ``wrong`` with a fault in place of probabilities, and a notice that counts them."""
     if not wrong.any():
         return stated
     first = int(np.flatnonzero(wrong)[0])
     counted = f"{printable(path.name)}: {_rows(wrong)} of probabilities {what} (first: row {first + 2}); left out."
-    faults = tuple(details[row] if wrong[row] else kept for row, kept in enumerate(stated.faults))
+    problems = tuple(details[row] if wrong[row] else kept for row, kept in enumerate(stated.problems))
     values = np.where(wrong[:, None], np.nan, stated.probabilities)
-    return replace(stated, probabilities=values, faults=faults, notices=(*stated.notices, counted))
+    return replace(stated, probabilities=values, problems=problems, notices=(*stated.notices, counted))
 
 
 def _rows(mask: Mask) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lungsight.components.lung_segmentation import Box
 from lungsight.datasets.spellings import NOT
-from lungsight.evaluation.testset.lung_masks import FoundLungs
+from lungsight.evaluation.testset.lung_masks import LungMask
 from lungsight.statistics.outcomes import FAULT, TRUTH, Floats, Floats32, Mask, Outcomes, probability_column
 
 #: The column that says how the model stands to an image's source.
@@ -26,16 +26,16 @@ REFUSED, INVERTED, UNFAMILIAR, LUNG_FAULTS = "refused", "inverted", "unfamiliar"
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class TestSet:
     """Images with a truth and a judgement, row by row the same in all five.
 
     Attributes:
-        table: a manifest's columns with ``truth``, ``sha256``, ``probability_<class>``, ``prediction``, ``fault``
+        table: a manifest's columns with ``truth``, ``sha256``, ``probability_<class>``, ``prediction``, ``problem``
             and ``kind``; index 0…n-1. ``logit_<class>`` where there is a model; ``refused``, ``inverted``,
             ``unfamiliar`` and ``lung_faults`` where it brings who can say them.
         classes: of the model, in its order.
         target: the class set against the rest.
-        headers: a column for each field of :class:`~lungsight.evaluation.testset.image_statistics.Header`; NaN where it can't
+        headers: a column for each field of :class:`.ImageStatistics`; NaN where it can't
             be read.
         features: float32 [n, c], what the network's last layer weighs; None without a model.
         maps: float32 [n, k, h, w], the logits region by region; None without a model.
@@ -48,12 +48,12 @@ class Judged:
     headers: pd.DataFrame
     features: Floats32 | None = None
     maps: Floats32 | None = None
-    lungs: tuple[FoundLungs | None, ...] = ()
+    lungs: tuple[LungMask | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.table)
 
-    def where(self, mask: Mask) -> Judged:
+    def where(self, mask: Mask) -> TestSet:
         """The images under ``mask``, bool [n]."""
         return replace(
             self,
@@ -78,11 +78,11 @@ class Judged:
         """Whether the network was shown the image's negative, since the gate took it for one."""
         return INVERTED in self.table and bool(self.table[INVERTED].iloc[row])
 
-    def with_columns(self, **columns: object) -> Judged:
+    def with_columns(self, **columns: object) -> TestSet:
         return replace(self, table=self.table.assign(**columns))  # type: ignore[arg-type]
 
     @property
-    def scored(self) -> Judged:
+    def scored(self) -> TestSet:
         """Without the images that couldn't be read or have no truth."""
         return self.where((self.has_truth & (self.table[FAULT] == "")).to_numpy(dtype=bool))
 
@@ -117,7 +117,7 @@ class Judged:
         keys = self.table["source"].astype(str) + "/" + self.table["patient"].astype(str)
         return pd.factorize(keys)[0].astype(np.int64)
 
-    def by_source(self) -> Iterator[tuple[str, str, Judged]]:
+    def by_source(self) -> Iterator[tuple[str, str, TestSet]]:
         """(kind, source, its images) for every source, internal ones first."""
         for kind in KINDS:
             of_kind = (self.table[KIND] == kind).to_numpy()

@@ -9,7 +9,7 @@ from lungsight.evaluation.evidence import Evidence
 
 
 @dataclass(frozen=True)
-class Answer:
+class ItemAnswer:
     """What the run says to an item.
 
     Attributes:
@@ -24,4 +24,4 @@ class Answer:
 
 
 #: Reads an answer off the evidence; None where the run knows nothing of it.
-Answering = Callable[[Evidence], Answer | None]
+Answering = Callable[[Evidence], ItemAnswer | None]

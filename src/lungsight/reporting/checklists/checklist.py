@@ -12,7 +12,7 @@ import pandas as pd
 
 from lungsight.evaluation.evidence import Evidence
 from lungsight.package.markdown import table
-from lungsight.reporting.checklists.answer import Answer, Answering
+from lungsight.reporting.checklists.answer import Answering, ItemAnswer
 
 FOR_THE_AUTHORS = "for the authors"
 
@@ -58,7 +58,7 @@ class Filled:
     """An item with what the run knows of it."""
 
     item: Item
-    answer: Answer | None
+    answer: ItemAnswer | None
 
     @property
     def status(self) -> Status:

@@ -10,7 +10,7 @@ from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.formatting import as_words
 from lungsight.package import PackageDescription
 from lungsight.package.descriptions_text import calibration_in_words, decision_in_words
-from lungsight.reporting.checklists.answer import Answer, Answering
+from lungsight.reporting.checklists.answer import Answering, ItemAnswer
 from lungsight.reporting.checklists.estimates import table
 
 _FILE = "package.json"
@@ -21,11 +21,11 @@ _UNITS: Mapping[str, str] = {
 }
 
 
-def _of_description(answer: Callable[[PackageDescription], Answer | None]) -> Answering:
+def _of_description(answer: Callable[[PackageDescription], ItemAnswer | None]) -> Answering:
     """Asks the description, where there is one."""
 
     @wraps(answer)
-    def asked(evidence: Evidence) -> Answer | None:
+    def asked(evidence: Evidence) -> ItemAnswer | None:
         description = evidence.subject.description
         return None if description is None else answer(description)
 
@@ -33,50 +33,50 @@ def _of_description(answer: Callable[[PackageDescription], Answer | None]) -> An
 
 
 @_of_description
-def technology(description: PackageDescription) -> Answer:
+def technology(description: PackageDescription) -> ItemAnswer:
     text = f"Deep learning: a convolutional network ({description.backbone}) that classifies chest radiographs."
-    return Answer(text, f"{_FILE}, backbone", "the title")
+    return ItemAnswer(text, f"{_FILE}, backbone", "the title")
 
 
 @_of_description
-def intended_use(description: PackageDescription) -> Answer:
+def intended_use(description: PackageDescription) -> ItemAnswer:
     rest = "the clinical background, users, patients and place in the care pathway"
-    return Answer(_stop(description.intended_use), f"{_FILE}, intended_use", rest)
+    return ItemAnswer(_stop(description.intended_use), f"{_FILE}, intended_use", rest)
 
 
 @_of_description
-def preprocessing(description: PackageDescription) -> Answer:
+def preprocessing(description: PackageDescription) -> ItemAnswer:
     """Training and scanning call the same code, so this holds for both."""
     p = description.preprocessing
     text = (
         f"Grey values 0…1, bright where the body is dense; {p.image_size} × {p.image_size} pixels, geometry "
         f"{p.geometry}, intensity {p.intensity}; the same for every image, in training and in the test."
     )
-    return Answer(text, f"{_FILE}, preprocessing")
+    return ItemAnswer(text, f"{_FILE}, preprocessing")
 
 
 @_of_description
-def selection(description: PackageDescription) -> Answer | None:
+def selection(description: PackageDescription) -> ItemAnswer | None:
     rules = description.recipe.get("select")
     if rules is None:
         return None
     stated = "; ".join(_settings(rule) for rule in _mappings(rules))
     text = f"Training images were chosen by: {stated}." if stated else "Every image whose label has a class was used."
-    return Answer(text, f"{_FILE}, recipe.select")
+    return ItemAnswer(text, f"{_FILE}, recipe.select")
 
 
 @_of_description
-def partitions(description: PackageDescription) -> Answer:
+def partitions(description: PackageDescription) -> ItemAnswer:
     """How data were dealt out."""
     split = _mapping(description.recipe.get("split"))
     stated = _settings({k: split[k] for k in ("validation", "test", "allow_leaks", "find_duplicates") if k in split})
     seed = description.recipe.get("seed")
     details = "; ".join(filter(None, (stated, f"seed {seed}" if seed is not None else "")))
     text = f"Dealt out {_UNITS[description.split_unit]}" + (f" ({details})." if details else ".")
-    return Answer(text, f"{_FILE}, split_unit and recipe.split")
+    return ItemAnswer(text, f"{_FILE}, split_unit and recipe.split")
 
 
-def disjoint(evidence: Evidence) -> Answer | None:
+def disjoint(evidence: Evidence) -> ItemAnswer | None:
     """The level at which partitions are disjoint, and what the test shared with the training."""
     description = evidence.subject.description
     if description is None:
@@ -87,11 +87,11 @@ def disjoint(evidence: Evidence) -> Answer | None:
     if met:
         found = "; ".join(f"{r['step']} ({int(r['left_out']):,})" for r in met)
         text += f" Left out of the test: {found}."
-    return Answer(text, f"{_FILE}, split_unit" + ("; tables/flow.csv" if met else ""))
+    return ItemAnswer(text, f"{_FILE}, split_unit" + ("; tables/flow.csv" if met else ""))
 
 
 @_of_description
-def architecture(description: PackageDescription) -> Answer:
+def architecture(description: PackageDescription) -> ItemAnswer:
     p = description.preprocessing
     text = (
         f"{description.backbone}, average pooling and one linear layer. Input: one grey image, {p.image_size} × "
@@ -99,25 +99,25 @@ def architecture(description: PackageDescription) -> Answer:
         f"each whose mean plus a bias is the logit. The whole graph with its weights is network.onnx, "
         f"sha256 {description.files.get('network.onnx', 'not stated')}; the model's id is {description.model_id}."
     )
-    return Answer(text, f"{_FILE}; network.onnx")
+    return ItemAnswer(text, f"{_FILE}; network.onnx")
 
 
 @_of_description
-def software(description: PackageDescription) -> Answer:
+def software(description: PackageDescription) -> ItemAnswer:
     made = f"lungsight {description.lungsight_version}"
     if not description.software:
-        return Answer(f"Trained with {made}.", f"{_FILE}, lungsight_version", "the other libraries and versions")
+        return ItemAnswer(f"Trained with {made}.", f"{_FILE}, lungsight_version", "the other libraries and versions")
     stated = ", ".join(f"{name} {version}" for name, version in description.software.items())
-    return Answer(f"Trained with {stated}; packed by {made}.", f"{_FILE}, software")
+    return ItemAnswer(f"Trained with {stated}; packed by {made}.", f"{_FILE}, software")
 
 
 @_of_description
-def initialisation(description: PackageDescription) -> Answer:
-    return Answer(_stop(description.initial_weights), f"{_FILE}, initial_weights")
+def initialisation(description: PackageDescription) -> ItemAnswer:
+    return ItemAnswer(_stop(description.initial_weights), f"{_FILE}, initial_weights")
 
 
 @_of_description
-def training(description: PackageDescription) -> Answer | None:
+def training(description: PackageDescription) -> ItemAnswer | None:
     recipe = description.recipe
     if not recipe.get("stages"):
         return None
@@ -129,55 +129,55 @@ def training(description: PackageDescription) -> Answer | None:
         f"Augmentation: {_settings(_mapping(recipe.get('augmentation'))) or 'not stated'}.",
         f"Sampling: {_settings(_mapping(recipe.get('sampling'))) or 'not stated'}.",
     ]
-    return Answer(" ".join(parts), f"{_FILE}, recipe")
+    return ItemAnswer(" ".join(parts), f"{_FILE}, recipe")
 
 
 @_of_description
-def final_model(description: PackageDescription) -> Answer | None:
+def final_model(description: PackageDescription) -> ItemAnswer | None:
     kept = {"last": "the last epoch", "best": "the epoch of lowest validation loss"}
     keep = kept.get(str(description.recipe.get("keep")))
-    return Answer(f"The weights of {keep} were kept.", f"{_FILE}, recipe.keep") if keep else None
+    return ItemAnswer(f"The weights of {keep} were kept.", f"{_FILE}, recipe.keep") if keep else None
 
 
 @_of_description
-def ensembling(_: PackageDescription) -> Answer:
-    return Answer("None: the package holds one network.", _FILE)
+def ensembling(_: PackageDescription) -> ItemAnswer:
+    return ItemAnswer("None: the package holds one network.", _FILE)
 
 
 @_of_description
-def predictors(_: PackageDescription) -> Answer:
+def predictors(_: PackageDescription) -> ItemAnswer:
     """A radiograph's pixels are all that the network is given."""
     text = "The pixels of one frontal radiograph; no age, no sex, no other variable. Nobody judges them beforehand."
-    return Answer(text, "network.onnx, its one input")
+    return ItemAnswer(text, "network.onnx, its one input")
 
 
 @_of_description
-def prediction(description: PackageDescription) -> Answer:
+def prediction(description: PackageDescription) -> ItemAnswer:
     text = "Each image by itself: preprocessing, network.onnx, softmax and calibration."
-    return Answer(f"{text} {calibration_in_words(description.calibration)}", f"{_FILE}, calibration")
+    return ItemAnswer(f"{text} {calibration_in_words(description.calibration)}", f"{_FILE}, calibration")
 
 
 @_of_description
-def output(description: PackageDescription) -> Answer:
+def output(description: PackageDescription) -> ItemAnswer:
     text = (
         f"A probability for each class, and a verdict. {decision_in_words(description.decision, description.target)}"
     )
-    return Answer(text, f"{_FILE}, decision", "why these thresholds suit the use")
+    return ItemAnswer(text, f"{_FILE}, decision", "why these thresholds suit the use")
 
 
 @_of_description
-def imbalance(description: PackageDescription) -> Answer | None:
+def imbalance(description: PackageDescription) -> ItemAnswer | None:
     sampling = _mapping(description.recipe.get("sampling"))
     if "balance" not in sampling:
         return None
     balance = sampling["balance"]
     text = f"Every group of {' and '.join(map(str, balance))} got the same share of an epoch" if balance else "None"
-    return Answer(f"{text}.", f"{_FILE}, recipe.sampling")
+    return ItemAnswer(f"{text}.", f"{_FILE}, recipe.sampling")
 
 
 @_of_description
-def updating(_: PackageDescription) -> Answer:
-    return Answer("None: the test ran the package as it was, calibration and thresholds included.", _FILE)
+def updating(_: PackageDescription) -> ItemAnswer:
+    return ItemAnswer("None: the test ran the package as it was, calibration and thresholds included.", _FILE)
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from lungsight._files import write_whole
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.tables import write_table
 from lungsight.package.storage import MODEL_CARD
 from lungsight.reporting.checklists import claim, tripod_ai
 from lungsight.reporting.checklists.checklist import Checklist, FilledChecklist, fill
 from lungsight.reporting.model_card import tested_card
+from lungsight.reporting.tables import write_table
 
 
 def filled_claim(evidence: Evidence) -> FilledChecklist:
@@ -21,7 +21,7 @@ def filled_tripod_ai(evidence: Evidence) -> FilledChecklist:
     return fill(Checklist.read(tripod_ai.FILE), tripod_ai.ANSWERS, evidence)
 
 
-def write_papers(evidence: Evidence, out: Path) -> list[Path]:
+def write_checklists(evidence: Evidence, out: Path) -> list[Path]:
     """Write the papers into the folder ``out``, each whole or not at all; gives the files.
 
     ``claim.md``, ``claim.csv``, ``tripod_ai.md``, ``tripod_ai.csv`` and ``MODEL_CARD.md``."""

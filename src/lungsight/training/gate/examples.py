@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lungsight.datasets.ood_images import Kind
 from lungsight.datasets.ood_images.kinds import Floats
-from lungsight.training.gate.features import Seen
+from lungsight.training.gate.features import ViewFeatures
 from lungsight.training.gate.groups import CHILDREN, PHANTOMS, Group
 
 KINDS = tuple(Kind)
@@ -67,7 +67,9 @@ class Examples:
         return Examples(**kept, weight=_weights(kept["kind"], kept["group"]))
 
 
-def gather(groups: Sequence[Group], see: Callable[[Group], Seen], is_held: Callable[[Group, int], bool]) -> Examples:
+def gather(
+    groups: Sequence[Group], see: Callable[[Group], ViewFeatures], is_held: Callable[[Group, int], bool]
+) -> Examples:
     """The examples of all groups; ``is_held`` tells whether an image of a group is kept for validation."""
     parts = [(group, see(group)) for group in groups]
     counts = [len(seen.image) for _, seen in parts]

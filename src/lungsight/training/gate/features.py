@@ -23,7 +23,7 @@ from lungsight.datasets.ood_images import Kind, families
 from lungsight.datasets.ood_images.kinds import Films, Floats
 from lungsight.datasets.phantom import Label, draw
 from lungsight.datasets.phantom.patient import HOSPITALS
-from lungsight.errors import UnreadableImage
+from lungsight.errors import UnreadableImageError
 from lungsight.networks.gate_network import GateEncoder
 from lungsight.networks.half_precision import round_to_half
 from lungsight.training.gate.augmentation import View, acquired, view_of
@@ -37,7 +37,7 @@ _VERSION = 1  # of what views and decoys look like: raised where their code chan
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ViewFeatures:
     """A group's views as the encoder sees them, n of them.
 
     Attributes:
@@ -95,14 +95,18 @@ class Encoder:
         return exported
 
 
-def see(group: Group, encoder: Encoder, cache: Path, seed: int, say: Callable[[str], None] = lambda _: None) -> Seen:
+def see(
+    group: Group, encoder: Encoder, cache: Path, seed: int, say: Callable[[str], None] = lambda _: None
+) -> ViewFeatures:
     """The group's views through the encoder; from the cache where they are. Images that can't be read are said and
     left out. Raises UnreadableImage where none of a group's films can be read."""
     place = encoder.folder / f"{_key(group, seed)}.npz"
     if not place.is_file():
         _keep(place, _look(group, encoder, cache, seed, say))
     with np.load(place, allow_pickle=False) as kept:
-        return Seen(**{name: kept[name].astype(np.float32) if name == "features" else kept[name] for name in kept})
+        return ViewFeatures(
+            **{name: kept[name].astype(np.float32) if name == "features" else kept[name] for name in kept}
+        )
 
 
 def _look(
@@ -116,7 +120,7 @@ def _look(
         features.append(encoder.features([view.pixels for _, _, view in some]).astype(np.float16))
         facts += [(image, v.turn, v.inverted, v.marked, first) for image, first, v in some]
     if not facts:
-        raise UnreadableImage(group.name, "none of its images can be read", "check the manifest's paths")
+        raise UnreadableImageError(group.name, "none of its images can be read", "check the manifest's paths")
     columns = [np.array(column) for column in zip(*facts, strict=True)]
     names = ("image", "turn", "inverted", "marked", "first")
     return {"features": np.concatenate(features), **dict(zip(names, columns, strict=True))}
@@ -138,8 +142,8 @@ def _views(
     for number, path in enumerate(group.paths):
         try:
             film = np.asarray(films.load(path), dtype=np.float32) / np.float32(255)
-        except UnreadableImage as fault:
-            say(str(fault))
+        except UnreadableImageError as problem:
+            say(str(problem))
             continue
         yield number, True, View(film)
         for repeat in range(1, group.views):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.ood_images import Kind, families
 from lungsight.datasets.splits import TEST, TRAIN, VALIDATION
-from lungsight.errors import InvalidManifest
+from lungsight.errors import ManifestError
 from lungsight.radiograph import View
 from lungsight.training.gate.recipe import GateRecipe
 
@@ -66,7 +66,7 @@ def groups(recipe: GateRecipe, manifest: Manifest, seed: int) -> list[Group]:
     found = [group for kind in Kind for group in _shown(recipe, usable, kind, seed)]
     films = [group for group in found if group.kind is Kind.FRONTAL]
     if not films:
-        raise InvalidManifest(manifest.name, "holds no frontal chest X-ray to learn from", "give PA or AP images")
+        raise ManifestError(manifest.name, "holds no frontal chest X-ray to learn from", "give PA or AP images")
     if recipe.phantoms:
         found.append(Group(PHANTOMS, Kind.FRONTAL, PHANTOMS, "", (), (), recipe.phantoms))
     found += _decoys(recipe, films)

@@ -12,7 +12,7 @@ from lungsight._files import write_whole
 from lungsight.components.input_gate import GateDescription
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import VALIDATION
-from lungsight.errors import InvalidRecipe
+from lungsight.errors import RecipeError
 from lungsight.networks.gate_network import GateHeads
 from lungsight.training.gate.examples import KINDS, Examples, gather
 from lungsight.training.gate.exporting import export_gate
@@ -126,7 +126,7 @@ def _is_finished(folder: Path, recipe: GateRecipe, seed: int) -> bool:
     if not stated.is_file():
         return False
     if stated.read_text("utf-8") != _stated(recipe, seed):
-        raise InvalidRecipe(folder, "holds a gate of another recipe or seed", "choose another folder, or remove it")
+        raise RecipeError(folder, "holds a gate of another recipe or seed", "choose another folder, or remove it")
     return (folder / GATE_FILE).is_file() and (folder / DESCRIPTION_FILE).is_file()
 
 

@@ -9,7 +9,7 @@ import torch
 
 from lungsight import RESEARCH_ONLY
 from lungsight._files import write_whole
-from lungsight.components.lung_segmentation import OUTPUT, LungFieldsDescription
+from lungsight.components.lung_segmentation import OUTPUT, LungSegmentationDescription
 from lungsight.components.runtime import INPUT
 from lungsight.networks.half_precision import round_to_half, store_as_half, without_traces
 from lungsight.networks.lung_network import LungNetwork
@@ -17,7 +17,7 @@ from lungsight.networks.lung_network import LungNetwork
 NETWORK, DESCRIPTION = "lung_fields.onnx", "lung_fields.json"
 
 
-def export_lung_fields(network: LungNetwork, description: LungFieldsDescription, folder: Path) -> None:
+def export_lung_fields(network: LungNetwork, description: LungSegmentationDescription, folder: Path) -> None:
     """Write ``lung_fields.onnx``, its large weights as float16, and ``lung_fields.json``. Rounds the network's
     weights to float16 in place; the exporter then folds batch norms into them, which rounds once more."""
     network = network.cpu().eval().to(memory_format=torch.contiguous_format)

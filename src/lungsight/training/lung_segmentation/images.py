@@ -15,10 +15,10 @@ from lungsight.components.lung_segmentation import stretched
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import TRAIN, VALIDATION, split_by_group
-from lungsight.errors import InvalidManifest
+from lungsight.errors import ManifestError
 from lungsight.training.image_cache import ImageCache, default_cache_folder
 from lungsight.training.lung_segmentation.augmentation import change
-from lungsight.training.lung_segmentation.recipe import LungFieldsRecipe
+from lungsight.training.lung_segmentation.recipe import LungSegmentationRecipe
 from lungsight.training.progress import progress_bars
 
 Floats = NDArray[np.float32]
@@ -46,27 +46,27 @@ class LungImages:
 
 
 def gather(
-    recipe: LungFieldsRecipe, manifest: Manifest, *, seed: int, cache: Path | None, console: Console
+    recipe: LungSegmentationRecipe, manifest: Manifest, *, seed: int, cache: Path | None, console: Console
 ) -> LungImages:
     """Read the radiographs and masks once. Raises InvalidManifest where there are too few, or one can't be read."""
     masked = manifest.where(manifest.table["lung_mask"] != "")
     if len(masked) < 2:
-        fault = f"{len(masked)} images have a lung mask"
-        raise InvalidManifest(manifest.name, fault, "fill the column lung_mask, or take shenzhen-montgomery")
+        problem = f"{len(masked)} images have a lung mask"
+        raise ManifestError(manifest.name, problem, "fill the column lung_mask, or take shenzhen-montgomery")
     images = ImageCache.at(Preprocessing(image_size=recipe.image_size), cache or default_cache_folder())
     files = [*masked.table["path"], *masked.table["lung_mask"]]
     with progress_bars(console) as bars:
         reading = bars.add_task("reading images", total=len(files))
-        faults = images.prepare(files, advance=lambda n: bars.advance(reading, n))
-    for unreadable in faults.values():
-        raise InvalidManifest(manifest.name, str(unreadable).rstrip("."), "correct or remove that row")
+        problems = images.prepare(files, advance=lambda n: bars.advance(reading, n))
+    for unreadable in problems.values():
+        raise ManifestError(manifest.name, str(unreadable).rstrip("."), "correct or remove that row")
     sides = split_by_group(
         _numbers(masked), list(masked.table["source"] + masked.table["site"]), validation=recipe.validation, test=0.0,
         seed=seed,
     )  # fmt: skip
     if (sides == TRAIN).sum() < recipe.batch_size:
-        fault = f"{(sides == TRAIN).sum()} training images don't fill a batch of {recipe.batch_size}"
-        raise InvalidManifest(manifest.name, fault, "give more images, or a smaller batch_size")
+        problem = f"{(sides == TRAIN).sum()} training images don't fill a batch of {recipe.batch_size}"
+        raise ManifestError(manifest.name, problem, "give more images, or a smaller batch_size")
     return LungImages(masked, images, sides)
 
 
@@ -92,7 +92,7 @@ class WatchedImages:
 class ChangedImages:
     """The training images in an order and with changes that follow from the seed and the epoch alone."""
 
-    def __init__(self, images: LungImages, recipe: LungFieldsRecipe, seed: int) -> None:
+    def __init__(self, images: LungImages, recipe: LungSegmentationRecipe, seed: int) -> None:
         self.cache, self.pairs = images.cache, images.pairs(TRAIN)
         self.recipe, self.seed = recipe, seed
         self.set_epoch(0)

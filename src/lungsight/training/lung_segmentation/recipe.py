@@ -50,7 +50,7 @@ class LungAugmentation(_Part):
     """Probability of a simulated opacity, from a haze to a white lung, under which the mask stays."""
 
 
-class LungFieldsRecipe(_Part):
+class LungSegmentationRecipe(_Part):
     """Everything about a training of the lung fields but the images and the seed."""
 
     image_size: int = Field(default=224, ge=64, le=1024)

@@ -21,22 +21,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from lungsight._files import atomic_write, write_whole
-from lungsight.components.lung_segmentation import LungFieldsDescription
+from lungsight.components.lung_segmentation import LungSegmentationDescription
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import Fault, InvalidRecipe
+from lungsight.errors import LungsightError, RecipeError
 from lungsight.networks.lung_network import LungNetwork, build_lung_network, check_image_size, layer_groups
 from lungsight.training.callbacks import EpochSeed
 from lungsight.training.checkpoint import Checkpoint, Progress
 from lungsight.training.lung_segmentation.export import DESCRIPTION, NETWORK, export_lung_fields
 from lungsight.training.lung_segmentation.images import ChangedImages, LungImages, WatchedImages, gather
-from lungsight.training.lung_segmentation.recipe import LungFieldsRecipe
+from lungsight.training.lung_segmentation.recipe import LungSegmentationRecipe
 from lungsight.training.progress import TrainingBars, progress_bars, silence
 
 _HISTORY = ("epoch", "train_loss", "valid_loss", "valid_dice", "seconds")
 
 
 def train_lung_fields(
-    recipe: LungFieldsRecipe,
+    recipe: LungSegmentationRecipe,
     manifest: Manifest,
     folder: Path,
     *,
@@ -60,7 +60,7 @@ def train_lung_fields(
     images = gather(recipe, manifest, seed=seed, cache=cache, console=console)
     learner = _learner(recipe, network, _loaders(recipe, images, seed), folder, seed)
     _fit(recipe, learner, folder, console)
-    description = LungFieldsDescription(
+    description = LungSegmentationDescription(
         image_size=recipe.image_size,
         threshold=recipe.threshold,
         trained_on=images.trained_on,
@@ -70,7 +70,7 @@ def train_lung_fields(
     return folder
 
 
-def _claim(folder: Path, recipe: LungFieldsRecipe, manifest: Manifest, seed: int) -> None:
+def _claim(folder: Path, recipe: LungSegmentationRecipe, manifest: Manifest, seed: int) -> None:
     """Write down what is trained here; refuse a folder where something else is."""
     rows = manifest.table[["path", "lung_mask"]]
     named = hashlib.sha256("\0".join(rows[rows["lung_mask"] != ""].to_numpy().ravel()).encode("utf-8", "replace"))
@@ -78,15 +78,13 @@ def _claim(folder: Path, recipe: LungFieldsRecipe, manifest: Manifest, seed: int
     place = folder / "run.json"
     if place.is_file():
         if json.loads(place.read_text("utf-8")) != stated:
-            raise InvalidRecipe(
-                folder, "holds a training of another recipe, seed or manifest", "choose another --out"
-            )
+            raise RecipeError(folder, "holds a training of another recipe, seed or manifest", "choose another --out")
         return
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(place, json.dumps(stated, indent=2) + "\n")
 
 
-def _loaders(recipe: LungFieldsRecipe, images: LungImages, seed: int) -> DataLoaders:
+def _loaders(recipe: LungSegmentationRecipe, images: LungImages, seed: int) -> DataLoaders:
     training, watched = ChangedImages(images, recipe, seed), WatchedImages(images)
     return DataLoaders(
         DataLoader(training, bs=recipe.batch_size, drop_last=True, num_workers=0),
@@ -95,7 +93,7 @@ def _loaders(recipe: LungFieldsRecipe, images: LungImages, seed: int) -> DataLoa
 
 
 def _learner(
-    recipe: LungFieldsRecipe, network: LungNetwork, loaders: DataLoaders, folder: Path, seed: int
+    recipe: LungSegmentationRecipe, network: LungNetwork, loaders: DataLoaders, folder: Path, seed: int
 ) -> Learner:
     learner = Learner(
         loaders,
@@ -124,7 +122,7 @@ def soft_dice(logits: Tensor, masks: Tensor) -> Tensor:
     return (2 * shared + 1) / (lungs.sum(dim=(1, 2, 3)) + masks.sum(dim=(1, 2, 3)) + 1)
 
 
-def _fit(recipe: LungFieldsRecipe, learner: Learner, folder: Path, console: Console) -> None:
+def _fit(recipe: LungSegmentationRecipe, learner: Learner, folder: Path, console: Console) -> None:
     checkpoint = Checkpoint.read(folder / "checkpoint")
     progress = checkpoint.progress if checkpoint else Progress()
     if checkpoint is not None:
@@ -161,7 +159,9 @@ class _Keep(Callback):
 
     def after_batch(self) -> None:
         if not torch.isfinite(self.loss):
-            raise Fault(self.run_folder, "the loss isn't a number any more", "lower lr and choose another --out")
+            raise LungsightError(
+                self.run_folder, "the loss isn't a number any more", "lower lr and choose another --out"
+            )
         if self.training:
             self.losses.append(float(self.loss.detach()))
         else:

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import lungsight
 from lungsight import RESEARCH_ONLY
+from lungsight.inference import Detector
 from lungsight.radiograph import Radiograph
-from lungsight.scanning import Detector
 
 
 def test_a_finding_prints_as_one_line(detector: Detector, make_radiograph: Callable[..., Radiograph]) -> None:
-    (finding,) = detector.judge([make_radiograph()])
+    (finding,) = detector.analyse([make_radiograph()])
     said = repr(finding)
     assert said.startswith(f"Finding('film-0.png', {finding.verdict}, covid19=0.")
     assert len(said) < 150
@@ -24,7 +24,7 @@ def test_a_finding_prints_as_one_line(detector: Detector, make_radiograph: Calla
 def test_a_notebook_shows_film_result_and_reasons(
     detector: Detector, make_radiograph: Callable[..., Radiograph]
 ) -> None:
-    (finding,) = detector.judge([make_radiograph()])
+    (finding,) = detector.analyse([make_radiograph()])
     shown = replace(finding, file="<film>.png", reasons=("It is <odd>.",))._repr_html_()
     for text in ("data:image/jpeg;base64,", "COVID-19: ", "&lt;film&gt;.png", "It is &lt;odd&gt;.", RESEARCH_ONLY):
         assert text in shown

@@ -6,7 +6,7 @@ from html import escape
 
 from lungsight import RESEARCH_ONLY
 from lungsight.inference.finding import Finding
-from lungsight.scanning.rendering import data_uri, film
+from lungsight.rendering import data_uri, film
 from lungsight.wording import as_words, percent
 
 
