@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lungsight.evaluation.formatting import withheld_because
+from lungsight.evaluation.rows import Row, frame
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import estimate_all
@@ -61,22 +61,5 @@ def metric_table(scores: Iterable[Scores], group_column: str) -> pd.DataFrame:
 
 
 def estimate_table(estimates: Iterable[tuple[Mapping[str, object], Estimate]]) -> pd.DataFrame:
-    """One row per estimate: its labels (kind, source, subgroup …), then scope, metric, value, low, high, n,
-    positives, negatives, patients, interval (how it was found) and why it, or its interval, is withheld."""
-    return pd.DataFrame(
-        {
-            **labels,
-            "scope": e.scope,
-            "metric": e.name,
-            "value": e.value,
-            "low": e.low,
-            "high": e.high,
-            "n": e.n,
-            "positives": e.positives,
-            "negatives": e.negatives,
-            "patients": e.patients,
-            "interval": e.interval,
-            "withheld": withheld_because(e),
-        }
-        for labels, e in estimates
-    )
+    """The table of labels and estimates that :func:`.frame` makes of rows."""
+    return frame(Row(labels, e) for labels, e in estimates)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import pandas as pd
 
+from lungsight.evaluation.rows import Row, frame, rows_of
 from lungsight.statistics.estimate import Estimate
 
 
@@ -31,9 +32,10 @@ class Audit:
         meaning: what that means here, in plain words with the figures, one to three sentences; for ``NOT_DONE``
             why it couldn't be asked.
         effect: the figure that the call rests on, with its interval; None where there is none.
-        table: every figure; becomes ``audit_<name>.csv``.
+        table: every figure; becomes ``audit_<name>.csv``. Given as ``rows``, it is the frame of them.
         images: how many images it looked at.
         rule: when it calls a shortcut, in one sentence with its thresholds; empty for an audit without a rule.
+        rows: every figure as typed rows; given as a ``table``, they are the rows of it.
     """
 
     name: str
@@ -44,6 +46,14 @@ class Audit:
     table: pd.DataFrame = field(default_factory=pd.DataFrame)
     images: int = 0
     rule: str = ""
+    rows: tuple[Row, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Give the figures both ways, as rows and as a frame."""
+        if self.rows and self.table.empty:
+            object.__setattr__(self, "table", frame(self.rows))
+        elif not self.rows:
+            object.__setattr__(self, "rows", rows_of(self.table))
 
     @property
     def stem(self) -> str:

@@ -1,4 +1,4 @@
-"""One part of the report: tables of figures and sentences about them."""
+"""One section of the report: tables of figures and sentences about them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,31 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from lungsight.evaluation.rows import Row, frame, rows_of
+
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """What one part of the report computed.
+    """What one section of the report computed.
 
     Attributes:
         name: as the report's table of contents and the files have it: ``discrimination``, ``calibration`` …
-        tables: every figure, by the name of its CSV file without ``.csv``. A table of estimates has the columns of
-            :func:`.estimate_table`; curves have their own.
+        tables: every table, by the name of its CSV file without ``.csv``. Those of ``estimates`` are here as
+            :func:`~lungsight.evaluation.rows.frame` makes them; curves and counts have columns of their own.
         sentences: what a reader should know first, in plain words with their figures.
         withheld: what isn't given, and why: sentences.
+        estimates: the tables of estimates as typed rows, by the same names.
     """
 
     name: str
     tables: Mapping[str, pd.DataFrame]
     sentences: tuple[str, ...] = ()
-    withheld: tuple[str, ...] = field(default=())
+    withheld: tuple[str, ...] = ()
+    estimates: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Give every table of estimates both ways, as rows and as a frame."""
+        from_frames = {name: rows for name, table in self.tables.items() if (rows := rows_of(table))}
+        from_rows = {name: frame(rows) for name, rows in self.estimates.items() if name not in self.tables}
+        object.__setattr__(self, "estimates", from_frames | dict(self.estimates))
+        object.__setattr__(self, "tables", dict(self.tables) | from_rows)
