@@ -124,7 +124,7 @@ def test_what_is_done_is_not_read_again(model: Path, tmp_path: Path) -> None:
     again = lungsight(*arguments)
     assert again.exit_code == 1, "one could not be read, and still can't"
     assert "1 file: " in again.stdout
-    assert "6 files more had been done before" in again.stdout
+    assert "6 more files had been done before" in again.stdout
     assert "1 of them could not be read then" in again.stdout
     content = (tmp_path / "out" / "f.jsonl").read_bytes()
     assert content.startswith(before)
@@ -169,7 +169,7 @@ def test_parquet_has_every_file_once(model: Path, tmp_path: Path) -> None:
     arguments = ("scan", tmp_path / "films", "--model", model, "--parquet", tmp_path / "f")
     lungsight(*arguments)
     (tmp_path / "films" / "zz.png").write_bytes(paths[0].read_bytes())
-    assert "5 files more had been done before" in lungsight(*arguments).stdout
+    assert "5 more files had been done before" in lungsight(*arguments).stdout
     assert pq.read_table(tmp_path / "f")["file"].to_pylist() == [*map(str, paths), str(tmp_path / "films" / "zz.png")]
 
 

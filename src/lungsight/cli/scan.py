@@ -28,6 +28,7 @@ from rich.progress import (
 from rich.text import Text
 
 from lungsight._cores import cores
+from lungsight._text import shortened
 from lungsight.cli import streams
 from lungsight.cli.scan_table import ScanTable
 from lungsight.components.runtime import AUTO
@@ -322,5 +323,4 @@ def _refuse_at_odds(paths: list[str], engine: Engine, address: str | None, worke
 
 def _refuse_missing(paths: list[str]) -> None:
     if not any(is_url(path) or os.path.lexists(path) for path in paths):
-        names = ", ".join(paths[:3]) + (" …" if len(paths) > 3 else "")
-        raise LungsightError(names, "there is no such file or folder", "check the path")
+        raise LungsightError(shortened(paths, 3), "there is no such file or folder", "check the path")

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
+from lungsight._text import as_words, counted, percent, percent_beside
 from lungsight.inference import INCONCLUSIVE, Detector, Finding, Status
-from lungsight.reading.no_image import MAY_HOLD_IMAGES, plural
-from lungsight.wording import as_words, percent, percent_beside
+from lungsight.reading.no_image import MAY_HOLD_IMAGES
 
 #: More rows than this nobody reads in a terminal.
 MAX_ROWS = 100
@@ -57,10 +57,9 @@ class ScanTable:
         if self.counts or not self.already_there:
             self._print_new(console, quiet)
         if self.already_there:
-            files = "file" if self.already_there == 1 else "files"
-            more = " more" if self.counts else ""
+            files = counted(self.already_there, "more file" if self.counts else "file")
             left = "they and their pictures are left as they are"
-            console.print(f"{self.already_there:,} {files}{more} had been done before: {left}.", highlight=False)
+            console.print(f"{files} had been done before: {left}.", highlight=False)
         if self.failed_before:
             again = "--restart tries them again"
             console.print(f"{self.failed_before:,} of them could not be read then: {again}.", highlight=False)
@@ -76,8 +75,8 @@ class ScanTable:
             if (more := self.counts.total() - len(self._findings)) > 0:
                 console.print(f"… and {more:,} more: --csv, --json, --parquet and --html have them all.")
         totals = ", ".join(f"{count:,} {as_words(verdict)}" for verdict, count in self._verdicts.most_common())
-        files = "file" if self.counts.total() == 1 else "files"
-        console.print(f"{self.counts.total():,} {files}: {totals}. Model: {self._detector.model}", highlight=False)
+        files = counted(self.counts.total(), "file")
+        console.print(f"{files}: {totals}. Model: {self._detector.model}", highlight=False)
         if self._verdicts[INCONCLUSIVE]:
             console.print(self._why_inconclusive(), highlight=False)
 
@@ -95,7 +94,7 @@ class ScanTable:
     def _shared_warnings(self) -> Iterator[str]:
         """Warnings about images, each said once with the number of images it holds for."""
         for warning, count in self._warnings.most_common(MAX_WARNINGS):
-            yield f"{count:,} {'file' if count == 1 else 'files'}: {warning}"
+            yield f"{counted(count, 'file')}: {warning}"
         if len(self._warnings) > MAX_WARNINGS:
             more = len(self._warnings) - MAX_WARNINGS
             yield f"… and {more:,} other warnings: --csv, --json, --parquet and --html have them all."
@@ -128,9 +127,7 @@ def _passed_over(kinds: Counter[str]) -> Iterator[str]:
 
 
 def _counted(count: int, kind: str) -> str:
-    if kind.startswith("."):
-        return f"{count:,} {kind}"
-    return f"{count:,} {kind if count == 1 else plural(kind)}"
+    return f"{count:,} {kind}" if kind.startswith(".") else counted(count, kind)
 
 
 def _is_unfamiliar(finding: Finding) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
+from lungsight._text import shortened
 from lungsight.datasets.spellings import NOT, looks_like, same_spelling, says_nothing, spelling, words
 from lungsight.errors import ManifestError, printable
 
@@ -188,8 +189,7 @@ def _in_words(name: str, labels: Sequence[str]) -> str:
 def counted(counts: Mapping[str, int]) -> str:
     """Labels with the number of their images, the most frequent first."""
     ordered = sorted(counts.items(), key=lambda pair: -pair[1])
-    shown = [f"'{printable(label)}' ({n:,})" for label, n in ordered[:_SHOWN]]
-    return ", ".join(shown) + (f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else "")
+    return shortened([f"'{printable(label)}' ({n:,})" for label, n in ordered], _SHOWN)
 
 
 def options_for(labels: Iterable[str], classes: Mapping[str, Sequence[str]], target: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from lungsight._text import shortened
 from lungsight.datasets.spellings import says_nothing, spelling
 from lungsight.datasets.text_tables import rows_in_words
 from lungsight.errors import printable
@@ -24,7 +25,7 @@ def known_patients(keys: pd.Series) -> tuple[pd.Series, str]:
     taken = keys.isin(nobody)
     if not taken.any():
         return keys, ""
-    shown = ", ".join(f"'{printable(key)}'" for key in sorted(nobody)[:3]) + (" …" if len(nobody) > 3 else "")
+    shown = shortened([f"'{printable(key)}'" for key in sorted(nobody)], 3)
     where = f"{int(taken.sum()):,} of {len(keys):,} rows ({rows_in_words(keys.index[taken])})"
     return keys.where(~taken, ""), f"patient is {shown} in {where}, which tells no patients apart: taken as unknown."
 

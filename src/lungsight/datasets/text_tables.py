@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lungsight._text import shortened
 from lungsight.errors import LungsightError, printable
 
 _SEPARATORS = ",;\t|"
@@ -56,9 +57,7 @@ def column_key(name: object) -> str:
 
 def rows_in_words(index: Collection[int]) -> str:
     """``row 3, 4, 5, 6, 7 and 2 more``: rows of an index as in :class:`TextTable`, as a spreadsheet counts them."""
-    rows = [int(row) + 2 for row in index]
-    more = f" and {len(rows) - _ROWS_SHOWN:,} more" if len(rows) > _ROWS_SHOWN else ""
-    return "row " + ", ".join(str(row) for row in rows[:_ROWS_SHOWN]) + more
+    return "row " + shortened([int(row) + 2 for row in index], _ROWS_SHOWN)
 
 
 def read_table(path: Path, known: Collection[str]) -> TextTable:

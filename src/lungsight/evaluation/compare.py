@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lungsight._text import counted, listed
 from lungsight.evaluation.formatting import p_in_words, signed
 from lungsight.evaluation.saved import SavedEvaluation, SavedEvaluationError, read_saved
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND
@@ -291,7 +292,7 @@ def _too_few(outcomes: Outcomes, metric: str) -> str | None:
     side = {"auroc": "on the smaller side", "sensitivity": "with it", "specificity": "without it"}.get(
         metric, "in all"
     )
-    patients = "1 patient" if n == 1 else f"{n} patients"
+    patients = counted(n, "patient")
     return f"{patients} {side}, and {FEWEST_PATIENTS} are needed" if n < FEWEST_PATIENTS else None
 
 
@@ -323,10 +324,10 @@ def _notices(
     for source in sources:
         sides = [[k for k, kind in source.kinds.items() if kind == side] for side in (INTERNAL, EXTERNAL)]
         if all(sides):
-            unlike.setdefault((_listed(sides[0]), _listed(sides[1])), []).append(source.source)
+            unlike.setdefault((listed(sides[0]), listed(sides[1])), []).append(source.source)
     for (internal, external), names in unlike.items():
         yield (
-            f"{internal} {_was(internal)} trained on other patients of {_listed(names)}, {external} "
+            f"{internal} {_was(internal)} trained on other patients of {listed(names)}, {external} "
             f"{_was(external)}n't: a difference there isn't one of skill alone."
         )
     for row in counts.to_dict("records"):
@@ -374,10 +375,6 @@ def _title(metric: str) -> str:
 
 def _interval(e: Estimate) -> str:
     return "no interval" if e.low is None or e.high is None else f"{signed(e.low)} to {signed(e.high)}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" and {names[-1]}"
 
 
 def _was(letters: str) -> str:

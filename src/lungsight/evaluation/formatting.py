@@ -1,9 +1,9 @@
-"""How figures are said to people. How classes are named is :mod:`lungsight.wording`'s, for all who name them."""
+"""Estimates and p-values as text, beside what :mod:`lungsight._text` writes of names and numbers."""
 
 from __future__ import annotations
 
+from lungsight._text import as_words, fixed, in_words, signed
 from lungsight.statistics.estimate import Estimate
-from lungsight.wording import as_words, in_words
 
 __all__ = [
     "as_figure",
@@ -20,20 +20,6 @@ __all__ = [
 def withheld_because(estimate: Estimate) -> str:
     """Why the figure, or its interval, is withheld, with its class in words; empty where it is given."""
     return in_words(estimate.withheld or "", estimate.scope)
-
-
-def fixed(value: float | None, places: int) -> str:
-    """A number with so many places, a minus for what is below zero, and no sign at zero; a dash for none."""
-    if value is None:
-        return "–"
-    text = f"{value:,.{places}f}"
-    return text.lstrip("-") if not float(text.replace(",", "")) else text.replace("-", "−")
-
-
-def signed(value: float | None, places: int = 2) -> str:
-    """A difference: as :func:`fixed`, with a plus for what is above zero."""
-    text = fixed(value, places)
-    return f"+{text}" if value and value > 0 and text.strip("0.,") else text
 
 
 def as_sample(estimate: Estimate) -> str:

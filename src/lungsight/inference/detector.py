@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lungsight._text import as_words, percent_beside
 from lungsight.components.calibration import calibrated
 from lungsight.components.classifier import Outputs
 from lungsight.components.lung_segmentation import Lungs
@@ -24,7 +25,6 @@ from lungsight.package import ModelPackage, Network
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile
 from lungsight.reading.remote import RemoteFile
-from lungsight.wording import as_words, percent_beside
 
 Floats = NDArray[np.float32]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from lungsight import RESEARCH_ONLY
+from lungsight._text import as_words, percent
 from lungsight.inference.finding import Finding
 from lungsight.rendering import data_uri, film
-from lungsight.wording import as_words, percent
 
 
 def as_html(finding: Finding) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lungsight._text import as_words
 from lungsight.components.preprocessing import Region
 from lungsight.inference.finding import INCONCLUSIVE
 from lungsight.package import PackageDescription
 from lungsight.package.open import StatedGrade
 from lungsight.radiograph import Radiograph
-from lungsight.wording import as_words
 
 ADULT = 16
 

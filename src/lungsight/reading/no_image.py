@@ -91,8 +91,3 @@ def _kind_of_picture(file: ImageFile, head: bytes, found: Format) -> str | None:
 def _ending(name: str) -> str:
     ending = PurePath(name).suffix.lower()
     return ending if re.fullmatch(r"\.[a-z0-9]{1,8}", ending) else "file without a known ending"
-
-
-def plural(kind: str) -> str:
-    """Of a kind that has words for a name."""
-    return re.sub(r"( of | without |$)", r"s\1", kind, count=1)

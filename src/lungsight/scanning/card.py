@@ -9,6 +9,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from lungsight._text import as_words
 from lungsight.components.lung_segmentation import Box
 from lungsight.components.preprocessing import crop_of
 from lungsight.inference.detector import Floats
@@ -28,7 +29,6 @@ from lungsight.rendering import (
     with_evidence,
     with_outline,
 )
-from lungsight.wording import as_words
 
 #: The longest side of the outline's picture: a thin line needs no more.
 _OUTLINE_SIDE = 512

@@ -14,6 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
+from lungsight._text import shortened
 from lungsight.errors import LungsightError
 from lungsight.inference.finding import Finding, Status
 from lungsight.radiograph import Identifiers, Placement
@@ -154,7 +155,7 @@ class CsvTable(Records):
         if row[:3] != self._columns[:3]:
             raise ValueError("another table")
         differing = sorted(set(row) ^ set(self._columns)) or ["their order"]
-        named = ", ".join(differing[:4]) + (" …" if len(differing) > 4 else "")
+        named = shortened(differing, 4)
         problem = f"has other columns than this scan writes ({named}), so it was written by another version or model"
         raise LungsightError(self._file.path, problem, "name another file, or give --restart")
 

@@ -14,6 +14,8 @@ from markupsafe import Markup
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight._files import atomic_write
+from lungsight._text import as_words, percent, percent_beside, signed
+from lungsight._text import in_words as said_in_words
 from lungsight.errors import LungsightError
 from lungsight.inference.detector import Detector
 from lungsight.inference.finding import INCONCLUSIVE
@@ -23,8 +25,6 @@ from lungsight.package.descriptions_text import calibration_in_words, decision_i
 from lungsight.rendering import AGAINST, FOR, OUTLINE
 from lungsight.scanning.card import JUDGED, Card
 from lungsight.scanning.spool import CardSpool
-from lungsight.wording import as_words, percent, percent_beside
-from lungsight.wording import in_words as said_in_words
 
 SUFFIXES = (".html", ".htm")
 
@@ -174,8 +174,7 @@ def _template() -> Template:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["signed"] = lambda value: f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
-    environment.filters.update(words=as_words, percent=percent)
+    environment.filters.update(words=as_words, percent=percent, signed=signed)
     return environment.get_template("findings.html.j2")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lungsight._text import counted
 from lungsight.statistics.bootstrap import (
     MOST_DEFINED,
     Resampling,
@@ -268,9 +269,7 @@ def why_withheld(outcomes: Outcomes, scope: str, name: str) -> str | None:
     """Why this sample can't give the figure; None where it can."""
     if outcomes.target is not None and scope != outcomes.target:
         n = int((~outcomes.has_class).sum())
-        return (
-            f"of {n:,} {'image' if n == 1 else 'images'} no more is known than that they aren't of {outcomes.target}"
-        )
+        return f"of {counted(n, 'image')} no more is known than that they aren't of {outcomes.target}"
     if scope == ALL_CLASSES:
         return _why_withheld_over_all(outcomes, name)
     positives, negatives = _counts(outcomes, scope)

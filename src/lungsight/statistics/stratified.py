@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lungsight._text import counted
 from lungsight.statistics.auroc import FEWEST_PATIENTS
 from lungsight.statistics.bootstrap import (
     MOST_DEFINED,
@@ -228,7 +229,7 @@ def _too_few(sample: Sample, metric: str, where: str = "") -> str | None:
         return None
     sides = " on the smaller side" if metric == "auroc" else ""
     place = f" {where}" if where else ""
-    patients = "1 patient" if sample.fewest == 1 else f"{sample.fewest} patients"
+    patients = counted(sample.fewest, "patient")
     return f"{patients}{sides}{place}, and {FEWEST_PATIENTS} are needed"
 
 

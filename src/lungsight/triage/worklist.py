@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from lungsight._text import signed
 from lungsight.triage.cases import Case
 from lungsight.triage.rule import Rule
 
@@ -83,7 +84,7 @@ def _judged(case: Case, rule: Rule, now: datetime, target: str) -> WorklistEntry
     points = sum(term.points for term in terms)
     waited = case.hours_waited(now)
     overdue = waited is not None and waited > rule.longest_wait_hours and not case.is_another_kind
-    sentence = ", ".join(f"{term.words} {_signed(term.points)}" for term in terms)
+    sentence = ", ".join(f"{term.words} {signed(term.points, 0)}" for term in terms)
     why = f"{sentence}: {points:.0f} points."
     if overdue:
         limit = f"nobody waits longer than {rule.longest_wait_hours:g}"
@@ -123,7 +124,3 @@ def _worth_of(name: str, rule: Rule, target: str) -> float:
     if name == target:
         return rule.finding.target
     return rule.finding.normal if name in rule.finding.normal_classes else rule.finding.other_abnormal
-
-
-def _signed(points: float) -> str:
-    return f"{points:+.0f}".replace("-", "\N{MINUS SIGN}")

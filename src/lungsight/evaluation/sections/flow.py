@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from lungsight._text import counted
 from lungsight.datasets.check import AGE_GROUPS, UNKNOWN, age_groups
 from lungsight.datasets.manifest import OWN_PATIENT
 from lungsight.evaluation.formatting import as_words
@@ -116,8 +117,8 @@ def _of_images(eligible: Eligible, images: TestSet) -> Iterator[str]:
     positives, patients = int(images.positive.sum()), len(set(images.patient))
     k = images.table["source"].nunique()
     yield (
-        f"Of {eligible.came_in:,} images {len(images):,} are tested on, of {patients:,} patients from {k} "
-        f"{'source' if k == 1 else 'sources'}; {positives:,} of them show {as_words(images.target)}."
+        f"Of {eligible.came_in:,} images {len(images):,} are tested on, of {patients:,} patients from "
+        f"{counted(k, 'source')}; {positives:,} of them show {as_words(images.target)}."
     )
     largest = max(eligible.flow, key=lambda step: step.left_out, default=None)
     if largest is not None and largest.left_out:
@@ -158,7 +159,7 @@ def _of_what_is_missing(images: TestSet) -> Iterator[str]:
         "sex": table["sex"] == "",
         "view (taken for frontal)": table["view"] == "",
     }
-    counted = {name: int(mask.sum()) for name, mask in lacking.items() if mask.mean() > _LACKING}
-    if counted:
-        listed = ", ".join(f"{name} of {n:,}" for name, n in counted.items())
-        yield f"Unknown among {len(images):,} images: {listed}."
+    lacking_by_name = {name: int(mask.sum()) for name, mask in lacking.items() if mask.mean() > _LACKING}
+    if lacking_by_name:
+        names = ", ".join(f"{name} of {n:,}" for name, n in lacking_by_name.items())
+        yield f"Unknown among {len(images):,} images: {names}."

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from lungsight._text import counted, listed
 from lungsight.datasets.manifest import OWN_PATIENT
 from lungsight.evaluation.formatting import as_words
 from lungsight.evaluation.testset.testset import KIND, UNSTATED, TestSet
@@ -45,7 +46,7 @@ def _of_probabilities(scored: TestSet) -> Iterator[str]:
         (off, "have probabilities that don't sum to one"),
     ):
         if wrong.any():
-            yield f"{_count(int(wrong.sum()), 'image')} of {len(scored):,} {what}: {rest}."
+            yield f"{counted(int(wrong.sum()), 'image')} of {len(scored):,} {what}: {rest}."
 
 
 def _of_classes(scored: TestSet) -> Iterator[str]:
@@ -57,13 +58,13 @@ def _of_classes(scored: TestSet) -> Iterator[str]:
     present = set(scored.table[TRUTH])
     if denied := int((scored.table[TRUTH] == scored.denial).sum()):
         yield (
-            f"Labels of {_count(denied, 'image')} say only that {target} isn't there: they count against it, and "
+            f"Labels of {counted(denied, 'image')} say only that {target} isn't there: they count against it, and "
             "figures over all classes, and of the other classes, are withheld where they stand."
         )
     absent = [as_words(name) for name in scored.classes if name != scored.target and name not in present]
     if absent and not scored.positive.all():
         yield (
-            f"The model knows {_listed(absent)}, but no image here is of that class: its figures are withheld, and "
+            f"The model knows {listed(absent)}, but no image here is of that class: its figures are withheld, and "
             "nothing tells how often the model would mistake it."
         )
 
@@ -75,7 +76,7 @@ def _of_few(scored: TestSet) -> Iterator[str]:
         of_class = truth == name
         patients = len(np.unique(patient[of_class]))
         if 0 < patients < FEWEST_PATIENTS:
-            sample = f"{_count(int(of_class.sum()), 'image')} of {_count(patients, 'patient')}"
+            sample = f"{counted(int(of_class.sum()), 'image')} of {counted(patients, 'patient')}"
             meaning = (
                 "whatever the figure says, it is that patient's, and no interval can be given"
                 if patients == 1
@@ -118,7 +119,7 @@ def _of_one_sided(scored: TestSet, one_sided: dict[str, TestSet], sources: Seque
     ):
         names = [name for name, images in one_sided.items() if bool(images.positive.all()) == positive]
         if names:
-            yield f"{_listed(names)} {'holds' if len(names) == 1 else 'hold'} {what}: {figures} withheld there."
+            yield f"{listed(names)} {'holds' if len(names) == 1 else 'hold'} {what}: {figures} withheld there."
 
 
 def _of_patients(scored: TestSet) -> Iterator[str]:
@@ -127,7 +128,7 @@ def _of_patients(scored: TestSet) -> Iterator[str]:
         names = [source for _, source, images in scored.by_source() if _any_unknown(images)]
         which = "Every image" if unknown.all() else f"{int(unknown.sum()):,} of {len(scored):,} images"
         yield (
-            f"{which} ({_listed(names)}) {'comes' if unknown.all() else 'come'} without a patient id and counts as a "
+            f"{which} ({listed(names)}) {'comes' if unknown.all() else 'come'} without a patient id and counts as a "
             "patient of its own: where patients have several images, intervals are too narrow."
         )
 
@@ -142,19 +143,11 @@ def _of_left_out(testset: TestSet) -> Iterator[str]:
     if problems.any():
         positives = int((problems & testset.positive).sum())
         yield (
-            f"{_count(int(problems.sum()), 'image')} of {len(testset):,} couldn't be judged and "
+            f"{counted(int(problems.sum()), 'image')} of {len(testset):,} couldn't be judged and "
             f"{'counts' if problems.sum() == 1 else 'count'} nowhere ({positives:,} of {as_words(testset.target)})."
         )
     if SHA256 in testset.table:
         known = testset.table[SHA256].fillna("").astype(str)
         again = int((known.duplicated() & (known != "")).sum())
         if again:
-            yield f"{_count(again, 'image')} {'stands' if again == 1 else 'stand'} in the test again: the same file."
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}" + ("" if n == 1 else "s")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" and {names[-1]}"
+            yield f"{counted(again, 'image')} {'stands' if again == 1 else 'stand'} in the test again: the same file."

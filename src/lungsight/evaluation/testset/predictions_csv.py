@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lungsight._text import counted, shortened
 from lungsight.datasets.text_tables import TableError, column_key, decoded, read_table
 from lungsight.errors import LungsightError, printable
 from lungsight.statistics.outcomes import Floats, Mask
@@ -194,7 +195,7 @@ def _columns_of_classes(
         found = {target: column}
     if not found:
         hint = "give a column probability_<class> for each class, or one column `probability` and --target"
-        raise PredictionsError(path, f"has no column of probabilities (it has {_listed(rows.columns)})", hint)
+        raise PredictionsError(path, f"has no column of probabilities (it has {_shown(rows.columns)})", hint)
     return _for(classes, found, path) if classes else found
 
 
@@ -245,9 +246,9 @@ def _target(names: Sequence[str], target: str | None, path: Path) -> str:
         if name.lower() == wanted.lower():
             return name
     if target is None:
-        hint = f"choose one with --target: {_listed(names)}"
+        hint = f"choose one with --target: {_shown(names)}"
         raise PredictionsError(path, "doesn't say which class is set against the rest", hint)
-    raise PredictionsError(path, f"{printable(target)} is none of its classes", f"give one of {_listed(names)}")
+    raise PredictionsError(path, f"{printable(target)} is none of its classes", f"give one of {_shown(names)}")
 
 
 def _numbers(column: pd.Series, name: str, path: Path) -> Floats:
@@ -323,7 +324,8 @@ def _summing_to_one(stated: PredictionTable, path: Path) -> PredictionTable:
     if rounded.any():
         most = f"off by {off[rounded].max():.3f} at most"
         notice = (
-            f"{printable(path.name)}: {_rows(rounded)} of probabilities sum to one but for rounding ({most}): scaled."
+            f"{printable(path.name)}: {counted(int(rounded.sum()), 'row')} of probabilities sum to one but for "
+            f"rounding ({most}): scaled."
         )
         left = replace(left, notices=(*left.notices, notice))
     scaled = left.probabilities / np.where(given & ~wrong, totals, 1.0)[:, None]
@@ -335,17 +337,12 @@ def _without(stated: PredictionTable, wrong: Mask, path: Path, what: str, detail
     if not wrong.any():
         return stated
     first = int(np.flatnonzero(wrong)[0])
-    counted = f"{printable(path.name)}: {_rows(wrong)} of probabilities {what} (first: row {first + 2}); left out."
+    rows = counted(int(wrong.sum()), "row")
+    left_out = f"{printable(path.name)}: {rows} of probabilities {what} (first: row {first + 2}); left out."
     problems = tuple(details[row] if wrong[row] else kept for row, kept in enumerate(stated.problems))
     values = np.where(wrong[:, None], np.nan, stated.probabilities)
-    return replace(stated, probabilities=values, problems=problems, notices=(*stated.notices, counted))
+    return replace(stated, probabilities=values, problems=problems, notices=(*stated.notices, left_out))
 
 
-def _rows(mask: Mask) -> str:
-    n = int(mask.sum())
-    return f"{n:,} rows" if n != 1 else "1 row"
-
-
-def _listed(names: Sequence[str] | pd.Index, at_most: int = 8) -> str:
-    shown = [printable(name) for name in list(names)[:at_most]]
-    return ", ".join(shown) + (" …" if len(names) > at_most else "")
+def _shown(names: Sequence[str] | pd.Index) -> str:
+    return shortened([printable(name) for name in names], 8)

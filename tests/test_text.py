@@ -1,10 +1,20 @@
-"""Names and shares as people read them, wherever they read them."""
+"""Names, shares, numbers and lists as people read them."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lungsight.wording import as_words, in_words, percent, percent_beside
+from lungsight._text import (
+    as_words,
+    counted,
+    fixed,
+    in_words,
+    listed,
+    percent,
+    percent_beside,
+    shortened,
+    signed,
+)
 
 
 def test_classes_are_named_as_people_name_them() -> None:
@@ -40,3 +50,37 @@ def test_a_share_can_be_told_from_its_thresholds(share: float, low: float, high:
 def test_no_more_decimals_than_are_needed() -> None:
     assert percent_beside(0.5657, 0.588, 0.133) == ("57 %", "59 %", "13 %")
     assert percent_beside(0.5877, 0.5878, 0.133) == ("58.77 %", "58.78 %", "13.30 %")
+
+
+def test_a_list_reads_as_a_sentence_does() -> None:
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b"]) == "a and b"
+    assert listed(name for name in "abc") == "a, b and c"
+
+
+def test_a_long_list_is_cut_and_counts_the_rest() -> None:
+    assert shortened([1, 2, 3], 3) == "1, 2, 3"
+    assert shortened(range(1204), 2) == "0, 1 and 1,202 more"
+
+
+@pytest.mark.parametrize(
+    ("n", "noun", "text"),
+    [
+        (1, "image", "1 image"),
+        (0, "image", "0 images"),
+        (2500, "image", "2,500 images"),
+        (2, "table of contents", "2 tables of contents"),
+        (3, "file without a known ending", "3 files without a known ending"),
+    ],
+)
+def test_a_number_of_things(n: int, noun: str, text: str) -> None:
+    assert counted(n, noun) == text
+
+
+@given(value=st.floats(-1e6, 1e6), places=st.integers(0, 4))
+def test_a_signed_number_reads_back_and_zero_has_no_sign(value: float, places: int) -> None:
+    text = signed(value, places)
+    number = float(text.replace("−", "-").replace(",", ""))
+    assert number == pytest.approx(value, abs=0.51 * 10**-places)
+    assert text[0] == ("−" if number < 0 else "+" if number > 0 else "0")
+    assert fixed(None, places) == signed(None, places) == "–"
