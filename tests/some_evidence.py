@@ -19,7 +19,7 @@ from lungsight.evaluation.sections.flow import counts
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.sections.subgroups import subgroups
 from lungsight.evaluation.tables import estimate_table
-from lungsight.evaluation.testset.image_statistics import Header
+from lungsight.evaluation.testset.image_statistics import ImageStatistics
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.package import PackageDescription, Preprocessing
 from lungsight.statistics.bootstrap import Resampling
@@ -57,7 +57,7 @@ def judged_images(
         patient=[str(i // 2) for i in range(n)],
         sha256=[f"{i:064x}" for i in range(n)],
         prediction=np.array(classes)[shares.argmax(axis=1)],
-        problem="",
+        fault="",
         site="",
         sex=rng.choice(["F", "M"], n),
         age=rng.uniform(20, 90, n),
@@ -66,7 +66,9 @@ def judged_images(
         split="",
         **{f"probability_{name}": shares[:, i] for i, name in enumerate(classes)},
     )
-    headers = pd.DataFrame(rng.uniform(1, 2, (n, len(Header._fields))), columns=list(Header._fields))
+    headers = pd.DataFrame(
+        rng.uniform(1, 2, (n, len(ImageStatistics._fields))), columns=list(ImageStatistics._fields)
+    )
     return TestSet(table, classes, classes[0], headers)
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import app
 
-_STUDIO = Path(__file__).parents[1] / "evaluation" / "conftest.py"
+_STUDIO = Path(__file__).parents[1] / "evaluation_fixtures.py"
 
 
 def _studio() -> ModuleType:

@@ -22,7 +22,7 @@ from lungsight.evaluation.sections.section import Section
 from lungsight.reporting.evidence_json import evidence_json, plain, records, write_json, write_tables
 from some_evidence import empty_evidence, evidence_of, judged_images
 
-DOCUMENTED = Path(__file__).parents[3] / "docs" / "reference" / "evidence-json.md"
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "reference" / "evidence-json.md"
 
 
 @pytest.fixture(scope="module")

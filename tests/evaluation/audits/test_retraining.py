@@ -54,7 +54,7 @@ def package(folder: Path) -> ModelPackage:
 
 
 @pytest.fixture(scope="module")
-def make_testset(folder: Path, package: ModelPackage) -> TestSet:
+def testset(folder: Path, package: ModelPackage) -> TestSet:
     """The run's test images, by the full model."""
     manifest = Manifest.read(folder / "run" / "manifest.csv")
     tested = manifest.where(manifest.table["split"] == "test")

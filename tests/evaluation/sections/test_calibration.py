@@ -26,7 +26,7 @@ def make_testset(sources: dict[str, tuple[str, int]], temperature: float = 1.0, 
         stated = np.exp(logits / temperature)
         stated /= stated.sum(axis=1, keepdims=True)
         table = pd.DataFrame({f"probability_{name}": stated[:, i] for i, name in enumerate(CLASSES)})
-        table = table.assign(source=source, kind=kind, truth=[CLASSES[t] for t in truth], problem="", split="")
+        table = table.assign(source=source, kind=kind, truth=[CLASSES[t] for t in truth], fault="", split="")
         parts.append(table.assign(patient=np.repeat(np.arange(patients), 2).astype(str)))
     table = pd.concat(parts, ignore_index=True)
     return TestSet(table, CLASSES, "covid19", pd.DataFrame(index=table.index))
@@ -84,7 +84,7 @@ def test_a_source_of_one_class_keeps_its_brier_score_and_withholds_the_regressio
 def test_images_without_truth_or_judgement_and_empty_tables_do_no_harm() -> None:
     whole = make_testset({"north": (INTERNAL, 60)})
     spoilt = whole.with_columns(
-        problem=["", *["can't be read"] * 19, *[""] * 100], truth=["", *whole.table["truth"].iloc[1:]]
+        fault=["", *["can't be read"] * 19, *[""] * 100], truth=["", *whole.table["truth"].iloc[1:]]
     )
     assert (
         figure(calibration(spoilt, resampling=FEW).tables["calibration"], scope="covid19", metric="ece")["n"] == 100

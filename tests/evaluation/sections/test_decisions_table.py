@@ -30,7 +30,7 @@ RULE = Decision(low=0.2, high=0.6)
 def a_test(probabilities: list[tuple[float, float, float]], truth: list[str], **columns: object) -> TestSet:
     p = np.array(probabilities)
     table = pd.DataFrame({"source": "north", "patient": [str(i) for i in range(len(p))], "truth": truth})
-    table = table.assign(problem="", kind="external", **{f"probability_{c}": p[:, i] for i, c in enumerate(CLASSES)})
+    table = table.assign(fault="", kind="external", **{f"probability_{c}": p[:, i] for i, c in enumerate(CLASSES)})
     return TestSet(table.assign(**columns), CLASSES, "covid19", pd.DataFrame(index=table.index))
 
 

@@ -55,7 +55,7 @@ def a_test(
 
 
 @pytest.fixture(scope="module")
-def make_testset() -> TestSet:
+def testset() -> TestSet:
     return a_test()
 
 
@@ -187,7 +187,7 @@ def test_one_image_of_the_target_is_no_sample(testset: TestSet) -> None:
 
 
 def test_nothing_judged_is_no_error(testset: TestSet) -> None:
-    section = discrimination(testset.with_columns(problem="unreadable"), prevalence=0.1, resampling=FEW)
+    section = discrimination(testset.with_columns(fault="unreadable"), prevalence=0.1, resampling=FEW)
     assert not len(section.tables["metrics"])
     assert section.withheld == ("No image could be judged.",)
 

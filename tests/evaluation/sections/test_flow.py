@@ -78,7 +78,7 @@ def test_what_the_test_lacks_is_said() -> None:
 
 
 def test_a_test_of_unreadable_images_has_nothing_to_count() -> None:
-    nothing = flow(*a_test(_rows(2, problem="can't be read")))
+    nothing = flow(*a_test(_rows(2, fault="can't be read")))
     assert not len(nothing.tables["counts"])
     assert nothing.tables["left_out"]["reason"].iloc[-1] == NOT_JUDGED
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lungsight.evaluation.sections.subgroups import GAP_METRICS, WITHIN_SOURCES, properties_of, subgroups
-from lungsight.evaluation.testset.image_statistics import Header
+from lungsight.evaluation.testset.image_statistics import ImageStatistics
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.statistics.bootstrap import Resampling
 
@@ -41,7 +41,9 @@ def make_testset(n: int = 600, seed: int = 0, **columns: Any) -> TestSet:
     table = pd.DataFrame(rows)
     for name, value in columns.items():
         table[name] = value(table) if callable(value) else value
-    headers = pd.DataFrame(rng.uniform(300, 600, (n, len(Header._fields))), columns=list(Header._fields))
+    headers = pd.DataFrame(
+        rng.uniform(300, 600, (n, len(ImageStatistics._fields))), columns=list(ImageStatistics._fields)
+    )
     return TestSet(table, ("covid19", "other"), "covid19", headers)
 
 
@@ -155,7 +157,7 @@ def test_images_that_could_not_be_read_leave_quality_out() -> None:
 
 
 def test_no_images_at_all_leave_empty_tables() -> None:
-    section = subgroups(make_testset(problem="broken"), resampling=FEW)
+    section = subgroups(make_testset(fault="broken"), resampling=FEW)
     assert not len(section.tables["gaps"])
     assert section.sentences == (
         "No gap between subgroups could be taken: too few patients on one side or the other.",

@@ -66,7 +66,7 @@ class ImagePrediction:
         arrays = {"features": _packed(self.features), "maps": _packed(self.maps)}
         lungs = None if self.lungs is None else self.lungs.as_json()
         beside = {"lungs": lungs, "refused": list(self.refused), "inverted": self.inverted}
-        return stated | {"header": [round(v, 6) for v in self.header], "fault": self.problem} | arrays | beside
+        return stated | {"header": [round(v, 6) for v in self.header], "problem": self.problem} | arrays | beside
 
     @classmethod
     def from_json(cls, stated: Mapping[str, Any]) -> ImagePrediction:

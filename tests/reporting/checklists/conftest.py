@@ -16,7 +16,7 @@ from lungsight.evaluation.evidence import Evidence, TestedModel
 from lungsight.evaluation.grade import Grade, GradeStatement, Reason
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.tables import estimate_table
-from lungsight.evaluation.testset.image_statistics import Header
+from lungsight.evaluation.testset.image_statistics import ImageStatistics
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.package import ModelPackage
 from lungsight.statistics.bootstrap import Resampling
@@ -72,7 +72,9 @@ def make_testset() -> TestSet:
             )
     table = pd.DataFrame(rows)
     table.loc[5, "fault"] = "north/5.png: can't be read"
-    headers = pd.DataFrame(draw.uniform(0, 1, (len(table), len(Header._fields))), columns=list(Header._fields))
+    headers = pd.DataFrame(
+        draw.uniform(0, 1, (len(table), len(ImageStatistics._fields))), columns=list(ImageStatistics._fields)
+    )
     return TestSet(table, CLASSES, TARGET, headers)
 
 
