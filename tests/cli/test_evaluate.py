@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import app
 
-_STUDIO = Path(__file__).parents[1] / "evaluation_fixtures.py"
+_FIXTURES = Path(__file__).parents[1] / "evaluation_fixtures.py"
 
 
-def _studio() -> ModuleType:
-    """The maker of films and of the package that judges their brightness."""
-    spec = importlib.util.spec_from_file_location("films", _STUDIO)
+def _fixtures() -> ModuleType:
+    """The maker of images and of the package that classifies them by brightness."""
+    spec = importlib.util.spec_from_file_location("films", _FIXTURES)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -33,7 +33,7 @@ def _studio() -> ModuleType:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Holds ``package`` and ``films.csv``: four films of the source trained on, four of another."""
-    studio = _studio()
+    studio = _fixtures()
     kinds = (("covid19", 0.8), ("covid19", 0.4), ("no_pneumonia", 0.3), ("no_pneumonia", 0.2))
     wanted = [studio.Film("covid19", 0.9, "t", split="train")]
     wanted += [studio.Film(label, b, f"p{b}", source) for source in ("north", "east") for label, b in kinds]
