@@ -219,7 +219,7 @@ def _answers(package: ModelPackage, small: Mapping[str, bytes], testset: pd.Data
     for variant, findings in found.items():
         if variant == "float32":
             continue
-        changed = sum(one.verdict != other.verdict for one, other in zip(plain, findings, strict=True))
+        changed = sum(one.decision != other.decision for one, other in zip(plain, findings, strict=True))
         interval = binomtest(changed, len(plain)).proportion_ci(method="wilson")
         yield Row(variant, "verdict changed", "all", len(plain), changed / len(plain), interval.low, interval.high)
         yield from _differences(variant, plain, findings, package.description.target)

@@ -49,7 +49,7 @@ class Row:
             for file, one in plain.items()
             if one.probabilities and other[file].probabilities
         ]
-        changed = sum(one.verdict != other[file].verdict for file, one in plain.items())
+        changed = sum(one.decision != other[file].decision for file, one in plain.items())
         share = binomtest(changed, len(plain)).proportion_ci(method="wilson")
         figures = (float(f"{value:.3g}") for value in (np.median(moved), max(moved)))
         return cls(what, len(plain), *figures, changed, round(share.low, 4), round(share.high, 4))

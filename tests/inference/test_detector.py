@@ -65,30 +65,30 @@ def test_no_radiograph_is_no_finding(detector: Detector) -> None:
 
 def test_the_verdict_is_the_most_probable_class(detector: Detector, make_radiograph: Make) -> None:
     for finding in detector.analyse([make_radiograph(seed) for seed in range(5)]):
-        assert finding.probabilities[finding.verdict or ""] == max(finding.probabilities.values()) >= 0.5
+        assert finding.probabilities[finding.decision or ""] == max(finding.probabilities.values()) >= 0.5
 
 
 def test_a_doubtful_image_is_inconclusive_with_the_reason(make_detector: MakeDetector, make_radiograph: Make) -> None:
     detector = make_detector(decision=Decision(inconclusive_below=0.99))
     (finding,) = detector.analyse([make_radiograph()])
-    assert finding.verdict == INCONCLUSIVE
+    assert finding.decision == INCONCLUSIVE
     assert finding.status is Status.READ
     assert finding.reasons[0].startswith("The most probable class, other pneumonia, has a probability of ")
     assert "needs 99 %" in finding.reasons[0]
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verdict"),
+    ("low", "high", "decision"),
     [(0.0, 0.0, "covid19"), (0.0, 1.0, INCONCLUSIVE), (1.0, 1.0, "other_pneumonia"), (0.001, 0.002, "covid19")],
 )
 def test_the_verdict_follows_the_thresholds_of_the_target(
-    make_detector: MakeDetector, make_radiograph: Make, low: float, high: float, verdict: str
+    make_detector: MakeDetector, make_radiograph: Make, low: float, high: float, decision: str
 ) -> None:
     decision = Decision(low=low, high=high, inconclusive_below=0.99)
     (finding,) = make_detector(decision=decision).analyse([make_radiograph()])
     assert 0.002 < finding.probabilities["covid19"] < finding.probabilities["other_pneumonia"]
-    assert finding.verdict == verdict
-    if verdict == INCONCLUSIVE:
+    assert finding.decision == decision
+    if decision == INCONCLUSIVE:
         p = finding.probabilities["covid19"]
         rule = "the model calls it from 100 % on and rules it out below 0 %"
         words = f"The probability of COVID-19 is {100 * p:.0f} %: {rule}."
@@ -120,7 +120,7 @@ def test_pixels_that_are_no_numbers_give_an_error_not_a_verdict(detector: Detect
     pixels[10:60, 10:60] = np.nan
     (finding,) = detector.analyse([make_radiograph(pixels=pixels)])
     assert finding.status is Status.ERROR
-    assert finding.verdict is None
+    assert finding.decision is None
     assert finding.probabilities == {}
 
 
@@ -216,14 +216,14 @@ def test_what_is_unlike_training_is_inconclusive_with_the_reason(
     assert finding.unfamiliarity is not None
     if threshold == 1.0:
         assert finding.unfamiliarity > 1
-        assert finding.verdict == INCONCLUSIVE
+        assert finding.decision == INCONCLUSIVE
         assert finding.reasons[0].startswith("It is unlike anything in training: its features lie ")
         assert "100% of the validation images within 1.0." in finding.reasons[0]
         assert finding.status is Status.READ
         assert finding.probabilities
     else:
         assert finding.unfamiliarity < 1
-        assert finding.verdict == "other_pneumonia"
+        assert finding.decision == "other_pneumonia"
         assert finding.reasons == ()
 
 

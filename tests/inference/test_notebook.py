@@ -16,7 +16,7 @@ from lungsight.radiograph import Radiograph
 def test_a_finding_prints_as_one_line(detector: Detector, make_radiograph: Callable[..., Radiograph]) -> None:
     (finding,) = detector.analyse([make_radiograph()])
     said = repr(finding)
-    assert said.startswith(f"Finding('film-0.png', {finding.verdict}, covid19=0.")
+    assert said.startswith(f"Finding('film-0.png', {finding.decision}, covid19=0.")
     assert len(said) < 150
     assert "\n" not in said
 

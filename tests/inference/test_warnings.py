@@ -46,7 +46,7 @@ def test_a_small_part_of_a_large_image_is_too_small(make_radiograph: Make) -> No
 
 
 @pytest.mark.parametrize(
-    ("verdict", "inside", "said"),
+    ("decision", "inside", "said"),
     [
         ("covid19", 0.49, True),
         (INCONCLUSIVE, 0.0, True),
@@ -56,9 +56,9 @@ def test_a_small_part_of_a_large_image_is_too_small(make_radiograph: Make) -> No
     ],
 )
 def test_evidence_beside_the_lungs_is_a_caution_where_it_counts(
-    verdict: str, inside: float | None, said: bool
+    decision: str, inside: float | None, said: bool
 ) -> None:
-    assert (location_warning("covid19", verdict, inside) is not None) == said
+    assert (location_warning("covid19", decision, inside) is not None) == said
 
 
 def test_an_adults_large_frontal_image_has_no_caution(make_radiograph: Make) -> None:

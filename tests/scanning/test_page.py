@@ -42,10 +42,10 @@ def findings(detector: Detector, make_radiograph: Make) -> list[Finding]:
     sure, unsure, doubtful = detector.analyse([make_radiograph(seed) for seed in range(3)])
     return [
         Finding("torn.png", Status.ERROR, None, reasons=("torn.png: the file is empty; fetch it again.",)),
-        replace(unsure, file="unsure.png", verdict="covid19", probabilities={"covid19": 0.6, "b": 0.4}),
+        replace(unsure, file="unsure.png", decision="covid19", probabilities={"covid19": 0.6, "b": 0.4}),
         Finding("hand.png", Status.REFUSED, REFUSED, radiograph=make_radiograph(8), reasons=("It is a hand.",)),
-        replace(doubtful, file="doubtful.png", verdict=INCONCLUSIVE, probabilities={"covid19": 0.9, "b": 0.1}),
-        replace(sure, file="sure.png", verdict="b", probabilities={"covid19": 0.05, "b": 0.95}),
+        replace(doubtful, file="doubtful.png", decision=INCONCLUSIVE, probabilities={"covid19": 0.9, "b": 0.1}),
+        replace(sure, file="sure.png", decision="b", probabilities={"covid19": 0.05, "b": 0.95}),
     ]
 
 
@@ -94,7 +94,7 @@ def test_one_film_has_a_page_of_its_own(detector: Detector, findings: list[Findi
 
 
 @pytest.mark.parametrize(
-    ("verdict", "p", "said"),
+    ("decision", "p", "said"),
     [
         ("covid19", 0.61, "The probability of COVID-19 is 61 %: the model calls it from 60 % on."),
         ("no_pneumonia", 0.1, "The probability of COVID-19 is 10 %: the model rules it out below 20 %. Of its other"),
@@ -102,13 +102,13 @@ def test_one_film_has_a_page_of_its_own(detector: Detector, findings: list[Findi
     ],
 )
 def test_a_result_says_what_it_rests_on(
-    make_detector: Callable[..., Detector], make_radiograph: Make, tmp_path: Path, verdict: str, p: float, said: str
+    make_detector: Callable[..., Detector], make_radiograph: Make, tmp_path: Path, decision: str, p: float, said: str
 ) -> None:
     detector = make_detector(decision=Decision(low=0.2, high=0.6, aim_sensitivity=0.95, aim_specificity=0.95))
     finding = detector.analyse([make_radiograph()])[0]
     _, reasons = detector._decide(np.array([p, 0, 1 - p]), None)
     shares = {"covid19": p, "other_pneumonia": 0.0, "no_pneumonia": 1 - p}
-    shown = replace(finding, verdict=verdict, probabilities=shares, reasons=reasons)
+    shown = replace(finding, decision=decision, probabilities=shares, reasons=reasons)
     html = written(detector, [shown], tmp_path / "page.html")
     assert said in html
     assert "&lt;1 %" in html

@@ -26,7 +26,7 @@ def finding(detector: Detector, make_radiograph: Callable[..., Radiograph]) -> F
     return replace(
         testset,
         file="a/long/path/" + "to_the_ward" * 12 + "/film.png",
-        verdict=INCONCLUSIVE,
+        decision=INCONCLUSIVE,
         probabilities=shares,
         reasons=(REASON,),
         warnings=(WARNING,),

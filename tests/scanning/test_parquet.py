@@ -72,4 +72,4 @@ def test_real_findings_fit(detector: Detector, phantoms: Path, tmp_path: Path) -
     for finding in findings:
         sink.add(finding, {})
     sink.close()
-    assert pq.read_table(tmp_path / "f")["verdict"].to_pylist() == [finding.verdict for finding in findings]
+    assert pq.read_table(tmp_path / "f")["verdict"].to_pylist() == [finding.decision for finding in findings]

@@ -56,10 +56,10 @@ def test_each_finding_is_that_of_its_own_image(detector: Detector, ward: list[Pa
 
 def test_what_is_not_judged_says_why(detector: Detector, ward: list[Path]) -> None:
     by_name = {Path(finding.file).name: finding for finding in scan(ward, detector)}
-    assert by_name["blank.png"].verdict == REFUSED
+    assert by_name["blank.png"].decision == REFUSED
     assert "blank" in by_name["blank.png"].reasons[0]
     for name in ("torn.png", "empty.dcm", "missing.png"):
-        assert by_name[name].verdict is None
+        assert by_name[name].decision is None
         assert by_name[name].reasons[0].startswith(by_name[name].file)
     for finding in by_name.values():
         assert finding.model == detector.model
@@ -155,7 +155,7 @@ def test_the_gate_refuses_in_words_and_what_is_inverted_is_judged_the_right_way(
     for name, shown in files.items():
         save(tmp_path / f"{name}.png", shown)
     bright, dark, plain = scan([tmp_path], detector)
-    assert (bright.status, bright.verdict, bright.reasons) == (Status.REFUSED, REFUSED, ("It is too bright.",))
+    assert (bright.status, bright.decision, bright.reasons) == (Status.REFUSED, REFUSED, ("It is too bright.",))
     assert bright.evidence is None
     assert bright.radiograph is not None
     assert dark.status is plain.status is Status.READ

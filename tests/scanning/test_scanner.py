@@ -65,7 +65,7 @@ def test_the_same_image_has_the_same_answer_whatever_runs_it(
     assert [finding.file for finding in findings] == [str(file) for file in files]
     for finding in findings:
         alone = expected[finding.file]
-        assert finding.verdict == alone.verdict
+        assert finding.decision == alone.decision
         assert finding.probabilities == pytest.approx(alone.probabilities, abs=1e-4)
         assert finding.evidence is not None
         assert alone.evidence is not None

@@ -38,7 +38,7 @@ class ScanTable:
         self.already_there = 0
         self.failed_before = 0
         self.passed_over: Counter[str] = Counter()
-        self._verdicts: Counter[str] = Counter()
+        self._decisions: Counter[str] = Counter()
         self._unfamiliar = 0
         self._detector = detector
         self._warnings: Counter[str] = Counter()
@@ -46,7 +46,7 @@ class ScanTable:
 
     def add(self, finding: Finding) -> None:
         self.counts[finding.status] += 1
-        self._verdicts[finding.verdict or "not readable"] += 1
+        self._decisions[finding.decision or "not readable"] += 1
         self._unfamiliar += _is_unfamiliar(finding)
         self._warnings.update(set(finding.warnings) - set(self._detector.cautions))
         if len(self._findings) < MAX_ROWS:
@@ -74,10 +74,10 @@ class ScanTable:
             console.print(self._table(console.width))
             if (more := self.counts.total() - len(self._findings)) > 0:
                 console.print(f"… and {more:,} more: --csv, --json, --parquet and --html have them all.")
-        totals = ", ".join(f"{count:,} {as_words(verdict)}" for verdict, count in self._verdicts.most_common())
+        totals = ", ".join(f"{count:,} {as_words(decision)}" for decision, count in self._decisions.most_common())
         files = counted(self.counts.total(), "file")
         console.print(f"{files}: {totals}. Model: {self._detector.model}", highlight=False)
-        if self._verdicts[INCONCLUSIVE]:
+        if self._decisions[INCONCLUSIVE]:
             console.print(self._why_inconclusive(), highlight=False)
 
     def _why_inconclusive(self) -> str:
@@ -145,9 +145,9 @@ def _file_and_reasons(finding: Finding) -> str:
 
 
 def _coloured(finding: Finding, target: str) -> str:
-    result = escape(as_words(finding.verdict or str(finding.status)))
+    result = escape(as_words(finding.decision or str(finding.status)))
     if finding.status is Status.ERROR:
         return f"[red]{result}[/]"
-    if finding.status is Status.REFUSED or finding.verdict == INCONCLUSIVE:
+    if finding.status is Status.REFUSED or finding.decision == INCONCLUSIVE:
         return f"[yellow]{result}[/]"
-    return f"[bold red]{result}[/]" if finding.verdict == target else result
+    return f"[bold red]{result}[/]" if finding.decision == target else result

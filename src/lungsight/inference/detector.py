@@ -197,14 +197,14 @@ class Detector:
                 model_grade=self.grade,
                 seconds=seconds,
             )
-        verdict, reasons = self._decide(said.probabilities, self._unlike_training(distance))
+        decision, reasons = self._decide(said.probabilities, self._unlike_training(distance))
         evidence = self._against_the_others(said.maps)
         bias = self._against_the_others(said.logits) - evidence.mean(dtype=np.float64)
         inside = self._share_in_lungs(evidence, checked)
         return Finding(
             file=radiograph.file,
             status=Status.READ,
-            verdict=verdict,
+            decision=decision,
             probabilities=dict(zip(self.description.classes, said.probabilities.tolist(), strict=True)),
             evidence=evidence,
             evidence_bias=float(bias),
@@ -214,7 +214,7 @@ class Detector:
             **known_of(radiograph),
             radiograph=radiograph,
             reasons=reasons,
-            warnings=self._warnings(checked, verdict, inside),
+            warnings=self._warnings(checked, decision, inside),
             model=self.model,
             model_grade=self.grade,
             seconds=seconds,
@@ -226,11 +226,11 @@ class Detector:
             return None
         return share_in_lungs(evidence, checked.lungs, self.description.preprocessing, shape[0], shape[1])
 
-    def _warnings(self, checked: CheckedImage, verdict: str, inside: float | None) -> tuple[str, ...]:
+    def _warnings(self, checked: CheckedImage, decision: str, inside: float | None) -> tuple[str, ...]:
         preprocessing, radiograph = self.description.preprocessing, checked.radiograph
         region = preprocessing.region(radiograph.height, radiograph.width, crop_of(checked.lungs))
         seen = region if preprocessing.needs_lungs else None
-        place = location_warning(self.description.target, verdict, inside)
+        place = location_warning(self.description.target, decision, inside)
         return (
             *radiograph.warnings,
             *checked.warnings,
@@ -253,14 +253,14 @@ class Detector:
         )
 
     def _decide(self, probabilities: NDArray[np.float64], unlike: str | None) -> tuple[str, tuple[str, ...]]:
-        """The verdict, and why it is inconclusive: ``unlike`` is why the image is unlike anything in training."""
+        """The decision, and why it is inconclusive: ``unlike`` is why the image is unlike anything in training."""
         classes, target = self.description.classes, self.description.target
         by_probability = str(self.description.decision.decide(probabilities, classes, target))
         reasons = (self._why_open(probabilities),) if by_probability == INCONCLUSIVE else ()
         return (INCONCLUSIVE, (unlike, *reasons)) if unlike else (by_probability, reasons)
 
     def _why_open(self, probabilities: NDArray[np.float64]) -> str:
-        """Why these probabilities, float64 [K], lead to no verdict: a sentence."""
+        """Why these probabilities, float64 [K], lead to no decision: a sentence."""
         decision, p = self.description.decision, probabilities.max()
         if decision.thresholds is None:
             name, needed = self.description.classes[int(probabilities.argmax())], decision.inconclusive_below

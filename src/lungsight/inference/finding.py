@@ -32,7 +32,7 @@ class Finding:
 
     Attributes:
         file: as in ``Radiograph.file``.
-        verdict: one of the model's classes, ``inconclusive`` or ``refused``; None where the file can't be read.
+        decision: one of the model's classes, ``inconclusive`` or ``refused``; None where the file can't be read.
         probabilities: calibrated, of each class; empty unless ``status`` is ``read``.
         evidence: float32 [rows, columns], the target class's logit against the mean of the others, region by
             region on the network's own coarse grid: its mean plus ``evidence_bias`` is the logit margin itself.
@@ -59,7 +59,7 @@ class Finding:
 
     file: str
     status: Status
-    verdict: str | None
+    decision: str | None
     probabilities: Mapping[str, float] = field(default_factory=dict)
     evidence: NDArray[np.float32] | None = None
     evidence_bias: float = 0.0
@@ -89,7 +89,7 @@ class Finding:
     def __repr__(self) -> str:
         """One line, without arrays."""
         said = "".join(f", {name}={p:.3f}" for name, p in self.probabilities.items())
-        return f"Finding({self.file!r}, {self.verdict or self.status}{said})"
+        return f"Finding({self.file!r}, {self.decision or self.status}{said})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows of it."""
@@ -104,7 +104,7 @@ class Finding:
         return {
             "file": self.file,
             "status": str(self.status),
-            "verdict": self.verdict,
+            "verdict": self.decision,
             "probabilities": {name: round(p, 6) for name, p in self.probabilities.items()},
             "heatmap": drawn.get("heatmap"),
             "overlay": drawn.get("overlay"),

@@ -16,7 +16,7 @@ def as_html(finding: Finding) -> str:
     picture = "" if radiograph is None else f'<img src="{data_uri(film(radiograph))}" width="320" alt="">'
     shares = "".join(f"<li>{escape(as_words(name))}: {percent(p)}</li>" for name, p in finding.probabilities.items())
     said = "".join(f"<p>{escape(sentence)}</p>" for sentence in (*finding.reasons, *finding.warnings))
-    result = escape(as_words(finding.verdict or finding.status))
+    result = escape(as_words(finding.decision or finding.status))
     return (
         f'<div style="display:flex;gap:1em">{picture}<div><p>{escape(finding.file)}</p><p><b>{result}</b></p>'
         f"<ul>{shares}</ul>{said}<p><i>{RESEARCH_ONLY}</i></p></div></div>"

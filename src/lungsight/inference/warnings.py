@@ -37,10 +37,15 @@ def image_warnings(radiograph: Radiograph, image_size: int, region: Region | Non
     return tuple(_of_image(radiograph, image_size, region))
 
 
-def location_warning(target: str, verdict: str, inside: float | None) -> str | None:
-    """That evidence lies beside the lungs, where the verdict is the target or leaves it open; ``inside`` is the share
-    in the lungs, 0…1. What speaks for the target in an image that isn't called so matters to nobody."""
-    if inside is None or inside >= MIN_INSIDE or verdict not in (target, INCONCLUSIVE):
+def location_warning(target: str, decision: str, inside: float | None) -> str | None:
+    """That evidence is beside the lungs; None unless the decision is the target or leaves it open.
+
+    Args:
+        target: the model's target class.
+        decision: of the image.
+        inside: the share of the evidence in the lungs, 0…1.
+    """
+    if inside is None or inside >= MIN_INSIDE or decision not in (target, INCONCLUSIVE):
         return None
     words = as_words(target)
     return f"Less than half of what speaks for {words} lies in the lungs; the model may have seen something else."

@@ -2,7 +2,7 @@
 
 >>> scanner = Scanner()                                    # doctest: +SKIP
 >>> for finding in scanner.scan_many(["study.zip", "wards/"]):
-...     print(finding.file, finding.verdict, finding.probabilities)
+...     print(finding.file, finding.decision, finding.probabilities)
 """
 
 from lungsight.scanning.scan import scan

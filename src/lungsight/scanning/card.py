@@ -53,7 +53,7 @@ class Card:
 
     file: str
     status: str
-    verdict: str | None
+    decision: str | None
     probabilities: dict[str, float]
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -73,7 +73,7 @@ class Card:
     @property
     def result(self) -> str:
         """The decision in words; what stands in its place where there is none."""
-        return "could not be read" if self.status == Status.ERROR else as_words(self.verdict or self.status)
+        return "could not be read" if self.status == Status.ERROR else as_words(self.decision or self.status)
 
     @property
     def order(self) -> tuple[int, float]:
@@ -141,7 +141,7 @@ def card_of(finding: Finding, target: str, model_warnings: tuple[str, ...]) -> C
     return Card(
         file=finding.file,
         status=str(finding.status),
-        verdict=finding.verdict,
+        decision=finding.decision,
         probabilities=dict(finding.probabilities),
         reasons=finding.reasons,
         warnings=tuple(warning for warning in finding.warnings if warning not in model_warnings),

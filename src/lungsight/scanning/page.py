@@ -128,18 +128,18 @@ def _rows(spool: CardSpool) -> Iterator[Row]:
 
 def meaning(card: Card, description: PackageDescription) -> str:
     """What the result of a judged image rests on, in a sentence or two; empty where its reasons say it."""
-    if card.group != JUDGED or card.verdict is None or card.verdict == INCONCLUSIVE:
+    if card.group != JUDGED or card.decision is None or card.decision == INCONCLUSIVE:
         return ""
     target, thresholds = as_words(description.target), description.decision.thresholds
     if thresholds is None:
-        return f"Of the classes that the model tells apart, {as_words(card.verdict)} is the most probable."
-    if card.verdict == description.target:
+        return f"Of the classes that the model tells apart, {as_words(card.decision)} is the most probable."
+    if card.decision == description.target:
         p, high = percent_beside(card.urgency, thresholds[1])
         return f"The probability of {target} is {p}: the model calls it from {high} on."
     p, low = percent_beside(card.urgency, thresholds[0])
     return (
         f"The probability of {target} is {p}: the model rules it out below {low}. Of its other classes, "
-        f"{as_words(card.verdict)} is the most probable."
+        f"{as_words(card.decision)} is the most probable."
     )
 
 

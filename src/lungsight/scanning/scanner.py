@@ -1,10 +1,10 @@
 """Scanning from Python.
 
 >>> scanner = Scanner("package")                           # doctest: +SKIP
->>> scanner.scan("film.dcm").verdict
+>>> scanner.scan("film.dcm").decision
 'no_pneumonia'
 >>> for finding in scanner.scan_many(["wards/", "study.zip"]):
-...     print(finding.file, finding.verdict, finding.probabilities)
+...     print(finding.file, finding.decision, finding.probabilities)
 """
 
 from __future__ import annotations

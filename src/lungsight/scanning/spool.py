@@ -145,7 +145,7 @@ class CardSpool:
             if gone.unjudged is not None and len(self.listed) < MOST_LISTED:
                 self.listed.append(gone.unjudged)
         self._end += size
-        self.counts[str(card.verdict or card.status)] += 1
+        self.counts[str(card.decision or card.status)] += 1
         self._groups[card.group] += 1
         self.outlined = self.outlined or card.lungs is not None
 

@@ -115,4 +115,4 @@ def test_evaluation_says_of_an_image_what_scanning_says(
     (probabilities,) = detector.probabilities(np.array([logits], dtype=np.float32))
     columns = {"refused": "A drawing." if refused else "", "unfamiliar": far}
     images = replace(a_test([tuple(probabilities)], ["covid19"], **columns), target="no_pneumonia")
-    assert decisions_of(images, decision, target).tolist() == [finding.verdict]
+    assert decisions_of(images, decision, target).tolist() == [finding.decision]
