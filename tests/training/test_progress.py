@@ -7,8 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
+from lungsight._progress import ProgressBars
 from lungsight.training import progress as module
-from lungsight.training.progress import TrainingBars, progress_bars
+from lungsight.training.progress import TrainingBars
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -19,7 +20,7 @@ def test_without_a_terminal_a_line_is_said_every_thirty_seconds(
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     written = io.StringIO()
     console = Console(file=written, force_terminal=terminal, width=80)
-    with progress_bars(console) as bars:
+    with ProgressBars(console) as bars:
         bars.stop()  # only the lines
         shown = TrainingBars(bars, 3, 1)
         shown.training, shown.n_iter = True, 10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +11,10 @@ import pandas as pd
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import DownloadColumn, TransferSpeedColumn
 from rich.table import Table
 
+from lungsight._progress import ProgressBars
 from lungsight.cli import data_check, streams
 from lungsight.cli.table_options import Columns, naming, say_notices
 from lungsight.datasets import download, unpack
@@ -109,22 +109,18 @@ def get(
         if unpacked.is_dir():
             print(f"{unpacked} is already there.")
             continue
-        with _bar(f"fetching {remote.name}") as progress:
-            archive = download.download(remote, folder, progress)
+        with _bars() as bars:
+            archive = download.download(remote, folder, bars.counting(f"fetching {remote.name}"))
         if remote.sha256 is None:
             print(f"Its home publishes no checksum; that of what came is in {archive}.sha256.")
-        with _bar(f"unpacking {remote.name}") as progress:
-            unpack.unpack(archive, unpacked, progress)
+        with _bars() as bars:
+            unpack.unpack(archive, unpacked, bars.counting(f"unpacking {remote.name}"))
         print(f"Unpacked into {unpacked}; {archive} may be deleted.")
     print(f"Now: lungsight data build {name} {folder} --out {name}.csv")
 
 
-@contextmanager
-def _bar(title: str) -> Iterator[download.Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=streams.console(stderr=True)) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+def _bars() -> ProgressBars:
+    return ProgressBars(streams.console(stderr=True), DownloadColumn(), TransferSpeedColumn())
 
 
 @app.command(

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 from rich.columns import Columns as SideBySide
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from lungsight._files import write_whole
+from lungsight._progress import ProgressBars
 from lungsight.cli import streams
 from lungsight.cli.table_options import Columns, Labels, naming, read_tables
 from lungsight.datasets.check import Check, check_manifest
@@ -52,15 +52,9 @@ def check(
 
 
 def _checked(manifest: Manifest, cache: Path | None) -> Check:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=streams.console(stderr=True)) as bars:
-        reading = bars.add_task("reading", total=len(manifest))
-        comparing = bars.add_task("comparing", total=None)
+    with ProgressBars(streams.console(stderr=True)) as bars:
         return check_manifest(
-            manifest,
-            cache=cache,
-            reading=lambda done, total: bars.update(reading, completed=done, total=total),
-            comparing=lambda done, total: bars.update(comparing, completed=done, total=total),
+            manifest, cache=cache, reading=bars.counting("reading"), comparing=bars.counting("comparing")
         )
 
 

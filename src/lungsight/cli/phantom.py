@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lungsight import RESEARCH_ONLY
+from lungsight._progress import ProgressBars
 from lungsight.cli import streams
 from lungsight.datasets.phantom import Shortcut, write_collection
 from lungsight.datasets.phantom.gallery import write_gallery
@@ -50,9 +50,7 @@ def command(
 def _write_with_progress(
     console: Console, out: Path, patients: int, size: int, shortcut: Shortcut | None, strength: float, seed: int
 ) -> None:
-    columns = (TextColumn("Drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=streams.console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
+    with ProgressBars(streams.console(stderr=True)) as bars:
         manifest = write_collection(
             out,
             patients=patients,
@@ -60,7 +58,7 @@ def _write_with_progress(
             size=size,
             shortcut=shortcut,
             strength=strength if shortcut else 0.0,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=bars.counting("Drawing"),
         )
     counts = ", ".join(f"{n} {label}" for label, n in manifest.table["label"].value_counts().sort_index().items())
     console.print(f"{len(manifest)} images of {patients} patients ({counts})", soft_wrap=True)

@@ -16,18 +16,11 @@ from urllib.request import url2pathname
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import MofNCompleteColumn, ProgressColumn, Task
 from rich.text import Text
 
 from lungsight._cores import cores
+from lungsight._progress import ProgressBars
 from lungsight._text import shortened
 from lungsight.cli import streams
 from lungsight.cli.scan_table import ScanTable
@@ -267,12 +260,8 @@ class _Rate(ProgressColumn):
 
 
 def _with_progress(findings: Iterator[T], total: int | None) -> Iterator[T]:
-    console = streams.console(stderr=True)
-    columns = (
-        TextColumn("Scanning"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield from progress.track(findings, total=total, description="")
+    with ProgressBars(streams.console(stderr=True), MofNCompleteColumn(), _Rate()) as bars:
+        yield from bars.track(findings, total=total, description="Scanning")
 
 
 def _refuse_clashing(places: OutputPaths) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.progress import Progress
-
+from lungsight._progress import ProgressBars
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import ManifestError
 from lungsight.evaluation.audits import localization as looking
@@ -36,7 +35,7 @@ from lungsight.evaluation.testset.data_warnings import data_warnings
 from lungsight.evaluation.testset.eligibility import Eligible, eligible_images
 from lungsight.evaluation.testset.external_predictions import match_predictions
 from lungsight.evaluation.testset.overlap import TrainingImages
-from lungsight.evaluation.testset.predict import predict_manifest_images, progress_bar
+from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, TestSet
 from lungsight.inference import Detector
 from lungsight.package import ModelPackage
@@ -74,27 +73,6 @@ class Settings:
     command: str = ""
 
 
-@dataclass(frozen=True)
-class Tasks:
-    """The progress shown: a bar for each step."""
-
-    bars: Progress
-
-    def counting(self, name: str) -> Callable[[int, int], None]:
-        """Told how many are done, and of how many."""
-        task = self.bars.add_task(name, total=None)
-        return lambda done, total: self.bars.update(task, completed=done, total=total)
-
-    def advancing(self, name: str, total: int | None = None) -> Callable[[int], None]:
-        """Told how many more are done."""
-        task = self.bars.add_task(name, total=total)
-        return lambda done: self.bars.advance(task, done)
-
-    def working(self, name: str) -> None:
-        """A step that can't be counted."""
-        self.bars.add_task(name, total=None)
-
-
 def evaluate_package(
     package: ModelPackage, manifests: Sequence[Manifest], out: Path, settings: Settings = Settings()
 ) -> Evidence:
@@ -112,8 +90,7 @@ def evaluate_package(
     joined = Manifest.joined(list(manifests), " + ".join(m.name for m in manifests))
     known = {source.name for source in description.sources}
     out.mkdir(parents=True, exist_ok=True)
-    with progress_bar() as bars:
-        tasks = Tasks(bars)
+    with ProgressBars() as tasks:
         eligible = eligible_images(
             joined, package, target=target, trained_patients=settings.trained_patients,
             look_alikes=settings.look_alikes, progress=tasks.counting("Looking for images it was trained on"),
@@ -123,7 +100,7 @@ def evaluate_package(
             raise ManifestError(names, "holds no image to test on", _why_none(eligible))
         detector, companions = Detector.load(package, features=True), Companions.of(package, settings.lungs_by)
         testset = predict_manifest_images(
-            detector, eligible.manifest, progress=bars, cache=out / "predictions.jsonl", companions=companions
+            detector, eligible.manifest, progress=tasks, cache=out / "predictions.jsonl", companions=companions
         )
         _refuse_unreadable(testset, manifests)
         kinds = [INTERNAL if source in known else EXTERNAL for source in testset.table["source"]]
@@ -156,8 +133,7 @@ def evaluate_predictions(
     ``trained_sources`` names the sources that their model was trained on, or ``trained_on`` the images. Without
     either nobody knows which source is internal. Raises InvalidPredictions, InvalidManifest."""
     out.mkdir(parents=True, exist_ok=True)
-    with progress_bar() as bars:
-        tasks = Tasks(bars)
+    with ProgressBars() as tasks:
         trained, joined = None, Manifest.joined(list(manifests), " + ".join(m.name for m in manifests))
         if trained_on:
             training = Manifest.joined(list(trained_on))
@@ -165,7 +141,7 @@ def evaluate_predictions(
             trained_sources = trained_sources or sorted(set(training.table["source"]))
         matched = match_predictions(
             table, joined, classes=classes, target=settings.target,
-            called=called, trained_sources=trained_sources, trained=trained, progress=bars,
+            called=called, trained_sources=trained_sources, trained=trained, progress=tasks,
             cache=out / "headers.jsonl",
         )  # fmt: skip
         testset = _told_apart(matched.testset)
@@ -190,18 +166,18 @@ def _refuse_unreadable(testset: TestSet, manifests: Sequence[Manifest]) -> None:
 
 
 def _retrained(
-    package: ModelPackage, manifest: Manifest, testset: TestSet, out: Path, settings: Settings, tasks: Tasks
+    package: ModelPackage, manifest: Manifest, testset: TestSet, out: Path, settings: Settings, tasks: ProgressBars
 ) -> tuple[HeldOut, ...]:
     if not settings.retrain:
         return ()
     return retrain_without_each(
         package, manifest, testset, out / "retrained",
-        say=tasks.bars.console.print, progress=tasks.counting("Training without each source"),
+        say=tasks.console.print, progress=tasks.counting("Training without each source"),
     )  # fmt: skip
 
 
 def _audits_of_model(
-    package: ModelPackage, detector: Detector, testset: TestSet, out: Path, settings: Settings, tasks: Tasks
+    package: ModelPackage, detector: Detector, testset: TestSet, out: Path, settings: Settings, tasks: ProgressBars
 ) -> list[Audit]:
     """The audits that ask the model something new; its answers are kept in ``audits.jsonl``."""
     cache, most, resampling = out / "audits.jsonl", settings.audit_images, settings.resampling
@@ -229,9 +205,11 @@ def _audits_of_model(
     ]  # fmt: skip
 
 
-def _audits_of_data(testset: TestSet, retrained: Sequence[HeldOut], settings: Settings, tasks: Tasks) -> list[Audit]:
+def _audits_of_data(
+    testset: TestSet, retrained: Sequence[HeldOut], settings: Settings, tasks: ProgressBars
+) -> list[Audit]:
     """The audits that need nothing but what was already judged."""
-    tasks.working("Header only, whose image is it")
+    tasks.add_task("Header only, whose image is it", total=None)
     return [
         image_statistics_only(testset, resampling=settings.resampling),
         source_probe(testset, resampling=settings.resampling),
@@ -259,10 +237,10 @@ def _gathered(
     split_unit: str | None,
     notices: Sequence[str],
     settings: Settings,
-    tasks: Tasks,
+    tasks: ProgressBars,
 ) -> Evidence:
     resampling, prevalence = settings.resampling, settings.prevalence
-    tasks.working("Resampling patients")
+    tasks.add_task("Resampling patients", total=None)
     found = discrimination(testset, prevalence=prevalence, resampling=resampling)
     package = subject.description
     image_size = package.preprocessing.image_size if package else None

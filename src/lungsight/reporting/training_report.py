@@ -17,11 +17,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from lungsight._progress import ProgressBars
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.formatting import as_words
 from lungsight.evaluation.tables import ALL_SOURCES, Scores, metric_table, score_by_source
 from lungsight.evaluation.testset.classes import class_of_labels
-from lungsight.evaluation.testset.predict import predict_manifest, progress_bar
+from lungsight.evaluation.testset.predict import predict_manifest
 from lungsight.inference import Detector
 from lungsight.package import ModelPackage
 from lungsight.reporting.gallery import write_gallery, wrong_predictions
@@ -69,7 +70,7 @@ def write_run_results(run: Path) -> None:
     manifest = Manifest.read(run / "manifest.csv")
     testset = manifest.where(manifest.table["split"].isin(JUDGED_SPLITS))
     detector = Detector.load(package, features=True)
-    with progress_bar() as progress:
+    with ProgressBars() as progress:
         predictions = predict_manifest(detector, testset, progress=progress, cache=run / "predictions.jsonl")
     classes = class_of_labels(package, predictions["label"].unique())
     predictions[TRUTH] = predictions["label"].map(classes).fillna("")

@@ -1,24 +1,13 @@
-"""Progress bars of a training, drawn with rich."""
+"""How a training shows its progress: bars on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from fastai.callback.core import Callback
 from fastai.learner import Learner
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-
-@contextmanager
-def progress_bars(console: Console) -> Iterator[Progress]:
-    """Bars with counts and times, that leave the terminal clean."""
-    times = (TimeElapsedColumn(), TimeRemainingColumn())
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
-    with Progress(*columns, console=console, transient=True) as bars:
-        yield bars
+from lungsight._progress import ProgressBars
 
 
 def silence(learner: Learner) -> None:
@@ -38,7 +27,7 @@ class TrainingBars(Callback):
 
     order = 60
 
-    def __init__(self, bars: Progress, total_epochs: int, done_epochs: int) -> None:
+    def __init__(self, bars: ProgressBars, total_epochs: int, done_epochs: int) -> None:
         self.bars = bars
         self.done, self.said = done_epochs, time.monotonic()
         self.epochs = bars.add_task("epochs", total=total_epochs, completed=done_epochs)

@@ -15,6 +15,7 @@ from accelerate.utils import parse_flag_from_env
 from numpy.typing import NDArray
 from rich.console import Console
 
+from lungsight._progress import ProgressBars
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import ManifestError, RecipeError, UnreadableImageError
 from lungsight.networks.backbones import build_network
@@ -28,7 +29,7 @@ from lungsight.training.learner import build_learner
 from lungsight.training.localization_targets import known_targets
 from lungsight.training.lung_cache import LungCache
 from lungsight.training.packaging import images_to_judge, package_network
-from lungsight.training.progress import TrainingBars, progress_bars
+from lungsight.training.progress import TrainingBars
 from lungsight.training.recipe import Recipe
 from lungsight.training.run_folder import RunFolder
 from lungsight.training.run_log import log_to
@@ -89,11 +90,10 @@ def train(
     diagnosis = Stages(recipe, folder, learner, share, say, console).run()
     if state.is_main_process:
         say("calibrating and writing the package")
-        with progress_bars(console) as bars:
-            judging = bars.add_task("judging images for it", total=images_to_judge(recipe, images))
+        with ProgressBars(console) as bars:
             package_network(
                 recipe, learner.model, images, seen.images, origin, folder / "package", parts,
-                advance=lambda n: bars.advance(judging, n),
+                advance=bars.advancing("predicting images", images_to_judge(recipe, images)),
             )  # fmt: skip
         shutil.rmtree(folder / "scratch", ignore_errors=True)
         recorded.end(diagnosis)
@@ -129,11 +129,8 @@ def attention_targets(
 def _taught(recipe: Recipe, images: TrainingSet, seen: SeenImages, console: Console) -> NDArray[np.float32] | None:
     if not recipe.teachers.packages:
         return None
-    with progress_bars(console) as bars:
-        asking = bars.add_task("asking the teachers", total=None)
-        return teacher_logits(
-            recipe, images, seen.lungs, progress=lambda done, total: bars.update(asking, completed=done, total=total)
-        )
+    with ProgressBars(console) as bars:
+        return teacher_logits(recipe, images, seen.lungs, progress=bars.counting("predictions of the teachers"))
 
 
 @contextmanager
@@ -167,7 +164,7 @@ def find_learning_rate(
     learner = build_learner(recipe, network, loaders, folder=out)
     if recipe.stages[0].frozen:
         learner.freeze()
-    with progress_bars(console) as bars:
+    with ProgressBars(console) as bars:
         learner.add_cb(TrainingBars(bars, 1, 0))
         curve = lr_search.search(learner, recipe.learning_rate_search.iterations)
     shutil.rmtree(out / "scratch", ignore_errors=True)
@@ -177,13 +174,11 @@ def find_learning_rate(
 
 def _read_all(paths: list[str], seen: SeenImages, console: Console) -> dict[str, UnreadableImageError]:
     problems: dict[str, UnreadableImageError] = {}
-    with progress_bars(console) as bars:
+    with ProgressBars(console) as bars:
         if seen.lungs is not None:
-            finding = bars.add_task("finding the lungs", total=len(paths))
-            problems |= seen.lungs.prepare(paths, advance=lambda n: bars.advance(finding, n))
-        reading = bars.add_task("reading images", total=len(paths))
+            problems |= seen.lungs.prepare(paths, advance=bars.advancing("finding the lungs", len(paths)))
         readable = [path for path in paths if path not in problems]
-        return problems | seen.images.prepare(readable, advance=lambda n: bars.advance(reading, n))
+        return problems | seen.images.prepare(readable, advance=bars.advancing("reading images", len(readable)))
 
 
 def build_network_of(recipe: Recipe) -> tuple[CamClassifier, str]:
@@ -220,11 +215,9 @@ def _prepare(
         if not len(chosen):
             raise ManifestError(manifest.name, "none of its images can be read", "check the column path")
         left_out = {**left_out, "can't be read": len(problems)}
-    with progress_bars(console) as bars:
-        searching = bars.add_task("looking for the same image twice", total=None)
-        divided = training_set.divide(
-            recipe, chosen, left_out, progress=lambda done, total: bars.update(searching, completed=done, total=total)
-        )
+    with ProgressBars(console) as bars:
+        search = bars.counting("looking for the same image twice")
+        divided = training_set.divide(recipe, chosen, left_out, progress=search)
     counts = (divided.manifest.table["split"] + " " + divided.class_names).value_counts(sort=False)
     say("images: " + ", ".join(f"{side_and_class} {n}" for side_and_class, n in sorted(counts.items())))
     for reason, n in divided.left_out.items():

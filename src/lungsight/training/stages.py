@@ -10,13 +10,14 @@ import pandas as pd
 from fastai.learner import Learner
 from rich.console import Console
 
+from lungsight._progress import ProgressBars
 from lungsight.errors import LungsightError
 from lungsight.training import lr_search
 from lungsight.training.batches import ProcessShard
 from lungsight.training.callbacks import ShardedTraining, Watch, take_up_state
 from lungsight.training.checkpoint import Checkpoint, Progress
 from lungsight.training.diagnosis import Diagnosis, EpochLosses, TrainingProblem
-from lungsight.training.progress import TrainingBars, progress_bars
+from lungsight.training.progress import TrainingBars
 from lungsight.training.recipe import Recipe, Stage
 from lungsight.training.run_folder import truncate
 
@@ -45,7 +46,7 @@ class Stages:
         diverged so early that there are no weights to keep."""
         self._take_up()
         diagnosis: Diagnosis | None = None
-        with progress_bars(self.console) as bars:
+        with ProgressBars(self.console) as bars:
             callback = TrainingBars(bars, self.recipe.epochs, self.progress.epochs)
             for number in range(self.progress.stage, len(self.recipe.stages)):
                 watch = self._stage(number, self.recipe.stages[number], callback)

@@ -16,8 +16,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from lungsight._cores import cores
 from lungsight._files import write_whole
@@ -222,14 +221,6 @@ def _predicted(detector: Detector, ready: Sequence[_Ready]) -> list[ImagePredict
         )
         for i, one in enumerate(ready)
     ]
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """How the progress of judging is shown."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield progress
 
 
 def statistics_table(headers: Sequence[tuple[float, ...]]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
+from lungsight._progress import ProgressBars
 from lungsight.components.lung_segmentation import stretched
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.manifest import Manifest
@@ -19,7 +20,6 @@ from lungsight.errors import ManifestError
 from lungsight.training.image_cache import ImageCache, default_cache_folder
 from lungsight.training.lung_segmentation.augmentation import change
 from lungsight.training.lung_segmentation.recipe import LungSegmentationRecipe
-from lungsight.training.progress import progress_bars
 
 Floats = NDArray[np.float32]
 
@@ -55,9 +55,8 @@ def gather(
         raise ManifestError(manifest.name, problem, "fill the column lung_mask, or take shenzhen-montgomery")
     images = ImageCache.at(Preprocessing(image_size=recipe.image_size), cache or default_cache_folder())
     files = [*masked.table["path"], *masked.table["lung_mask"]]
-    with progress_bars(console) as bars:
-        reading = bars.add_task("reading images", total=len(files))
-        problems = images.prepare(files, advance=lambda n: bars.advance(reading, n))
+    with ProgressBars(console) as bars:
+        problems = images.prepare(files, advance=bars.advancing("reading images", len(files)))
     for unreadable in problems.values():
         raise ManifestError(manifest.name, str(unreadable).rstrip("."), "correct or remove that row")
     sides = split_by_group(

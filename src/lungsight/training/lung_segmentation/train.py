@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lungsight._files import atomic_write, write_whole
+from lungsight._progress import ProgressBars
 from lungsight.components.lung_segmentation import LungSegmentationDescription
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import LungsightError, RecipeError
@@ -30,7 +31,7 @@ from lungsight.training.checkpoint import Checkpoint, Progress
 from lungsight.training.lung_segmentation.export import DESCRIPTION, NETWORK, export_lung_fields
 from lungsight.training.lung_segmentation.images import ChangedImages, LungImages, WatchedImages, gather
 from lungsight.training.lung_segmentation.recipe import LungSegmentationRecipe
-from lungsight.training.progress import TrainingBars, progress_bars, silence
+from lungsight.training.progress import TrainingBars, silence
 
 _HISTORY = ("epoch", "train_loss", "valid_loss", "valid_dice", "seconds")
 
@@ -133,7 +134,7 @@ def _fit(recipe: LungSegmentationRecipe, learner: Learner, folder: Path, console
     if checkpoint is not None:
         learner.opt.load_state_dict(checkpoint.optimizer)
     learner.epoch_seed.first_epoch = 0
-    with progress_bars(console) as bars:
+    with ProgressBars(console) as bars:
         keeping = _Keep(folder, progress, console)
         callbacks = [keeping, TrainingBars(bars, recipe.epochs, progress.epochs)]
         learner.fit_one_cycle(recipe.epochs, lr_max=slice(*recipe.lr), cbs=callbacks, start_epoch=progress.epochs)
