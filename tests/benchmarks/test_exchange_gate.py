@@ -15,7 +15,7 @@ from lungsight.package.storage import EVIDENCE, GATE, MODEL_CARD
 from tiny_package import write_tiny
 from tiny_parts import describe_gate, tiny_gate
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "exchange_gate.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "quality" / "exchange_gate.py"
 CARD = "# tiny\n\n## Verdict: confounded\n\n## Model\n\n- Gate: the old one.\n\n## Tested on\n\nMany.\n"
 
 

@@ -2,7 +2,7 @@
 
 It is pHash (Zauner 2010, by the library imagehash) of the thumbnail after adaptive histogram equalisation (CLAHE,
 Zuiderveld 1994, by OpenCV): chest radiographs agree in all that is coarse and bright, and without the equalisation
-their hashes lie too close together. benchmarks/overlap.py measures what it finds and misses.
+their hashes lie too close together. benchmarks/quality/overlap.py measures what it finds and misses.
 
 256 signs of frequencies no finer than a twelfth of the image show no patient.
 """

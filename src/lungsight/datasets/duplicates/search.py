@@ -20,7 +20,7 @@ from lungsight.datasets.duplicates.fingerprint import Thumbnail
 from lungsight.datasets.duplicates.fingerprints import Fingerprints, Progress, silent
 from lungsight.datasets.duplicates.registration import Registration, register
 
-#: Fine detail that agrees less is of two images. benchmarks/duplicates.py measures what this finds and misses.
+#: Fine detail that agrees less is of two images; benchmarks/quality/duplicates.py measures it.
 SIMILAR = 0.75
 #: A part that leaves out more than this at one edge is a crop.
 _CROPPED = 0.03

@@ -1,6 +1,6 @@
 """Seconds per image and peak memory of reading, scanning and training, beside what one would use instead.
 
-    python benchmarks/speed.py --package PACKAGE --out speed.csv
+    python benchmarks/speed/speed.py --package PACKAGE --out speed.csv
 
 All contenders run on the same files in one run, in alternating rounds, each in its own process on all cores. What
 counts is the ratio to the first of its group; the milliseconds belong to this machine.
@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 
 import machine
-from film_files import KINDS, draw_films
+from image_formats import KINDS, draw_images
 from lungsight._cores import cores
 from lungsight.components.runtime import runtimes
 from lungsight.datasets.phantom.collection import write_collection
@@ -93,7 +93,7 @@ def _groups(
     for group in wanted:
         if group is Group.FORMATS:
             for number, kind in enumerate(KINDS):
-                films = draw_films(kind, scratch / f"films-{number}", len(files))
+                films = draw_images(kind, scratch / f"films-{number}", len(files))
                 yield kind, in_a_format(package, resnet_package), films
         elif group is Group.RUNTIMES:
             yield str(group), by_runtime(package), files

@@ -1,6 +1,6 @@
 """Put a newly trained gate into a package that was trained and tested with another.
 
-    python benchmarks/exchange_gate.py src/lungsight/bundled/released gates/on-all
+    python benchmarks/quality/exchange_gate.py src/lungsight/bundled/released gates/on-all
 
 The detector, its lung fields, calibration and thresholds stay what they are, and so does what a test found out about
 them: ``lungsight evaluate`` judges every image, refused or not. The model card says so, and which model was tested.

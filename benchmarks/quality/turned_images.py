@@ -1,6 +1,6 @@
 """How many films that lie on their side or on their head are put upright, and what the model then says of them.
 
-    python benchmarks/turned_films.py siim=../shared/data/siim/train nih=../shared/data/nih ieee8023=list.txt
+    python benchmarks/quality/turned_images.py siim=../shared/data/siim/train nih=../shared/data/nih ieee8023=list.txt
 
 Each argument is a name and a folder of upright frontal films, or a text file that lists them. Of each source
 ``--most`` are taken, evenly through the list; each is shown as it is and turned by 90, 180 and 270 degrees. The

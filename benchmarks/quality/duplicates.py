@@ -1,6 +1,6 @@
 """How many copies `lungsight data check` finds, hidden among real collections, and how long it takes.
 
-    python benchmarks/duplicates.py all.csv --out docs/results/duplicates.csv
+    python benchmarks/quality/duplicates.py all.csv --out docs/results/duplicates.csv
 
 Each kind of change is made to its own random images, so that a copy has only its original to be found by; the copies
 go among all images of the manifest and everything is compared with everything. Figures only: no image, no path.

@@ -6,9 +6,9 @@ same shortcut: the hardest case, since no other hospital gives it away. `auroc_b
 its AUROC on the same patients when the shortcut tells nothing. A run that was cut off goes on; each result is a line
 of results.jsonl.
 
-    python benchmarks/shortcut_audits.py --out study                 # the whole study: two hours on one core
-    python benchmarks/shortcut_audits.py --out study --first-seed 100 --shortcuts none
-    python benchmarks/shortcut_audits.py --out study --summary docs/results/audits.csv
+    python benchmarks/quality/shortcut_audits.py --out study                 # the whole study: two hours on one core
+    python benchmarks/quality/shortcut_audits.py --out study --first-seed 100 --shortcuts none
+    python benchmarks/quality/shortcut_audits.py --out study --summary docs/results/audits.csv
 """
 
 from __future__ import annotations

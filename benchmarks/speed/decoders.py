@@ -2,7 +2,7 @@
 each makes of data that is cut short, how long each takes, how much room each needs.
 
     pip install pyjpegls pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg
-    python benchmarks/decoders.py docs/results/decoders.csv
+    python benchmarks/speed/decoders.py docs/results/decoders.csv
 
 Rounds alternate between the two, so that a busy machine slows both; the ratio is the median over the rounds.
 """

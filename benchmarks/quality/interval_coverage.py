@@ -1,7 +1,7 @@
 """How often the 95% intervals hold the truth: studies are simulated, and their intervals counted.
 
-    python benchmarks/interval_coverage.py --out runs/coverage --simulations 1000
-    python benchmarks/interval_coverage.py --out runs/coverage --report docs/results
+    python benchmarks/quality/interval_coverage.py --out runs/coverage --simulations 1000
+    python benchmarks/quality/interval_coverage.py --out runs/coverage --report docs/results
 
 Two models (one middling, one strong), patients with one image or with one to three that resemble each other, and
 100, 300 or 1,000 patients. The truth is known from a very large sample. Simulation ``i`` of a setting has seed ``i``;

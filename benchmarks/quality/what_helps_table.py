@@ -1,6 +1,6 @@
 """The figures of `what_helps.py`, with intervals by patient.
 
-python benchmarks/what_helps_table.py --work FOLDER --parts LUNG_FIELDS --out docs/results/what_helps.csv
+python benchmarks/quality/what_helps_table.py --work FOLDER --parts LUNG_FIELDS --out docs/results/what_helps.csv
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import pytest
 from lungsight.reporting.evidence_json import write_json
 from some_evidence import SOURCES, evidence_of, judged_images
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "collect_aims.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "collect" / "collect.py"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def collected(folder: Path, *held_out: str) -> pd.DataFrame:
     out = folder / "aims.csv"
     named = [f"{name}={folder / name}" for name in ("released", *held_out)]
-    command = [sys.executable, str(SCRIPT), "--out", str(out), "--released", *named]
+    command = [sys.executable, str(SCRIPT), "aims", "--out", str(out), "--released", *named]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return pd.read_csv(out, keep_default_na=False, na_values=[""])

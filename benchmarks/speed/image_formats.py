@@ -41,22 +41,22 @@ def _dicom(pixels: Pixels, place: Path, compression: str | None = None) -> None:
     meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
     meta.MediaStorageSOPInstanceUID = generate_uid()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    film = FileDataset(str(place), {}, file_meta=meta, preamble=b"\0" * 128)
-    film.SOPClassUID, film.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    film.Modality, film.BodyPartExamined, film.ViewPosition = "DX", "CHEST", "PA"
-    film.PhotometricInterpretation, film.SamplesPerPixel = "MONOCHROME2", 1
-    film.Rows, film.Columns = pixels.shape
-    film.BitsAllocated, film.BitsStored, film.HighBit, film.PixelRepresentation = 16, _BITS, _BITS - 1, 0
+    image = FileDataset(str(place), {}, file_meta=meta, preamble=b"\0" * 128)
+    image.SOPClassUID, image.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    image.Modality, image.BodyPartExamined, image.ViewPosition = "DX", "CHEST", "PA"
+    image.PhotometricInterpretation, image.SamplesPerPixel = "MONOCHROME2", 1
+    image.Rows, image.Columns = pixels.shape
+    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, _BITS, _BITS - 1, 0
     samples = np.rint(pixels * (2**_BITS - 1)).astype("<u2")
-    film.PixelData = samples.tobytes()
+    image.PixelData = samples.tobytes()
     if compression is not None:
-        film.PixelData = encapsulate([_ENCODERS[compression](samples)])
-        film["PixelData"].is_undefined_length = True
+        image.PixelData = encapsulate([_ENCODERS[compression](samples)])
+        image["PixelData"].is_undefined_length = True
         meta.TransferSyntaxUID = compression
-    film.save_as(place.with_suffix(".dcm"), enforce_file_format=True)
+    image.save_as(place.with_suffix(".dcm"), enforce_file_format=True)
 
 
-#: What writes a film of each kind, and its height in pixels.
+#: What writes an image of each kind, and its height in pixels.
 KINDS: Mapping[str, tuple[int, Callable[[Pixels, Path], None]]] = {
     "JPEG, 512 px": (512, _jpeg),
     "JPEG, 1024 px": (1024, _jpeg),
@@ -67,7 +67,7 @@ KINDS: Mapping[str, tuple[int, Callable[[Pixels, Path], None]]] = {
 }
 
 
-def draw_films(kind: str, folder: Path, count: int) -> list[Path]:
+def draw_images(kind: str, folder: Path, count: int) -> list[Path]:
     """``count`` phantoms of one kind; the same ones every time."""
     size, write = KINDS[kind]
     folder.mkdir(parents=True)

@@ -1,7 +1,7 @@
 """How many altered copies of training images a test finds by their perceptual hashes, and how often it is wrong.
 
     lungsight data check all.csv --pairs pairs.csv
-    python benchmarks/overlap.py all.csv --pairs pairs.csv --out docs/results/overlap.csv
+    python benchmarks/quality/overlap.py all.csv --pairs pairs.csv --out docs/results/overlap.csv
 
 Recall: random images are changed, and the copy is compared with its original. False alarms: every image of the
 manifest is compared with every image of other patients, where patients with films that `lungsight data check` finds

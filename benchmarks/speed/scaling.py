@@ -1,7 +1,7 @@
 """The whole command, as a user starts it: from a cold start, with ten times the images, on one core and two, by one
 Ray worker and two.
 
-    python benchmarks/scaling.py --out docs/results/scaling.csv
+    python benchmarks/speed/scaling.py --out docs/results/scaling.csv
 
 Images are phantoms as JPEG of 512 px, a dozen under many names. A command's time has its start in it; an image's time
 is the slope between a scan of few and one of many, so that it hasn't.
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from film_files import draw_films
+from image_formats import draw_images
 
 _SCAN = [sys.executable, "-m", "lungsight", "scan"]
 _OUTPUTS = ("--json", "--csv", "--html", "--heatmaps", "--overlays")
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _rows(scratch: Path, given: argparse.Namespace) -> Iterator[Row]:
-    films = draw_films("JPEG, 512 px", scratch / "drawn", 12)
+    films = draw_images("JPEG, 512 px", scratch / "drawn", 12)
     few, many, ray_many = (
         _copies(films, scratch / str(count), count) for count in (given.few, given.many, given.ray_many)
     )

@@ -1,6 +1,6 @@
 """What each way of training does to a detector at hospitals it never saw.
 
-    python benchmarks/what_helps.py --data all.csv --work FOLDER --out docs/results/what_helps.csv [--only NAME …]
+    python benchmarks/quality/what_helps.py --data all.csv --work FOLDER --out docs/results/what_helps.csv
 
 Each variant is one change to the same plain training. It is trained without ``siim`` and tested on it, and the same
 with ``ieee8023``: the two sources in which COVID-19 and other images come from the same hospitals. Small and short

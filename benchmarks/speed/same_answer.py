@@ -1,7 +1,7 @@
 """How far the answer to an image moves with what should not matter: the runtime, threads, batches and order, on real
 images; and whether it was made smaller while it was decoded or afterwards, on phantoms.
 
-    python benchmarks/same_answer.py all.csv --out docs/results/same_answer.csv
+    python benchmarks/speed/same_answer.py all.csv --out docs/results/same_answer.csv
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pandas as pd
 from rich.console import Console
 from scipy.stats import binomtest
 
-from film_files import draw_films
+from image_formats import draw_images
 from lungsight.components.runtime import runtimes
 from lungsight.inference import Detector, Finding
 from lungsight.package import find_package
@@ -96,7 +96,7 @@ def _decoded_small(count: int, package: str) -> list[Row]:
     rows = []
     for kind in _KINDS:
         with tempfile.TemporaryDirectory() as scratch:
-            films = draw_films(kind, Path(scratch) / "films", count)
+            films = draw_images(kind, Path(scratch) / "films", count)
             whole = {str(film): scan_radiograph(read_radiograph(film), detector) for film in films}
             rows.append(
                 Row.of(f"{kind}, small while decoded", whole, {one.file: one for one in scan(films, detector)})

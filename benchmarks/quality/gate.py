@@ -1,7 +1,7 @@
 """How often images are refused that shouldn't be, and admitted that shouldn't be, by gate and lung fields together:
 on sources, kinds, parts of the body and origins of images that the gate never learned from.
 
-    python benchmarks/gate.py manifest.csv --package released --work work/ --out docs/results/gate.csv
+    python benchmarks/quality/gate.py manifest.csv --package released --work work/ --out docs/results/gate.csv
 
 ``manifest.csv``: all collections joined, those of CT and of other parts of the body too. ``--package`` gives the lung
 fields, and what its detector learned from, so that no gate learns from its test patients; its own gate is asked

@@ -1,10 +1,10 @@
 """How well lungs are found: against masks of a site that was never trained on, and on radiographs without masks.
 
-    python benchmarks/lung_fields.py train all.csv --site Shenzhen --out runs/lungs-shenzhen
-    python benchmarks/lung_fields.py train all.csv --out runs/lungs
-    python benchmarks/lung_fields.py masks all.csv runs/lungs-shenzhen --site Montgomery --out masks.csv
-    python benchmarks/lung_fields.py survey all.csv runs/lungs --out survey.csv
-    python benchmarks/lung_fields.py speed all.csv runs/lungs --out speed.csv
+    python benchmarks/quality/lung_segmentation.py train all.csv --site Shenzhen --out runs/lungs-shenzhen
+    python benchmarks/quality/lung_segmentation.py train all.csv --out runs/lungs
+    python benchmarks/quality/lung_segmentation.py masks all.csv runs/lungs-shenzhen --site Montgomery --out masks.csv
+    python benchmarks/quality/lung_segmentation.py survey all.csv runs/lungs --out survey.csv
+    python benchmarks/quality/lung_segmentation.py speed all.csv runs/lungs --out speed.csv
 
 Figures only: no image, no path. `train` without `--site` trains the network that is released.
 """

@@ -1,7 +1,7 @@
 """What int8 saves and costs: milliseconds of each network, and what is said otherwise of real images that the model
 never saw.
 
-    python benchmarks/quantisation.py all.csv --package released --out docs/results/quantisation.csv
+    python benchmarks/speed/quantisation.py all.csv --package released --out docs/results/quantisation.csv
 
 ``all.csv``: the collections that the package was trained on. Networks are quantised by onnxruntime (static, QDQ,
 int8, weights per channel), their ranges taken from validation images of the package; they are judged on other
