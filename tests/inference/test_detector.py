@@ -247,3 +247,15 @@ def test_pixels_that_are_no_numbers_are_an_error_with_familiarity_too(
     pixels[10:60, 10:60] = np.nan
     (finding,) = detector.analyse([make_radiograph(pixels=pixels)])
     assert finding.status is Status.ERROR
+
+
+def test_an_answer_holds_what_its_finding_rests_on(make_detector: MakeDetector, make_radiograph: Make) -> None:
+    described, stored = tiny_familiarity()
+    detector = make_detector(familiarity=described, parts={FAMILIARITY: stored})
+    checked = [detector.check_input(make_radiograph(seed)) for seed in range(3)]
+    prediction, features = detector.predict_with_features(np.stack([detector.prepare_checked(c) for c in checked]))
+    answers = detector.answer_checked(checked)
+    assert [repr(answer.finding) for answer in answers] == list(map(repr, detector.analyse_checked(checked)))
+    np.testing.assert_array_equal([answer.logits for answer in answers], prediction.logits)
+    np.testing.assert_array_equal([answer.maps for answer in answers], prediction.maps)
+    np.testing.assert_array_equal([answer.features for answer in answers], features)

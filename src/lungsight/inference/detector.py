@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lungsight._text import as_words, percent_beside
 from lungsight.components.calibration import calibrated
 from lungsight.components.classifier import Outputs
-from lungsight.components.lung_segmentation import Lungs
+from lungsight.components.lung_segmentation import Lungs, LungSegmentation
 from lungsight.components.ood import OODDetector
 from lungsight.components.preprocessing import crop_of
 from lungsight.components.runtime import AUTO
@@ -38,6 +38,23 @@ class Prediction(NamedTuple):
     maps: Floats
 
 
+class Answer(NamedTuple):
+    """All that is computed for one image.
+
+    Attributes:
+        finding: the finding; its status is ``error`` where the network gives no number.
+        logits: float32 [K], before calibration.
+        maps: float32 [K, h, w], class by class.
+        features: float32 [c], what the network's last layer weighs, averaged over the image; None if they weren't
+            needed.
+    """
+
+    finding: Finding
+    logits: Floats
+    maps: Floats
+    features: Floats | None
+
+
 class Detector:
     """A model package, loaded and ready. Safe to call from several threads.
 
@@ -57,6 +74,8 @@ class Detector:
         examiner: ImageChecker | None = None,
         familiarity: OODDetector | None = None,
         *,
+        features: bool = False,
+        audit_lungs: LungSegmentation | None = None,
         keep_identifiers: bool = False,
     ) -> None:
         self.package = package
@@ -68,6 +87,8 @@ class Detector:
         self._network = network
         self._examiner = examiner or ImageChecker()
         self._familiarity = familiarity
+        self._features = features or familiarity is not None
+        self._audit_lungs = audit_lungs
         self._keep_identifiers = keep_identifiers
         self._target = self.description.classes.index(self.description.target)
 
@@ -80,6 +101,7 @@ class Detector:
         runtime: str = AUTO,
         features: bool = False,
         keep_identifiers: bool = False,
+        lungs_from: ModelPackage | None = None,
     ) -> Detector:
         """Load a package, or the one in a folder or zip.
 
@@ -87,8 +109,10 @@ class Detector:
             package: the package, or where it lies.
             threads: cores to use; 0: all.
             runtime: what runs the networks: a name of :func:`lungsight.components.runtime.runtimes`, or the quickest.
-            features: for :meth:`predict_with_features`.
+            features: :meth:`answer_checked` gives them, and :meth:`predict_with_features` can be called.
             keep_identifiers: findings carry the patient's ID, where the file has one.
+            lungs_from: another package, whose lung segmentation :meth:`lungs_to_audit` runs in place of the
+                package's own; findings don't depend on it.
 
         Raises:
             InvalidPackage: it is incomplete, altered or can't be used, or its network says of a reference image
@@ -101,7 +125,11 @@ class Detector:
         opened.verify_loaded(network)
         # whoever reads many images does so in as many threads as there are cores
         examiner = ImageChecker(opened.lung_fields(1, runtime=runtime), opened.gate(1, runtime=runtime))
-        return cls(opened, network, examiner, familiarity, keep_identifiers=keep_identifiers)
+        audit_lungs = lungs_from.lung_fields(1, runtime=runtime) if lungs_from else None
+        return cls(
+            opened, network, examiner, familiarity, features=features, audit_lungs=audit_lungs,
+            keep_identifiers=keep_identifiers,
+        )  # fmt: skip
 
     def read(self, source: Path | str | ImageFile | RemoteFile) -> Radiograph:
         """The radiograph in a file, as scanning and evaluation judge it. Raises UnreadableImage."""
@@ -115,6 +143,10 @@ class Detector:
     def check_with_networks(self, radiograph: Radiograph) -> CheckedImage:
         """:meth:`check_input`, though header and pixels aren't asked."""
         return self._examiner.check_with_networks(radiograph)
+
+    def lungs_to_audit(self, checked: CheckedImage) -> Lungs | None:
+        """The lungs that audits hide: of the package named at loading, or else the image's own."""
+        return self._audit_lungs.find(checked.radiograph.pixels) if self._audit_lungs else checked.lungs
 
     def prepare(self, radiograph: Radiograph, lungs: Lungs | None = None) -> Floats:
         """The radiograph as the network sees it, float32 [1, side, side]. Where it sees only the box around the
@@ -148,26 +180,33 @@ class Detector:
     def analyse_checked(
         self, checked: Sequence[CheckedImage], prepared: Sequence[Floats] | None = None
     ) -> list[Finding]:
-        """:meth:`analyse`, of radiographs whose lungs are known.
+        """The findings of :meth:`answer_checked`."""
+        return [answer.finding for answer in self.answer_checked(checked, prepared)]
+
+    def answer_checked(
+        self, checked: Sequence[CheckedImage], prepared: Sequence[Floats] | None = None
+    ) -> list[Answer]:
+        """A finding with the network's outputs for each image, all in one batch; refusals aren't looked at.
 
         Args:
-            examined: any number, from :meth:`check_with_networks` or :meth:`check_input`.
-            prepared: their images from :meth:`prepare_checked`, where the caller has them already.
+            checked: any number, from :meth:`check_with_networks` or :meth:`check_input`.
+            prepared: their images from :meth:`prepare_checked`, if the caller has them already.
         """
         if not checked:
             return []
         started = time.perf_counter()
         images = np.stack([self.prepare_checked(one) for one in checked] if prepared is None else prepared)
-        if self._familiarity is None:
-            prediction, distances = self.predict(images), [None] * len(images)
-        else:
-            prediction, features = self.predict_with_features(images)
+        prediction, features = self.predict_with_features(images) if self._features else (self.predict(images), None)
+        distances: Sequence[float | None] = [None] * len(images)
+        if self._familiarity is not None and features is not None:
             distances = self._familiarity.distance(features).tolist()
         seconds = (time.perf_counter() - started) / len(checked)
-        return [
+        findings = [
             self._conclude(one, Prediction(*said), distance, seconds, sound=bool(np.isfinite(image).all()))
             for one, image, distance, *said in zip(checked, images, distances, *prediction, strict=True)
         ]
+        weighed = [None] * len(images) if features is None else features
+        return [Answer(*one) for one in zip(findings, prediction.logits, prediction.maps, weighed, strict=True)]
 
     def evidence_on(self, finding: Finding, height: int, width: int) -> Floats:
         """The finding's evidence on the radiograph's grid or, for a picture, on any other of the same shape:
