@@ -1,12 +1,12 @@
-"""Downloads from a server on this machine that does what servers do: break off, ignore Range, lie, fail, be slow."""
+"""Downloads from a server on this machine that does what servers do: break off, lie, fail, be silent."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
+import stat
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,39 +17,44 @@ import pytest
 
 from lungsight.datasets import download as module
 from lungsight.datasets.collection import RemoteFile
-from lungsight.datasets.download import Patience, download
+from lungsight.datasets.download import download, unpack
 from lungsight.errors import DownloadError
 
 BODY = bytes(range(256)) * 2048
-QUICK = Patience(attempts=3, pause=0.0, silence=0.5)
+DIGEST = hashlib.sha256(BODY).hexdigest()
 
 
 @dataclass
 class Home:
-    """What the server sends, and what it was asked."""
+    """What the server sends, and how often it was asked."""
 
-    body: bytes = BODY
-    etag: str | None = '"first"'
-    knows_range: bool = True
-    tells_length: bool = True
-    breaks_after: list[int] = field(default_factory=list)  # bytes of each of the first answers
-    statuses: list[int] = field(default_factory=list)  # of the first answers
-    silent_for: float = 0.0
-    shift: int = 0  # how far off the part lies that it sends
-    asked: list[str] = field(default_factory=list)  # the Range of each request
     url: str = ""
+    breaks_after: list[int] = field(default_factory=list)  # bytes of each of the first responses
+    statuses: list[int] = field(default_factory=list)  # of the first responses
+    tells_length: bool = True
+    silent_for: float = 0.0
+    asked: int = 0
 
-    def remote(self, sha256: str | None = None) -> RemoteFile:
-        return RemoteFile(self.url, "images.zip", gigabytes=1e-3, sha256=sha256)
+    def remote(self, sha256: str | None = None, gigabytes: float = 1e-3) -> RemoteFile:
+        return RemoteFile(self.url, "images.zip", gigabytes, sha256)
 
 
 @pytest.fixture
-def home() -> Iterator[Home]:
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     home = Home()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            answer(self, home)
+            home.asked += 1
+            if home.statuses:
+                self.send_error(home.statuses.pop(0))
+                return
+            self.send_response(200)
+            if home.tells_length:
+                self.send_header("Content-Length", str(len(BODY)))
+            self.end_headers()
+            time.sleep(home.silent_for)
+            self.wfile.write(BODY[: home.breaks_after.pop(0)] if home.breaks_after else BODY)
 
         def log_message(self, *args: object) -> None:
             pass
@@ -58,207 +63,165 @@ def home() -> Iterator[Home]:
     home.url = f"http://127.0.0.1:{server.server_port}/images.zip"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
+    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda seconds: None))
     yield home
     server.shutdown()
     server.server_close()
     thread.join()
 
 
-def answer(request: BaseHTTPRequestHandler, home: Home) -> None:
-    asked = request.headers.get("Range", "")
-    home.asked.append(asked)
-    if home.statuses:
-        request.send_error(home.statuses.pop(0))
-        return
-    same = request.headers.get("If-Range") in (None, home.etag)
-    start = int(re.findall(r"\d+", asked)[0]) if asked and home.knows_range and same else 0
-    if start >= len(home.body):
-        request.send_response(416)
-        request.send_header("Content-Range", f"bytes */{len(home.body)}")
-        request.end_headers()
-        return
-    part = home.body[start:]
-    request.send_response(206 if start else 200)
-    if start:
-        begin = start + home.shift
-        request.send_header("Content-Range", f"bytes {begin}-{len(home.body) - 1}/{len(home.body)}")
-    if home.etag:
-        request.send_header("ETag", home.etag)
-    if home.tells_length:
-        request.send_header("Content-Length", str(len(part)))
-    request.end_headers()
-    time.sleep(home.silent_for)
-    request.wfile.write(part[: home.breaks_after.pop(0)] if home.breaks_after else part)
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_file_arrives_whole_with_its_checksum_beside_it(home: Home, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tells_length", [True, False])
+def test_the_file_arrives_whole_with_its_checksum_beside_it(home: Home, tmp_path: Path, tells_length: bool) -> None:
+    home.tells_length = tells_length
     seen: list[tuple[int, int | None]] = []
     path = download(home.remote(), tmp_path / "new", lambda done, total: seen.append((done, total)))
-    digest = hashlib.sha256(BODY).hexdigest()
     assert path.read_bytes() == BODY
-    assert (tmp_path / "new/images.zip.sha256").read_text() == f"{digest}  images.zip\n"
-    assert sorted(os.listdir(path.parent)) == ["images.zip", "images.zip.sha256"]
-    assert seen[-1] == (len(BODY), len(BODY))
-    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert (tmp_path / "new/images.zip.sha256").read_text() == f"{DIGEST}  images.zip\n"
+    assert names(path.parent) == ["images.zip", "images.zip.sha256"]
+    assert {total for _, total in seen} == ({len(BODY)} if tells_length else {None})
+    assert not tells_length or seen[-1] == (len(BODY), len(BODY))
 
 
-def test_it_resumes_where_the_line_broke(home: Home, tmp_path: Path) -> None:
+def test_a_broken_connection_is_tried_again(home: Home, tmp_path: Path) -> None:
     home.breaks_after = [100_000, 50_000]
-    assert download(home.remote(), tmp_path, patience=QUICK).read_bytes() == BODY
-    assert home.asked == ["", "bytes=100000-", "bytes=150000-"]
+    assert download(home.remote(), tmp_path).read_bytes() == BODY
+    assert home.asked == 3
 
 
-def test_it_resumes_what_an_earlier_run_left(home: Home, tmp_path: Path) -> None:
-    home.breaks_after = [100_000, 0, 0, 0]
-    with pytest.raises(DownloadError, match="broke off at 100,000 bytes"):
-        download(home.remote(), tmp_path, patience=QUICK)
-    assert not (tmp_path / "images.zip").exists()
-    home.breaks_after = []
-    assert download(home.remote(), tmp_path, patience=QUICK).read_bytes() == BODY
-    assert home.asked[-1] == "bytes=100000-"
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_a_server_that_refuses_is_one_sentence_and_leaves_nothing(home: Home, tmp_path: Path, status: int) -> None:
+    home.statuses = [status] * 9
+    with pytest.raises(DownloadError, match=f"answered {status}.*home page"):
+        download(home.remote(), tmp_path)
+    assert names(tmp_path) == []
 
 
-def test_an_interrupt_leaves_a_part_that_the_next_run_completes(home: Home, tmp_path: Path) -> None:
+def test_a_connection_that_keeps_breaking_leaves_nothing(home: Home, tmp_path: Path) -> None:
+    home.breaks_after = [100_000] * 9
+    with pytest.raises(DownloadError, match="broke off, 4 times"):
+        download(home.remote(), tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_silent_server_is_given_up(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.silent_for = 0.6
+    monkeypatch.setattr(module, "_SILENCE", 0.1)
+    with pytest.raises(DownloadError, match="broke off"):
+        download(home.remote(), tmp_path)
+
+
+def test_no_server_at_all_is_one_sentence(home: Home, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="broke off"):
+        download(RemoteFile("http://127.0.0.1:9/images.zip", "images.zip", gigabytes=0.0), tmp_path)
+
+
+def test_an_interrupt_leaves_nothing(home: Home, tmp_path: Path) -> None:
     def interrupt(done: int, total: int | None) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         download(home.remote(), tmp_path, interrupt)
-    assert not (tmp_path / "images.zip").exists()
-    left = (tmp_path / "images.zip.part").stat().st_size
-    assert 0 < left < len(BODY)
-    assert download(home.remote(), tmp_path).read_bytes() == BODY
-    assert home.asked[-1] == f"bytes={left}-"
-
-
-def test_a_server_that_ignores_range_is_read_from_the_start(home: Home, tmp_path: Path) -> None:
-    home.knows_range = False
-    home.breaks_after = [100_000]
-    assert download(home.remote(), tmp_path, patience=QUICK).read_bytes() == BODY
-    assert home.asked == ["", "bytes=100000-"]
-
-
-def test_two_versions_are_never_spliced(home: Home, tmp_path: Path) -> None:
-    (tmp_path / "images.zip.part").write_bytes(b"another version" * 100)
-    (tmp_path / "images.zip.part.version").write_text('"older"')
-    assert download(home.remote(), tmp_path, patience=QUICK).read_bytes() == BODY
-    assert home.asked == ["bytes=1500-"]
-
-
-@pytest.mark.parametrize("etag", [None, 'W/"weak"'])
-def test_without_a_version_or_checksum_it_begins_anew(home: Home, tmp_path: Path, etag: str | None) -> None:
-    home.etag = etag
-    home.breaks_after = [100_000]
-    assert download(home.remote(), tmp_path, patience=QUICK).read_bytes() == BODY
-    assert home.asked == ["", ""]
-
-
-def test_without_a_version_a_known_checksum_lets_it_resume(home: Home, tmp_path: Path) -> None:
-    home.etag = None
-    home.breaks_after = [100_000]
-    remote = home.remote(hashlib.sha256(BODY).hexdigest())
-    assert download(remote, tmp_path, patience=QUICK).read_bytes() == BODY
-    assert home.asked == ["", "bytes=100000-"]
-
-
-def test_a_part_that_was_complete_is_taken(home: Home, tmp_path: Path) -> None:
-    (tmp_path / "images.zip.part").write_bytes(BODY)
-    (tmp_path / "images.zip.part.version").write_text('"first"')
-    assert download(home.remote(), tmp_path, patience=QUICK).read_bytes() == BODY
-    assert home.asked == [f"bytes={len(BODY)}-"]
-
-
-def test_a_part_longer_than_the_file_is_thrown_away(home: Home, tmp_path: Path) -> None:
-    (tmp_path / "images.zip.part").write_bytes(BODY + b"more")
-    (tmp_path / "images.zip.part.version").write_text('"first"')
-    assert download(home.remote(), tmp_path, patience=QUICK).read_bytes() == BODY
-
-
-def test_a_part_from_the_wrong_place_is_thrown_away(home: Home, tmp_path: Path) -> None:
-    home.shift = 7
-    home.breaks_after = [100_000]
-    assert download(home.remote(), tmp_path, patience=QUICK).read_bytes() == BODY
-    assert home.asked == ["", "bytes=100000-", ""]
+    assert names(tmp_path) == []
 
 
 def test_wrong_bytes_are_refused_and_not_kept(home: Home, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=r"other bytes came .* expected 00ff"):
+    with pytest.raises(DownloadError, match=r"other bytes came .*00ff"):
         download(home.remote("00ff"), tmp_path)
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_a_refusal_is_not_tried_again(home: Home, tmp_path: Path, status: int) -> None:
-    home.statuses = [status]
-    with pytest.raises(DownloadError, match=f"answered {status}.*home page"):
-        download(home.remote(), tmp_path, patience=QUICK)
-    assert len(home.asked) == 1
-
-
-@pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_server_in_trouble_is_tried_again(home: Home, tmp_path: Path, status: int) -> None:
-    home.statuses = [status, status]
-    assert download(home.remote(), tmp_path, patience=QUICK).read_bytes() == BODY
-    assert len(home.asked) == 3
-
-
-def test_a_server_that_stays_in_trouble_is_given_up(home: Home, tmp_path: Path) -> None:
-    home.statuses = [503] * 9
-    with pytest.raises(DownloadError, match=r"3 attempts brought no more .*503"):
-        download(home.remote(), tmp_path, patience=QUICK)
-    assert len(home.asked) == 3
-
-
-def test_the_pauses_double(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home.statuses = [503] * 3
-    pauses: list[float] = []
-    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=pauses.append))
-    download(home.remote(), tmp_path, patience=Patience(attempts=4, pause=0.5))
-    assert pauses == [0.5, 1.0, 2.0]
-
-
-def test_a_server_that_always_starts_over_and_breaks_off_is_given_up(home: Home, tmp_path: Path) -> None:
-    home.etag = None
-    home.breaks_after = [100_000, 50_000] * 50
-    with pytest.raises(DownloadError, match="3 attempts brought no more"):
-        download(home.remote(), tmp_path, patience=QUICK)
-    assert len(home.asked) == 3
-
-
-def test_a_server_that_falls_silent_is_given_up(home: Home, tmp_path: Path) -> None:
-    home.silent_for = 0.6
-    with pytest.raises(DownloadError, match="attempts brought no more"):
-        download(home.remote(), tmp_path, patience=Patience(attempts=2, pause=0.0, silence=0.2))
-
-
-def test_nobody_listening_is_one_sentence(tmp_path: Path) -> None:
-    remote = RemoteFile("http://127.0.0.1:9/images.zip", "images.zip", gigabytes=0.0)
-    with pytest.raises(DownloadError, match="attempts brought no more"):
-        download(remote, tmp_path, patience=QUICK)
-
-
-def test_a_length_that_the_server_does_not_tell_is_no_obstacle(home: Home, tmp_path: Path) -> None:
-    home.tells_length = False
-    seen: list[int | None] = []
-    path = download(home.remote(), tmp_path, lambda done, total: seen.append(total))
-    assert path.read_bytes() == BODY
-    assert set(seen) == {None}
-
-
-def test_a_disk_too_small_is_told_before_anything_is_written(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usage = module.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: usage._replace(free=1000))
-    with pytest.raises(DownloadError, match="make room"):
-        download(home.remote(), tmp_path, patience=QUICK)
-    assert not (tmp_path / "images.zip.part").exists()
-
-
-def test_a_file_that_is_there_is_checked_not_fetched(home: Home, tmp_path: Path) -> None:
+def test_a_file_that_is_there_is_kept_and_a_changed_one_fetched_again(home: Home, tmp_path: Path) -> None:
     path = download(home.remote(), tmp_path)
     assert download(home.remote(), tmp_path) == path
-    assert len(home.asked) == 1
+    assert home.asked == 1
     path.write_bytes(BODY[:-1])
-    with pytest.raises(DownloadError, match="changed since it was downloaded"):
-        download(home.remote(), tmp_path)
+    assert download(home.remote(), tmp_path).read_bytes() == BODY
+    assert home.asked == 2
+
+
+def test_a_full_disk_is_reported_before_anything_is_fetched(home: Home, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="make room"):
+        download(home.remote(gigabytes=1e9), tmp_path)
+    assert home.asked == 0
+    assert names(tmp_path) == []
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "images.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.mkdir("repository")
+        opened.writestr("repository/metadata.csv", "patientid\n1\n")
+        opened.writestr("repository/images/one.png", b"pixels" * 1000)
+    return path
+
+
+def test_every_member_is_unpacked_once(archive: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    folder = unpack(archive, tmp_path / "images", lambda done, total: seen.append((done, total)))
+    assert (folder / "repository/metadata.csv").read_text() == "patientid\n1\n"
+    assert (folder / "repository/images/one.png").read_bytes() == b"pixels" * 1000
+    assert seen[-1] == (6012, 6012)
+    archive.write_bytes(b"no longer an archive")
+    assert unpack(archive, folder) == folder
+
+
+def test_an_interrupt_leaves_no_half_folder_and_the_next_run_succeeds(archive: Path, tmp_path: Path) -> None:
+    def interrupt(done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        unpack(archive, tmp_path / "images", interrupt)
+    assert names(tmp_path) == ["images.zip"]
+    assert (unpack(archive, tmp_path / "images") / "repository/images/one.png").is_file()
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.txt", "a/../../outside.txt", "/tmp/outside.txt", "..\\x", "C:\\x", "C:x"]
+)
+def test_a_member_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as opened:
+        opened.writestr("fine.txt", "fine")
+        opened.writestr(name, "not fine")
+    with pytest.raises(DownloadError, match="outside its folder"):
+        unpack(tmp_path / "bad.zip", tmp_path / "inner" / "bad")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["bad.zip"]
+
+
+def test_a_link_is_refused(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as opened:
+        opened.writestr(link, "/etc")
+    with pytest.raises(DownloadError, match="outside its folder"):
+        unpack(tmp_path / "bad.zip", tmp_path / "bad")
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>log in</html>", b"PK\x03\x04 torn"])
+def test_a_file_that_is_not_an_archive_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "page.zip").write_bytes(content)
+    with pytest.raises(DownloadError, match="not a zip archive"):
+        unpack(tmp_path / "page.zip", tmp_path / "page")
+
+
+def test_a_damaged_member_leaves_nothing(archive: Path, tmp_path: Path) -> None:
+    content = bytearray(archive.read_bytes())
+    with zipfile.ZipFile(archive) as opened:
+        start = opened.getinfo("repository/images/one.png").header_offset + 30 + len("repository/images/one.png")
+    content[start + 4] ^= 0xFF
+    archive.write_bytes(content)
+    with pytest.raises(DownloadError, match="not a zip archive that can be unpacked"):
+        unpack(archive, tmp_path / "images")
+    assert names(tmp_path) == ["images.zip"]
+
+
+def test_a_full_disk_is_reported_before_unpacking(archive: Path, tmp_path: Path, monkeypatch) -> None:
+    usage = module.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: usage._replace(free=10))
+    with pytest.raises(DownloadError, match="make room"):
+        unpack(archive, tmp_path / "images")
+    assert names(tmp_path) == ["images.zip"]

@@ -17,7 +17,7 @@ from rich.table import Table
 from lungsight._progress import ProgressBars
 from lungsight.cli import data_check, streams
 from lungsight.cli.table_options import Columns, naming, say_notices
-from lungsight.datasets import download, unpack
+from lungsight.datasets import download
 from lungsight.datasets.collection import Build, BuildOptions, Collection
 from lungsight.datasets.docs_page import catalogue
 from lungsight.datasets.manifest import COLUMNS, LABELS, Manifest
@@ -99,7 +99,7 @@ def get(
         Path | None, typer.Option(help="The folder for it; NAME in the current folder if not given.")
     ] = None,
 ) -> None:
-    """Download a collection and unpack it; run it again after a break and it goes on."""
+    """Download a collection and unpack it; run again, it keeps the files that are whole."""
     collection = collection_named(name)
     if not collection.downloads:
         raise CollectionError(name, "can't be downloaded by a program", collection.how_to_get)
@@ -114,7 +114,7 @@ def get(
         if remote.sha256 is None:
             print(f"Its home publishes no checksum; that of what came is in {archive}.sha256.")
         with _bars() as bars:
-            unpack.unpack(archive, unpacked, bars.counting(f"unpacking {remote.name}"))
+            download.unpack(archive, unpacked, bars.counting(f"unpacking {remote.name}"))
         print(f"Unpacked into {unpacked}; {archive} may be deleted.")
     print(f"Now: lungsight data build {name} {folder} --out {name}.csv")
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import httpx
+import requests
 import timm
 import torch
 from huggingface_hub import constants
@@ -141,8 +141,8 @@ def _from_timm(backbone: str, *, download: bool) -> InitialWeights:
 def _hub_answers() -> bool:
     """Asked once and shortly: the hub's own client takes most of a minute to give up."""
     try:
-        httpx.head(constants.ENDPOINT, timeout=5.0)
-    except httpx.HTTPError:
+        requests.head(constants.ENDPOINT, timeout=5.0)
+    except requests.RequestException:
         return False
     return True
 

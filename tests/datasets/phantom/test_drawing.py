@@ -1,9 +1,12 @@
+import hashlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.ndimage import center_of_mass, label
 
+from lungsight.datasets.duplicates.fingerprint import thumbnail_of
+from lungsight.datasets.duplicates.perceptual_hash import perceptual_hash
 from lungsight.datasets.phantom import HOSPITALS, Label, PhantomPatient, Shortcut, draw
 from lungsight.datasets.phantom.patient import Acquisition
 from lungsight.radiograph import View
@@ -15,6 +18,29 @@ def test_the_same_arguments_draw_the_same_bits():
     assert np.array_equal(first.pixels, again.pixels)
     assert np.array_equal(first.lesion_mask, again.lesion_mask)
     assert not np.array_equal(first.pixels, draw(8, Label.COVID19, size=96).pixels)
+
+
+@pytest.mark.parametrize(
+    ("seed", "disease", "hospital", "shortcut", "drawn", "thumbnail", "perceptual"),
+    [
+        (1, "no_pneumonia", 0, None, "afc31309fc20ceeb", "44c8401e454c7613", "c8af3d7446901b6b4e2f2dbc3cc1b194"),
+        (2, "covid19", 1, None, "05b753b64460093a", "2042a951b45ea451", "d8547dead7aa4e851a51297a69a828fd"),
+        (3, "other_pneumonia", 0, "corner_letter", "2eab716f0ecf1667", "6e8cc16cdcd748e0", "cc003c9543de4ba8"),
+        (4, "covid19", 1, "blur", "f7835945d69b5491", "811eac72e0eb70fb", "d8507c32c7ae5eb01b5044086afd3e4a"),
+    ],
+)  # fmt: skip
+def test_phantoms_and_fingerprints_stay_what_they_were(
+    seed, disease, hospital, shortcut, drawn, thumbnail, perceptual
+):  # cached fingerprints, packages' lists of training images and old collections rest on them
+    planted = shortcut and Shortcut(shortcut)
+    phantom = draw(seed, Label(disease), hospital=HOSPITALS[hospital], shortcut=planted, shot=1, size=192)
+    digest = hashlib.sha256(np.round(phantom.pixels * 255).astype(np.uint8).tobytes())
+    digest.update(phantom.lung_mask.tobytes())
+    digest.update(phantom.lesion_mask.tobytes())
+    assert digest.hexdigest().startswith(drawn)
+    small = thumbnail_of(phantom.pixels)
+    assert hashlib.sha256(small.tobytes()).hexdigest().startswith(thumbnail)
+    assert perceptual_hash(small).startswith(perceptual)
 
 
 def test_pixels_are_what_the_core_expects(phantoms):
