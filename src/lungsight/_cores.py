@@ -1,4 +1,4 @@
-"""How many cores this process may use: those of the machine that it is bound to, and a container's share of them."""
+"""How many processor cores this process may use, with a container's quota counted in."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ _PROCESS, _ROOT = Path("/proc/self"), Path("/")
 
 
 def cores(process: Path = _PROCESS, root: Path = _ROOT) -> int:
-    """How many threads can truly run at once, 1 or more: the least of the cores that the process is bound to
-    (``taskset``, a container's cpuset), the quota of CPU time of its control groups, rounded up, and what
-    :func:`lungsight._environment.use_cores` was told.
+    """The number of threads that can run at once, 1 or more.
+
+    It is the least of the cores that the process is bound to (``taskset``, a container's cpuset), the CPU quota of
+    its control groups, rounded up, and the number given to :func:`lungsight._environment.use_cores`.
 
     Args:
         process: the process's folder in ``/proc``.
-        root: where the mount points that it names lie.
+        root: the folder of the mount points that it names.
     """
     shares = (math.ceil(share) for share in _shares(process, root))
     return max(1, min([cores_of_the_machine(), *_asked_for(), *shares]))
@@ -32,12 +33,12 @@ def _asked_for() -> list[int]:
 
 
 def cores_of_the_machine() -> int:
-    """The cores that this process is bound to, whatever its quota."""
+    """The number of cores that this process is bound to, without its quota."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _shares(process: Path, root: Path) -> Iterator[float]:
-    """The quota of each control group that the process is in, in cores; groups without one are left out."""
+    """The quota, in cores, of each control group of the process that has one."""
     for group in _groups(process, root):
         share = _share_v2(group) or _share_v1(group)
         if share is not None and share > 0:
@@ -45,20 +46,20 @@ def _shares(process: Path, root: Path) -> Iterator[float]:
 
 
 def _groups(process: Path, root: Path) -> Iterator[Path]:
-    """The folders of the process's groups that rule over CPU time, each with those around it."""
+    """The folders of the process's control groups for CPU time, each followed by its parents."""
     paths = dict(_paths(process))
     for kind, inside, point in _mounts(process):
         path = paths.get(kind)
         if path is None:
             continue
-        # What is mounted in a container is often the container's own group, by its name outside.
+        # A container often mounts its own group, under the name that the group has outside.
         below = path.relative_to(inside) if path.is_relative_to(inside) else PurePosixPath()
         mounted = root / str(point).lstrip("/")
         yield from (mounted / part for part in (below, *below.parents))
 
 
 def _paths(process: Path) -> Iterator[tuple[str, PurePosixPath]]:
-    """The process's group by the kind of hierarchy, ``cgroup`` (with CPU time) or ``cgroup2``."""
+    """The process's group by kind of hierarchy: ``cgroup`` (with CPU time) or ``cgroup2``."""
     for line in _lines(process / "cgroup"):
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -69,7 +70,7 @@ def _paths(process: Path) -> Iterator[tuple[str, PurePosixPath]]:
 
 
 def _mounts(process: Path) -> Iterator[tuple[str, PurePosixPath, PurePosixPath]]:
-    """Of each hierarchy that may rule over CPU time its kind, which group is mounted, and where."""
+    """The kind of each hierarchy for CPU time, the group that is mounted, and the mount point."""
     for line in _lines(process / "mountinfo"):
         fields, _, file_system = line.partition(" - ")
         words, described = fields.split(" "), file_system.split(" ")
@@ -92,7 +93,7 @@ def _share_v1(group: Path) -> float | None:
 
 
 def _ratio(quota: str, period: str) -> float | None:
-    """None where there is no limit (``max``, −1) or it can't be read."""
+    """None if there is no limit (``max``, −1) or it can't be read."""
     try:
         return int(quota) / int(period) if int(quota) > 0 else None
     except (ValueError, ZeroDivisionError):
@@ -100,7 +101,7 @@ def _ratio(quota: str, period: str) -> float | None:
 
 
 def _unescaped(path: str) -> str:
-    """Spaces and the like stand as octal numbers in ``mountinfo``."""
+    """A path in ``mountinfo``, where spaces and the like are octal numbers."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
 
 

@@ -1,4 +1,4 @@
-"""What lungsight sets in its environment before any library is imported. The package imports it first of all."""
+"""Environment variables that lungsight sets before any library is imported."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import os
 
 from lungsight._cores import ASKED_FOR, cores, cores_of_the_machine
 
-#: No library may report home: docs/explanation/privacy.md promises it. Set whatever stood there before.
+#: No library may send telemetry: docs/explanation/privacy.md promises it. Set whatever the value was before.
 SILENT = {
     "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime from 1.29 on: a device's id, the models' properties
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray: the cluster's size, the libraries used
     "HF_HUB_DISABLE_TELEMETRY": "1",  # the hub's client, which timm brings
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-    "DO_NOT_TRACK": "1",  # consoledonottrack.com; what heeds it may come with any library's next version
-    "NO_ALBUMENTATIONS_UPDATE": "1",  # not ours, but installed beside many a training library
+    "DO_NOT_TRACK": "1",  # consoledonottrack.com; any library may heed it in its next version
+    "NO_ALBUMENTATIONS_UPDATE": "1",  # not a dependency, but often installed beside training libraries
 }
-#: Good manners, unless the user has set something else.
+#: Defaults, unless the user has set something else.
 DEFAULTS = {
-    # A thread that waits sleeps, instead of keeping the core that another process needs: beside one busy process a
-    # training is several times quicker, alone it takes as long.
+    # A waiting thread sleeps instead of keeping a core that another process needs. Beside one busy process training
+    # is several times faster; alone it takes the same time.
     "OMP_WAIT_POLICY": "passive",
 }
-#: What OpenBLAS, OpenMP and with it torch go by; they see the machine's cores, but not a container's share of them.
+#: Read by OpenBLAS, OpenMP and torch, which see the machine's cores but not a container's quota.
 _THREADS = "OMP_NUM_THREADS"
 _OF_OPENCV = "OPENCV_FOR_THREADS_NUM"
 
 
 def prepare() -> None:
-    """Set all of it for this process and those that it starts."""
+    """Set all of them for this process and the processes that it starts."""
     os.environ.update(SILENT)
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -36,8 +36,10 @@ def prepare() -> None:
 
 
 def use_cores(count: int) -> None:
-    """Let this process and those that it starts use ``count`` cores at most, 0: all. To be called before numpy, torch
-    or OpenCV is imported, for they ask once."""
+    """Let this process and those that it starts use at most ``count`` cores; 0 means all.
+
+    Call it before numpy, torch or OpenCV is imported: they read the number once.
+    """
     if count:
         os.environ[ASKED_FOR] = str(count)
         os.environ[_THREADS] = os.environ[_OF_OPENCV] = str(cores())

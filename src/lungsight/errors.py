@@ -1,4 +1,20 @@
-"""What can be wrong with what a user gave us, said in one sentence: what, with which file, and the cure."""
+"""Errors in what a user gives to lungsight. Each is one sentence: the file, the problem and a hint.
+
+The tree, with the exit status of the command line:
+
+    LungsightError                    3
+    ├── UnreadableImageError          1   no single radiograph can be read from a file
+    ├── ManifestError                 3   a table of images
+    ├── TableError                    3   the file of such a table (datasets/text_tables.py)
+    ├── RecipeError                   3   a training recipe
+    ├── PackageError                  3   a model package
+    ├── CollectionError               3   the folder of a public collection
+    ├── DownloadError                 3   a download
+    ├── SplitLeakageError             4   the same image, patient or study on both sides of a split
+    ├── MissingExtraError             3   a part of lungsight that isn't installed
+    ├── PredictionsError              3   a table of predictions (evaluation/testset/predictions_csv.py)
+    └── SavedEvaluationError          3   the folder of an evaluation (evaluation/saved.py)
+"""
 
 from __future__ import annotations
 
@@ -9,9 +25,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class LungsightError(Exception):
-    """A mistake in the input. ``str()`` is the one sentence a user reads.
+    """A mistake in the input. ``str()`` is the sentence that a user reads.
 
-    Every room raises a subclass; the command line prints the sentence and ends with ``exit_status``.
+    The command line prints it and ends with ``exit_status``.
+
+    Args:
+        subject: the file or the option that is wrong.
+        problem: what is wrong with it, without a full stop.
+        hint: what the user can do, without a full stop.
     """
 
     exit_status: ClassVar[int] = 3
@@ -33,27 +54,27 @@ class UnreadableImageError(LungsightError):
 
 
 class ManifestError(LungsightError):
-    """A table of images that can't be used as it stands."""
+    """A table of images that can't be used."""
 
 
 class RecipeError(LungsightError):
-    """A training recipe that doesn't validate."""
+    """A training recipe that isn't valid."""
 
 
 class PackageError(LungsightError):
-    """A model package that is incomplete, altered, or of another schema."""
+    """A model package that is incomplete, altered or of another schema."""
 
 
 class CollectionError(LungsightError):
-    """A folder that doesn't hold the collection it is said to hold."""
+    """A folder that doesn't hold the collection that was named."""
 
 
 class DownloadError(LungsightError):
-    """A download that ended without the file it promised."""
+    """A download that ended without its file."""
 
 
 class SplitLeakageError(LungsightError):
-    """A split with the same image, patient or study on both of its sides."""
+    """A split with the same image, patient or study on both sides."""
 
     exit_status = 4
 
@@ -63,6 +84,8 @@ class MissingExtraError(LungsightError):
 
 
 def printable(subject: object) -> str:
-    """``subject`` as one line that any terminal and any JSON file can hold: bytes that aren't UTF-8 become �, and
-    so do control characters, which could move a terminal's cursor."""
+    """``subject`` as one line that any terminal and any JSON file can hold.
+
+    Bytes that aren't UTF-8 become �, and so do control characters, which could move a terminal's cursor.
+    """
     return _CONTROL.sub("�", str(subject).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""The radiograph: what lungsight knows of one image, whatever file it came from."""
+"""The radiograph: one image after reading, with what its file states."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lungsight.errors import printable
 
 
 class View(StrEnum):
-    """How the patient stood to the X-ray beam. ``FRONTAL`` is PA or AP where the source doesn't say which."""
+    """The direction of the X-ray beam. ``FRONTAL`` is PA or AP where the source doesn't state which."""
 
     PA = "PA"
     AP = "AP"
@@ -24,15 +24,16 @@ class View(StrEnum):
 
     @property
     def is_frontal(self) -> bool:
+        """PA, AP, or one of them."""
         return self in (View.PA, View.AP, View.AP_SUPINE, View.FRONTAL)
 
 
 @dataclass(frozen=True, slots=True)
 class Identifiers:
-    """By what an archive finds the image again; None where the file doesn't say.
+    """The identifiers by which an archive finds the image; None where the file has none.
 
     Attributes:
-        patient_id: only where it was asked for.
+        patient_id: only if it was asked for.
     """
 
     study_instance_uid: str | None = None
@@ -46,8 +47,10 @@ UNIDENTIFIED = Identifiers()
 
 
 class Placement(NamedTuple):
-    """The grid on which an image is judged and shown, and how it was made of the file's own: ``mirrored`` left to
-    right if so, ``turned`` clockwise by degrees, and scaled to ``width`` and ``height`` in pixels."""
+    """The pixel grid of an analysed image, and how it was made from the grid of its file.
+
+    First ``mirrored`` left to right, then ``turned`` clockwise by degrees, then scaled to ``width`` × ``height``.
+    """
 
     width: int
     height: int
@@ -57,29 +60,28 @@ class Placement(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Radiograph:
-    """One image, ready to be looked at.
+    """One image, ready to be analysed.
 
     Attributes:
         pixels: float32, shape [height, width], 0…1, bright where the body is dense. Read-only.
         file: where it came from; a member of a zip is ``archive.zip!/member.png``.
         sha256: of the file's bytes, in hexadecimal.
-        modality: the DICOM Modality (``CR``, ``DX``, …), None where the file doesn't say.
-        body_part: the DICOM BodyPartExamined in capitals, None where the file doesn't say.
-        view: None where the file doesn't say, or in words that aren't known.
-        view_stated: these words; None where the file doesn't say.
-        laterality: ``L``, ``R``, ``U`` (unpaired) or ``B``, as the header has it.
+        modality: the DICOM Modality (``CR``, ``DX``, …); None if the file doesn't state it.
+        body_part: the DICOM BodyPartExamined in capitals; None if the file doesn't state it.
+        view: None if the file doesn't state it, or in words that aren't known.
+        view_stated: these words.
+        laterality: ``L``, ``R``, ``U`` (unpaired) or ``B``, from the header.
         age: in years.
         sex: ``M``, ``F`` or ``O``.
         patient: a key that tells patients apart, never a name.
         identifiers: of study, series and image.
         pixel_spacing: of a row and of a column, in millimetres.
-        burned_in_annotation: what the header says of text in the pixels.
-        bit_depth: bits per sample that the file stores.
-        file_shape: height and width of the image at its full size, where the pixels were read smaller; None where
-            they weren't.
-        mirrored: whether the file's pixels were mirrored left to right, to put them right.
+        burned_in_annotation: whether the header states text in the pixels.
+        bit_depth: bits per sample in the file.
+        file_shape: height and width at full size, if the pixels were read at a reduced size; else None.
+        mirrored: whether the file's pixels were mirrored left to right to correct them.
         turned: by how many degrees they were then turned clockwise: 0, 90, 180 or 270.
-        warnings: sentences about what had to be assumed or repaired.
+        warnings: sentences about what was assumed or repaired.
     """
 
     pixels: NDArray[np.float32]
@@ -110,20 +112,21 @@ class Radiograph:
 
     @property
     def height(self) -> int:
-        """Of the image at its full size, as it lies in ``pixels``."""
+        """In pixels, of the image at full size and in the orientation of ``pixels``."""
         return int(self.pixels.shape[0]) if self.file_shape is None else self.file_shape[0]
 
     @property
     def width(self) -> int:
-        """Of the image at its full size, as it lies in ``pixels``."""
+        """In pixels, of the image at full size and in the orientation of ``pixels``."""
         return int(self.pixels.shape[1]) if self.file_shape is None else self.file_shape[1]
 
     @property
     def placement(self) -> Placement:
+        """Its pixel grid at full size."""
         return Placement(self.width, self.height, self.mirrored, self.turned)
 
     def placed(self, *, mirrored: bool = False, turned: int = 0) -> Radiograph:
-        """The same, mirrored left to right and then turned clockwise by 0, 90, 180 or 270 degrees."""
+        """A copy that is mirrored left to right and then turned clockwise by 0, 90, 180 or 270 degrees."""
         pixels = np.rot90(np.fliplr(self.pixels) if mirrored else self.pixels, -turned // 90)
         across = turned % 180 == 90
         spacing, shape = self.pixel_spacing, self.file_shape

@@ -179,7 +179,7 @@ def test_a_data_set_without_pixels(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["SC_rgb_rle_2frame.dcm", "examples_ybr_color.dcm"])
 def test_a_clip(name: str) -> None:
-    assert "frames; export the one X-ray image" in refusal(bundled(name))
+    assert "frames; save the one X-ray image" in refusal(bundled(name))
 
 
 def test_a_disc_directory() -> None:

@@ -97,8 +97,8 @@ def test_view_position(read: Callable[..., Radiograph], texts: str, view: View |
     ("text", "warning"),
     [
         ("PA/LAT", "'PA/LAT' names both a frontal and a lateral view: only the pixels say which it is."),
-        ("PORTABLE", "'PORTABLE' names no view that is known: only the pixels say whether it is frontal."),
-        ("AP LORDOTIC", "'AP LORDOTIC' names a special projection: it is judged as AP."),
+        ("PORTABLE", "'PORTABLE' names no known view: only the pixels say whether it is frontal."),
+        ("AP LORDOTIC", "'AP LORDOTIC' names a special projection: it is analysed as AP."),
         ("SUPINE", "'SUPINE' names no projection: AP is assumed."),
     ],
 )
@@ -118,8 +118,7 @@ def test_an_unknown_body_part_is_quoted(read: Callable[..., Radiograph]) -> None
     known = read(BodyPartExamined="ICU WARD")
     assert known.body_part == "ICU WARD"
     assert known.warnings == (
-        "DICOM BodyPartExamined 'ICU WARD' is not a body part that is known: only the pixels say whether this is a "
-        "chest.",
+        "DICOM BodyPartExamined 'ICU WARD' is not a known body part: only the pixels say whether this is a chest.",
     )
     assert read(BodyPartExamined="T?RAX").warnings == read(BodyPartExamined="UNKNOWN").warnings == ()
 

@@ -1,9 +1,8 @@
-"""The order of urgency, and what is said of each rank."""
+"""The order of urgency, and the sentence of each rank."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,11 +21,12 @@ RULE = load_rule()
 def _case(file: str = "a", covid: float = 0.2, **known: object) -> Case:
     probabilities = {"covid19": covid, "other_pneumonia": (1 - covid) / 2, "no_pneumonia": (1 - covid) / 2}
     verdict = max(probabilities, key=probabilities.__getitem__)
-    return replace(Case(file, "read", verdict, probabilities), **known)  # type: ignore[arg-type]
+    stated = {"file": file, "status": "read", "verdict": verdict, "probabilities": probabilities}
+    return Case.model_validate(stated | known)
 
 
 def _order(*cases: Case) -> list[str]:
-    return [place.case.file for place in worklist(cases, RULE, now=NOW)]
+    return [entry.case.file for entry in worklist(cases, RULE, now=NOW)]
 
 
 def test_the_surer_finding_comes_first() -> None:
@@ -40,30 +40,30 @@ def test_the_surer_finding_comes_first() -> None:
         ({"age": 30.0}, "age 30 \N{MINUS SIGN}20"),
         ({"view": "AP"}, "taken AP +10"),
         ({"verdict": "inconclusive"}, "inconclusive +40"),
-        ({"status": "refused", "probabilities": {}}, "not judged by the software +35"),
+        ({"status": "refused", "probabilities": {}}, "not analysed +35"),
         ({"status": "error", "probabilities": {}}, "could not be read +35"),
     ],
 )
-def test_each_term_is_said_and_counts(known: dict[str, object], words: str) -> None:
-    (place,) = worklist([_case(**known)], RULE, now=NOW)
-    assert words in place.why
-    assert place.why.endswith(f"{place.points:.0f} points.")
+def test_each_term_counts_and_is_named(known: dict[str, object], words: str) -> None:
+    (entry,) = worklist([_case(**known)], RULE, now=NOW)
+    assert words in entry.why
+    assert entry.why.endswith(f"{entry.points:.0f} points.")
 
 
 def test_doubt_counts_between_certain_and_a_coin() -> None:
     assert _case(covid=1.0).doubt == 0
-    even = Case("a", "read", None, dict.fromkeys(("covid19", "b", "c"), 1 / 3))
+    even = _case(probabilities=dict.fromkeys(("covid19", "b", "c"), 1 / 3))
     assert even.doubt == pytest.approx(1)
 
 
-def test_nobody_waits_longer_than_the_rule_allows() -> None:
+def test_none_waits_longer_than_the_rule_allows() -> None:
     urgent = [_case(f"urgent {n}", 0.99, arrived=NOW - timedelta(hours=1), age=85.0) for n in range(5)]
     old = [_case(f"old {hours}", 0.01, arrived=NOW - timedelta(hours=hours)) for hours in (23, 25, 30)]
-    places = worklist([*urgent, *old], RULE, now=NOW)
-    assert [place.case.file for place in places[:2]] == ["old 30", "old 25"]
-    assert places[-1].case.file == "old 23"
-    assert "It has waited 30 hours, and nobody waits longer than 24" in places[0].why
-    assert [place.overdue for place in places] == [True, True] + [False] * 6
+    entries = worklist([*urgent, *old], RULE, now=NOW)
+    assert [entry.case.file for entry in entries[:2]] == ["old 30", "old 25"]
+    assert entries[-1].case.file == "old 23"
+    assert "It has waited 30 hours, and none may wait longer than 24" in entries[0].why
+    assert [entry.overdue for entry in entries] == [True, True] + [False] * 6
 
 
 def test_a_study_ranks_by_its_most_urgent_image() -> None:
@@ -74,24 +74,24 @@ def test_a_study_ranks_by_its_most_urgent_image() -> None:
         _case("alone", 0.3),
         _case("alone", 0.3),
     ]
-    places = worklist(cases, RULE, now=NOW)
-    assert [(place.rank, place.case.file, place.images) for place in places] == [
+    entries = worklist(cases, RULE, now=NOW)
+    assert [(entry.rank, entry.case.file, entry.images) for entry in entries] == [
         (1, "frontal", 2),
         (2, "other", 1),
         (3, "alone", 1),
         (4, "alone", 1),
     ]
-    assert places[0].why.startswith("The most urgent of 2 images of its study: covid19 at 95%")
+    assert entries[0].why.startswith("The most urgent of 2 images of its study: covid19 at 95%")
 
 
 def test_what_its_header_calls_another_kind_of_image_stands_last() -> None:
     long_ago = NOW - timedelta(hours=99)
     header = {"status": "refused", "refused_by": "header", "probabilities": {}, "age": 90.0, "arrived": long_ago}
     gate = header | {"refused_by": "gate", "arrived": None}
-    places = worklist([_case("ct", **header), _case("gate", **gate), _case("clear", 0.0)], RULE, now=NOW)
-    assert [place.case.file for place in places] == ["gate", "clear", "ct"]
-    assert not places[-1].overdue
-    assert "Its header says that it is no frontal chest X-ray, so it stands after all others" in places[-1].why
+    entries = worklist([_case("ct", **header), _case("gate", **gate), _case("clear", 0.0)], RULE, now=NOW)
+    assert [entry.case.file for entry in entries] == ["gate", "clear", "ct"]
+    assert not entries[-1].overdue
+    assert "Its header says that it is not a frontal chest X-ray, so it comes after all others" in entries[-1].why
 
 
 @given(
@@ -109,29 +109,31 @@ def test_what_its_header_calls_another_kind_of_image_stands_last() -> None:
     )
 )
 def test_every_case_has_one_rank_and_the_order_is_the_rule(cases: list[Case]) -> None:
-    places = worklist(cases, RULE, now=NOW)
-    assert [place.rank for place in places] == list(range(1, len(cases) + 1))
-    assert sorted(map(id, (place.case for place in places))) == sorted(map(id, cases))
-    late = [place.overdue for place in places]
+    entries = worklist(cases, RULE, now=NOW)
+    assert [entry.rank for entry in entries] == list(range(1, len(cases) + 1))
+    assert sorted(map(id, (entry.case for entry in entries))) == sorted(map(id, cases))
+    late = [entry.overdue for entry in entries]
     assert late == sorted(late, reverse=True)
     for aside in (False, True):
-        points = [place.points for place in places if not place.overdue and place.case.is_another_kind is aside]
+        points = [entry.points for entry in entries if not entry.overdue and entry.case.is_another_kind is aside]
         assert points == sorted(points, reverse=True)
-    assert [place.case.is_another_kind for place in places] == sorted(place.case.is_another_kind for place in places)
+    assert [entry.case.is_another_kind for entry in entries] == sorted(
+        entry.case.is_another_kind for entry in entries
+    )
     again = worklist(reversed(cases), RULE, now=NOW)
-    assert [(p.case.file, p.points) for p in again] == [(p.case.file, p.points) for p in places]
+    assert [(p.case.file, p.points) for p in again] == [(p.case.file, p.points) for p in entries]
 
 
 def test_a_rule_can_be_changed_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "rule.toml").write_text(own_rule().replace("longest_wait_hours = 24.0", "longest_wait_hours = 2"))
-    places = worklist([_case(arrived=NOW - timedelta(hours=3))], load_rule(tmp_path / "rule.toml"), now=NOW)
-    assert places[0].overdue
+    entries = worklist([_case(arrived=NOW - timedelta(hours=3))], load_rule(tmp_path / "rule.toml"), now=NOW)
+    assert entries[0].overdue
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("name = ", "is not TOML"),
+        ("name = ", "is not valid TOML"),
         ('name = "x"', "longest_wait_hours: Field required"),
         (own_rule().replace("from = 40", "from = 60"), "must rise"),
         ("age_of_the_ward = 3\n" + own_rule(), "age_of_the_ward"),
@@ -180,7 +182,7 @@ def test_a_name_cannot_move_the_cursor(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [("{}\n", "line 1 is no finding"), ("x\n", "line 1 is no finding"), (None, "can't be read")],
+    [("{}\n", "line 1 is not a finding"), ("x\n", "line 1 is not a finding"), (None, "can't be read")],
 )
 def test_what_are_no_findings_is_one_sentence(content: str | None, problem: str, tmp_path: Path) -> None:
     if content is not None:

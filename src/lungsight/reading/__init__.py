@@ -1,4 +1,4 @@
-"""Files of any kind to radiographs: the only room that knows DICOM, image formats, folders and archives.
+"""Read image files of any format. Only this package knows DICOM, image formats, folders and archives.
 
 >>> for found in walk_images(["study.zip", "wards/"]):     # doctest: +SKIP
 ...     radiograph = read_radiograph(found)

@@ -1,4 +1,4 @@
-"""Zip archives, read member by member without unpacking anything to disk."""
+"""Read zip archives member by member, without unpacking them to disk."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _DAMAGED = (BadZipFile, zlib.error, LZMAError, EOFError, OSError, ValueError, Ru
 
 
 def members(path: Path) -> Iterator[tuple[str, int]]:
-    """Name and place of every file in the archive, sorted by name. Raises UnreadableImage."""
-    files = [(info.filename, place) for place, info in enumerate(_directory(path)) if not info.is_dir()]
-    for name, place in sorted(files):
-        yield f"{printable(path)}!/{printable(name)}", place
+    """The name and index of every file in the archive, sorted by name. Raises UnreadableImageError."""
+    files = [(info.filename, index) for index, info in enumerate(_directory(path)) if not info.is_dir()]
+    for name, index in sorted(files):
+        yield f"{printable(path)}!/{printable(name)}", index
 
 
-def size_of_member(name: str, path: Path, place: int) -> int:
-    """How many bytes a member has, as the archive states it. Raises UnreadableImage."""
-    return _info(name, path, place).file_size
+def size_of_member(name: str, path: Path, index: int) -> int:
+    """The unpacked size of a member in bytes, as its archive states it. Raises UnreadableImageError."""
+    return _info(name, path, index).file_size
 
 
-def read_member(name: str, path: Path, place: int, size: int | None = None) -> bytes:
-    """The content of one member, or its first ``size`` bytes. Raises UnreadableImage."""
-    info = _info(name, path, place)
+def read_member(name: str, path: Path, index: int, size: int | None = None) -> bytes:
+    """The content of one member, or its first ``size`` bytes. Raises UnreadableImageError."""
+    info = _info(name, path, index)
     if info.flag_bits & _ENCRYPTED:
         raise UnreadableImageError(
             name, "this member is encrypted", "unpack the archive with its password and give the files"
         )
     check_bytes(name, info.file_size)
     try:
-        # zipfile never yields more than the declared size, which was checked: a lying header unpacks no bomb.
+        # zipfile never yields more than the declared size, which was checked: a wrong header can't unpack a bomb.
         with _archive(path).open(info) as file:
             return file.read(info.file_size if size is None else size)
     except NotImplementedError as error:
@@ -51,11 +51,11 @@ def read_member(name: str, path: Path, place: int, size: int | None = None) -> b
         ) from error
 
 
-def _info(name: str, path: Path, place: int) -> ZipInfo:
+def _info(name: str, path: Path, index: int) -> ZipInfo:
     directory = _directory(path)
-    if place >= len(directory):
+    if index >= len(directory):
         raise UnreadableImageError(name, "the archive has changed since it was listed", "run the command again")
-    return directory[place]
+    return directory[index]
 
 
 def _directory(path: Path) -> list[ZipInfo]:
@@ -82,6 +82,8 @@ def _archive(path: Path) -> ZipFile:
 
 @lru_cache(maxsize=4)
 def _opened(path: Path, _modified: int, _size: int, _process: int) -> ZipFile:
-    """Kept open, for a directory of thousands of members takes longer to parse than a member takes to read. One per
-    process: forked workers would move each other's place in a shared file."""
+    """An archive that is kept open: parsing a directory of thousands of members takes longer than reading one.
+
+    One per process: forked workers would move each other's position in a shared file.
+    """
     return ZipFile(path)

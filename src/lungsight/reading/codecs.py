@@ -1,4 +1,4 @@
-"""Compressed image data to samples, by imagecodecs."""
+"""Decode JPEG, JPEG-LS, JPEG 2000 and JPEG XL to samples, with imagecodecs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from numpy.typing import NDArray
 from lungsight.reading.codestream import Codec, Stream, has_end
 
 Samples = NDArray[Any]
-#: Behind the end of a JPEG that is whole no byte changes a pixel; where rows are missing, these change them.
+#: Bytes after a complete JPEG change no pixel; if rows are missing, these change them.
 _FILLER = bytes((37 * n) % 255 for n in range(4096))
 
 
 def decoded(data: bytes, stream: Stream) -> Samples:
-    """The samples as they were compressed, in the stream's own colours: [height, width], or [height, width, samples].
+    """The decoded samples, in the stream's own colours.
 
-    They are as wide as their depth needs, 8 or 16 bits; JPEG XL may hold floating-point ones. Raises what imagecodecs
-    raises for damaged data, and ValueError for a JPEG that is cut short, which its decoder fills up in silence.
+    Returns:
+        [height, width] or [height, width, samples], of 8 or 16 bits as their depth needs; JPEG XL may hold
+        floating-point samples.
+
+    Raises:
+        ValueError: a JPEG is cut short, which its decoder would fill up silently.
+        Exception: whatever imagecodecs raises for damaged data.
     """
     if stream.codec is Codec.JPEG_LS:
         try:
@@ -37,7 +42,7 @@ def decoded(data: bytes, stream: Stream) -> Samples:
 
 
 def _without_padding(data: bytes) -> bytes:
-    """Some writers pad JPEG-LS before its end marker, and CharLS takes that for image data."""
+    """The data without the padding that some writers put before its end marker; CharLS takes it for image data."""
     image, end, behind = data.rpartition(b"\xff\xd9")
     return image.rstrip(b"\0") + end if end and not behind.strip(b"\0") else data
 
@@ -45,4 +50,4 @@ def _without_padding(data: bytes) -> bytes:
 def _jpeg(data: bytes, stream: Stream) -> Samples:
     if stream.samples != 3:
         return imagecodecs.jpeg8_decode(data)
-    return imagecodecs.jpeg8_decode(data, colorspace="YCBCR", outcolorspace="YCBCR")  # that is: convert nothing
+    return imagecodecs.jpeg8_decode(data, colorspace="YCBCR", outcolorspace="YCBCR")  # converts nothing

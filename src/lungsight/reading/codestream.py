@@ -1,4 +1,4 @@
-"""What compressed image data states of itself: its kind, its size, the depth and the sign of its samples."""
+"""Read the header of compressed image data: codec, size, depth and sign of its samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RGB_LETTERS = (b"RGB", b"rgb")
 
 
 class Codec(StrEnum):
-    """How image data is compressed."""
+    """The compression of image data."""
 
     JPEG = "JPEG"
     JPEG_LS = "JPEG-LS"
@@ -33,17 +33,17 @@ class Codec(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What compressed image data says of itself.
+    """The header of compressed image data.
 
     Attributes:
         codec: HTJ2K counts as JPEG 2000.
         rows: height in pixels.
         columns: width in pixels.
-        samples: how many a pixel; 0 for JPEG XL, of which only the size is read.
+        samples: per pixel; 0 for JPEG XL, of which only the size is read.
         bits: of the deepest sample; 0 for JPEG XL.
-        signed: whether samples may be negative; only JPEG 2000 knows.
+        signed: whether samples may be negative; only JPEG 2000 states it.
         lossless_process: a JPEG of the lossless process, which few programs read.
-        colour: ``YBR_FULL`` or ``RGB`` where a JPEG of three samples says which; None where it doesn't.
+        colour: ``YBR_FULL`` or ``RGB`` if a JPEG of three samples states it; else None.
     """
 
     codec: Codec
@@ -57,7 +57,7 @@ class Stream:
 
 
 def stream_of(data: bytes) -> Stream | None:
-    """From the header of a codestream or a file that wraps one; None where ``data`` begins with none of these."""
+    """The header of a codestream, or of a file that wraps one; None if ``data`` begins with neither."""
     if data.startswith(b"\xff\xd8"):
         return _jpeg(data)
     if data.startswith((_SIZ, _JP2_SIGNATURE)):
@@ -68,30 +68,30 @@ def stream_of(data: bytes) -> Stream | None:
 
 
 def has_end(data: bytes) -> bool:
-    """Whether the end marker of a JPEG is there. Within compressed samples its two bytes can't occur."""
+    """Whether a JPEG has its end marker. Its two bytes can't occur within compressed samples."""
     return data.rfind(_END_OF_IMAGE) > data.rfind(b"\xff\xda")
 
 
 def _jpeg(data: bytes) -> Stream | None:
-    """From the start-of-frame marker (ITU-T T.81 B.2.2, T.87 C.2.2) and what APP markers before it say of colour."""
-    place, colour = 2, None
-    while place + 10 <= len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
+    """From the start-of-frame marker (ITU-T T.81 B.2.2, T.87 C.2.2) and the APP markers before it (colour)."""
+    at, colour = 2, None
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
         if marker == 0xFF or marker in _STANDALONE:
-            place += 1 if marker == 0xFF else 2
+            at += 1 if marker == 0xFF else 2
             continue
         if marker == _START_OF_SCAN:
             return None
         if marker in _START_OF_FRAME:
-            return _frame(data, place, marker, colour)
-        colour = _colour_by(marker, data[place + 4 : place + 16]) or colour
-        place += 2 + int(struct.unpack_from(">H", data, place + 2)[0])
+            return _frame(data, at, marker, colour)
+        colour = _colour_by(marker, data[at + 4 : at + 16]) or colour
+        at += 2 + int(struct.unpack_from(">H", data, at + 2)[0])
     return None
 
 
-def _frame(data: bytes, place: int, marker: int, colour: str | None) -> Stream:
-    bits, rows, columns, samples = struct.unpack_from(">BHHB", data, place + 4)
-    names = data[place + 10 : place + 10 + 3 * samples : 3]
+def _frame(data: bytes, at: int, marker: int, colour: str | None) -> Stream:
+    bits, rows, columns, samples = struct.unpack_from(">BHHB", data, at + 4)
+    names = data[at + 10 : at + 10 + 3 * samples : 3]
     return Stream(
         codec=Codec.JPEG_LS if marker == _JPEG_LS else Codec.JPEG,
         rows=rows,
@@ -104,7 +104,7 @@ def _frame(data: bytes, place: int, marker: int, colour: str | None) -> Stream:
 
 
 def _colour_by(marker: int, content: bytes) -> str | None:
-    """JFIF means YCbCr; Adobe says which (T.872 6.1, 6.5.3), but 0 only that nothing is to be converted."""
+    """JFIF means YCbCr; Adobe states the colours (T.872 6.1, 6.5.3), but 0 only means no conversion."""
     if marker == _JFIF and content.startswith(b"JFIF"):
         return "YBR_FULL"
     if marker == _ADOBE and content.startswith(b"Adobe") and content[11:12] == b"\x01":
@@ -114,12 +114,12 @@ def _colour_by(marker: int, content: bytes) -> str | None:
 
 def _jpeg_2000(data: bytes) -> Stream | None:
     """From the SIZ marker (ITU-T T.800 A.5.1)."""
-    place = data.find(_SIZ)
-    if place < 0 or place + 43 > len(data):
+    at = data.find(_SIZ)
+    if at < 0 or at + 43 > len(data):
         return None
-    width, height, left, top = struct.unpack_from(">IIII", data, place + 8)
-    (samples,) = struct.unpack_from(">H", data, place + 40)
-    depths = data[place + 42 : place + 42 + 3 * samples : 3]
+    width, height, left, top = struct.unpack_from(">IIII", data, at + 8)
+    (samples,) = struct.unpack_from(">H", data, at + 40)
+    depths = data[at + 42 : at + 42 + 3 * samples : 3]
     return Stream(
         codec=Codec.JPEG_2000,
         rows=height - top,
@@ -133,10 +133,10 @@ def _jpeg_2000(data: bytes) -> Stream | None:
 def _jpeg_xl(data: bytes) -> Stream | None:
     """From the size header (ISO/IEC 18181-1, D.2), whose bits run from the lowest of each byte."""
     box = max((data.find(name, 0, 4096) for name in _JXL_BOXES), default=-1)
-    place = data.find(_JXL, max(box, 0))
-    if place < 0 or place + 12 > len(data):
+    at = data.find(_JXL, max(box, 0))
+    if at < 0 or at + 12 > len(data):
         return None
-    bits = _Bits(int.from_bytes(data[place + 2 : place + 12], "little"))
+    bits = _Bits(int.from_bytes(data[at + 2 : at + 12], "little"))
     small = bits.take(1)
     rows = _jxl_side(bits, small)
     ratio = bits.take(3)

@@ -1,4 +1,4 @@
-"""Any file to a radiograph: by its content, to the reader of its format."""
+"""Read a radiograph from any file, with the reader of its format."""
 
 from __future__ import annotations
 
@@ -19,22 +19,34 @@ from lungsight.reading.remote import RemoteFile
 
 _ADDRESS = re.compile(r"<[^<>]* object at 0x[0-9a-fA-F]+>")
 _FETCH = "fetch or export it again"
+#: Problem and hint for each format that is recognised, but isn't read.
+_NOT_READ = {
+    Format.HEIF: ("this is a HEIC or AVIF image, which lungsight doesn't read", "save it as PNG"),
+    Format.GZIP: ("it is packed by gzip twice", "unpack it first"),
+    Format.ZIP: ("this is a zip archive, not an image", "scan the archive, or unpack it first"),
+    Format.DICOM_DIRECTORY: ("this is a disc's table of contents, not an image", "give the folder that it is in"),
+}
 
 
 def read_radiograph(
     source: Path | str | ImageFile | RemoteFile, *, at_least: int = 0, keep_identifiers: bool = False
 ) -> Radiograph:
-    """The radiograph in a file: PNG, JPEG, TIFF, WebP, BMP, GIF, JPEG-LS, JPEG 2000, JPEG XL or DICOM, told by its
-    content, be it packed by gzip or not.
+    """Read a radiograph from a file, which may be packed by gzip. Its content decides the format, not its name.
 
-    Pixels come out float32 [height, width] in 0…1, bright where the body is dense. What had to be assumed or
-    repaired stands in ``Radiograph.warnings``. Raises UnreadableImage, with one sentence, for everything else.
+    Formats: PNG, JPEG, TIFF, WebP, BMP, GIF, JPEG-LS, JPEG 2000, JPEG XL and DICOM.
 
     Args:
         source: the file.
-        at_least: pixels that the shorter side needs; an image with twice as many or more is halved, quartered or
-            taken by eighths, a JPEG while it is decoded. 0 leaves every image as it is.
+        at_least: the pixels that the shorter side needs. An image with at least twice as many is reduced to a half, a
+            quarter or an eighth, a JPEG while it is decoded. 0 keeps every pixel.
         keep_identifiers: keep the patient's ID, too.
+
+    Returns:
+        The radiograph: float32 [height, width] in 0…1, bright where the body is dense. ``warnings`` says what was
+        assumed or repaired.
+
+    Raises:
+        UnreadableImageError: for any other file, with one sentence.
     """
     file = ImageFile.at(source) if isinstance(source, Path | str) else source
     data = file.read_bytes()
@@ -43,11 +55,11 @@ def read_radiograph(
         data = _unpacked(file.name, data)
     found = _format_of(file.name, data)
     try:
-        # Decoders warn of what is no business of the user's; what is, they are asked for.
+        # Decoders warn of details; what matters to a user is a warning of the radiograph.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if found is Format.DICOM:
-                from lungsight.reading.dicom import read_dicom  # takes as long to import as twenty images to judge
+                from lungsight.reading.dicom import read_dicom  # importing it takes as long as twenty images
 
                 return reduced(read_dicom(file.name, data, digest, keep_identifiers=keep_identifiers), at_least)
             return reduced(read_image(file.name, data, digest, found, at_least), at_least)
@@ -69,25 +81,13 @@ def _format_of(name: str, data: bytes) -> Format:
         raise UnreadableImageError(
             name, "this is not an image that lungsight reads", "give a PNG, JPEG, TIFF, WebP, BMP or DICOM file"
         )
-    if found is Format.HEIF:
-        raise UnreadableImageError(
-            name, "this is a HEIC or AVIF picture, which lungsight doesn't read", "save it as PNG"
-        )
-    if found is Format.GZIP:
-        raise UnreadableImageError(name, "it is packed by gzip twice", "unpack it first")
-    if found is Format.ZIP:
-        raise UnreadableImageError(
-            name, "this is a zip archive, not an image", "scan the archive, or unpack it first"
-        )
-    if found is Format.DICOM_DIRECTORY:
-        raise UnreadableImageError(
-            name, "this is a disc's table of contents, not an image", "give the folder it lies in"
-        )
+    if found in _NOT_READ:
+        raise UnreadableImageError(name, *_NOT_READ[found])
     return found
 
 
 def _unpacked(name: str, data: bytes) -> bytes:
-    """What gzip packed, no more of it than a file may hold."""
+    """The content of a gzip file, up to the limit for a file."""
     unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:
         unpacked = unpacking.decompress(data, MAX_BYTES + 1)

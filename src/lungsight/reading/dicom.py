@@ -1,4 +1,4 @@
-"""DICOM files to radiographs, by pydicom and its decoders."""
+"""Read a radiograph from a DICOM file, with pydicom."""
 
 from __future__ import annotations
 
@@ -19,23 +19,33 @@ from pydicom.uid import (
 from lungsight.errors import UnreadableImageError
 from lungsight.radiograph import Radiograph
 from lungsight.reading.dicom_geometry import put_right
-from lungsight.reading.dicom_header import Header, knowledge_of
+from lungsight.reading.dicom_header import Header, fields_of
 from lungsight.reading.dicom_pixels import grey_pixels
-from lungsight.reading.limits import MAX_BYTES, check_bytes, check_size
+from lungsight.reading.limits import MAX_BYTES, check_bytes, check_size, several_images
 
 _PREAMBLE = 132
 
 
 def read_dicom(name: str, data: bytes, sha256: str, *, keep_identifiers: bool = False) -> Radiograph:
-    """Read ``data``, a DICOM file of one frame, with or without preamble. The patient's ID is kept only where that is
-    asked for. Raises UnreadableImage, and whatever pydicom and its decoders raise for damaged data."""
+    """Read a DICOM file of one frame, with or without a preamble.
+
+    Args:
+        name: of the file, for messages.
+        data: its content.
+        sha256: of the file, before gzip is unpacked.
+        keep_identifiers: keep the patient's ID, too.
+
+    Raises:
+        UnreadableImageError: it holds no single radiograph.
+        Exception: whatever pydicom and the decoders raise for damaged data.
+    """
     _refuse_deflated_bomb(name, data)
     dataset = dcmread(BytesIO(data), force=True)
     _refuse_without_image(name, dataset)
     _state_transfer_syntax(name, dataset)
     header = Header(dataset)
     pixels = grey_pixels(name, dataset, header)
-    known = knowledge_of(header, keep_identifiers=keep_identifiers)
+    known = fields_of(header, keep_identifiers=keep_identifiers)
     radiograph = Radiograph(
         pixels=pixels,
         file=name,
@@ -49,7 +59,7 @@ def read_dicom(name: str, data: bytes, sha256: str, *, keep_identifiers: bool = 
 def _refuse_without_image(name: str, dataset: Dataset) -> None:
     if dataset.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in dataset:
         raise UnreadableImageError(
-            name, "this is a disc's table of contents, not an image", "give the folder it lies in"
+            name, "this is a disc's table of contents, not an image", "give the folder that it is in"
         )
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         modality = Header(dataset).text("Modality")
@@ -62,16 +72,14 @@ def _refuse_without_image(name: str, dataset: Dataset) -> None:
     check_size(name, int(dataset.Rows), int(dataset.Columns))
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames > 1:
-        raise UnreadableImageError(
-            name, f"it holds {frames} frames", "export the one X-ray image as a file of its own"
-        )
+        raise several_images(name, f"{frames} frames")
 
 
 def _state_transfer_syntax(name: str, dataset: Dataset) -> None:
-    """Files without the meta header are uncompressed: pydicom found out how they are written."""
+    """Set the transfer syntax of a file without a meta header, which is uncompressed, as pydicom found it."""
     if stated := dataset.file_meta.get("TransferSyntaxUID"):
         if not stated.is_transfer_syntax:
-            raise UnreadableImageError(name, f"its transfer syntax {stated} is not known", "export it uncompressed")
+            raise UnreadableImageError(name, f"its transfer syntax {stated} is unknown", "export it uncompressed")
         return
     implicit, little = dataset.original_encoding
     if implicit:
@@ -81,7 +89,7 @@ def _state_transfer_syntax(name: str, dataset: Dataset) -> None:
 
 
 def _refuse_deflated_bomb(name: str, data: bytes) -> None:
-    """Of all transfer syntaxes only the deflated one unpacks while the header is read, with no size stated."""
+    """Only the deflated transfer syntax is unpacked while the header is read, and states no size."""
     if DeflatedExplicitVRLittleEndian.encode() not in data[:4096]:
         return
     file = BytesIO(data)

@@ -1,4 +1,4 @@
-"""The samples of a DICOM image as they are stored, out of whatever compression they lie in."""
+"""Decode the stored samples of a DICOM image, whatever their compression."""
 
 from __future__ import annotations
 
@@ -20,15 +20,21 @@ from lungsight.reading.dicom_header import Header
 from lungsight.reading.dicom_samples import roughness
 
 Samples = NDArray[Any]
-_CURE = "fetch or export it again"
+_HINT = "fetch or export it again"
 
 
 def stored_samples(name: str, dataset: Dataset, header: Header) -> Samples:
-    """The words as they are stored or decoded, with nothing masked out: [height, width], or [height, width, samples]
-    where there are several a pixel.
+    """The stored or decoded words, with no bits masked out.
 
-    Where compressed data contradicts the header, the data is believed: ``dataset`` then says what was decoded, and
-    ``header.warnings`` why. Raises UnreadableImage, and whatever the decoders raise for damaged data.
+    If compressed data contradicts the header, the data is believed: ``dataset`` is corrected, and ``header.warnings``
+    says why.
+
+    Returns:
+        [height, width], or [height, width, samples] for several samples per pixel.
+
+    Raises:
+        UnreadableImageError: the compressed data is of another kind or size.
+        Exception: whatever the decoders raise for damaged data.
     """
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated or "PixelData" not in dataset:
@@ -38,9 +44,7 @@ def stored_samples(name: str, dataset: Dataset, header: Header) -> Samples:
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     stream = stream_of(frame)
     if stream is None:
-        raise UnreadableImageError(
-            name, "its compressed pixels are no JPEG, JPEG-LS or JPEG 2000 that is whole", _CURE
-        )
+        raise UnreadableImageError(name, "its compressed pixels are not a complete JPEG, JPEG-LS or JPEG 2000", _HINT)
     _check_size(name, dataset, stream)
     samples = _by_the_first_that_can(frame, stream, dataset, header)
     _believe_colour(stream, dataset, header)
@@ -48,13 +52,13 @@ def stored_samples(name: str, dataset: Dataset, header: Header) -> Samples:
 
 
 def _check_size(name: str, dataset: Dataset, stream: Stream) -> None:
-    """Decoders reserve memory for what the compressed data says of itself, so it must agree with the header."""
+    """Refuse compressed data of another size than the header: decoders reserve memory for the size that it states."""
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     if (stream.rows, stream.columns) != (rows, columns):
         raise UnreadableImageError(
             name,
             f"the header says {columns} × {rows} pixels, the compressed data {stream.columns} × {stream.rows}",
-            _CURE,
+            _HINT,
         )
     if stream.samples not in (1, 3):
         raise UnreadableImageError(
@@ -81,13 +85,13 @@ def _by_the_first_that_can(frame: bytes, stream: Stream, dataset: Dataset, heade
 
 
 def _decoders(frame: bytes, stream: Stream, dataset: Dataset) -> Iterator[tuple[str, Callable[[], Samples]]]:
-    """imagecodecs; then what else pydicom finds installed for this transfer syntax."""
+    """imagecodecs; then every decoder that pydicom has for this transfer syntax."""
     yield "imagecodecs", partial(decoded, frame, stream)
     if stream.codec in (Codec.JPEG, Codec.JPEG_LS) and not has_end(frame):
-        return  # what is cut short, others fill up in silence
+        return  # other decoders fill up silently what is cut short
     try:
         plugins = get_decoder(dataset.file_meta.TransferSyntaxUID).available_plugins
-    except NotImplementedError:  # pydicom knows none, nor would have
+    except NotImplementedError:  # pydicom knows none
         return
     for plugin in plugins:
         yield plugin, partial(pixel_array, dataset, index=0, raw=True, decoding_plugin=plugin)
@@ -98,7 +102,7 @@ def _believe_colour(stream: Stream, dataset: Dataset, header: Header) -> None:
     if stream.samples != 3:
         return
     if stream.codec is Codec.JPEG_2000 and stated in ("YBR_RCT", "YBR_ICT"):
-        dataset.PhotometricInterpretation = "RGB"  # undone by the decoder, being part of the compression
+        dataset.PhotometricInterpretation = "RGB"  # part of the compression: undone by the decoder
     elif stream.colour is not None and not stated.startswith(stream.colour):
         header.warn(
             "PhotometricInterpretation", f"{stated} contradicts the compressed data", f"{stream.colour} is read"
@@ -107,7 +111,7 @@ def _believe_colour(stream: Stream, dataset: Dataset, header: Header) -> None:
 
 
 def _believe_depth(samples: Samples, stream: Stream, dataset: Dataset, header: Header) -> Samples:
-    """The samples in words of the header's sign. Only JPEG 2000 knows signs; all else is decoded as unsigned."""
+    """The samples with the header's sign. Only JPEG 2000 has signs; all others are decoded as unsigned."""
     bits, signed = int(dataset.BitsStored), bool(dataset.PixelRepresentation)
     if stream.bits < bits:
         header.warn(
@@ -117,12 +121,12 @@ def _believe_depth(samples: Samples, stream: Stream, dataset: Dataset, header: H
     if stream.codec is Codec.JPEG_2000 and stream.signed != signed:
         signed = _settled_sign(samples, stream, header)
         dataset.PixelRepresentation = int(signed)
-    within = signed and int(samples.max()) < 2**bits  # as where the codec was told of whole words
+    within = signed and int(samples.max()) < 2**bits  # as if the codec was given whole words
     return _of_sign(samples, min(bits, stream.bits) if within else stream.bits, signed)
 
 
 def _settled_sign(samples: Samples, stream: Stream, header: Header) -> bool:
-    """Which of two contradictory signs is right: read with the wrong one, neighbours jump from black to white."""
+    """Decide between contradictory signs: with the wrong one, neighbours jump from black to white."""
     as_stream, as_header = (_of_sign(samples, stream.bits, signed) for signed in (stream.signed, not stream.signed))
     if np.array_equal(as_stream, as_header):
         return not stream.signed
@@ -133,7 +137,7 @@ def _settled_sign(samples: Samples, stream: Stream, header: Header) -> bool:
 
 
 def _of_sign(samples: Samples, bits: int, signed: bool) -> Samples:
-    """The same ``bits`` of each word, read as signed or unsigned."""
+    """The same ``bits`` of each word as signed or unsigned."""
     kind = f"{'i' if signed else 'u'}{samples.dtype.itemsize}"
     spare = 8 * samples.dtype.itemsize - bits
     if samples.dtype == kind:

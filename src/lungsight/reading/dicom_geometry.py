@@ -1,5 +1,4 @@
-"""How the pixels of a DICOM image lie: made square, and a frontal image put upright, the patient's left on the right
-and the head up."""
+"""Make the pixels of a DICOM image square, and a frontal image upright with the patient's left on the right."""
 
 from __future__ import annotations
 
@@ -15,23 +14,25 @@ from lungsight.reading.limits import check_size
 
 _OPPOSITE = {"L": "R", "R": "L", "F": "H", "H": "F", "A": "P", "P": "A"}
 _UPRIGHT = ("L", "F")
-#: Pixels that differ less than this from squares are taken as squares; more than fourfold is a writer's mistake.
+#: Pixels that differ less than this from squares count as squares; more than fourfold is a mistake of the writer.
 _SQUARE, _MOST = 1.01, 4.0
 
 
 def put_right(radiograph: Radiograph, header: Header) -> Radiograph:
-    """With square pixels and, where it is a frontal image, upright; what was done is a warning of ``header``. Raises
-    UnreadableImage where there would be too many pixels."""
+    """The radiograph with square pixels and, if it is frontal, upright; each change is a warning of ``header``.
+
+    Raises UnreadableImageError if it would have too many pixels.
+    """
     return _upright(_square(radiograph, header), header)
 
 
 def _square(radiograph: Radiograph, header: Header) -> Radiograph:
-    """The coarser side is resampled to the finer, so that nothing is lost."""
+    """The coarser side resampled to the finer one, so that no detail is lost."""
     stated, spacing = two_positive(header, "PixelAspectRatio"), radiograph.pixel_spacing
     ratio = (spacing[0] / spacing[1]) if spacing else (stated[0] / stated[1]) if stated else 1.0
     if spacing and stated and max(ratio, stated[0] / stated[1]) > _SQUARE * min(ratio, stated[0] / stated[1]):
-        said = rf"'{stated[0]:g}\{stated[1]:g}' is not the ratio of the pixel spacing"
-        header.warn("PixelAspectRatio", said, "the spacing is believed")
+        why = rf"'{stated[0]:g}\{stated[1]:g}' is not the ratio of the pixel spacing"
+        header.warn("PixelAspectRatio", why, "the spacing is believed")
     if max(ratio, 1 / ratio) <= _SQUARE:
         return radiograph
     shape = f"pixels that are {max(ratio, 1 / ratio):.3g} times as {'high as wide' if ratio > 1 else 'wide as high'}"
@@ -52,24 +53,26 @@ def _upright(radiograph: Radiograph, header: Header) -> Radiograph:
         return radiograph
     directions = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(map(str, value))
     quoted = "'" + "\\".join(map(str, directions)) + "'"
-    place = _place(tuple(str(direction).strip().upper() for direction in directions))
-    if place is None:
+    correction = _correction(tuple(str(direction).strip().upper() for direction in directions))
+    if correction is None:
         then = f"the view {radiograph.view} is believed instead" if radiograph.view else "it is left out"
         header.warn("PatientOrientation", f"{quoted} is not that of a frontal image", then)
         return radiograph
-    mirrored, turned = place
+    mirrored, turned = correction
     if not (mirrored or turned):
         return radiograph
-    lies = " and ".join(["mirrored"] * mirrored + ["turned"] * bool(turned))
+    found = " and ".join(["mirrored"] * mirrored + ["turned"] * bool(turned))
     done = " and ".join(["mirrored"] * mirrored + [f"turned clockwise by {turned} degrees"] * bool(turned))
-    header.warn("PatientOrientation", f"{quoted} says that the image lies {lies}", f"it was {done}")
+    header.warn("PatientOrientation", f"{quoted} says that the image is {found}", f"it was {done}")
     _warn_of_contradiction(header, mirrored, turned)
     return radiograph.placed(mirrored=mirrored, turned=turned)
 
 
-def _place(directions: tuple[str, ...]) -> tuple[bool, int] | None:
-    """Whether a frontal image with rows and columns running that way is to be mirrored, and then by how much to be
-    turned clockwise; None where these aren't the directions of one. Letters after the first refine it: LH is L."""
+def _correction(directions: tuple[str, ...]) -> tuple[bool, int] | None:
+    """Whether to mirror a frontal image with these directions of rows and columns, and by how much to turn it then.
+
+    None if these aren't the directions of a frontal image. Letters after the first refine it: LH counts as L.
+    """
     if len(directions) != 2 or not all(one and set(one) <= set(_OPPOSITE) for one in directions):
         return None
     row, column = directions[0][0], directions[1][0]
@@ -83,11 +86,11 @@ def _place(directions: tuple[str, ...]) -> tuple[bool, int] | None:
 
 
 def _warn_of_contradiction(header: Header, mirrored: bool, turned: int) -> None:
-    """Some systems turn the pixels, note that they did, and leave the orientation as it was before."""
+    """Some systems turn the pixels, note it, and leave the orientation unchanged."""
     flip = (header.text("FieldOfViewHorizontalFlip") or "").upper()
     rotation = header.number("FieldOfViewRotation") or 0
     if mirrored and flip == "YES":
         header.warn("FieldOfViewHorizontalFlip", "says that it had been mirrored", "PatientOrientation is believed")
     if turned and rotation % 360:
-        said = f"says that it had been turned by {rotation:g} degrees"
-        header.warn("FieldOfViewRotation", said, "PatientOrientation is believed")
+        why = f"says that it had been turned by {rotation:g} degrees"
+        header.warn("FieldOfViewRotation", why, "PatientOrientation is believed")

@@ -1,5 +1,4 @@
-"""What a DICOM header knows of a radiograph besides its pixels. Nothing in here can make a file unreadable: a
-defective value becomes a warning."""
+"""Read the fields of a radiograph from a DICOM header. A defective value becomes a warning, never an error."""
 
 from __future__ import annotations
 
@@ -40,9 +39,9 @@ _CHEST_CODES = (
     *("816094009", "51185008", "39607008", "416550000", "416775004", "417437006", "416152001", "416319003"),
     *("T-D3000", "T-28000", "R-FAB55", "R-FAB56", "R-FAB52", "R-FAB53", "R-FAB54"),
 )
-#: What stands where nothing is stated.
+#: Words for "not stated".
 _NOT_STATED = frozenset({"UNKNOWN", "UNK", "NONE", "NA", "N/A", "UNSPECIFIED", "UNDEFINED", "NULL", "OTHER"})
-#: Where an object with functional groups states what others state at the top level (PS3.3 C.7.6.16.2).
+#: The path in functional groups of what other objects state at the top level (PS3.3 C.7.6.16.2).
 _OF_FRAME = {
     "RescaleSlope": ("PixelValueTransformationSequence", "RescaleSlope"),
     "RescaleIntercept": ("PixelValueTransformationSequence", "RescaleIntercept"),
@@ -61,19 +60,23 @@ _GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
 
 @dataclass
 class Header:
-    """A data set that is read with tolerance: what can't be read is None, and a warning is kept."""
+    """A data set that is read with tolerance: an unreadable value is None, with a warning."""
 
     dataset: Dataset
     warnings: list[str] = field(default_factory=list)
 
     def warn(self, keyword: str, why: str, then: str = "it is left out") -> None:
+        """Add the warning "DICOM keyword why: then", once."""
         sentence = f"DICOM {keyword} {why}: {then}."
         if sentence not in self.warnings:
             self.warnings.append(sentence)
 
     def value(self, keyword: str) -> Any:
-        """The value, None where it is absent, empty or unreadable. Where the top level has none, that of the
-        functional groups counts; where both have one, the top level, at which a radiograph's IOD keeps it."""
+        """The value; None if it is absent, empty or unreadable.
+
+        Without one at the top level, that of the functional groups counts. If both have one, the top level counts,
+        where the IOD of a radiograph keeps it.
+        """
         stated = self._own(keyword)
         path = _OF_FRAME.get(keyword)
         of_frame = self._of_frame(path) if path else None
@@ -92,7 +95,7 @@ class Header:
         return None if value is None or (hasattr(value, "__len__") and len(value) == 0) else value
 
     def _of_frame(self, path: tuple[str, ...]) -> Any:
-        """What stands at the end of ``path`` in the groups of the first frame, else in those of all frames."""
+        """The value at the end of ``path`` in the groups of the first frame, else in those of all frames."""
         for groups in _GROUPS:
             headers = [self]
             for sequence in (groups, *path[:-1]):
@@ -111,7 +114,7 @@ class Header:
         return text or None
 
     def numbers(self, keyword: str) -> tuple[float, ...]:
-        """All values as finite numbers; empty where there are none or one is defective."""
+        """All values as finite numbers; empty if there are none, or if one is defective."""
         numbers = self.finite_numbers(keyword)
         if None in numbers:
             self.warn(keyword, "is not a number")
@@ -127,6 +130,7 @@ class Header:
         return tuple(_finite(one) for one in many)
 
     def number(self, keyword: str) -> float | None:
+        """The first value as a finite number."""
         numbers = self.numbers(keyword)
         return numbers[0] if numbers else None
 
@@ -149,8 +153,8 @@ def _finite(value: Any) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def knowledge_of(header: Header, *, keep_identifiers: bool = False) -> dict[str, Any]:
-    """The fields of a Radiograph that come from the header alone; the patient's ID only to ``keep_identifiers``."""
+def fields_of(header: Header, *, keep_identifiers: bool = False) -> dict[str, Any]:
+    """The fields of a Radiograph that come from the header; the patient's ID only to ``keep_identifiers``."""
     modality = header.text("Modality")
     view, view_stated = _view(header)
     return {
@@ -177,7 +181,7 @@ def knowledge_of(header: Header, *, keep_identifiers: bool = False) -> dict[str,
 
 
 def _words(header: Header, keyword: str) -> ReadWords | None:
-    """What an element says, in the words of the vocabulary for it; None where it says nothing."""
+    """The words of an element that its vocabulary knows; None if it states nothing."""
     value = header.value(keyword)
     if isinstance(value, bytes):
         value = value.decode("latin-1")
@@ -187,12 +191,12 @@ def _words(header: Header, keyword: str) -> ReadWords | None:
 
 
 def _body_part(header: Header) -> str | None:
-    """In capitals; a part that is not known is a warning, since nobody knows all words for a chest."""
+    """The body part in capitals; an unknown one is a warning, as no vocabulary has every word for a chest."""
     words = _words(header, "BodyPartExamined")
     if words is not None:
         if not words.kinds:
-            shown = f"'{words.text}' is not a body part that is known"
-            header.warn("BodyPartExamined", shown, "only the pixels say whether this is a chest")
+            why = f"'{words.text}' is not a known body part"
+            header.warn("BodyPartExamined", why, "only the pixels say whether this is a chest")
         return words.text.upper()
     regions = header.items("AnatomicRegionSequence")
     if any(region.text("CodeValue") in _CHEST_CODES for region in regions):
@@ -202,7 +206,7 @@ def _body_part(header: Header) -> str | None:
 
 
 def _view(header: Header) -> tuple[View | None, str | None]:
-    """The view, and the words that say so; a view that is not known is a warning."""
+    """The view, and the words that state it; an unknown view is a warning."""
     position, code = _words(header, "ViewPosition"), _view_code(header)
     view = _view_of(position.kinds) if position else None
     if position is not None and (code is None or view is not None):
@@ -229,7 +233,7 @@ def _view_code(header: Header) -> tuple[View | None, ReadWords] | None:
 
 
 def _view_of(kinds: frozenset[str]) -> View | None:
-    """None where no view is named, or a frontal one and a lateral one."""
+    """The view of these words; None if they name no view, or both a frontal and a lateral one."""
     if "oblique" in kinds:
         return View.OTHER
     frontal = kinds & {"pa", "ap", "frontal"}
@@ -247,9 +251,9 @@ def _warn_of_view(header: Header, keyword: str, words: ReadWords, view: View | N
     if view is None and kinds:
         header.warn(keyword, f"{quoted} names both a frontal and a lateral view", "only the pixels say which it is")
     elif view is None:
-        header.warn(keyword, f"{quoted} names no view that is known", "only the pixels say whether it is frontal")
+        header.warn(keyword, f"{quoted} names no known view", "only the pixels say whether it is frontal")
     elif view.is_frontal and "special" in kinds:
-        header.warn(keyword, f"{quoted} names a special projection", f"it is judged as {view}")
+        header.warn(keyword, f"{quoted} names a special projection", f"it is analysed as {view}")
     elif view is View.AP_SUPINE and not kinds & {"ap", "frontal"}:
         header.warn(keyword, f"{quoted} names no projection", "AP is assumed")
 
@@ -264,7 +268,7 @@ def _is_supine(header: Header) -> bool:
 
 
 def _age(header: Header) -> float | None:
-    """In years, from PatientAge; else from the dates of birth and study."""
+    """The age in years, from PatientAge; else from the dates of birth and study."""
     text = header.text("PatientAge")
     if text is None:
         return _age_by_dates(header)
@@ -311,13 +315,13 @@ def _one_of(header: Header, keyword: str, letters: str) -> str | None:
 
 
 def _patient_key(header: Header) -> str | None:
-    """Tells patients apart without naming them: never the name, and the ID only as a digest."""
+    """A key that distinguishes patients without naming them: a digest of the ID."""
     patient_id = header.text("PatientID")
     return hashlib.sha256(patient_id.encode("utf-8", "replace")).hexdigest()[:16] if patient_id else None
 
 
 def two_positive(header: Header, keyword: str) -> tuple[float, float] | None:
-    """As a pixel's spacing or aspect ratio is stated, the vertical one first."""
+    """A pixel's spacing or aspect ratio, the vertical number first."""
     numbers = header.numbers(keyword)
     if not numbers:
         return None

@@ -1,7 +1,7 @@
-"""The pixels of a DICOM image as they are meant to be seen, in 0…1 (PS3.3 C.7.6.3, C.7.5.1.1.2, C.11.1, C.11.2).
+"""Convert the stored values of a DICOM image to grey in 0…1 (PS3.3 C.7.6.3, C.7.5.1.1.2, C.11.1, C.11.2).
 
-Every step is worked out once for each value that the file stores, not for each pixel: a table of at most 65,536
-entries, through which the pixels then go in one pass.
+Every step is computed once for each stored value, not for each pixel: the result is a table of at most 65,536
+entries, through which all pixels go in one pass.
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 
 
 def grey_pixels(name: str, dataset: Dataset, header: Header) -> NDArray[np.float32]:
-    """float32 [height, width] in 0…1, bright where the body is dense. Raises UnreadableImage, and whatever the
-    decoders raise for damaged data."""
+    """The pixels as float32 [height, width] in 0…1, bright where the body is dense.
+
+    Raises:
+        UnreadableImageError: they are not a single grey or colour image.
+        Exception: whatever the decoders raise for damaged data.
+    """
     complete(dataset, header)
     stored = samples_of(stored_samples(name, dataset, header), dataset, header)
     kind = str(dataset.PhotometricInterpretation)
@@ -33,7 +37,7 @@ def grey_pixels(name: str, dataset: Dataset, header: Header) -> NDArray[np.float
         return _from_colour(stored, kind, int(dataset.BitsStored), header)
     if stored.ndim != 2:
         raise UnreadableImageError(
-            name, "its pixels are no single grey or colour image", "export it as one X-ray image"
+            name, "its pixels are not a single grey or colour image", "export it as one X-ray image"
         )
     if kind == "PALETTE COLOR":
         return _from_palette(name, stored, header)
@@ -45,7 +49,7 @@ def grey_pixels(name: str, dataset: Dataset, header: Header) -> NDArray[np.float
 
 
 def _from_colour(samples: Samples, kind: str, bits: int, header: Header) -> NDArray[np.float32]:
-    """RGB, or YBR, of ``bits`` a sample."""
+    """From RGB or YBR of ``bits`` a sample."""
     is_ybr = kind.startswith("YBR_FULL")
     if bits > 8:
         depth, warnings = depth_in_use(samples, bits)
@@ -59,7 +63,7 @@ def _from_colour(samples: Samples, kind: str, bits: int, header: Header) -> NDAr
 
 
 def _rgb_of(ybr: Samples, bits: int) -> NDArray[np.float32]:
-    """C.7.6.3.1.2; pydicom converts eight bits alone."""
+    """YBR to RGB by C.7.6.3.1.2; pydicom converts eight bits only."""
     middle = np.float32(2 ** (bits - 1))
     light, blue, red = ybr[..., 0].astype(np.float32), ybr[..., 1] - middle, ybr[..., 2] - middle
     green = light - (0.114 * 1.772 * blue + 0.299 * 1.402 * red) / 0.587
@@ -89,10 +93,10 @@ def _from_grey(stored: Samples, dataset: Dataset, header: Header) -> NDArray[np.
 
 
 def _levels(stored: Samples) -> tuple[Samples, NDArray[np.integer], Flags]:
-    """The values that may be stored, each pixel's place among them, and which of them are."""
+    """The possible stored values, the index of each pixel among them, and which of them occur."""
     if stored.dtype.kind not in "iu" or stored.dtype.itemsize > 2:
-        levels, places = np.unique(stored, return_inverse=True)
-        return levels, places.reshape(stored.shape), np.ones(levels.shape, dtype=np.bool_)
+        levels, index = np.unique(stored, return_inverse=True)
+        return levels, index.reshape(stored.shape), np.ones(levels.shape, dtype=np.bool_)
     low, high = int(stored.min()), int(stored.max())
     index = stored.astype(np.int32)
     index -= low
@@ -102,7 +106,7 @@ def _levels(stored: Samples) -> tuple[Samples, NDArray[np.integer], Flags]:
 
 
 def _padding(levels: Samples, dataset: Dataset, header: Header) -> Flags:
-    """Which stored values stand for no image at all (C.7.5.1.1.2)."""
+    """Which stored values are padding around the image (C.7.5.1.1.2)."""
     value = _stored_number(header, "PixelPaddingValue", dataset)
     if value is None:
         return np.zeros(levels.shape, dtype=np.bool_)
@@ -116,7 +120,7 @@ def _padding(levels: Samples, dataset: Dataset, header: Header) -> Flags:
 
 
 def _stored_number(header: Header, keyword: str, dataset: Dataset) -> float | None:
-    """A padding value; many writers get its sign wrong, so it is wrapped as the pixels are."""
+    """A padding value, wrapped as the pixels are: many writers get its sign wrong."""
     value = header.number(keyword)
     if value is None:
         return None
@@ -145,7 +149,7 @@ def _modality(levels: Samples, header: Header) -> Levels:
 
 
 def _voi(values: Levels, counted: Flags, dataset: Dataset, header: Header) -> NDArray[np.float32]:
-    """To 0…1 by the first VOI table or window; where there is none, by the smallest and largest value."""
+    """To 0…1 by the first VOI table or window; without one, by the smallest and largest value."""
     shown, keyword = _by_table(values, header), "VOILUTSequence"
     if shown is None:
         shown, keyword = _by_window(values, header), "WindowCenter"
@@ -160,13 +164,13 @@ def _voi(values: Levels, counted: Flags, dataset: Dataset, header: Header) -> ND
 
 
 def _is_ready_to_show(values: Levels, dataset: Dataset) -> bool:
-    """Eight plain bits are a picture already: the same image reads the same from a PNG and from a DICOM file."""
+    """Whether values are eight plain bits, shown as they are: the same as from a PNG of the same image."""
     plain = dataset.get("BitsStored") == 8 and dataset.PixelRepresentation == 0
     return bool(plain and values[0] >= 0 and values[-1] <= 255 and values[-1] - values[0] == len(values) - 1)
 
 
 def _by_table(values: Levels, header: Header) -> NDArray[np.float32] | None:
-    """By the first of the tables that can be applied."""
+    """By the first table that can be applied."""
     for item in header.items("VOILUTSequence"):
         try:
             table = table_of(item)
@@ -205,10 +209,10 @@ def _voi_function(header: Header) -> str:
 def _first_window(header: Header, narrowest: float) -> tuple[float, float] | None:
     """The first center and width that can be used."""
     windows = list(zip(header.finite_numbers("WindowCenter"), header.finite_numbers("WindowWidth"), strict=False))
-    for place, (center, width) in enumerate(windows):
+    for number, (center, width) in enumerate(windows, 1):
         if center is not None and width is not None and width >= narrowest:
-            if place > 0:
-                header.warn("WindowCenter", "has no usable first window", f"window {place + 1} is taken")
+            if number > 1:
+                header.warn("WindowCenter", "has no usable first window", f"window {number} is taken")
             return center, width
     for center, width in windows[:1]:
         what = "WindowWidth" if center is not None else "WindowCenter"
@@ -218,9 +222,11 @@ def _first_window(header: Header, narrowest: float) -> tuple[float, float] | Non
 
 
 def _is_inverted(header: Header) -> bool:
-    """Is the largest value black? PresentationLUTShape, the last step of all, is believed before
-    PhotometricInterpretation, as by dcmtk and dcm4che. In a DX image the two must say the same (C.8.11.3.1.2):
-    INVERSE goes with MONOCHROME1, and then there is one inversion, not two."""
+    """Whether the largest value is black.
+
+    PresentationLUTShape, the last step of all, is believed before PhotometricInterpretation, as by dcmtk and dcm4che.
+    In a DX image the two must agree (C.8.11.3.1.2): INVERSE goes with MONOCHROME1, and means one inversion, not two.
+    """
     kind, shape = header.text("PhotometricInterpretation"), (header.text("PresentationLUTShape") or "").upper()
     inverted = kind == "MONOCHROME1"
     if shape not in ("IDENTITY", "INVERSE") or inverted == (shape == "INVERSE"):

@@ -1,5 +1,7 @@
-"""How the samples of a DICOM image lie in memory: what the header says of it (PS3.5 8.1.1), completed where it says
-nothing, and put right where the pixels contradict it."""
+"""Extract the samples of a DICOM image from their words (PS3.5 8.1.1).
+
+What the header leaves out is completed, and what the pixels contradict is corrected.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ _PALETTE = "RedPaletteColorLookupTableDescriptor"
 
 
 def complete(dataset: Dataset, header: Header) -> None:
-    """State in ``dataset`` what decoders need to know and its writer left out or got wrong; each with a warning."""
+    """Set the elements that decoders need if they are missing or wrong in ``dataset``, each with a warning."""
     coloured = (header.text("PhotometricInterpretation") or "").upper().startswith(("RGB", "YBR"))
     samples = _settled(header, "SamplesPerPixel", lambda n: n > 0, 3 if coloured else 1)
     _settle_interpretation(dataset, header, samples)
@@ -39,10 +41,10 @@ def complete(dataset: Dataset, header: Header) -> None:
 
 
 def samples_of(words: Samples, dataset: Dataset, header: Header) -> Samples:
-    """The samples that lie in ``words``, which are of any shape, as decoded and with nothing masked out.
+    """The samples in ``words`` of any shape, which are decoded, with no bits masked out.
 
-    Bits above and below a sample may hold anything, such as overlays: they are left out. Only where pixels are
-    smoother with the bits above than without them do these belong to the sample: then BitsStored is put right.
+    Bits above and below a sample may hold anything, such as overlays: they are left out. If the pixels are smoother
+    with the bits above, these belong to the sample, and BitsStored is corrected.
     """
     if words.dtype.kind not in "iu":
         return words
@@ -80,7 +82,7 @@ def _settle_interpretation(dataset: Dataset, header: Header, samples: int) -> No
 
 
 def _bits_by_length(dataset: Dataset, samples: int) -> int:
-    """By how much data there is; 16 where that doesn't tell, as in compressed data."""
+    """BitsAllocated by the amount of data; 16 if that doesn't decide, as in compressed data."""
     pixels = int(dataset.Rows) * int(dataset.Columns) * samples
     bits = 8 * len(dataset.PixelData) // pixels if pixels else 0
     compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
@@ -88,8 +90,11 @@ def _bits_by_length(dataset: Dataset, samples: int) -> int:
 
 
 def _shift(words: Samples, bits: int, dataset: Dataset) -> int:
-    """How many bits lie below the sample. What a codec decodes is a number, with none below it, unless its encoder
-    was given whole words, as dcmtk does for lossless JPEG and JPEG-LS: then some are too large for a sample."""
+    """The number of bits below the sample.
+
+    A codec decodes numbers, with no bits below, unless its encoder was given whole words, as dcmtk does for lossless
+    JPEG and JPEG-LS: then some are too large for a sample.
+    """
     shift = min(int(dataset.HighBit) + 1, 8 * words.dtype.itemsize) - bits
     syntax = dataset.file_meta.TransferSyntaxUID
     numbers = syntax.is_encapsulated and syntax != RLELossless
@@ -99,16 +104,16 @@ def _shift(words: Samples, bits: int, dataset: Dataset) -> int:
 
 
 def _masked(words: Samples, bits: int) -> Samples:
-    """The low ``bits`` of each word, the uppermost of them the sign where words are signed."""
+    """The low ``bits`` of each word; the uppermost is the sign if words are signed."""
     spare = 8 * words.dtype.itemsize - bits
     return (words << spare) >> spare if spare else words
 
 
 def _bits_of(low: int, high: int) -> int:
-    """How many bits numbers from ``low`` to ``high`` take."""
+    """The number of bits that numbers from ``low`` to ``high`` need."""
     return high.bit_length() if low >= 0 else max(high.bit_length(), (-1 - low).bit_length()) + 1
 
 
 def roughness(samples: Samples) -> float:
-    """How far neighbours are apart in all: what is cut off by one bit too few jumps from white to black."""
+    """The sum of differences between neighbours: samples with one bit too few jump from white to black."""
     return float(np.abs(np.diff(samples.astype(np.float32), axis=1)).sum(dtype=np.float64))

@@ -1,7 +1,7 @@
-"""Lookup tables of DICOM: modality, VOI and palette (PS3.3 C.11.1.1, C.11.2.1.1, C.7.6.3.1.5, C.7.9.2).
+"""Read the lookup tables of DICOM: modality, VOI and palette (PS3.3 C.11.1.1, C.11.2.1.1, C.7.6.3.1.5, C.7.9.2).
 
-What a descriptor says of its entries is often wrong, and the same table is written in many ways: one entry a byte or
-one a word, as US, SS, OW, OB or UN, in either byte order. The entries themselves settle it.
+A descriptor is often wrong about its entries, and the same table is written in many ways: an entry per byte or per
+word, as US, SS, OW, OB or UN, in either byte order. The entries themselves decide.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _COLOURS = ("Red", "Green", "Blue")
 
 
 class DefectiveTableError(ValueError):
-    """A table that can't be applied; the message says why, as in "is empty"."""
+    """A table that can't be applied; the message says why, such as "is empty"."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Entries [n] for the values from ``first`` on; the descriptor says that they are ``count``, of ``bits`` each."""
+    """Entries [n] for the values from ``first`` on; by the descriptor there are ``count``, of ``bits`` each."""
 
     entries: NDArray[np.integer[Any]]
     count: int
@@ -35,14 +35,16 @@ class Table:
     bits: int
 
     def looked_up(self, values: Levels) -> Levels:
-        """The entry for each of ``values``, any shape; below and above the table its first and last."""
+        """The entry for each of ``values``, of any shape; the first or last entry below or above the table."""
         whole = np.nan_to_num(np.rint(values))
         places = np.clip(whole - self._first_for(whole), 0, len(self.entries) - 1)
         return self.entries[places.astype(np.intp)].astype(np.float64)
 
     def _first_for(self, values: Levels) -> int:
-        """The first value mapped is written signed or unsigned as its writer pleased: as it stands, unless the other
-        reading lets more of ``values`` fall within the table."""
+        """The first value mapped, which writers store as signed or unsigned.
+
+        It is taken as stored, unless the other way lets more of ``values`` fall within the table.
+        """
         other = self.first + _MOST if self.first < 0 else self.first - _MOST
         return max((self.first, other), key=lambda first: self._within(values, first))
 
@@ -51,7 +53,7 @@ class Table:
 
 
 def table_of(item: Header, descriptor: str = "LUTDescriptor", data: str = "LUTData") -> Table:
-    """The table with these keywords in ``item``. Raises DefectiveTable, also where entries are missing."""
+    """The table with these keywords in ``item``. Raises DefectiveTableError, also if entries are missing."""
     table = _table(item, descriptor, data)
     if len(table.entries) < table.count:
         raise DefectiveTableError(f"has {len(table.entries)} of {table.count} entries")
@@ -59,7 +61,7 @@ def table_of(item: Header, descriptor: str = "LUTDescriptor", data: str = "LUTDa
 
 
 def palette_of(header: Header) -> tuple[Table, ...]:
-    """The tables for red, green and blue, be they whole or in segments. Raises DefectiveTable."""
+    """The tables for red, green and blue, whole or in segments. Raises DefectiveTableError."""
     tables = tuple(_colour_table(header, f"{colour}PaletteColorLookupTable") for colour in _COLOURS)
     if any(len(table.entries) < table.count for table in tables):
         header.warn("Palette", "is too short", "its last entry stands for those that are missing")
@@ -67,7 +69,7 @@ def palette_of(header: Header) -> tuple[Table, ...]:
 
 
 def white_of(tables: Sequence[Table], header: Header, keyword: str) -> float:
-    """The entry that stands for white: as many bits as were declared, unless the entries say otherwise."""
+    """The entry for white: the largest number of the declared bits, unless the entries contradict it."""
     largest, bits = max(int(table.entries.max()) for table in tables), tables[0].bits
     declared = 2**bits - 1
     if 8 <= bits <= 16 and declared < 2 * largest <= 2 * declared:
@@ -98,7 +100,7 @@ def _colour_table(header: Header, name: str) -> Table:
 
 
 def _descriptor(item: Header, keyword: str) -> tuple[int, int, int]:
-    """How many entries (0 stands for 65,536), the first value mapped, the bits of an entry."""
+    """The number of entries (0 means 65,536), the first value mapped, the bits of an entry."""
     value = item.value(keyword)
     if isinstance(value, bytes) and len(value) >= 6:  # stored as UN
         numbers: tuple[float, ...] = struct.unpack(f"{_order(item)}3H", value[:6])
@@ -111,7 +113,7 @@ def _descriptor(item: Header, keyword: str) -> tuple[int, int, int]:
 
 def _entries(item: Header, keyword: str, count: int, bits: int) -> NDArray[np.integer[Any]]:
     raw, order = _bytes(item, keyword)
-    few = bits <= 8 if len(raw) < count else len(raw) <= count + 1  # there may be one to make their number even
+    few = bits <= 8 if len(raw) < count else len(raw) <= count + 1  # one may be added to make their number even
     if few and count > 1:
         return np.frombuffer(_in_order(raw, item, keyword), np.uint8)[:count]
     native = np.frombuffer(raw[: len(raw) & ~1], f"{order}u2")[:count]
@@ -119,8 +121,11 @@ def _entries(item: Header, keyword: str, count: int, bits: int) -> NDArray[np.in
 
 
 def _is_swapped(words: NDArray[Any], bits: int) -> bool:
-    """Are these words in the other byte order? Read so, a table jumps up and down once for every 256 that it rises;
-    one of eight bits seems to have sixteen, the lower eight of them empty."""
+    """Whether these words are in the other byte order.
+
+    In the wrong order, a table jumps up and down once for every 256 that it rises, and one of eight bits seems to
+    have sixteen, of which the lower eight are empty.
+    """
     other = words.byteswap()
     if not len(words) or _roughness(other) > _roughness(words):
         return False
@@ -128,7 +133,7 @@ def _is_swapped(words: NDArray[Any], bits: int) -> bool:
 
 
 def _bytes(item: Header, keyword: str) -> tuple[bytes, str]:
-    """A table's bytes and their byte order, "<" or ">"; pydicom has already unpacked US and SS to numbers."""
+    """A table's bytes and their byte order, "<" or ">"; pydicom has unpacked US and SS to numbers already."""
     value = item.value(keyword)
     if isinstance(value, bytes):
         return value, _order(item)
@@ -137,7 +142,7 @@ def _bytes(item: Header, keyword: str) -> tuple[bytes, str]:
 
 
 def _in_order(raw: bytes, item: Header, keyword: str) -> bytes:
-    """Bytes written as words are pairs, the second first where the file is big-endian (PS3.5 8.1.2)."""
+    """Bytes in the order of entries: those written as words are swapped in a big-endian file (PS3.5 8.1.2)."""
     pairs = isinstance(item.value(keyword), bytes) and item.dataset[keyword].VR != "OB" and _order(item) == ">"
     return np.frombuffer(raw[: len(raw) & ~1], "u2").byteswap().tobytes() if pairs else raw
 
@@ -147,14 +152,14 @@ def _order(item: Header) -> str:
 
 
 def _roughness(entries: NDArray[Any]) -> float:
-    """How far neighbours are apart in all, as a multiple of the table's range; 1 where it only rises or falls."""
+    """The sum of differences between neighbours, as a multiple of the range; 1 if entries only rise or fall."""
     numbers = entries.astype(np.int64)
     span = np.ptp(numbers) if len(numbers) else 0
     return float(np.abs(np.diff(numbers)).sum() / span) if span else 0.0
 
 
 def _numbers(item: Header, keyword: str, bits: int) -> tuple[list[int], int]:
-    """A segmented table's numbers, and the bytes that each takes in the file."""
+    """The numbers of a segmented table, and the bytes of each in the file."""
     raw, order = _bytes(item, keyword)
     if bits <= 8:
         return list(_in_order(raw, item, keyword)), 1
@@ -178,7 +183,7 @@ def _expanded(numbers: list[int], width: int, count: int) -> list[int]:
 
 
 def _add_segment(numbers: list[int], at: int, entries: list[int]) -> int:
-    """Adds the discrete or linear segment that starts there to ``entries``; says where the next one starts."""
+    """Add the discrete or linear segment at index ``at`` to ``entries``; return the index of the next one."""
     kind, length, *values = numbers[at : at + 2 + numbers[at + 1]] if at + 1 < len(numbers) else (None, 0)
     if kind == 0 and len(values) == length:
         entries.extend(values)

@@ -1,4 +1,4 @@
-"""Finding the images that a user means: files by name, folders with all that lies below, zip archives."""
+"""Find the images in files, folders with everything below them, and zip archives."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def _never(path: Path, status: os.stat_result) -> bool:
 def walk_images(
     paths: Iterable[Path | str], *, passed_over: Counter[str] | None = None, leave: Leave = _never
 ) -> Iterator[Found]:
-    """Every image that ``paths`` name, lazily, in a stable order; what can't be read comes as a fault in its place.
+    """Yield every image of ``paths``, lazily, in a stable order; for one that can't be read, its error.
 
-    A file given by name is always yielded. In folders (followed through links) and zip archives, a file counts when
-    its content or its ending says image; all else (reports, icons, tables, ``DICOMDIR``) is passed over. A file
-    reached in several ways is yielded once.
+    A file given by name is always yielded. In folders (links are followed) and zip archives, a file counts if its
+    content or its ending is that of an image; others (reports, icons, tables, ``DICOMDIR``) are skipped. A file that
+    is reached in several ways is yielded once.
 
     Args:
-        paths: of files, folders and zip archives.
-        passed_over: takes the number of files that were passed over, by kind (:mod:`lungsight.reading.no_image`).
-        leave: whether a file, by its path and status, is to be left alone, unopened.
+        paths: files, folders and zip archives.
+        passed_over: receives the number of skipped files by kind (:mod:`lungsight.reading.no_image`).
+        leave: whether to skip a file without opening it, by its path and status.
     """
     walk = _Walk(Counter() if passed_over is None else passed_over, leave)
     for path in paths:
@@ -45,7 +45,7 @@ def walk_images(
 
 @dataclass
 class _Walk:
-    """What has been visited: files by their real path, folders by device and inode."""
+    """The walk, with what it has visited: files by their real path, folders by device and inode."""
 
     passed_over: Counter[str]
     leave: Leave
@@ -69,7 +69,7 @@ class _Walk:
             yield ImageFile.at(path)
 
     def folder(self, root: Path) -> Iterator[Found]:
-        """Depth first, by an explicit stack: a tree may be deeper than Python's own."""
+        """Depth first, with an explicit stack: a tree may be deeper than Python's recursion limit."""
         stack: list[tuple[Path, tuple[_Identity, ...]]] = [(root, ())]
         while stack:
             path, parents = stack.pop()
@@ -88,11 +88,11 @@ class _Walk:
                 stack.extend((child, (*parents, identity)) for child in reversed(_children(path)))
             except UnreadableImageError as problem:
                 leads_nowhere = isinstance(problem.__cause__, FileNotFoundError)
-                if has_image_ending(path.name) or not leads_nowhere:  # a broken link to who knows what is passed over
+                if has_image_ending(path.name) or not leads_nowhere:  # a broken link may have led to anything
                     yield problem
 
     def file(self, path: Path, status: os.stat_result) -> Iterator[Found]:
-        """A file met in a folder."""
+        """A file in a folder."""
         if not stat.S_ISREG(status.st_mode) or _is_left_by_a_system(path):
             return
         if self.leave(path, status):
@@ -107,14 +107,14 @@ class _Walk:
         if not self._is_new(path):
             return
         try:
-            for name, place in archives.members(path):
+            for name, index in archives.members(path):
                 if not _is_left_by_a_system(PurePath(name)):
-                    yield from self.if_image(ImageFile(name, path, place))
+                    yield from self.if_image(ImageFile(name, path, index))
         except UnreadableImageError as problem:
             yield problem
 
     def if_image(self, file: ImageFile) -> Iterator[Found]:
-        """A file met in a folder or an archive, unless it is of another kind."""
+        """The file of a folder or an archive, unless it is of another kind."""
         try:
             head = file.read_head(HEAD_BYTES)
             if _is_nested_archive(file, head):
@@ -158,7 +158,7 @@ def _is_archive(path: Path) -> bool:
     try:
         return recognise(ImageFile.at(path).read_head(HEAD_BYTES)) is Format.ZIP
     except UnreadableImageError:
-        return False  # the reader will say why
+        return False  # the reader reports why
 
 
 def _children(folder: Path) -> list[Path]:
@@ -170,5 +170,5 @@ def _children(folder: Path) -> list[Path]:
 
 
 def _is_left_by_a_system(path: PurePath) -> bool:
-    """macOS leaves ``._name.png`` beside ``name.png``, and a whole ``__MACOSX`` in its zips: no images."""
+    """Whether macOS left the file: ``._name.png`` beside ``name.png``, or ``__MACOSX`` in a zip."""
     return path.name.startswith("._") or "__MACOSX" in path.parts

@@ -1,4 +1,4 @@
-"""A file, or a member of an archive, that may hold an image: its name and a way to its bytes."""
+"""A file, or a member of an archive, that may hold an image."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lungsight.reading.limits import check_bytes
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """Where one image lies. Cheap, hashable and picklable: nothing is read before :meth:`read_bytes`.
+    """The path of one image. Cheap, hashable and picklable: nothing is read before :meth:`read_bytes`.
 
     Attributes:
         name: as users see it; a member of a zip is ``archive.zip!/member.png``.
         path: the file, or the archive it is a member of.
-        member: the member's place in the archive's directory, None for a plain file.
+        member: the member's index in the archive's directory, None for a plain file.
     """
 
     name: str
@@ -30,30 +30,31 @@ class ImageFile:
 
     @classmethod
     def at(cls, path: Path | str) -> ImageFile:
+        """The plain file at ``path``."""
         return cls(printable(path), Path(path))
 
     def read_bytes(self) -> bytes:
-        """The whole content. Raises UnreadableImage."""
+        """The whole content. Raises UnreadableImageError."""
         if self.member is not None:
             return archives.read_member(self.name, self.path, self.member)
         check_bytes(self.name, self.size())
         return self._read(-1)
 
     def size(self) -> int:
-        """In bytes; a member's as its archive states it. Raises UnreadableImage."""
+        """In bytes; for a member, as its archive states it. Raises UnreadableImageError."""
         if self.member is not None:
             return archives.size_of_member(self.name, self.path, self.member)
         return status_of(self.path).st_size
 
     def arrived(self) -> datetime | None:
-        """When the file was last changed; members of an archive came with it. None where nobody can tell."""
+        """When the file, or its archive, was last changed; None if that isn't known."""
         try:
             return datetime.fromtimestamp(self.path.stat().st_mtime, UTC)
         except (OSError, ValueError, OverflowError):
             return None
 
     def read_head(self, size: int) -> bytes:
-        """The first ``size`` bytes. Raises UnreadableImage."""
+        """The first ``size`` bytes. Raises UnreadableImageError."""
         if self.member is not None:
             return archives.read_member(self.name, self.path, self.member, size)
         return self._read(size)
@@ -68,7 +69,7 @@ class ImageFile:
 
 
 def refuse_special(path: Path) -> None:
-    """Anything but a regular file may block for ever when it is opened. Raises UnreadableImage."""
+    """Raise UnreadableImageError unless it is a regular file: others may block for ever when they are opened."""
     mode = status_of(path).st_mode
     if stat.S_ISDIR(mode):
         raise UnreadableImageError(path, "this is a folder, not a file", "give the image files in it")
@@ -79,7 +80,7 @@ def refuse_special(path: Path) -> None:
 
 
 def status_of(path: Path) -> os.stat_result:
-    """``path.stat()``, following links. Raises UnreadableImage."""
+    """``path.stat()``, following links. Raises UnreadableImageError."""
     try:
         return path.stat()
     except (OSError, ValueError) as error:
@@ -87,7 +88,7 @@ def status_of(path: Path) -> os.stat_result:
 
 
 def unreachable(path: Path, error: OSError | ValueError) -> UnreadableImageError:
-    """Why the system would not let us at ``path``, as a fault."""
+    """The error for a path that the system can't open."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         if path.is_symlink():
             return UnreadableImageError(path, "this link leads to nothing", "mend or remove the link")
@@ -97,6 +98,4 @@ def unreachable(path: Path, error: OSError | ValueError) -> UnreadableImageError
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return UnreadableImageError(path, "this link leads back to itself", "mend or remove the link")
     reason = getattr(error, "strerror", None) or str(error)
-    return UnreadableImageError(
-        path, f"the system can't open it ({reason})", "check the path and the disk it lies on"
-    )
+    return UnreadableImageError(path, f"the system can't open it ({reason})", "check the path and its disk")

@@ -1,4 +1,4 @@
-"""Which format a file has, told by its first bytes: endings are often missing, and sometimes lie."""
+"""Recognise the format of a file by its first bytes: endings are often missing or wrong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import PurePath
 
 HEAD_BYTES = 1024
-"""How much of a file :func:`recognise` wants to see."""
+"""The number of bytes that :func:`recognise` needs."""
 
 _DICOM_DIRECTORY = b"1.2.840.10008.1.3.10"
 _DIB_HEADERS = (12, 40, 52, 56, 64, 108, 124)
@@ -15,7 +15,7 @@ _VR = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT OB OF OW PN SH SL SQ SS ST
 
 
 class Format(StrEnum):
-    """What a file can be. The values are Pillow's names where Pillow reads the format."""
+    """The format of a file. The value is Pillow's name if Pillow reads the format."""
 
     PNG = "PNG"
     JPEG = "JPEG"
@@ -33,47 +33,27 @@ class Format(StrEnum):
 
     @property
     def is_image(self) -> bool:
+        """Whether a file of this format is an image."""
         return self not in (Format.DICOM_DIRECTORY, Format.ZIP, Format.GZIP)
 
 
 _PICTURE_ENDINGS = (
-    ".png",
-    ".apng",
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".tif",
-    ".tiff",
-    ".webp",
-    ".bmp",
-    ".dib",
-    ".gif",
-    ".jp2",
-    ".j2k",
-    ".j2c",
-    ".jpc",
-    ".jpf",
-    ".jpx",
-    ".jls",
-    ".jxl",
-    ".heic",
-    ".heif",
-    ".avif",
+    ".png .apng .jpg .jpeg .jpe .jfif .tif .tiff .webp .bmp .dib .gif .jp2 .j2k .j2c .jpc .jpf .jpx .jls"
 )
-_DICOM_ENDINGS = (".dcm", ".dicom", ".dic", ".ima")
+_OTHER_ENDINGS = ".jxl .heic .heif .avif .dcm .dicom .dic .ima"
+_ENDINGS = frozenset(f"{_PICTURE_ENDINGS} {_OTHER_ENDINGS}".split())
 
 
 def has_image_ending(name: str) -> bool:
-    """Whether the name says image, be it packed by gzip or not."""
+    """Whether the ending of a file name, before an optional ``.gz``, is that of an image."""
     path = PurePath(name)
     if path.suffix.lower() == ".gz":
         path = path.with_suffix("")
-    return path.suffix.lower() in (*_PICTURE_ENDINGS, *_DICOM_ENDINGS)
+    return path.suffix.lower() in _ENDINGS
 
 
 def recognise(head: bytes) -> Format | None:
-    """The format of a file that begins with ``head`` (:data:`HEAD_BYTES` of it), None where it is none of ours."""
+    """The format of a file that begins with ``head`` (:data:`HEAD_BYTES` of it); None if it isn't known."""
     if head[128:132] == b"DICM":
         return Format.DICOM_DIRECTORY if _DICOM_DIRECTORY in head else Format.DICOM
     for signature, found in _SIGNATURES:
@@ -111,7 +91,7 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b
 
 
 def _begins_like_a_data_set(head: bytes) -> bool:
-    """DICOM without the preamble begins with an element of group 0002 or 0008, in either byte order."""
+    """DICOM without a preamble begins with an element of group 0002 or 0008, in either byte order."""
     if len(head) < 8:
         return False
     for order in "<>":

@@ -1,4 +1,4 @@
-"""Colour, palettes and transparency to grey."""
+"""Convert colour, palettes and transparency to grey."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 _COLOURED_SPREAD = 24
-"""Of 255, between a pixel's channels: above what JPEG's chroma does to grey."""
+"""Of 255, between the channels of a pixel: more than JPEG's chroma changes grey."""
 _COLOURED_SHARE = 0.001
 _GREY_MODES = ("1", "L")
 _TRANSPARENCY_WARNING = "Parts of the image are transparent: they are taken as black."
@@ -21,7 +21,7 @@ _DETECTOR_DEPTHS = (8, 10, 12, 14)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grey:
-    """float32 [height, width] in 0…1, the bits per sample that were stored, and what had to be assumed."""
+    """Pixels, float32 [height, width] in 0…1, the stored bits per sample, and what was assumed."""
 
     pixels: NDArray[np.float32]
     bit_depth: int
@@ -29,7 +29,7 @@ class Grey:
 
 
 def grey_of(image: Image.Image) -> Grey:
-    """An image of at most 8 bits a channel as luminance (ITU-R BT.601), with what is transparent on black."""
+    """The luminance (ITU-R BT.601) of an image of at most 8 bits a channel, transparent parts on black."""
     warnings = []
     if image.mode == "1":
         return Grey(np.asarray(image, dtype=np.float32), 1)
@@ -47,7 +47,7 @@ def grey_of(image: Image.Image) -> Grey:
 
 
 def grey_of_deep(rgb: NDArray[Any], white: float, bits: int) -> Grey:
-    """Numbers [height, width, 3] of up to ``white``, ``bits`` a channel, as luminance, with no bit of it lost."""
+    """The luminance of samples [height, width, 3] in 0…``white``, of ``bits`` a channel, at full depth."""
     pixels = np.clip(rgb.astype(np.float32) @ _LUMINANCE / np.float32(white), 0, 1)
     spread = np.max(rgb, axis=2).astype(np.float32) - np.min(rgb, axis=2)
     coloured = np.count_nonzero(spread * (255 / white) >= _COLOURED_SPREAD) > _COLOURED_SHARE * pixels.size
@@ -55,8 +55,10 @@ def grey_of_deep(rgb: NDArray[Any], white: float, bits: int) -> Grey:
 
 
 def depth_in_use(samples: NDArray[Any], stored: int = 16) -> tuple[int, tuple[str, ...]]:
-    """How many of ``stored`` bits unsigned ``samples`` use, and a warning where these are fewer. Detectors deliver 10
-    to 14 bits, which many programs store in 16 without scaling them up."""
+    """The number of ``stored`` bits that unsigned ``samples`` use, with a warning if it is smaller.
+
+    Detectors deliver 10 to 14 bits, which many programs store in 16 without scaling them.
+    """
     used = int(samples.max()).bit_length()
     depth = next((depth for depth in _DETECTOR_DEPTHS if used <= depth < stored), stored)
     if used == 0 or depth == stored:
@@ -65,11 +67,15 @@ def depth_in_use(samples: NDArray[Any], stored: int = 16) -> tuple[int, tuple[st
 
 
 def grey_of_samples(samples: NDArray[Any], bits: int, *, straight: bool = True) -> Grey:
-    """Samples [height, width] or [height, width, n] of any type, as luminance. With two or four a pixel, the last
-    says how opaque it is; ``straight`` where the others aren't multiplied by it yet.
+    """The luminance of samples of any type.
 
-    Unsigned ones of at most 16 ``bits`` are black at 0 and white at the most that these bits hold. For the others
-    nobody stated black and white.
+    Unsigned samples of at most 16 ``bits`` are black at 0 and white at the largest value of these bits. For others,
+    black and white are their smallest and largest values.
+
+    Args:
+        samples: [height, width] or [height, width, n]; with n of two or four, the last is the opacity.
+        bits: stored bits per sample.
+        straight: whether the samples are not yet multiplied by the opacity.
     """
     warnings: tuple[str, ...] = ()
     if samples.ndim == 3 and samples.shape[2] in (2, 4):
@@ -93,24 +99,24 @@ def grey_of_samples(samples: NDArray[Any], bits: int, *, straight: bool = True) 
 
 
 def _without_scale(samples: NDArray[Any], bits: int) -> Grey:
-    """Numbers whose black and white nobody stated."""
+    """Grey from numbers without a stated black and white."""
     numbers = samples.astype(np.float64)
     warnings = ["The file states no black and white: its smallest and largest values are taken."]
     finite = np.isfinite(numbers)
     if not finite.all():
-        warnings.append("Values that are no numbers are taken as black.")
+        warnings.append("Values that aren't numbers are taken as black.")
     return Grey(stretched(numbers, finite), bits, tuple(warnings))
 
 
 def stretched(values: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """``values`` with the smallest and largest of the ``counted`` ones at 0 and 1, float32; the others are 0."""
+    """``values`` scaled to float32 0…1 by the smallest and largest of the ``counted`` ones; the others become 0."""
     if not counted.any():
         return np.zeros(values.shape, dtype=np.float32)
     low, high = (float(f(values, where=counted, initial=i)) for f, i in ((np.min, np.inf), (np.max, -np.inf)))
     span = high - low
     if not span > 0:
         return np.zeros(values.shape, dtype=np.float32)
-    if not np.isfinite(span):  # values at the very ends of the floating-point range
+    if not np.isfinite(span):  # values at both ends of the floating-point range
         return stretched(values / 4, counted)
     scaled = np.where(counted, values, low)
     scaled -= low

@@ -1,4 +1,4 @@
-"""Words in a header, whatever their language, spelling and damage: :file:`header_words.toml` says which are known."""
+"""Recognise words in a header in any language, spelling and damage, by :file:`header_words.toml`."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from typing import NamedTuple
 
 from lungsight.errors import printable
 
-#: How text is met that stands in an element meant for ASCII alone, and so was read as Latin-1.
+#: Character sets of text in an element for ASCII, which was read as Latin-1.
 _CHARACTER_SETS = (
     "utf-8", "iso2022_jp", "iso2022_kr", "gb18030", "euc_kr", "shift_jis", "iso8859_5", "cp1251", "koi8_r",
     "iso8859_2", "cp1250", "iso8859_7", "iso8859_6", "iso8859_8", "cp874",
 )  # fmt: skip
-#: Letters that stay what they are when accents are taken off.
+#: Letters that keep their shape when accents are removed.
 _PLAIN = str.maketrans({"Ł": "L", "Ø": "O", "Đ": "D", "Æ": "AE", "Œ": "OE"})
 _LETTERS = ("", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-#: Letters of one text that may be lost before nothing is read into it any more.
+#: How many letters of a text may be lost, and how many must be left, to be recognised.
 _MOST_LOST = 2
 _FEWEST_LEFT = 3
-#: From here on in Unicode no spaces part words, but for Thai.
+#: Characters of languages that don't separate words by spaces.
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3000-\uffff]")
 
 
 class ReadWords(NamedTuple):
-    """A text as a person would read it, and the kinds of the known words in it; none where none is known."""
+    """A text for people, and the kinds of the known words in it."""
 
     text: str
     kinds: frozenset[str] = frozenset()
 
 
 class Vocabulary:
-    """Words of several kinds.
+    """Known words of several kinds.
 
     Args:
-        words: by kind, words parted by white space; ``_`` stands for a space within one, ``*`` for any letters.
+        words: by kind, separated by white space; ``_`` means a space within a word, ``*`` any letters.
     """
 
     def __init__(self, words: Mapping[str, str]) -> None:
@@ -48,9 +48,9 @@ class Vocabulary:
         self._any = _pattern_of([word for of_kind in by_kind.values() for word in of_kind])
         self._kinds = {kind: _pattern_of(of_kind) for kind, of_kind in by_kind.items()}
 
-    @lru_cache(maxsize=1024)  # noqa: B019 - it lives as long as the program; a hospital says the same words again
+    @lru_cache(maxsize=1024)  # noqa: B019 - lives as long as the program; a hospital uses the same words again
     def read(self, text: str) -> ReadWords:
-        """What ``text`` says, in the character set in which a word of it is known."""
+        """Read ``text`` in the first character set in which a word of it is known."""
         for reading in _readings(text):
             if kinds := frozenset(kind for whole in _whole(_folded(reading)) for kind in self._found(whole)):
                 return ReadWords(_shown(reading), kinds)
@@ -63,7 +63,7 @@ class Vocabulary:
 
 @cache
 def vocabulary(name: str) -> Vocabulary:
-    """``body_part`` or ``view``."""
+    """The vocabulary called ``body_part`` or ``view``."""
     text = (resources.files("lungsight.reading") / "header_words.toml").read_text("utf-8")
     return Vocabulary(tomllib.loads(text)[name])
 
@@ -73,8 +73,7 @@ def _shown(text: str) -> str:
 
 
 def _readings(text: str) -> Iterator[str]:
-    """The text, and what its bytes mean in the character sets it may have been written in; UTF-8 first, since hardly
-    anything else happens to be valid UTF-8."""
+    """The text in each character set that it may be written in; UTF-8 first, as other text is rarely valid UTF-8."""
     is_ascii = text.isascii() and "\x1b" not in text
     bytes_of_it = b"" if is_ascii else text.encode("latin-1", "ignore")
     if is_ascii or len(bytes_of_it) != len(text):
@@ -88,7 +87,7 @@ def _readings(text: str) -> Iterator[str]:
 
 
 def _folded(text: str) -> str:
-    """Letters alone, in capitals and without accents, words parted by one space; ``?`` where a letter was lost."""
+    """Only letters, in capitals and without accents; one space between words; ``?`` for a lost letter."""
     decomposed = unicodedata.normalize("NFKD", text.upper().translate(_PLAIN))
     bare = "".join(one for one in decomposed if unicodedata.category(one) != "Mn")
     spaced = re.sub(r"[^\w?*]|[\d_]", " ", re.sub("[?\ufffd]+", "?", bare))
@@ -96,7 +95,7 @@ def _folded(text: str) -> str:
 
 
 def _whole(folded: str) -> Iterator[str]:
-    """The text with its lost letters filled in, in every way; none where too much is lost."""
+    """The text with its lost letters filled in, in every way; nothing if too many are lost."""
     *parts, last = folded.split("?")
     if not parts:
         yield folded
@@ -106,7 +105,7 @@ def _whole(folded: str) -> Iterator[str]:
 
 
 def _pattern_of(words: Iterable[str]) -> re.Pattern[str]:
-    """Any of the words, the longest that fits; without groups, which would take ten times as long."""
+    """A pattern for any of the words, the longest first; without groups, which would take ten times as long."""
     longest = sorted(words, key=lambda word: -len(word))
     spaced = "|".join(_as_pattern(word) for word in longest if not _UNSPACED.search(word))
     unspaced = "".join("|" + _as_pattern(word) for word in longest if _UNSPACED.search(word))

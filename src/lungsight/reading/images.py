@@ -1,4 +1,4 @@
-"""Ordinary image files to radiographs, by Pillow where it keeps all of the image."""
+"""Read image files that aren't DICOM, with Pillow if it keeps all of the image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lungsight.radiograph import Radiograph
 from lungsight.reading.deep import needs_deep, read_deep
 from lungsight.reading.formats import Format
 from lungsight.reading.grayscale import Grey, grey_of, grey_of_samples
-from lungsight.reading.limits import check_size
+from lungsight.reading.limits import check_size, several_images
 from lungsight.reading.reduction import factor_of
 from lungsight.reading.stderr import silent_stderr
 
@@ -24,10 +24,18 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def read_image(name: str, data: bytes, sha256: str, found: Format, at_least: int = 0) -> Radiograph:
-    """Read ``data``, which is of the format ``found``.
+    """Read an image file.
 
-    A JPEG is decoded by a half, a quarter or an eighth where its shorter side keeps ``at_least`` pixels; 0 asks for
-    all. Raises UnreadableImage, and whatever the decoders raise for damaged data.
+    Args:
+        name: of the file, for messages.
+        data: its content.
+        sha256: of the file, before gzip is unpacked.
+        found: its format.
+        at_least: as for :func:`~lungsight.reading.read_radiograph`.
+
+    Raises:
+        UnreadableImageError: it holds no single radiograph.
+        Exception: whatever the decoders raise for damaged data.
     """
     if needs_deep(data, found):
         return _deep(name, data, sha256, found)
@@ -42,7 +50,7 @@ def read_image(name: str, data: bytes, sha256: str, found: Format, at_least: int
         _refuse_several(name, image)
         stored = image.size
         if (factor := factor_of(image.height, image.width, at_least)) > 1:
-            image.draft(None, (image.width // factor, image.height // factor))  # Pillow does so for JPEG alone
+            image.draft(None, (image.width // factor, image.height // factor))  # has an effect on JPEG only
         turned, warnings = _upright(image)
         shape = _shape_in_file(stored, image, turned)
         grey = _grey(turned)
@@ -68,7 +76,7 @@ def _deep(name: str, data: bytes, sha256: str, found: Format) -> Radiograph:
 
 
 def _turned(pixels: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
-    """Upright, by EXIF 2.3, section 4.6.4 A."""
+    """Pixels turned by their EXIF orientation (EXIF 2.3, section 4.6.4 A)."""
     if orientation >= 5:
         pixels = pixels.T
     if orientation in (3, 4, 7, 8):
@@ -77,27 +85,26 @@ def _turned(pixels: NDArray[np.float32], orientation: int) -> NDArray[np.float32
 
 
 def _shape_in_file(stored: tuple[int, int], image: Image.Image, turned: Image.Image) -> tuple[int, int] | None:
-    """Height and width of the whole image, upright, where it was decoded smaller than ``stored`` (width, height)."""
+    """Height and width of the full image, upright, if it was decoded smaller than ``stored`` (width, height)."""
     if image.size == stored:
         return None
-    lies = turned.size != image.size  # by a quarter turn; a square has the same shape either way
-    return stored if lies else (stored[1], stored[0])
+    quarter_turn = turned.size != image.size  # a square has the same shape either way
+    return stored if quarter_turn else (stored[1], stored[0])
 
 
 def _refuse_several(name: str, image: Image.Image) -> None:
-    # A camera's JPEG may carry previews after its picture (MPO); anything else with several pictures is ambiguous.
+    # A camera's JPEG may have previews after its image (MPO); anything else with several images is ambiguous.
     if image.format != "MPO" and getattr(image, "is_animated", False):
-        what = "pages" if image.format == "TIFF" else "frames"
-        raise UnreadableImageError(name, f"it holds several {what}", "save the one X-ray image as a file of its own")
+        raise several_images(name, "several pages" if image.format == "TIFF" else "several frames")
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """The decoded image, turned as its EXIF orientation asks."""
+    """The decoded image, turned by its EXIF orientation."""
     with silent_stderr() if image.format == "TIFF" else nullcontext():
         image.load()
     try:
         return ImageOps.exif_transpose(image), ()
-    except Exception:  # damaged EXIF raises a dozen kinds, and is no reason to lose the image
+    except Exception:  # damaged EXIF raises many kinds, and the image is still good
         return image, ("The EXIF data is damaged: the orientation is taken as stored.",)
 
 

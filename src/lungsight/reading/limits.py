@@ -1,18 +1,18 @@
-"""What is too large or too small to be a radiograph, checked before anything is decoded."""
+"""Limits on the size of a radiograph, checked before anything is decoded."""
 
 from __future__ import annotations
 
 from lungsight.errors import UnreadableImageError
 
 MAX_BYTES = 512 * 2**20
-"""Of a file, or of an archive member once unpacked."""
+"""Of a file, or of an unpacked member of an archive."""
 MAX_PIXELS = 100_000_000
-"""The largest detectors and film digitisers make about 30 million."""
+"""The largest detectors and film digitisers have about 30 million."""
 MIN_SIDE = 32
 
 
 def check_size(name: str, height: int, width: int) -> None:
-    """Refuse an image that no radiograph could be. Raises UnreadableImage."""
+    """Raise UnreadableImageError if the image is too large or too small for a radiograph."""
     if height * width > MAX_PIXELS:
         raise UnreadableImageError(
             name,
@@ -28,10 +28,15 @@ def check_size(name: str, height: int, width: int) -> None:
 
 
 def check_bytes(name: str, size: int) -> None:
-    """Refuse a file that would not fit into memory comfortably. Raises UnreadableImage."""
+    """Raise UnreadableImageError if a file has too many bytes to be read into memory."""
     if size > MAX_BYTES:
         raise UnreadableImageError(
             name,
             f"{size / 2**20:.0f} MiB are more than any radiograph needs (limit {MAX_BYTES // 2**20} MiB)",
             "check where the file comes from",
         )
+
+
+def several_images(name: str, what: str) -> UnreadableImageError:
+    """The error for a file with more than one image: ``several pages``, ``12 frames``."""
+    return UnreadableImageError(name, f"it holds {what}", "save the one X-ray image as a file of its own")

@@ -1,4 +1,4 @@
-"""What lies beside images in folders and archives: reports, icons of a disc's viewer, files of other kinds."""
+"""Recognise files beside images: reports, icons of a disc's viewer, files of other kinds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lungsight.reading.files import ImageFile
 from lungsight.reading.formats import Format, has_image_ending, recognise
 from lungsight.reading.limits import MIN_SIDE
 
-#: A picture that small in bytes may be an icon though its size in pixels isn't stated in its first kilobyte.
+#: A file of at most this size may be an icon, even if its first kilobyte doesn't state its size in pixels.
 _ICON_BYTES = 1 << 16
-#: The modalities of nearly all images: these are left to the reader unopened.
+#: The modalities of nearly all images: their files are passed to the reader unopened.
 _OF_IMAGES = frozenset(["CR", "CT", "DR", "DX", "IO", "MG", "MR", "NM", "PT", "PX", "RF", "RG", "US", "XA"])
-#: What a person calls a DICOM object without pixels, by its modality.
+#: Names of DICOM objects without pixels, by modality.
 _BY_MODALITY = {
     "SR": "report",
     "KO": "key object selection",
@@ -36,17 +36,22 @@ _NO_PIXELS = "DICOM object without pixels"
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _MODALITY = re.compile(rb"\x08\x00\x60\x00(?:CS..|..\x00\x00)([A-Z]+)|\x00\x08\x00\x60CS..([A-Z]+)", re.DOTALL)
 
-#: Endings of files that may well hold an X-ray, in a way that lungsight doesn't read.
-_PICTURES = ".avif .heic .heif .j2k .jp2 .jpf .jpx .jxl .mha .mhd .nii .npy .npz .nrrd .pgm .raw .svg"
-_FILMS = ".avi .m4v .mov .mp4 .mpg .wmv"
-_WITHIN = ".7z .bz2 .doc .docx .gz .odt .pdf .ppt .pptx .rar .tar .tgz .xz"
-MAY_HOLD_IMAGES = frozenset(" ".join((_PICTURES, _FILMS, _WITHIN)).split())
+#: Endings of files that may hold an X-ray, in a format that lungsight doesn't read.
+_STILLS = ".avif .heic .heif .j2k .jp2 .jpf .jpx .jxl .mha .mhd .nii .npy .npz .nrrd .pgm .raw .svg"
+_VIDEOS = ".avi .m4v .mov .mp4 .mpg .wmv"
+_CONTAINERS = ".7z .bz2 .doc .docx .gz .odt .pdf .ppt .pptx .rar .tar .tgz .xz"
+MAY_HOLD_IMAGES = frozenset(" ".join((_STILLS, _VIDEOS, _CONTAINERS)).split())
 
 
 def kind_if_no_image(file: ImageFile, head: bytes) -> str | None:
-    """What ``file``, which begins with ``head``, is (``report``, ``icon``, ``.gz``), None where it may be a film.
+    """The kind of a file that holds no radiograph (``report``, ``icon``, ``.gz``); None if it may hold one.
 
-    Raises UnreadableImage where a picture that has to be looked at can't be read.
+    Args:
+        file: the file.
+        head: its first bytes.
+
+    Raises:
+        UnreadableImageError: the file has to be opened, and can't be read.
     """
     found = recognise(head)
     if found is Format.DICOM_DIRECTORY:
@@ -59,12 +64,15 @@ def kind_if_no_image(file: ImageFile, head: bytes) -> str | None:
 
 
 def _kind_of_object(file: ImageFile, head: bytes) -> str | None:
-    """Of most images the modality stands in the first kilobyte, and they are left to the reader. The class of an
-    object isn't believed alone: burners of discs copy it from the images."""
+    """The kind of a DICOM object without pixels.
+
+    Most images have their modality in the first kilobyte, and are passed to the reader unopened. The class of an
+    object alone isn't believed: programs that burn discs copy it from the images.
+    """
     modality = _MODALITY.search(head)
     if modality is not None and (modality[1] or modality[2]).decode() in _OF_IMAGES:
         return None
-    if DeflatedExplicitVRLittleEndian.encode() in head:  # may unpack to far more than its size: for the reader
+    if DeflatedExplicitVRLittleEndian.encode() in head:  # may unpack to far more than its size: the reader checks
         return None
     data = BytesIO(file.read_bytes())
     try:
@@ -72,7 +80,7 @@ def _kind_of_object(file: ImageFile, head: bytes) -> str | None:
         if "SOPClassUID" not in found or any(keyword in found for keyword in _PIXELS):
             return None
         return _BY_MODALITY.get(str(found.get("Modality")), _NO_PIXELS)
-    except Exception:  # damaged in one of a dozen ways: the reader will say
+    except Exception:  # damaged in one of many ways: the reader reports it
         return None
 
 
@@ -84,7 +92,7 @@ def _kind_of_picture(file: ImageFile, head: bytes, found: Format) -> str | None:
             if min(picture.size) < MIN_SIDE:
                 return "icon"
             return "animation" if found is Format.GIF and getattr(picture, "is_animated", False) else None
-    except Exception:  # damaged in one of a dozen ways, or stated later in the file: the reader will say
+    except Exception:  # damaged, or stated later in the file: the reader reports it
         return None
 
 

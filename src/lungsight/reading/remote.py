@@ -1,4 +1,4 @@
-"""Images behind URLs: whatever fsspec and its plug-ins know, such as s3://, gs://, abfs://, https:// and hdfs://."""
+"""Read images behind URLs that fsspec and its plug-ins open, such as s3://, gs://, https:// and hdfs://."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: C:// i
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """Where one image lies behind a URL. Cheap, hashable and picklable: nothing is fetched before
-    :meth:`read_bytes`."""
+    """One image behind a URL. Cheap, hashable and picklable: nothing is fetched before :meth:`read_bytes`."""
 
     url: str
 
     @property
     def name(self) -> str:
+        """The URL in printable characters."""
         return printable(self.url)
 
     def read_bytes(self) -> bytes:
-        """The whole content. Raises UnreadableImage."""
+        """The whole content. Raises UnreadableImageError."""
         return self._fetch(None)
 
     def arrived(self) -> datetime | None:
-        """When it was last changed, as far as the store tells."""
+        """When it was last changed; None if the store doesn't state it."""
         try:
             system, path = _system_of(self.url)
             changed = system.modified(path)
-        except Exception:  # each store has its own, and most have none for this
+        except Exception:  # each store has its own exceptions, and many don't state the time
             return None
         return changed if isinstance(changed, datetime) else None
 
     def read_head(self, size: int) -> bytes:
-        """The first ``size`` bytes. Raises UnreadableImage."""
+        """The first ``size`` bytes. Raises UnreadableImageError."""
         return self._fetch(size)
 
     def _fetch(self, size: int | None) -> bytes:
@@ -54,20 +54,20 @@ class RemoteFile:
             return bytes(system.cat_file(path, start=0, end=size))
         except UnreadableImageError:
             raise
-        except Exception as error:  # each store has a dozen kinds, with no base of their own
+        except Exception as error:  # each store has its own exceptions, without a common base
             raise _unreachable(self.url, error) from error
 
 
 def is_url(path: object) -> bool:
-    """Whether ``path`` is a URL and not a path of this machine."""
+    """Whether ``path`` is a URL, not a path of this machine."""
     return isinstance(path, str) and _URL.match(path) is not None
 
 
 def walk_url(url: str) -> Iterator[RemoteFile | UnreadableImageError]:
-    """The image at ``url``, or every image below it, in a stable order; what can't be read comes as a fault in its
-    place.
+    """The image at ``url``, or every image below it, in a stable order; for one that can't be read, its error.
 
-    A file counts when its ending says image; one without an ending when its first bytes do. Archives aren't opened.
+    A file counts if its ending is that of an image; one without an ending, if its first bytes are. Archives aren't
+    opened.
     """
     try:
         system, path = _system_of(url)
@@ -94,7 +94,7 @@ def walk_url(url: str) -> Iterator[RemoteFile | UnreadableImageError]:
 def _if_image(file: RemoteFile) -> Iterator[RemoteFile | UnreadableImageError]:
     if has_image_ending(file.url):
         yield file
-    elif "." not in file.url.rpartition("/")[2]:  # asking for the first bytes costs a request
+    elif "." not in file.url.rpartition("/")[2]:  # its first bytes cost a request
         try:
             found = recognise(file.read_head(HEAD_BYTES))
         except UnreadableImageError as problem:
@@ -105,8 +105,10 @@ def _if_image(file: RemoteFile) -> Iterator[RemoteFile | UnreadableImageError]:
 
 
 def _system_of(url: str) -> tuple[AbstractFileSystem, Any]:
-    """What fsspec opens ``url`` with, and its path there. Raises UnreadableImage where what speaks with that store
-    isn't installed, and whatever fsspec raises."""
+    """The file system of fsspec for ``url``, and the path in it.
+
+    Raises UnreadableImageError if its plug-in isn't installed, and whatever fsspec raises.
+    """
     try:
         from fsspec.core import url_to_fs
 

@@ -1,4 +1,4 @@
-"""Keeping a C library from writing to the terminal."""
+"""Keep C libraries from writing to the terminal."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from threading import Lock
 
 _STDERR = 2
-_one_at_a_time = Lock()  # two threads that each restore what they found would leave the terminal silent for good
+_one_at_a_time = Lock()  # two threads that each restore what they found would silence it for good
 
 
 @contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Nothing in this process can write to stderr meanwhile: keep it short. Where stderr is closed, nothing is done.
+    """Discard what this process writes to stderr within the block: keep it short.
 
-    libtiff prints each error it meets besides reporting it, and Pillow offers no way to tell it not to.
+    libtiff prints each error besides reporting it, and Pillow can't switch that off.
     """
     with _one_at_a_time:
         try:

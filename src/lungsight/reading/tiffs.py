@@ -1,4 +1,4 @@
-"""TIFFs of the kinds that Pillow reads wrong or not at all, by tifffile."""
+"""Read the kinds of TIFF that Pillow reads wrong, or not at all, with tifffile."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tifffile import PHOTOMETRIC, TiffFile, TiffPage
 
 from lungsight.errors import UnreadableImageError
 from lungsight.reading.grayscale import Grey, grey_of_samples
-from lungsight.reading.limits import MAX_PIXELS, check_size
+from lungsight.reading.limits import MAX_PIXELS, check_size, several_images
 
-# tifffile logs damage besides raising it; that would go to the terminal.
+# tifffile logs damage besides raising it; the log would go to the terminal.
 _log = logging.getLogger("tifffile")
 _log.addHandler(logging.NullHandler())
 _log.propagate = False
@@ -25,25 +25,25 @@ _ORIENTATION = 274
 
 
 def needs_tifffile(data: bytes) -> bool:
-    """Whether samples are anything but unsigned ones of at most 8 bits, of which Pillow reads all kinds."""
+    """Whether samples aren't unsigned with at most 8 bits; Pillow reads all of those."""
     try:
         with TiffFile(BytesIO(data)) as file:
             page = file.pages.first
             return page.bitspersample > 8 or page.sampleformat not in (_UNSIGNED, _UNDEFINED)
-    except Exception:  # tifffile raises every kind; Pillow will say what is wrong
+    except Exception:  # tifffile raises every kind; Pillow will report the problem
         return False
 
 
 def read_tiff(name: str, data: bytes) -> tuple[Grey, int]:
-    """The one image in a TIFF, bright where it is shown bright, and its orientation as EXIF counts them.
+    """The single image in a TIFF, white for white, and its EXIF orientation (1…8).
 
-    Raises UnreadableImage, and whatever tifffile raises for damaged data.
+    Raises:
+        UnreadableImageError: it holds no single radiograph.
+        Exception: whatever tifffile raises for damaged data.
     """
     with TiffFile(BytesIO(data)) as file:
         if len(file.pages) > 1:
-            raise UnreadableImageError(
-                name, "it holds several pages", "save the one X-ray image as a file of its own"
-            )
+            raise several_images(name, "several pages")
         page = file.pages.first
         check_size(name, page.imagelength, page.imagewidth)
         _check(name, page)
@@ -58,7 +58,7 @@ def read_tiff(name: str, data: bytes) -> tuple[Grey, int]:
 
 
 def _check(name: str, page: TiffPage) -> None:
-    """What tifffile would fill up in silence, or work on for minutes."""
+    """Refuse what tifffile would fill up silently or decode for minutes."""
     if page.photometric not in _SHOWN or page.axes not in ("YX", "YXS", "SYX") or page.samplesperpixel > 4:
         raise UnreadableImageError(
             name,
@@ -68,7 +68,7 @@ def _check(name: str, page: TiffPage) -> None:
     if len(page.dataoffsets) != math.prod(page.chunked) or not all(page.databytecounts):
         raise ValueError("parts of the image are missing")
     if page.dataoffsets and max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True))) > _size(page):
-        raise ValueError("parts of the image lie behind the end of the file")
+        raise ValueError("parts of the image are behind the end of the file")
     if math.prod(page.chunks) > 4 * MAX_PIXELS:
         raise ValueError("a tile is larger than any image")
 

@@ -1,8 +1,8 @@
-"""Findings in order of urgency, by a stated rule, each rank explained in words.
+"""Order findings by urgency, by a stated rule, with the reasons for each rank.
 
 >>> rule = load_rule()                                     # doctest: +SKIP
->>> for place in worklist(read_cases("findings.jsonl"), rule, now=datetime.now(UTC)):
-...     print(place.rank, place.case.file, place.why)
+>>> for entry in worklist(read_cases("findings.jsonl"), rule, now=datetime.now(UTC)):
+...     print(entry.rank, entry.case.file, entry.why)
 """
 
 from lungsight.triage.cases import Case, read_cases

@@ -1,4 +1,4 @@
-"""The rule by which images are put in order: a TOML file that anybody can read and change."""
+"""The rule of the worklist: a TOML file that users can read and change."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from lungsight.radiograph import View
 Points = Annotated[float, Field(ge=-1000, le=1000)]
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-class FindingPoints(_Part):
-    """What a finding is worth."""
+class FindingPoints(_Section):
+    """Points for a finding."""
 
     target: Points
     """Times the probability of the package's target class."""
     other_abnormal: Points
-    """Times the probability of each class that is neither the target nor normal; the most of all classes counts."""
+    """Times the probability of each class that is neither the target nor normal; the highest product counts."""
     normal: Points
     """Times the probability of the normal class."""
     inconclusive: Points
-    """At least, where the verdict is inconclusive."""
+    """The least for an inconclusive decision."""
     refused: Points
     error: Points
     normal_classes: tuple[str, ...]
-    """Names of classes that say nothing was found."""
+    """Names of the classes without a finding."""
 
 
-class DoubtPoints(_Part):
-    """What doubt is worth."""
+class DoubtPoints(_Section):
+    """Points for doubt."""
 
     points: Points
-    """Times the entropy of the probabilities, 0…1 of the largest possible."""
+    """Times the entropy of the probabilities as a share of its maximum (0…1)."""
 
 
-class AgePoints(_Part):
-    """What an age is worth."""
+class AgePoints(_Section):
+    """Points for an age."""
 
     model_config = ConfigDict(populate_by_name=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -53,17 +53,17 @@ class AgePoints(_Part):
     points: Points
 
 
-class Rule(_Part):
-    """How urgent an image is."""
+class Rule(_Section):
+    """Points for the urgency of an image."""
 
     name: str = Field(min_length=1)
-    """Stands on every list that is made by it."""
+    """Shown on every list that it makes."""
     longest_wait_hours: float = Field(gt=0)
-    """Whoever has waited longer goes to the front."""
+    """Studies that have waited longer go to the front."""
     finding: FindingPoints
     doubt: DoubtPoints
     age: tuple[AgePoints, ...] = ()
-    """In rising order; below the first, 0 points."""
+    """In ascending order; below the first, 0 points."""
     view: dict[str, Points] = {}
 
     @model_validator(mode="after")
@@ -79,13 +79,13 @@ class Rule(_Part):
         return self
 
     def points_of_age(self, age: float | None) -> float:
-        """0 where the age isn't known."""
+        """The points of an age in years; 0 for None."""
         reached = [entry.points for entry in self.age if age is not None and age >= entry.from_years]
         return reached[-1] if reached else 0.0
 
 
 def load_rule(path: Path | None = None) -> Rule:
-    """The rule in a TOML file, or lungsight's own. Raises Fault, naming the key."""
+    """The rule in a TOML file, or lungsight's own. Raises LungsightError, which names the key."""
     subject: object = path or "rule.toml"
     hint = "`lungsight triage --show-rule` shows a rule that works"
     try:
@@ -94,7 +94,7 @@ def load_rule(path: Path | None = None) -> Rule:
     except OSError as error:
         raise LungsightError(subject, f"can't be read ({error.strerror})", "check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LungsightError(subject, f"is not TOML ({error})", hint) from error
+        raise LungsightError(subject, f"is not valid TOML ({error})", hint) from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

@@ -1,4 +1,4 @@
-"""Studies in order of urgency, each by its most urgent image and with the reasons for its rank."""
+"""Order studies by urgency, each by its most urgent image, with the reasons for its rank."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _INCONCLUSIVE, _READ = "inconclusive", "read"
 
 @dataclass(frozen=True)
 class WorklistEntry:
-    """A study's place on the list.
+    """A study on the list.
 
     Attributes:
         rank: 1 is the most urgent.
         case: the study's most urgent image.
-        images: how many of the study there are.
-        points: by the rule; the waiting time isn't in them.
-        hours_waited: None where nobody knows.
-        overdue: it has waited longer than the rule lets anybody wait, and stands before all that haven't.
+        images: the number of images of the study.
+        points: by the rule, without the waiting time.
+        hours_waited: None if that isn't known.
+        overdue: whether it has waited longer than the rule allows, and so comes before those that haven't.
         why: one sentence with every term that counted.
     """
 
@@ -46,40 +46,39 @@ class _Term:
 def worklist(
     cases: Iterable[Case], rule: Rule, *, now: datetime, target: str = _DEFAULT_TARGET
 ) -> list[WorklistEntry]:
-    """All studies, the most urgent first; ties go to whichever came first, then by name. An image whose header says
-    that it is no frontal chest X-ray stands after all others, whatever its points.
+    """All studies, the most urgent first; ties by arrival, then by name.
+
+    An image whose header names another kind of image comes after all others, whatever its points.
 
     Args:
-        cases: in any order; those of one study needn't stand together.
+        cases: in any order.
         rule: what counts, and how much.
-        now: with a time zone; from when waiting is counted.
+        now: with a time zone; the end of the waiting time.
         target: the class whose points are ``finding.target``.
     """
     studies: dict[object, list[WorklistEntry]] = {}
     for number, case in enumerate(cases):
-        studies.setdefault(case.study or number, []).append(_judged(case, rule, now, target))
-    firsts = sorted((_first_of(places) for places in studies.values()), key=_order)
-    return [replace(place, rank=rank) for rank, place in enumerate(firsts, 1)]
+        studies.setdefault(case.study or number, []).append(_entry(case, rule, now, target))
+    firsts = sorted((_first_of(entries) for entries in studies.values()), key=_order)
+    return [replace(entry, rank=rank) for rank, entry in enumerate(firsts, 1)]
 
 
-def _first_of(places: list[WorklistEntry]) -> WorklistEntry:
-    """The study's most urgent image, which says that it is."""
-    first = min(places, key=_order)
-    if len(places) == 1:
-        return first
-    return replace(
-        first, images=len(places), why=f"The most urgent of {len(places)} images of its study: {first.why}"
+def _first_of(entries: list[WorklistEntry]) -> WorklistEntry:
+    """The study's most urgent image."""
+    first, n = min(entries, key=_order), len(entries)
+    return (
+        first if n == 1 else replace(first, images=n, why=f"The most urgent of {n} images of its study: {first.why}")
     )
 
 
-def _order(place: WorklistEntry) -> tuple[bool, bool, float, float, str]:
-    waited = place.hours_waited or 0.0
-    if place.overdue:
-        return False, False, -waited, -place.points, place.case.file
-    return place.case.is_another_kind, True, -place.points, -waited, place.case.file
+def _order(entry: WorklistEntry) -> tuple[bool, bool, float, float, str]:
+    waited = entry.hours_waited or 0.0
+    if entry.overdue:
+        return False, False, -waited, -entry.points, entry.case.file
+    return entry.case.is_another_kind, True, -entry.points, -waited, entry.case.file
 
 
-def _judged(case: Case, rule: Rule, now: datetime, target: str) -> WorklistEntry:
+def _entry(case: Case, rule: Rule, now: datetime, target: str) -> WorklistEntry:
     terms = list(_terms(case, rule, target))
     points = sum(term.points for term in terms)
     waited = case.hours_waited(now)
@@ -87,10 +86,10 @@ def _judged(case: Case, rule: Rule, now: datetime, target: str) -> WorklistEntry
     sentence = ", ".join(f"{term.words} {signed(term.points, 0)}" for term in terms)
     why = f"{sentence}: {points:.0f} points."
     if overdue:
-        limit = f"nobody waits longer than {rule.longest_wait_hours:g}"
+        limit = f"none may wait longer than {rule.longest_wait_hours:g}"
         why = f"It has waited {waited:.0f} hours, and {limit}; otherwise {why}"
     if case.is_another_kind:
-        why = f"Its header says that it is no frontal chest X-ray, so it stands after all others; {why}"
+        why = f"Its header says that it is not a frontal chest X-ray, so it comes after all others; {why}"
     return WorklistEntry(0, case, 1, points, waited, overdue, why)
 
 
@@ -105,10 +104,10 @@ def _terms(case: Case, rule: Rule, target: str) -> Iterator[_Term]:
 
 
 def _of_finding(case: Case, rule: Rule, target: str) -> _Term:
-    """The finding's own points: of the class that gives most."""
+    """The points of the finding: those of the class that gives the most."""
     worth = rule.finding
     if case.status == "refused":
-        return _Term(worth.refused, "not judged by the software")
+        return _Term(worth.refused, "not analysed")
     if case.status != _READ:
         return _Term(worth.error, "could not be read")
     terms = [
