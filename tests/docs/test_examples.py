@@ -13,11 +13,12 @@ from PIL import Image
 from lungsight.datasets.phantom import Label, draw
 
 ROOT = Path(__file__).parents[2]
-_BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+#: A block that takes longer than a few seconds has the comment ``<!-- slow -->`` above it.
+_BLOCK = re.compile(r"^(<!-- slow -->\n)?```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 EXAMPLES = [
-    pytest.param(code, id=f"{page.relative_to(ROOT)}-{number}")
+    pytest.param(code, id=f"{page.relative_to(ROOT)}-{number}", marks=[pytest.mark.slow] if slow else [])
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    for number, code in enumerate(_BLOCK.findall(page.read_text()))
+    for number, (slow, code) in enumerate(_BLOCK.findall(page.read_text("utf-8")))
 ]
 
 
