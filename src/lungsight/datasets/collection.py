@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 
 from lungsight.datasets.manifest import Manifest
+from lungsight.datasets.text_tables import TableError, read_table
 from lungsight.errors import CollectionError
 from lungsight.reading.formats import has_image_ending
 
 _DEPTH_OF_SEARCH = 3
+_LAYOUT = "`lungsight data describe {}` shows the layout"
+#: The hint for a collection's own file that is damaged.
+AGAIN = "get the file again"
+
+
+#: A row of a manifest, by column.
+Row = dict[str, object]
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file that a collection's home gives to anybody who asks.
+    """One file of a collection that can be downloaded without a log-in.
 
     Attributes:
-        url: where it lies.
-        name: what it is called here.
+        url: its address.
+        name: its name on disk.
         gigabytes: about how large it is.
-        sha256: in hexadecimal; None where the home publishes none (then what came is recorded beside the file).
+        sha256: in hexadecimal; None where none is published (then that of the download is recorded beside it).
     """
 
     url: str
@@ -38,12 +45,12 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What a user may say about a folder whose layout doesn't say it.
+    """What a user adds where the layout of a folder doesn't say it.
 
     Attributes:
         labels: folder name, or label of a table -> label.
         patient: finds the patient in a file's name: its first group, or all that it matches.
-        columns: of a manifest -> as a table calls it.
+        columns: column of a manifest -> its name in the table.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -61,17 +68,11 @@ class Build:
 
 @dataclass(frozen=True)
 class Collection:
-    """A collection that lungsight can read.
+    """A collection that lungsight can read; ``about.toml`` explains its texts.
 
     Attributes:
         name: as the command line has it.
-        home: the page that its owners keep; empty for a user's own images.
-        labels_rest_on: the reference standard, and how far it can be trusted.
-        traps: what has misled others, a sentence each.
-        how_to_get: what a user does to have it.
-        layout: the files and folders that ``read`` looks for.
-        read: makes the manifest from a folder (or file); raises InvalidCollection or InvalidManifest.
-        downloads: what ``lungsight data get`` fetches; empty where a log-in or terms stand in the way.
+        read: makes the manifest from a folder or file; raises CollectionError or ManifestError.
     """
 
     name: str
@@ -86,29 +87,57 @@ class Collection:
     downloads: Sequence[RemoteFile] = ()
 
     def build(self, folder: Path | str, options: BuildOptions | None = None) -> Build:
-        """The manifest of the images under ``folder``. Raises InvalidCollection or InvalidManifest."""
+        """Return the manifest of the images under ``folder``. Raises CollectionError or ManifestError."""
         folder = Path(folder)
         if not folder.exists():
-            raise CollectionError(
-                folder, "there is no such folder", f"`lungsight data describe {self.name}` says how to get it"
-            )
+            hint = f"`lungsight data describe {self.name}` says how to get it"
+            raise CollectionError(folder, "there is no such folder", hint)
         return self.read(folder.resolve(), options or BuildOptions())
 
 
+def build_of(found: Iterable[Row | str], collection: str, folder: Path) -> Build:
+    """Return the manifest of the rows in ``found``, whose texts are reasons why an image was left out.
+
+    Raises:
+        CollectionError: no row is left.
+    """
+    left_out: Counter[str] = Counter()
+    rows: list[Row] = []
+    for one in found:
+        if isinstance(one, str):
+            left_out[one] += 1
+        else:
+            rows.append(one)
+    if not rows:
+        reasons = "; ".join(f"{count} left out: {reason}" for reason, count in left_out.items()) or "no image found"
+        raise CollectionError(folder, f"no image of {collection} to use ({reasons})", _LAYOUT.format(collection))
+    return Build(Manifest.of(pd.DataFrame(rows), collection, folder), left_out)
+
+
+def rows_by_folder(
+    paths: Iterable[Path], labels: Mapping[str, str], row: Callable[[Path], Row]
+) -> Iterator[Row | str]:
+    """Yield a row for each image whose own folder has a label in ``labels``; ``row`` gives its other columns."""
+    for path in paths:
+        if path.parent.name in labels:
+            yield {"path": str(path), "label": labels[path.parent.name], **row(path)}
+        else:
+            yield f"in a folder other than {' and '.join(labels)}"
+
+
 def root_holding(folder: Path, marker: str, collection: str) -> Path:
-    """``folder``, or the nearest folder below it, that holds ``marker`` (a glob pattern): an archive often unpacks
-    into a folder of its own. Raises InvalidCollection."""
+    """Return ``folder``, or the nearest folder below it, that holds ``marker`` (a glob pattern).
+
+    An archive often unpacks into a folder of its own. Raises CollectionError.
+    """
     level = [folder]
     for _ in range(_DEPTH_OF_SEARCH + 1):
         for candidate in level:
             if next(candidate.glob(marker), None) is not None:
                 return candidate
         level = [child for parent in level for child in _folders(parent)]
-    raise CollectionError(
-        folder,
-        f"holds no {marker}, so it isn't the collection {collection}",
-        f"`lungsight data describe {collection}` shows the layout",
-    )
+    problem = f"holds no {marker}, so it isn't the collection {collection}"
+    raise CollectionError(folder, problem, _LAYOUT.format(collection))
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -117,7 +146,7 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def images_under(folder: Path) -> Iterator[Path]:
-    """Every image file below ``folder``, in order of its path; hidden files and folders are passed over."""
+    """Yield every image file below ``folder``, in order of its path, without hidden files and folders."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
         for name in sorted(files):
@@ -126,34 +155,22 @@ def images_under(folder: Path) -> Iterator[Path]:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A collection's own table, every value as text. Raises InvalidCollection where a column is missing."""
+    """Return a collection's own table, every value as text. Raises CollectionError, also for a missing column."""
     try:
-        text = path.read_text("utf-8-sig")  # not by pandas, whose parser turns Ctrl-C into an error of its own
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
-            table = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False, index_col=False)
-    except (OSError, ValueError, pd.errors.ParserWarning) as error:  # ValueError: pandas' parser, and bad UTF-8
-        raise CollectionError(path, f"not a readable table ({error})", "get the file again") from error
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise CollectionError(path, f"lacks the column {' and '.join(missing)}", "get the file again")
-    return table
-
-
-def build_of(rows: list[dict[str, object]], left_out: Mapping[str, int], collection: str, folder: Path) -> Build:
-    """The manifest of ``rows``. Raises InvalidCollection where none is left."""
-    if not rows:
-        reasons = "; ".join(f"{count} left out: {reason}" for reason, count in left_out.items()) or "no image found"
-        raise CollectionError(
-            folder,
-            f"no image of {collection} to use ({reasons})",
-            f"`lungsight data describe {collection}` shows the layout",
-        )
-    return Build(Manifest.of(pd.DataFrame(rows), collection, folder), {k: v for k, v in left_out.items() if v})
+        table = read_table(path, columns)
+    except TableError as error:
+        raise CollectionError(path, error.problem, AGAIN) from error
+    except OSError as error:
+        raise CollectionError(path, f"not a readable table ({error})", AGAIN) from error
+    missing = [column for column in columns if column not in table.rows.columns]
+    if missing or table.notices:
+        problem = f"lacks the column {' and '.join(missing)}" if missing else "isn't UTF-8"
+        raise CollectionError(path, problem, AGAIN)
+    return table.rows.loc[:, ~table.rows.columns.duplicated()]
 
 
 def years(text: str) -> float | str:
-    """An age as the manifest takes it: a number of years up to 120, else empty."""
+    """Return an age as the manifest takes it: a number of years up to 120, else empty."""
     try:
         age = float(text)
     except ValueError:

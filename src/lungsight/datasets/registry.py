@@ -2,38 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from importlib import resources
+from pathlib import Path
 
-from lungsight.datasets.collection import Collection
-from lungsight.datasets.collections.class_folders import CLASS_FOLDERS
-from lungsight.datasets.collections.covid_ct import COVID_CT
-from lungsight.datasets.collections.ieee8023 import IEEE8023
-from lungsight.datasets.collections.kermany import KERMANY
-from lungsight.datasets.collections.nih import NIH
-from lungsight.datasets.collections.sarscov2_ct import SARSCOV2_CT
-from lungsight.datasets.collections.shenzhen_montgomery import SHENZHEN_MONTGOMERY
-from lungsight.datasets.collections.siim import SIIM
-from lungsight.datasets.collections.table import TABLE
+from lungsight.datasets.collection import Build, BuildOptions, Collection, RemoteFile, Row, build_of, root_holding
+from lungsight.datasets.collections import (
+    class_folders,
+    ct_slices,
+    ieee8023,
+    kermany,
+    nih,
+    shenzhen_montgomery,
+    siim,
+    table,
+)
 from lungsight.errors import CollectionError
 
-COLLECTIONS: Mapping[str, Collection] = {
-    collection.name: collection
-    for collection in (
-        IEEE8023,
-        KERMANY,
-        NIH,
-        SIIM,
-        SHENZHEN_MONTGOMERY,
-        SARSCOV2_CT,
-        COVID_CT,
-        CLASS_FOLDERS,
-        TABLE,
-    )
-}
+
+def _reader(
+    name: str, rows: Callable[[Path, BuildOptions], Iterable[Row | str]], marker: str = ""
+) -> Callable[[Path, BuildOptions], Build]:
+    """Read the folder that holds ``marker`` (the one that is given, where a collection has none)."""
+
+    def read(folder: Path, options: BuildOptions) -> Build:
+        root = root_holding(folder, marker, name) if marker else folder
+        return build_of(rows(root, options), name, root)
+
+    return read
+
+
+def _collections() -> dict[str, Collection]:
+    readers = {
+        "ieee8023": _reader("ieee8023", ieee8023.rows, "metadata.csv"),
+        "kermany": _reader("kermany", kermany.rows, "train/NORMAL"),
+        "nih": _reader("nih", nih.rows),
+        "siim": _reader("siim", siim.rows, "train_study_level.csv"),
+        "shenzhen-montgomery": _reader("shenzhen-montgomery", shenzhen_montgomery.rows),
+        "sarscov2-ct": _reader("sarscov2-ct", ct_slices.sarscov2_rows, "non-COVID"),
+        "covid-ct": _reader("covid-ct", ct_slices.covid_ct_rows, "CT_NonCOVID"),
+        "class-folders": _reader("class-folders", class_folders.rows),
+        "table": table.read,
+    }
+    text = resources.files(__package__).joinpath("collections", "about.toml").read_text("utf-8")
+    collections = {}
+    for name, facts in tomllib.loads(text).items():
+        downloads = tuple(RemoteFile(**file) for file in facts.pop("downloads", ()))
+        collections[name] = Collection(name, read=readers[name], downloads=downloads, **facts)
+    return collections
+
+
+def _described(
+    name: str,
+    read: Callable[[Path, BuildOptions], Build],
+    downloads: Iterable[dict[str, object]] = (),
+    **facts: object,
+) -> Collection:
+    files = tuple(RemoteFile(**one) for one in downloads)  # type: ignore[arg-type]
+    return Collection(name=name, read=read, downloads=files, **facts)  # type: ignore[arg-type]
+
+
+#: By name, in the order in which they are listed.
+COLLECTIONS: Mapping[str, Collection] = _collections()
 
 
 def collection_named(name: str) -> Collection:
-    """The collection of that name. Raises InvalidCollection."""
+    """Return the collection of that name. Raises CollectionError."""
     if name not in COLLECTIONS:
         raise CollectionError(name, "no such collection", f"choose one of {', '.join(COLLECTIONS)}")
     return COLLECTIONS[name]

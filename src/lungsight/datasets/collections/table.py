@@ -4,36 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lungsight.datasets.collection import Build, BuildOptions, Collection
+from lungsight.datasets.collection import Build, BuildOptions
 from lungsight.datasets.manifest import ColumnMapping, read_manifests
 from lungsight.errors import CollectionError
 
 
-def _read(path: Path, options: BuildOptions) -> Build:
+def read(path: Path, options: BuildOptions) -> Build:
+    """Read the table without the rows whose image is missing. Raises CollectionError where all are."""
     if path.is_dir():
         raise CollectionError(path, "a folder, not a table", "give the CSV or Parquet file")
     (manifest,) = read_manifests([path], ColumnMapping(options.columns, options.labels))
     present = manifest.table["path"].map(lambda image: Path(image).is_file())
     missing = int((~present).sum())
     if missing == len(manifest):
-        raise CollectionError(
-            path,
-            f"none of its {missing} images is there (the first is {manifest.table['path'].iloc[0]})",
-            "correct the column path; a relative path starts at the table's own folder",
-        )
-    return Build(
-        manifest.where(present), {"listed in the table, but the file is not there": missing} if missing else {}
-    )
-
-
-TABLE = Collection(
-    name="table",
-    title="Your own table of images, CSV or Parquet",
-    home="",
-    licence="yours",
-    labels_rest_on="what its column reference_standard says",
-    traps=("an empty column patient makes every image its own patient: a split by patient can't keep them together",),
-    how_to_get="`lungsight data build table images.csv --out manifest.csv`",
-    layout="one row per image; only path and label must be there",
-    read=_read,
-)
+        problem = f"none of its {missing} images is there (the first is {manifest.table['path'].iloc[0]})"
+        hint = "correct the column path; a relative path starts at the table's own folder"
+        raise CollectionError(path, problem, hint)
+    left_out = {"listed in the table, but the file is not there": missing} if missing else {}
+    return Build(manifest.where(present), left_out)
