@@ -26,7 +26,8 @@ from rich.console import Console
 from rich.progress import track
 from scipy import ndimage
 
-from lungsight.components.lung_segmentation import Box, Lungs, LungSegmentation, LungSegmentationDescription
+from lungsight.components.lung_segmentation import LungSegmentation, LungSegmentationDescription
+from lungsight.components.lungs import Box, Lungs
 from lungsight.datasets.manifest import Manifest
 from lungsight.reading import read_radiograph
 from lungsight.statistics.estimate import Estimate

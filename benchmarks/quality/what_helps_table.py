@@ -18,7 +18,7 @@ import typer
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from lungsight.components.preprocessing import crop_of
+from lungsight.components.lungs import crop_of
 from lungsight.datasets.manifest import Manifest
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling

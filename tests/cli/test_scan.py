@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import app
-from lungsight.components.lung_segmentation import Box
+from lungsight.components.lungs import Box
 from lungsight.datasets.phantom import Label, draw
 from lungsight.package import Decision, Preprocessing, bundled, storage
 from lungsight.scanning.spool import MOST_SHOWN

@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from lungsight.components.lung_segmentation import (
-    Box,
-    Lungs,
     LungSegmentation,
     LungSegmentationDescription,
     implausibilities,
     lungs_of,
     network_input,
-    split_sides,
 )
+from lungsight.components.lungs import Box, Lungs, split_sides
 from lungsight.components.onnx_safety import UnusableNetworkError
 
 SIDE = 64

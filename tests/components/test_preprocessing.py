@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lungsight.components.lung_segmentation import Box, Lungs
-from lungsight.components.preprocessing import Preprocessing, crop_of, percentiles, sound
+from lungsight.components.lungs import Box, Lungs, crop_of
+from lungsight.components.preprocessing import Preprocessing, percentiles, sound
 from lungsight.reading.reduction import reduced_pixels
 
 edges = st.tuples(*[st.floats(0, 1)] * 2).map(sorted).filter(lambda pair: pair[1] > pair[0])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lungsight.components.lung_segmentation import Lungs
+from lungsight.components.lungs import Lungs
 from lungsight.inference.lung_overlap import grid_of, share_in_lungs
 from lungsight.package import Preprocessing
 

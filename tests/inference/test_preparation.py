@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lungsight.components.input_gate import GateResult
-from lungsight.components.lung_segmentation import Lungs
+from lungsight.components.lungs import Lungs
 from lungsight.inference.preparation import NO_LUNGS, ImageChecker
 from lungsight.radiograph import Radiograph
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lungsight.components.lung_segmentation import Lungs
+from lungsight.components.lungs import Lungs
 from lungsight.errors import LungsightError
 from lungsight.inference import Detector, Finding, Status
 from lungsight.radiograph import Identifiers, Radiograph, View

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from lungsight import RESEARCH_ONLY
-from lungsight.components.lung_segmentation import Lungs
+from lungsight.components.lungs import Lungs
 from lungsight.errors import LungsightError
 from lungsight.inference import INCONCLUSIVE, REFUSED, Detector, Finding, Status
 from lungsight.package import Decision

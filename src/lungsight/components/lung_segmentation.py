@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from lungsight.components.connected_components import connected_components, hull_area, without_holes
+from lungsight.components.connected_components import hull_area
+from lungsight.components.lungs import Lungs, Mask, split_sides, two_largest
 from lungsight.components.preprocessing import Preprocessing, sound
 from lungsight.components.runtime import AUTO, open_network
 from lungsight.radiograph import Radiograph
@@ -20,7 +19,6 @@ from lungsight.reading import read_radiograph
 from lungsight.reading.reduction import reduced_pixels
 
 Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 OUTPUT = "lungs"
 _AT_ONCE = 8
@@ -54,54 +52,6 @@ class LungSegmentationDescription(BaseModel):
     """Radiographs with lung masks it was trained on, by source and site."""
     initial_weights: str = "not stated"
     """What the network started from."""
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle on a radiograph, in fractions 0…1 of its width and height."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
-@dataclass(frozen=True, eq=False)
-class Lungs:
-    """The lung fields of one radiograph.
-
-    Attributes:
-        mask: bool [side, side] over the whole radiograph, squashed into a square: at most two connected pieces.
-        faults: why these are no two plausible lungs, a sentence each; empty if they are.
-    """
-
-    mask: Mask
-    problems: tuple[str, ...] = ()
-
-    @cached_property
-    def box(self) -> Box | None:
-        """Tight around both lungs; None if there is no lung at all."""
-        rows, columns = np.flatnonzero(self.mask.any(axis=1)), np.flatnonzero(self.mask.any(axis=0))
-        if not len(rows):
-            return None
-        height, width = self.mask.shape
-        return Box(
-            left=float(columns[0] / width),
-            top=float(rows[0] / height),
-            right=float((columns[-1] + 1) / width),
-            bottom=float((rows[-1] + 1) / height),
-        )
-
-    @cached_property
-    def sides(self) -> tuple[Mask, Mask]:
-        """The lung on the image's left (usually the patient's right lung) and that on its right, each bool as
-        ``mask``. A single lung is on the side of the image where its middle lies."""
-        return split_sides(self.mask)
-
-    def on(self, height: int, width: int) -> Mask:
-        """The mask on the radiograph's own grid, bool [height, width]."""
-        drawn = Image.fromarray(self.mask.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(drawn) >= 0.5
 
 
 class LungSegmentation:
@@ -173,27 +123,6 @@ def lungs_of(logits: Floats, threshold: float) -> Lungs:
 def _certainty(logits: Floats) -> float:
     """How far from a coin the network is over what was found: 0 a coin's toss, 1 quite sure."""
     return float(np.abs(np.tanh(logits / 2)).mean()) if logits.size else 0.0
-
-
-def two_largest(found: Mask) -> Mask:
-    """The two largest connected pieces of bool [side, side], with their holes filled."""
-    labels, _ = connected_components(found)
-    largest = np.argsort(np.bincount(labels.ravel())[1:])[::-1][:2] + 1
-    return without_holes(np.isin(labels, largest))
-
-
-def split_sides(mask: Mask) -> tuple[Mask, Mask]:
-    """The piece on the image's left and the piece on its right."""
-    labels, count = connected_components(mask)
-    if count == 2:
-        first, second = (float(np.nonzero(labels == n)[1].mean()) for n in (1, 2))
-        left = 1 if first <= second else 2
-        return labels == left, labels == 3 - left
-    nothing = np.zeros_like(mask)
-    if not count:
-        return nothing, nothing
-    middle = float(np.nonzero(mask)[1].mean())
-    return (mask, nothing) if middle < mask.shape[1] / 2 else (nothing, mask)
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from lungsight.components.lungs import Box
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile, read_radiograph
 from lungsight.reading.reduction import reduced_pixels
 from lungsight.reading.remote import RemoteFile
-
-if TYPE_CHECKING:
-    from lungsight.components.lung_segmentation import Box, Lungs
 
 Floats = NDArray[np.float32]
 
@@ -126,12 +124,6 @@ class Region:
     top: int
     right: int
     bottom: int
-
-
-def crop_of(lungs: Lungs | None) -> Box | None:
-    """The box that the geometry ``lungs`` takes. None, and so the whole image, where the lungs aren't two plausible
-    ones: a crop around one lung would hide the other, and that may be the diseased one."""
-    return lungs.box if lungs is not None and not lungs.problems else None
 
 
 def _widened(low: float, high: float, margin: float, pixels: int) -> tuple[int, int]:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from lungsight._text import as_words, percent_beside
 from lungsight.components.calibration import calibrated
 from lungsight.components.classifier import Outputs
-from lungsight.components.lung_segmentation import Lungs, LungSegmentation
+from lungsight.components.lung_segmentation import LungSegmentation
+from lungsight.components.lungs import Lungs, crop_of
 from lungsight.components.ood import OODDetector
-from lungsight.components.preprocessing import crop_of
 from lungsight.components.runtime import AUTO
 from lungsight.inference.finding import INCONCLUSIVE, Finding, Status, known_of
 from lungsight.inference.lung_overlap import share_in_lungs

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lungsight.components.decision import INCONCLUSIVE as INCONCLUSIVE
 from lungsight.components.decision import REFUSED as REFUSED
-from lungsight.components.lung_segmentation import Lungs
+from lungsight.components.lungs import Lungs
 from lungsight.radiograph import UNIDENTIFIED, Identifiers, Placement, Radiograph, View
 
 

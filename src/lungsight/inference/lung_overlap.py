@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lungsight.components.lung_segmentation import Lungs
-from lungsight.components.preprocessing import crop_of
+from lungsight.components.lungs import Lungs, crop_of
 from lungsight.package import Preprocessing
 
 #: The evidence is as smooth as the network's grid is coarse; a finer grid would say no more.

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lungsight.components.input_gate import Gate, GateResult
-from lungsight.components.lung_segmentation import Lungs, LungSegmentation
+from lungsight.components.lung_segmentation import LungSegmentation
+from lungsight.components.lungs import Lungs
 from lungsight.inference.input_checks import header_refusals, refusals
 from lungsight.radiograph import Radiograph
 from lungsight.reading.reduction import reduced

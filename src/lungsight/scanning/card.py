@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from lungsight._text import as_words
-from lungsight.components.lung_segmentation import Box
-from lungsight.components.preprocessing import crop_of
+from lungsight.components.lungs import Box, crop_of
 from lungsight.inference.detector import Floats
 from lungsight.inference.finding import Finding, Status
 from lungsight.inference.lung_overlap import grid_of

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from lungsight.components.lung_segmentation import Box
+from lungsight.components.lungs import Box
 from lungsight.inference.finding import Status
 from lungsight.scanning.card import JUDGED, Card, Floats, full_scale
 from lungsight.scanning.journal import FinishedFiles, GrowingFile, already_there, as_object, of_another_model

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight._files import atomic_write
-from lungsight.components.preprocessing import Preprocessing, crop_of
+from lungsight.components.lungs import crop_of
+from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.cache_folder import cache_folder
 from lungsight.errors import UnreadableImageError
 from lungsight.training.cached_files import make_all, place_of

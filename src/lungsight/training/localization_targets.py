@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lungsight.components.preprocessing import Preprocessing, Region, crop_of
+from lungsight.components.lungs import crop_of
+from lungsight.components.preprocessing import Preprocessing, Region
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import UnreadableImageError
 from lungsight.reading import read_radiograph
 
 if TYPE_CHECKING:
-    from lungsight.components.lung_segmentation import Lungs
+    from lungsight.components.lungs import Lungs
 
 #: Places on a side. Finer than any network's last map, so that turning and shifting costs no accuracy.
 GRID = 32

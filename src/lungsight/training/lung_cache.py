@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight._files import atomic_write
-from lungsight.components.lung_segmentation import Lungs, LungSegmentation, LungSegmentationDescription
+from lungsight.components.lung_segmentation import LungSegmentation, LungSegmentationDescription
+from lungsight.components.lungs import Lungs
 from lungsight.errors import UnreadableImageError
 from lungsight.training.cached_files import make_all, place_of
 

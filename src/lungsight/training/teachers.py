@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lungsight.components.calibration import calibrated
-from lungsight.components.preprocessing import crop_of
+from lungsight.components.lungs import crop_of
 from lungsight.datasets.splits import TRAIN
 from lungsight.errors import RecipeError
 from lungsight.package import ModelPackage

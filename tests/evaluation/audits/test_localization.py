@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import f1_score
 
-from lungsight.components.lung_segmentation import Box, Lungs
+from lungsight.components.lungs import Box, Lungs
 from lungsight.evaluation.audits import localization as module
 from lungsight.evaluation.audits.audit import Audit, AuditResult
 from lungsight.evaluation.audits.localization import GRID, localization

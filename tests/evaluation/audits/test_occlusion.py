@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from evaluation.audits.drawn import LUNGS, SIDE, chests, judged_by
-from lungsight.components.lung_segmentation import Box, Lungs
+from lungsight.components.lungs import Box, Lungs
 from lungsight.components.preprocessing import Region
 from lungsight.evaluation.audits.audit import Audit, AuditResult
 from lungsight.evaluation.audits.occlusion import black_lungs, filled_lungs, occlusion_audits, only_border, only_lungs

@@ -12,7 +12,7 @@ from PIL import Image
 
 from evaluation.audits.drawn import LUNGS, chests
 from lungsight.components.input_gate import GateResult
-from lungsight.components.lung_segmentation import Box, Lungs
+from lungsight.components.lungs import Box, Lungs
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.testset.companions import Companions
 from lungsight.evaluation.testset.predict import predict_manifest_images

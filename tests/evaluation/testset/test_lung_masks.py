@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lungsight.components.lung_segmentation import Box, Lungs
+from lungsight.components.lungs import Box, Lungs
 from lungsight.evaluation.testset.lung_masks import SIDE, LungMask
 
 TWO = np.zeros((256, 256), dtype=bool)

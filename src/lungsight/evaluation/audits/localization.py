@@ -16,7 +16,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from lungsight.components.lung_segmentation import Box
+from lungsight.components.lungs import Box
 from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
 from lungsight.evaluation.audits.regions import GRID, lesions_on_grid, lungs_on_grid
 from lungsight.evaluation.formatting import as_figure, as_words

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from lungsight.components.lung_segmentation import Box
+from lungsight.components.lungs import Box
 from lungsight.components.preprocessing import Region
 from lungsight.errors import UnreadableImageError
 from lungsight.evaluation.testset.lung_masks import LungMask

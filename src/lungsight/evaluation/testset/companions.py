@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from lungsight.components.lung_segmentation import LungSegmentation
+from lungsight.components.lungs import crop_of
 from lungsight.components.ood import OODDetector
-from lungsight.components.preprocessing import crop_of
 from lungsight.evaluation.testset.lung_masks import LungMask
 from lungsight.inference.preparation import ImageChecker
 from lungsight.package import ModelPackage

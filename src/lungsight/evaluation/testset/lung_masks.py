@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lungsight.components.lung_segmentation import Box, Lungs
+from lungsight.components.lungs import Box, Lungs
 from lungsight.statistics.outcomes import Mask
 
 #: Side of the grid that lung fields are kept on: a cell is finer than the margin that the audits hide with them.

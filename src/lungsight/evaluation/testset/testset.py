@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from lungsight.components.lung_segmentation import Box
+from lungsight.components.lungs import Box
 from lungsight.datasets.spellings import NOT
 from lungsight.evaluation.testset.lung_masks import LungMask
 from lungsight.statistics.outcomes import FAULT, TRUTH, Floats, Floats32, Mask, Outcomes, probability_column
