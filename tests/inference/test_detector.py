@@ -78,17 +78,17 @@ def test_a_doubtful_image_is_inconclusive_with_the_reason(make_detector: MakeDet
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "decision"),
+    ("low", "high", "expected"),
     [(0.0, 0.0, "covid19"), (0.0, 1.0, INCONCLUSIVE), (1.0, 1.0, "other_pneumonia"), (0.001, 0.002, "covid19")],
 )
-def test_the_verdict_follows_the_thresholds_of_the_target(
-    make_detector: MakeDetector, make_radiograph: Make, low: float, high: float, decision: str
+def test_the_decision_follows_the_thresholds_of_the_target(
+    make_detector: MakeDetector, make_radiograph: Make, low: float, high: float, expected: str
 ) -> None:
     decision = Decision(low=low, high=high, inconclusive_below=0.99)
     (finding,) = make_detector(decision=decision).analyse([make_radiograph()])
     assert 0.002 < finding.probabilities["covid19"] < finding.probabilities["other_pneumonia"]
-    assert finding.decision == decision
-    if decision == INCONCLUSIVE:
+    assert finding.decision == expected
+    if expected == INCONCLUSIVE:
         p = finding.probabilities["covid19"]
         rule = "the model calls it from 100 % on and rules it out below 0 %"
         words = f"The probability of COVID-19 is {100 * p:.0f} %: {rule}."
