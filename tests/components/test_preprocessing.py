@@ -2,7 +2,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lungsight.components.lungs import Box, Lungs, crop_of
@@ -109,6 +109,7 @@ def test_a_crop_needs_two_plausible_lungs() -> None:
     assert crop_of(None) is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([2**8 - 1, 2**12 - 1, 2**16 - 1, 0]))
 def test_percentiles_of_large_images_are_numpys(seed: int, levels: int) -> None:
     rng = np.random.default_rng(seed)
