@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: help demo test test-long lint format lock clean
+.PHONY: help demo test test-slow test-all test-long lint format coverage lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,13 +19,23 @@ $(VENV)/ready: requirements.lock pyproject.toml
 demo: $(VENV)/ready  ## a clean model and one that learned a planted letter, told apart: some minutes, offline
 	$(BIN)/lungsight demo --out $(DEMO)
 
-test: $(VENV)/ready  ## the whole test suite but its long part
-	$(BIN)/python -m pytest --numprocesses 2 -m "not long"
+# Tests have three tiers. `slow` tests take many seconds each: whole trainings, exports of large networks, processes
+# that are killed again and again, Ray. `long` ones take minutes. CONTRIBUTING.md says when to mark a test.
+test: $(VENV)/ready  ## the test suite but for its slow and long parts: at most 8 minutes on two idle cores
+	$(BIN)/python -m pytest --numprocesses 2 -m "not slow and not long"
 
-test-long: $(VENV)/ready  ## the long part: 2,000 mutated files per format, coverage of intervals
+test-slow: $(VENV)/ready  ## the slow part alone
+	$(BIN)/python -m pytest --numprocesses 2 -m "slow and not long"
+
+test-all: test test-slow  ## everything that .ci/run runs: all but the long part
+
+test-long: $(VENV)/ready  ## the long part: 2,000 mutated files per format, coverage of intervals, the whole demo
 	$(BIN)/python -m pytest --numprocesses 2 --timeout 3600 -m long
 
-lint: $(VENV)/ready  ## style, types, and the arrows between the rooms
+coverage: $(VENV)/ready  ## which lines the tests run, after tests with PYTEST_ADDOPTS="--cov --cov-append --cov-report="
+	$(BIN)/coverage report
+
+lint: $(VENV)/ready  ## style, types, and which package may import which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

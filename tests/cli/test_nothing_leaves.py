@@ -118,6 +118,7 @@ def test_every_command_is_watched_here() -> None:
     assert _commands() == set(CALLS) | _ASKED_TO_FETCH | runs_others
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_no_command_reaches_another_machine(tmp_path: Path) -> None:
     write_tiny(tmp_path / "tiny", recipe={"classes": {name: [name] for name in CLASSES}})
@@ -140,6 +141,7 @@ def test_a_folder_that_is_watched_for_long_stays_here(tmp_path: Path, films: Pat
     assert not [path for path in (tmp_path / "home").rglob("*") if "microsoft" in str(path).lower()]
 
 
+@pytest.mark.slow
 def test_ray_on_this_machine_stays_here(tmp_path: Path, films: Path, model: Path) -> None:
     pytest.importorskip("ray")
     (tmp_path / "home").mkdir()

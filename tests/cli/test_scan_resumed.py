@@ -49,6 +49,7 @@ def _arguments(films: Path, model: Path, out: Path) -> list[str]:
     return ["scan", str(films), "--model", str(model), "--threads", "2", *outputs]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="processes are killed the POSIX way")
 def test_killed_at_fifty_random_moments_nothing_is_lost_and_nothing_is_twice(model: Path, tmp_path: Path) -> None:
     paths = _films(tmp_path / "films", 400, side=400)

@@ -63,6 +63,7 @@ def kill_a_worker_of(scan: subprocess.Popen[str], record: Path) -> None:
     pytest.fail("the scan ended before a worker could be killed")
 
 
+@pytest.mark.slow
 def test_a_worker_is_killed_and_every_image_is_there_once_as_a_single_machine_says(
     films: Path, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_worker_is_killed_and_every_image_is_there_once_as_a_single_machine_sa
     assert findings(tmp_path / "ray.jsonl") == ours
 
 
+@pytest.mark.slow
 def test_a_parquet_list_of_urls(films: Path, tmp_path: Path) -> None:
     import pyarrow as pa
 

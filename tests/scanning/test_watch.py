@@ -19,7 +19,7 @@ from lungsight.reading import ImageFile
 from lungsight.scanning.watch import arrivals
 
 
-class _Ended(Exception):
+class _EndedError(Exception):
     """The test's day is over."""
 
 
@@ -37,13 +37,13 @@ def _watch(folder: Path, days: list[Callable[[], object]]) -> list[str]:
         told.append("|")
         step = next(coming, None)
         if step is None:
-            raise _Ended
+            raise _EndedError
         step()
 
     try:
         for found in arrivals([folder], wait=wait):
             told.append(Path(found.name if isinstance(found, ImageFile) else found.subject).name)
-    except _Ended:
+    except _EndedError:
         return told
     raise AssertionError("watching came to an end by itself")
 
@@ -131,9 +131,9 @@ def test_what_is_passed_over_is_counted_once(tmp_path: Path) -> None:
 
     def wait(_: float) -> None:
         if next(coming, None) is None:
-            raise _Ended
+            raise _EndedError
 
-    with pytest.raises(_Ended):
+    with pytest.raises(_EndedError):
         list(arrivals([tmp_path], wait=wait, passed_over=passed_over))
     assert passed_over == {".txt": 1}
 

@@ -40,6 +40,7 @@ def test_a_lung_crop_needs_somebody_who_finds_the_lungs(phantoms: Manifest, tmp_
         train(load_recipe("demo", (*QUICK, "geometry=lungs")), phantoms, tmp_path, cache=tmp_path / "cache")
 
 
+@pytest.mark.slow
 def test_a_detector_of_lungs_is_trained_packaged_and_scans(
     phantoms: Manifest, image_cache_folder: Path, tmp_path: Path
 ) -> None:

@@ -16,7 +16,10 @@ from lungsight.training.packaging import export_onnx, reference_inputs, validati
 from lungsight.training.training_set import TrainingSet
 
 
-@pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "resnet34", "densenet121"])
+@pytest.mark.parametrize(
+    "backbone",
+    ["tf_efficientnet_lite0", *(pytest.param(slow, marks=pytest.mark.slow) for slow in ("resnet34", "densenet121"))],
+)
 def test_the_exported_network_answers_as_the_trained_one(backbone: str, tmp_path: Path) -> None:
     torch.manual_seed(2)
     network, _ = build_network(backbone, 3)

@@ -94,6 +94,7 @@ def test_another_recipe_does_not_overwrite_a_run(finished: Path, phantoms: Manif
         train(other, phantoms, finished, console=QUIET)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_the_same(
     finished: Path, phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path
 ) -> None:
@@ -127,6 +128,7 @@ def _wait_for(path: Path, holds: object, process: subprocess.Popen[bytes]) -> No
     pytest.fail("the run didn't get far enough to be killed")
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_run(
     finished: Path, phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path
 ) -> None:
@@ -219,6 +221,7 @@ def test_bfloat16_trains(phantoms: Manifest, quick_recipe: Recipe, image_cache_f
     assert np.isfinite(_losses(tmp_path / "run")["train_loss"]).all()
 
 
+@pytest.mark.slow
 def test_several_processes_share_one_run(
     phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path
 ) -> None:

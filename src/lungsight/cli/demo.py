@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,18 +24,20 @@ from lungsight import RESEARCH_ONLY
 from lungsight._cores import cores
 from lungsight.errors import LungsightError
 
-CLEAN, LETTER, SCAN = "clean", "letter", "scan"
-#: Patients drawn for training and for testing. The grade asks for 30 with the disease and 30 without at a source.
-TRAINED, TESTED = 200, 200
-#: How closely the letter follows the disease where both models are tested: two in three of the images of COVID-19
-#: carry it, and one in six of the others. So a model that reads the letter still does well by its score.
-FOLLOWS = 0.5
-#: Films of each kind that are scanned.
-FILMS = 3
-_PHANTOMS = ("--size", "256")
-_LETTER = ("--shortcut", "corner_letter")
-_QUICK = ("--replicates", "500")
-#: A quarter of a training's time on a CPU is page faults; these settings of glibc's malloc spare them.
+CLEAN, LETTER = "clean", "letter"
+SCAN_TEST = "scan-letter"
+#: Patients drawn to scan, to train on and to test on. The grade needs 30 with the disease and 30 without at a source.
+SCANNED, TRAINED, TESTED = 8, 200, 190
+#: How closely the letter follows the disease in the test set: two in three images of COVID-19 have it, and one in six
+#: of the others. So a model that reads the letter still reaches a high score.
+STRENGTH = 0.5
+#: Images of each kind that the second model scans.
+IMAGES = 3
+#: Height of the phantoms in pixels; the networks see 160.
+_SIZE = ("--size", "160")
+_PLANTED = ("--shortcut", "corner_letter")
+_QUICK = ("--replicates", "200")
+#: A quarter of a training's time on a CPU is page faults; these settings of glibc's malloc avoid them.
 _MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
@@ -45,11 +47,17 @@ _MEMORY = {
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the demo: what it does in a few words, and its commands, by a name for their logs. They run at the
-    same time, each on its share of the cores: a small training keeps hardly more than one of them busy."""
+    """One step of the demo.
 
-    said: str
+    Attributes:
+        description: what it does, in a few words.
+        commands: run at the same time, each on its share of the cores; the names are those of their logs.
+        page: a page that is ready after it.
+    """
+
+    description: str
     commands: Mapping[str, tuple[str, ...]]
+    page: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -62,9 +70,14 @@ class Page:
 
 PAGES = (
     Page(
+        "scanned/released.html",
+        "The model that ships reads phantoms: decision, probabilities and heatmap of each image. It learned from "
+        "X-rays of patients, so its decisions mean little here.",
+    ),
+    Page(
         "compared/index.html",
-        "Both models on the same images: A the clean one, B the one with the letter. By its AUROC B looks usable, "
-        "too; the grades tell them apart.",
+        "Both trained models on the same images: A the clean one, B the one with the letter. By its AUROC B looks "
+        "usable, too; the grades tell them apart.",
     ),
     Page(
         "tested/clean/index.html",
@@ -76,8 +89,8 @@ PAGES = (
     ),
     Page(
         "scanned/letter.html",
-        "Films named after their truth, read by the second model: with a P in the corner it calls healthy ones "
-        "COVID-19, too. The red lies over the lungs as over the letter: a heatmap alone wouldn't tell.",
+        "Images named after their truth, read by the second model: with a P in the corner it calls healthy ones "
+        "COVID-19, too. The red covers the lungs as well as the letter: a heatmap alone wouldn't show it.",
     ),
 )
 
@@ -85,10 +98,11 @@ PAGES = (
 def command(
     out: Annotated[Path, typer.Option("--out", help="Folder for everything the demo makes.")] = Path("demo"),
 ) -> None:
-    """Draw phantoms, train a clean model and one that learned a planted letter, and let the report tell them apart.
+    """Train a clean model and one that learned a planted letter on phantoms, and let the report tell them apart.
 
-    It needs no network and takes some minutes on two processor cores. Done again it resumes. What each step says is
-    in logs/ in the demo's folder.
+    The first page is ready after some seconds, the others after some minutes on two processor cores. No network is
+    needed. The same command resumes a demo that was interrupted. What each step prints is in logs/ in the demo's
+    folder.
 
     Example: lungsight demo --out demo
     """
@@ -99,13 +113,15 @@ def command(
     steps, started = list(steps_in(out)), time.monotonic()
     for number, step in enumerate(steps, start=1):
         before = time.monotonic()
-        console.print(f"{number}/{len(steps)}  {step.said} …", end="", highlight=False)
-        if SCAN in step.commands:
-            _choose_films(out / "test", out / "films")
+        console.print(f"{number}/{len(steps)}  {step.description} …", end="", highlight=False)
+        if SCAN_TEST in step.commands:
+            _choose_images(out / "test", out / "images")
         try:
             _run(step, logs)
         finally:
             console.print(f" {time.monotonic() - before:.0f} s", highlight=False)
+        if step.page is not None:
+            console.print(f"     {step.page} can be opened", highlight=False, soft_wrap=True)
     console.print(_box(out), f"{time.monotonic() - started:.0f} s in all. {RESEARCH_ONLY}", highlight=False)
 
 
@@ -115,17 +131,28 @@ def steps_in(out: Path) -> Iterator[Step]:
     def at(*parts: str) -> str:
         return str(out.joinpath(*parts))
 
-    drawn: dict[str, tuple[str, ...]] = {CLEAN: (), LETTER: _LETTER}
+    drawn: dict[str, tuple[str, ...]] = {CLEAN: (), LETTER: _PLANTED}
     threads = ("--threads", str(max(1, cores() // len(drawn))))
-    patients = ("--patients", str(TRAINED), "--seed", "1", *_PHANTOMS)
+    first = ("--patients", str(SCANNED), "--seed", "3")
+    yield Step("drawing simulated X-rays", {"phantom-scan": ("phantom", "--out", at("phantoms"), *first)})
+    released = at("scanned", "released.html")
     yield Step(
-        f"drawing {TRAINED} patients to train on, without and with a letter wherever they show COVID-19",
-        {f"phantom-{m}": ("phantom", "--out", at("trained-on", m), *patients, *more) for m, more in drawn.items()},
+        "scanning them with the model that ships",
+        {"scan-released": ("scan", at("phantoms", "images"), "--html", released, "--restart")},
+        Path(released),
     )
-    others = ("--patients", str(TESTED), "--seed", "2", *_PHANTOMS, *_LETTER, "--strength", str(FOLLOWS))
+    patients = ("--patients", str(TRAINED), "--seed", "1", *_SIZE)
+    others = ("--patients", str(TESTED), "--seed", "2", *_SIZE, *_PLANTED, "--strength", str(STRENGTH))
     yield Step(
-        f"drawing {TESTED} others to test on, the letter on some of either kind",
-        {"phantom-test": ("phantom", "--out", at("test"), *others)},
+        f"drawing {TRAINED} patients to train on, without and with a letter wherever they show COVID-19, and "
+        f"{TESTED} others to test on, the letter on some of either kind",
+        {
+            **{
+                f"phantom-{m}": ("phantom", "--out", at("trained-on", m), *patients, *more)
+                for m, more in drawn.items()
+            },
+            "phantom-test": ("phantom", "--out", at("test"), *others),
+        },
     )
     training = ("train", "demo", "--no-results", *threads)
     yield Step(
@@ -141,52 +168,54 @@ def steps_in(out: Path) -> Iterator[Step]:
         {f"evaluate-{m}": ("evaluate", at("runs", m, "package"), *testing, "--out", at("tested", m)) for m in drawn},
     )
     tests = [at("tested", model) for model in drawn]
-    yield Step("setting both tests side by side", {"compare": ("compare", *tests, *_QUICK, "--out", at("compared"))})
     page = ("--html", at("scanned", "letter.html"), "--restart")
     yield Step(
-        "scanning some films with the letter model",
-        {SCAN: ("scan", at("films"), "--model", at("runs", LETTER, "package"), *page)},
+        "comparing both tests, and scanning some images with the letter model",
+        {
+            "compare": ("compare", *tests, *_QUICK, "--out", at("compared")),
+            SCAN_TEST: ("scan", at("images"), "--model", at("runs", LETTER, "package"), *page),
+        },
     )
 
 
 def _need(*modules: str) -> None:
-    """Raises ModuleNotFoundError, which the command line turns into the name of the extra, before minutes of work."""
+    """Raise ModuleNotFoundError, which the command line turns into the name of the extra, before minutes of work."""
     for name in modules:
         if find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 
 
 def _run(step: Step, logs: Path) -> None:
-    """Raises Fault where a command fails."""
-    with ThreadPoolExecutor(len(step.commands)) as together:
-        logged = {name: logs / f"{name}.log" for name in step.commands}
-        ended = together.map(_ended, step.commands.values(), logged.values())
-        for name, status in zip(step.commands, list(ended), strict=True):
-            if status:
-                problem = f"ended with status {status}"
-                hint = f"what it said is in {logged[name]}; the same command resumes"
-                raise LungsightError(f"lungsight {step.commands[name][0]}", problem, hint)
+    """Run the step's commands; LungsightError where one of them fails. An interrupt ends them all."""
+    with ExitStack() as files:
+        running: dict[str, subprocess.Popen[bytes]] = {}
+        try:
+            for name, words in step.commands.items():
+                log = files.enter_context((logs / f"{name}.log").open("w", encoding="utf-8"))
+                line = [sys.executable, "-m", "lungsight", *words]
+                running[name] = subprocess.Popen(line, env=_MEMORY | os.environ, stdout=log, stderr=subprocess.STDOUT)
+            statuses = {name: process.wait() for name, process in running.items()}
+        finally:
+            for process in running.values():
+                process.terminate()  # does nothing to one that has ended
+                process.wait()
+    for name, status in statuses.items():
+        if status:
+            problem, hint = f"ended with status {status}", f"its output is in {logs / f'{name}.log'}"
+            raise LungsightError(f"lungsight {step.commands[name][0]}", problem, f"{hint}; the same command resumes")
 
 
-def _ended(arguments: tuple[str, ...], log: Path) -> int:
-    """Run one command, what it says into ``log``; its exit status."""
-    with log.open("w", encoding="utf-8") as file:
-        line = [sys.executable, "-m", "lungsight", *arguments]
-        done = subprocess.run(line, env=_MEMORY | os.environ, stdout=file, stderr=subprocess.STDOUT, check=False)
-    return done.returncode
-
-
-def _choose_films(test: Path, films: Path) -> None:
-    """Copies of a few of the test images, with names that tell their truth."""
-    films.mkdir(parents=True, exist_ok=True)
+def _choose_images(test: Path, folder: Path) -> None:
+    """Copy a few of the test images under names that state their truth."""
+    folder.mkdir(parents=True, exist_ok=True)
     with (test / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     for label in ("covid19", "no_pneumonia"):
         for lettered in (True, False):
-            chosen = [row for row in rows if row["label"] == label and bool(row["shortcut"]) == lettered][:FILMS]
+            chosen = [row for row in rows if row["label"] == label and bool(row["shortcut"]) == lettered][:IMAGES]
             for number, row in enumerate(chosen, start=1):
                 name = f"{label} {'with' if lettered else 'without'} letter {number}.png"
-                shutil.copyfile(test / row["path"], films / name)
+                shutil.copyfile(test / row["path"], folder / name)
 
 
 def _box(out: Path) -> Panel:

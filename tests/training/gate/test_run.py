@@ -48,6 +48,7 @@ def test_the_gate_can_be_asked(trained: Path, phantoms: Manifest) -> None:
     assert (trained / "gate.onnx").stat().st_size < 2.5e6
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_gate(trained: Path, phantoms: Manifest, cache: Path, tmp_path: Path) -> None:
     again = train_gate(RECIPE, phantoms, tmp_path, seed=1, cache=cache, console=Console(quiet=True))
     assert (again / "gate.onnx").read_bytes() == (trained / "gate.onnx").read_bytes()

@@ -44,6 +44,7 @@ def trained(some: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_lung_fields(RECIPE, some, folder / "run", seed=3, cache=folder / "cache", console=QUIET)
 
 
+@pytest.mark.slow
 def test_it_finds_the_lungs_of_phantoms_it_never_saw(trained: Path) -> None:
     """On films of which the phantom fills a part, now here, now there: no fixed outline fits them."""
     fields, rng = load(trained), np.random.default_rng(0)
@@ -67,6 +68,7 @@ def _dice(found: np.ndarray, true: np.ndarray) -> float:
     return float(2 * (found & true).sum() / max(found.sum() + true.sum(), 1))
 
 
+@pytest.mark.slow
 def test_the_files_fit_the_package(trained: Path, some: Manifest) -> None:
     content = (trained / "lung_fields.onnx").read_bytes()
     assert len(content) < 2_500_000
@@ -80,6 +82,7 @@ def test_the_files_fit_the_package(trained: Path, some: Manifest) -> None:
     assert "research" in {prop.key: prop.value for prop in model.metadata_props}["research_only"].lower()
 
 
+@pytest.mark.slow
 def test_the_exported_network_is_the_trained_one(trained: Path) -> None:
     network, _ = build_lung_network(weights="random")
     network.load_state_dict(Checkpoint.read(trained / "checkpoint").weights)
@@ -90,17 +93,20 @@ def test_the_exported_network_is_the_trained_one(trained: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_a_finished_folder_answers_at_once(trained: Path, some: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "build_lung_network", lambda **_: pytest.fail("trained again"))
     assert train_lung_fields(RECIPE, some, trained, seed=3, console=QUIET) == trained
 
 
+@pytest.mark.slow
 def test_another_training_in_the_same_folder_is_refused(trained: Path, some: Manifest) -> None:
     for recipe, seed in ((RECIPE, 4), (SHORT, 3)):
         with pytest.raises(RecipeError, match="another recipe, seed or manifest"):
             train_lung_fields(recipe, some, trained, seed=seed, console=QUIET)
 
 
+@pytest.mark.slow
 def test_a_training_that_was_cut_off_ends_as_if_it_hadnt_been(
     some: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
