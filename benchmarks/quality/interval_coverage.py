@@ -24,7 +24,7 @@ import pandas as pd
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.delong import auroc_estimate
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate
-from lungsight.statistics.metrics import Statistics, estimate_all
+from lungsight.statistics.metrics import estimate_all, figures
 from lungsight.statistics.outcomes import Outcomes
 
 TARGET = "covid19"
@@ -78,8 +78,8 @@ class Setting:
         found = []
         for seed in range(8):
             large = self.study(10**6 + seed, patients=150_000)
-            figures = Statistics(large).figures(np.ones((1, large.patients)))
-            found.append([float(figures[METRICS[name], name][0]) for name in names])
+            values = figures(large)(np.ones((1, len(large))))
+            found.append([float(values[METRICS[name], name][0]) for name in names])
         true = dict(zip(names, np.mean(found, axis=0).tolist(), strict=True))
         return true | {"auroc_delong": true["auroc"]}
 

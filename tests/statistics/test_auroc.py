@@ -53,7 +53,9 @@ def test_images_of_one_patient_do_not_narrow_the_interval() -> None:
     assert again.patients == once.patients == 60
 
 
-@pytest.mark.parametrize(("positives", "reason"), [(9, "9 positive patients"), (51, "9 negative patients")])
+@pytest.mark.parametrize(
+    ("positives", "reason"), [(9, "9 patients on the positive side"), (51, "9 patients on the negative side")]
+)
 def test_too_few_patients_are_said(positives: int, reason: str) -> None:
     ranked = Ranked(np.arange(60) < positives, np.arange(60), "covid19")
     estimate = ranked.auroc(np.arange(60.0), FEW)

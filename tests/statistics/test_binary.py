@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lungsight.statistics.binary import Binary, Share, basic_interval
-from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.binary import Binary
+from lungsight.statistics.bootstrap import Drawn, Policy, Resampling, Sample, Share, estimate_from
 from lungsight.statistics.calibration_metrics import calibration_estimates
 from lungsight.statistics.metrics import estimate_all
 from lungsight.statistics.outcomes import Outcomes
@@ -56,9 +56,14 @@ def test_a_share_of_nothing_is_withheld_and_one_of_all_has_an_exact_interval() -
 
 def test_the_basic_interval_takes_off_what_chance_adds() -> None:
     rng = np.random.default_rng(0)
-    found = basic_interval(1.0, 1.5 + 0.1 * rng.normal(size=100_000), 0.95)  # replicates lie 0.5 above the figure
-    assert found is not None
-    assert found[0] == pytest.approx(0.5 - 0.196, abs=0.01)
-    assert found[1] == 1.0  # 0.5 + 0.196, but never without the figure itself
-    assert basic_interval(0.1, 0.4 + 0.1 * rng.normal(size=1000), 0.95) == (0.0, pytest.approx(0.1))
-    assert basic_interval(1.0, np.full(10, 1.0), 0.95) is None
+
+    def basic(value: float, replicates: np.ndarray) -> tuple[float | None, float | None]:
+        drawn = Drawn(np.array(value), replicates, replicates[:0])
+        found = estimate_from("ece", Sample(np.arange(5)), drawn, policy=Policy.BASIC)
+        return found.low, found.high
+
+    low, high = basic(1.0, 1.5 + 0.1 * rng.normal(size=100_000))  # replicates lie 0.5 above the figure
+    assert low == pytest.approx(0.5 - 0.196, abs=0.01)
+    assert high == 1.0  # 0.5 + 0.196, but never without the figure itself
+    assert basic(0.1, 0.4 + 0.1 * rng.normal(size=1000)) == (0.0, pytest.approx(0.1))
+    assert basic(1.0, np.full(10, 1.0)) == (None, None)

@@ -72,7 +72,8 @@ def test_weights_mean_the_same_as_repeating_images() -> None:
     outcomes = drawn(images=80, classes=2)
     weights = np.random.default_rng(1).integers(0, 4, size=80).astype(float)
     score, positive = outcomes.probabilities[:, 1], outcomes.truth == 1
-    auroc, average_precision = Ranking.of(score, positive).auroc_and_average_precision(weights[None])
+    sweep = Ranking.of(score, positive).sweep(weights[None])
+    auroc, average_precision = sweep.auroc(), sweep.average_precision()
     assert auroc[0] == pytest.approx(sk.roc_auc_score(positive, score, sample_weight=weights), abs=1e-9)
     expected = sk.average_precision_score(positive, score, sample_weight=weights)
     assert average_precision[0] == pytest.approx(expected, abs=1e-9)

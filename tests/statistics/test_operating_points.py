@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lungsight.statistics.bootstrap import Resampling
-from lungsight.statistics.metrics import estimates_of, resample, resampled_estimate
+from lungsight.statistics.metrics import estimate_of, estimates_of, resample
 from lungsight.statistics.operating_points import (
     OPERATING_POINTS,
     at_prevalence,
@@ -27,7 +27,7 @@ def of_scores(positives: list[float], negatives: list[float]) -> Outcomes:
     return Outcomes(("a", "b"), truth, np.stack([1 - score, score], axis=1), np.arange(len(score)))
 
 
-def drawn(n: int = 400, seed: int = 0, decimals: int = 2) -> Outcomes:
+def a_study(n: int = 400, seed: int = 0, decimals: int = 2) -> Outcomes:
     rng = np.random.default_rng(seed)
     truth = rng.integers(2, size=n)
     score = (1 / (1 + np.exp(-rng.normal(2 * truth - 1)))).round(decimals)
@@ -36,9 +36,9 @@ def drawn(n: int = 400, seed: int = 0, decimals: int = 2) -> Outcomes:
 
 @given(st.integers(0, 200), st.integers(1, 2))
 def test_each_point_is_reached_by_its_threshold_and_by_none_better(seed: int, decimals: int) -> None:
-    outcomes = drawn(60, seed, decimals)
+    outcomes = a_study(60, seed, decimals)
     score, positive = outcomes.probabilities[:, 1], outcomes.truth == 1
-    point = resample(outcomes, Resampling(replicates=1), operating_points).point
+    drawn = resample(outcomes, Resampling(replicates=1), operating_points)
     for name, (figure, fixed, at) in OPERATING_POINTS.items():
         threshold = threshold_of(outcomes, "b", name)
         found = {}
@@ -47,24 +47,24 @@ def test_each_point_is_reached_by_its_threshold_and_by_none_better(seed: int, de
             reached = {"sensitivity": called[positive].mean(), "specificity": (~called[~positive]).mean()}
             if reached[fixed] >= at - 1e-9:
                 found[candidate] = reached[figure]
-        assert point["b", name][0] == pytest.approx(max(found.values()), abs=1e-12)
+        assert drawn["b", name].point == pytest.approx(max(found.values()), abs=1e-12)
         assert found[np.inf if threshold is None else threshold] == pytest.approx(max(found.values()), abs=1e-12)
 
 
 def test_points_of_a_small_example() -> None:
     outcomes = of_scores([0.9, 0.8, 0.7, 0.2], [0.85, 0.6, 0.5, 0.4, 0.3, 0.1, 0.1, 0.1, 0.1, 0.1])
-    point = resample(outcomes, Resampling(replicates=1), operating_points).point
-    assert point["b", "sensitivity_at_specificity_0.90"][0] == 0.75  # one false positive of ten allowed: from 0.7
+    drawn = resample(outcomes, Resampling(replicates=1), operating_points)
+    assert drawn["b", "sensitivity_at_specificity_0.90"].point == 0.75  # one false positive of ten allowed: from 0.7
     assert threshold_of(outcomes, "b", "sensitivity_at_specificity_0.90") == 0.7
-    assert point["b", "sensitivity_at_specificity_0.95"][0] == 0.25  # none allowed
-    assert point["b", "specificity_at_sensitivity_0.95"][0] == 0.5  # all four needed: from 0.2
+    assert drawn["b", "sensitivity_at_specificity_0.95"].point == 0.25  # none allowed
+    assert drawn["b", "specificity_at_sensitivity_0.95"].point == 0.5  # all four needed: from 0.2
 
 
 def test_points_get_intervals_by_patients() -> None:
-    outcomes = drawn()
+    outcomes = a_study()
     resampled = resample(outcomes, FEW, operating_points)
     name = "sensitivity_at_specificity_0.90"
-    estimate = resampled_estimate(outcomes, resampled, "b", name, FEW.level)
+    estimate = estimate_of(outcomes, "b", name, resampled["b", name], FEW.level)
     assert estimate.low < estimate.value < estimate.high
     assert estimate.n == estimate.positives  # a share of the positives
     assert estimate.interval == "bca"
@@ -78,7 +78,7 @@ def test_predictive_values_of_a_known_example() -> None:
 
 
 def test_at_the_samples_own_prevalence_they_are_the_samples_own() -> None:
-    outcomes = drawn()
+    outcomes = a_study()
     resampled = resample(outcomes, FEW)
     own = {e.name: e.value for e in estimates_of(outcomes, resampled, FEW.level) if e.scope == "b"}
     ppv, npv = at_prevalence(outcomes, resampled, "b", float((outcomes.truth == 1).mean()), FEW.level)

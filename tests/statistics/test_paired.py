@@ -11,9 +11,16 @@ from lungsight.statistics.delong import PairedAuroc
 from lungsight.statistics.estimate import ALL_CLASSES
 from lungsight.statistics.metrics import estimate_all
 from lungsight.statistics.outcomes import Outcomes
-from lungsight.statistics.paired import mcnemar, paired_auroc, paired_difference, paired_differences
+from lungsight.statistics.paired import PairedDifference, mcnemar, paired_auroc, paired_differences
 
 FEW = Resampling(replicates=400)
+
+
+def paired_difference(
+    a: Outcomes, b: Outcomes, metric: str, scope: str, resampling: Resampling = FEW
+) -> PairedDifference:
+    (found,) = paired_differences(a, b, [(metric, scope)], resampling)
+    return found
 
 
 def two_models(better: float, seed: int = 0, n: int = 300, shared: float = 0.8) -> tuple[Outcomes, Outcomes]:
@@ -69,7 +76,8 @@ def test_several_figures_at_once_are_those_one_by_one() -> None:
 def test_a_better_model_is_found_and_swapping_turns_the_sign() -> None:
     a, b = two_models(1.5)
     one, two = paired_difference(a, b, "auroc", "b", FEW), paired_difference(b, a, "auroc", "b", FEW)
-    assert one.p == two.p
+    assert one.p == pytest.approx(two.p)
+    assert one.difference.interval == "bca"
     assert one.p < 0.02
     assert one.difference.low == pytest.approx(-two.difference.high)
     delong = paired_auroc(a, b, "b")
@@ -83,6 +91,16 @@ def test_the_test_keeps_its_level() -> None:
     resampling = Resampling(replicates=200)
     ps = [paired_difference(*two_models(0.0, seed, 120), "auroc", "b", resampling).p for seed in range(200)]
     assert 0.01 <= np.mean([p < 0.05 for p in ps]) <= 0.10  # 0.05 ± three standard errors
+
+
+@pytest.mark.parametrize("better", [0.1, 0.3, 0.6])
+def test_the_p_value_is_below_5_of_100_where_the_interval_leaves_zero_out(better: float) -> None:
+    for seed in range(8):
+        a, b = two_models(better, seed, 150)
+        for metric in ("auroc", "sensitivity", "brier_score"):
+            found = paired_difference(a, b, metric, "b")
+            leaves_out = not found.difference.low <= 0 <= found.difference.high
+            assert leaves_out == (found.p < 0.05) or abs(found.p - 0.05) < 0.01
 
 
 def test_the_same_model_twice_differs_by_nothing() -> None:

@@ -89,7 +89,7 @@ def test_a_curve_lies_in_its_band_which_narrows_with_more_patients() -> None:
         truth = rng.integers(2, size=patients)
         p = 1 / (1 + np.exp(-rng.normal(truth * 1.5)))
         outcomes = Outcomes(("a", "b"), truth, np.stack([1 - p, p], axis=1), np.arange(patients))
-        found = curve(resample(outcomes, FEW, both_curves), "b", ROC, FEW.level)
+        found = curve(resample(outcomes, FEW, both_curves)["b", ROC], FEW.level)
         assert ((found.low <= found.y + 0.02) & (found.y <= found.high + 0.02)).all()
         return float(np.mean(found.high - found.low))
 

@@ -13,8 +13,19 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from lungsight.statistics.binary import Binary, Resampled, Share, ratio
-from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.binary import Binary
+from lungsight.statistics.bootstrap import (
+    Drawn,
+    Policy,
+    Resampling,
+    Share,
+    divided,
+    draw,
+    estimate_from,
+    percentile_band,
+    shares,
+    withheld,
+)
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate
 from lungsight.statistics.outcomes import Floats, Integers, Outcomes
 
@@ -74,7 +85,7 @@ def calibration_estimates(sample: Binary, resampling: Resampling = Resampling(),
     simulations of 400 patients ECE's interval covered the truth in 91 of 100.
     """
     if not len(sample):
-        return [sample.withheld(name, "no images") for name in wanted(sample)]
+        return [withheld(name, sample, "no images") for name in wanted(sample)]
     binned = _binned_estimates(sample, resampling, bins)
     by_chance = ece_if_calibrated(sample, resampling, bins)
     ece = _reaching_zero(binned["ece"], by_chance)
@@ -91,18 +102,17 @@ def wanted(sample: Binary) -> tuple[str, ...]:
 
 
 def _binned_estimates(sample: Binary, resampling: Resampling, bins: int) -> dict[str, Estimate]:
-    figures = _Bins(sample, bins_of(sample.probability, bins))
-    resampled = sample.resampled(figures, resampling)
+    drawn = draw(sample, _Bins(sample, bins_of(sample.probability, bins)), resampling)
     few = _too_few_to_bin(sample)
     found = {
-        name: sample.withheld(name, few)
-        if few and name not in ("brier_score", "brier_uncertainty")
-        else sample.estimate(name, resampled, resampling.level, biased=name in _BIASED)
-        for name in resampled.point
-        if name in TITLES
+        name: withheld(name, sample, few)
+        if few and name not in ("brier_score", "brier_uncertainty", "prevalence")
+        else estimate_from(
+            name, sample, one, policy=Policy.BASIC if name in _BIASED else Policy.BCA, level=resampling.level
+        )
+        for name, one in drawn.items()
     }
-    prevalence = sample.estimate("prevalence", resampled, resampling.level)
-    return found | {"brier_uncertainty": _of_prevalence(found["brier_uncertainty"], prevalence)}
+    return found | {"brier_uncertainty": _of_prevalence(found["brier_uncertainty"], found["prevalence"])}
 
 
 def _reaching_zero(ece: Estimate, by_chance: Estimate) -> Estimate:
@@ -131,9 +141,10 @@ def _too_few_to_bin(sample: Binary) -> str | None:
 
 
 class _Bins:
-    """The Brier score, its parts and ECE for any patient weights [r, patients]; the bins stay as they are."""
+    """The Brier score, its parts and ECE for any image weights [b, n]; the bins stay as they are."""
 
     def __init__(self, sample: Binary, bin_of: Integers) -> None:
+        self._sample = sample
         p, o = sample.probability, sample.positive.astype(np.float64)
         inside = np.arange(bin_of.max() + 1)[:, None] == bin_of
         self._sums = np.stack(
@@ -141,20 +152,20 @@ class _Bins:
         )  # [5, patients, bins]
 
     def __call__(self, weights: Floats) -> dict[str, Floats]:
-        n, p, o, pp, po = weights @ self._sums  # [r, bins] each
+        n, p, o, pp, po = self._sample.of_patients(weights) @ self._sums  # [b, bins] each
         total = n.sum(axis=1)
-        mean_p, mean_o = np.nan_to_num(ratio(p, n)), np.nan_to_num(ratio(o, n))
-        base = ratio(o.sum(axis=1), total)
+        mean_p, mean_o = np.nan_to_num(divided(p, n)), np.nan_to_num(divided(o, n))
+        base = divided(o.sum(axis=1), total)
         variance = (pp - p * mean_p).sum(axis=1)
         covariance = (po - o * mean_p).sum(axis=1)
         return {
             "prevalence": base,
-            "brier_score": ratio((pp - 2 * po + o).sum(axis=1), total),
-            "brier_reliability": ratio((n * (mean_p - mean_o) ** 2).sum(axis=1), total),
-            "brier_resolution": ratio((n * (mean_o - base[:, None]) ** 2).sum(axis=1), total),
+            "brier_score": divided((pp - 2 * po + o).sum(axis=1), total),
+            "brier_reliability": divided((n * (mean_p - mean_o) ** 2).sum(axis=1), total),
+            "brier_resolution": divided((n * (mean_o - base[:, None]) ** 2).sum(axis=1), total),
             "brier_uncertainty": base * (1 - base),
-            "brier_within_bins": ratio(variance - 2 * covariance, total),
-            "ece": ratio(np.abs(p - o).sum(axis=1), total),
+            "brier_within_bins": divided(variance - 2 * covariance, total),
+            "ece": divided(np.abs(p - o).sum(axis=1), total),
         }
 
 
@@ -163,11 +174,11 @@ def ece_if_calibrated(sample: Binary, resampling: Resampling = Resampling(), bin
     the range of 95 in 100 such samples (consistency resampling, Bröcker & Smith 2007). Truth is drawn once per
     patient, since a patient's images show the same disease."""
     if few := _too_few_to_bin(sample):
-        return sample.withheld("ece_if_calibrated", few)
+        return withheld("ece_if_calibrated", sample, few)
     n, expected, drawn = _if_calibrated(sample, bins_of(sample.probability, bins), resampling)
     by_chance = np.abs(drawn - expected).sum(axis=1) / n.sum()
-    name = "ece_if_calibrated"
-    return sample.estimate(name, Resampled({name: by_chance.mean()}, {name: by_chance}, {}), resampling.level)
+    drawn = Drawn(by_chance.mean(), by_chance, by_chance[:0])
+    return estimate_from("ece_if_calibrated", sample, drawn, policy=Policy.PERCENTILE, level=resampling.level)
 
 
 def _if_calibrated(sample: Binary, bin_of: Integers, resampling: Resampling) -> tuple[Floats, Floats, Floats]:
@@ -199,17 +210,16 @@ def reliability_bins(
     if _too_few_to_bin(sample):
         return pd.DataFrame()
     bin_of = bins_of(sample.probability, bins, binning)
-    shares = {str(b): Share(sample.positive, bin_of == b, "no images") for b in range(int(bin_of.max()) + 1)}
+    of_bins = {str(b): Share(sample.positive, bin_of == b, "no images") for b in range(int(bin_of.max()) + 1)}
     n, expected, drawn = _if_calibrated(sample, bin_of, resampling)
-    tails = [(1 - resampling.level) / 2, (1 + resampling.level) / 2]
-    calibrated_low, calibrated_high = np.quantile(drawn / n, tails, axis=0)
-    observed = sample.shares(shares, resampling)
+    calibrated_low, calibrated_high = percentile_band(drawn / n, resampling.level)
+    observed = shares(sample, of_bins, resampling)
     return pd.DataFrame(
         {
             "binning": binning,
             "bin": np.arange(1, len(n) + 1),
-            "lowest": [float(sample.probability[share.among].min()) for share in shares.values()],
-            "highest": [float(sample.probability[share.among].max()) for share in shares.values()],
+            "lowest": [float(sample.probability[share.among].min()) for share in of_bins.values()],
+            "highest": [float(sample.probability[share.among].max()) for share in of_bins.values()],
             "mean_probability": expected / n,
             "observed": [e.value for e in observed],
             "low": [e.low for e in observed],
@@ -217,7 +227,7 @@ def reliability_bins(
             "calibrated_low": calibrated_low,
             "calibrated_high": calibrated_high,
             "n": [e.n for e in observed],
-            "positives": [int(sample.positive[share.among].sum()) for share in shares.values()],
+            "positives": [int(sample.positive[share.among].sum()) for share in of_bins.values()],
             "patients": [e.patients for e in observed],
             "interval": [e.interval for e in observed],
             "withheld": [e.withheld or "" for e in observed],
@@ -230,35 +240,23 @@ def _regressions(sample: Binary, resampling: Resampling) -> dict[str, Estimate]:
     if min(sample.positives, sample.negatives) < FEWEST_OF_EITHER:
         counts = f"{sample.positives} images of {sample.scope} and {sample.negatives} others"
         reason = f"{counts} are too few for a regression; it takes {FEWEST_OF_EITHER} of each"
-        return {name: sample.withheld(name, reason) for name in names}
+        return {name: withheld(name, sample, reason) for name in names}
     x = logit(np.clip(sample.probability, _SMALLEST, 1 - _SMALLEST))
     y = sample.positive.astype(np.float64)
     intercept, slope = _maximum_likelihood(x, y, np.ones((1, len(y))), np.zeros((1, 2)))[0]
     start = np.nan_to_num(np.array([intercept, slope]))
 
     def figures(weights: Floats) -> dict[str, Floats]:
-        w = weights[:, sample.patient]
-        in_the_large = _maximum_likelihood(x, y, w, np.tile([0.0, 1.0], (len(w), 1)), fixed_slope=True)
-        free = _maximum_likelihood(x, y, w, np.tile(start, (len(w), 1)))
+        in_the_large = _maximum_likelihood(x, y, weights, np.tile([0.0, 1.0], (len(weights), 1)), fixed_slope=True)
+        free = _maximum_likelihood(x, y, weights, np.tile(start, (len(weights), 1)))
         return dict(zip(names, (in_the_large[:, 0], free[:, 1]), strict=True))
 
-    resampled = sample.resampled(figures, resampling)
-    found = {name: sample.estimate(name, resampled, resampling.level) for name in names}
+    drawn = draw(sample, figures, resampling)
+    found = {name: estimate_from(name, sample, one, level=resampling.level) for name, one in drawn.items()}
     if not np.isfinite(slope):
         reason = f"no slope: a probability separates {sample.scope} from the others, or all are equal"
-        found["calibration_slope"] = sample.withheld("calibration_slope", reason)
+        found["calibration_slope"] = withheld("calibration_slope", sample, reason)
     return found
-
-
-def intercept_and_slope(probability: Floats, positive: Floats) -> tuple[float, float]:
-    """The calibration intercept, or calibration in the large: how much must be added to every logit; and the slope:
-    by how much every logit must be multiplied (Cox 1958, "Two further applications of a model for binary
-    regression"; the intercept with the slope held at 1, Van Calster et al. 2019). NaN where it doesn't exist."""
-    x = logit(np.clip(probability, _SMALLEST, 1 - _SMALLEST))
-    y = np.asarray(positive, dtype=np.float64)
-    once = np.ones((1, len(y)))
-    in_the_large = _maximum_likelihood(x, y, once, np.array([[0.0, 1.0]]), fixed_slope=True)
-    return float(in_the_large[0, 0]), float(_maximum_likelihood(x, y, once, np.zeros((1, 2)))[0, 1])
 
 
 def _maximum_likelihood(x: Floats, y: Floats, weights: Floats, start: Floats, *, fixed_slope: bool = False) -> Floats:
@@ -291,7 +289,7 @@ def _newton_step(gradient: Floats, curvature: Floats, fixed_slope: bool) -> Floa
     g0, g1 = gradient.T
     h00, h01, h11 = curvature.T
     if fixed_slope:
-        step = ratio(g0, h00)
+        step = divided(g0, h00)
         return np.stack([step, np.where(np.isfinite(step), 0.0, np.nan)], axis=1)
     determinant = h00 * h11 - h01 * h01
     determinant = np.where(determinant > 1e-12 * h00 * h11, determinant, np.nan)

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lungsight.statistics.metrics import Resampled
+from lungsight.statistics.bootstrap import Drawn, percentile_band
 from lungsight.statistics.outcomes import Floats
 from lungsight.statistics.ranking import Sweep
 
 #: False positive rates of an ROC curve, recalls of a precision-recall curve.
 GRID = np.linspace(0, 1, 101)
 ROC, PRECISION_RECALL = "roc", "precision_recall"
-
-_SHARE_THAT_MUST_BE_DEFINED = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +37,9 @@ def both_curves(sweep: Sweep) -> Mapping[str, Floats]:
     return {ROC: _roc(sweep), PRECISION_RECALL: _precision_recall(sweep)}
 
 
-def curve(resampled: Resampled, scope: str, name: str, level: float) -> Curve:
-    """The curve ``name`` (:data:`ROC` or :data:`PRECISION_RECALL`) of ``scope`` against the rest."""
-    y, replicates = resampled.point[scope, name][0], resampled.replicates[scope, name]
-    low, high = np.full((2, len(GRID)), np.nan)
-    enough = np.isfinite(replicates).mean(axis=0) >= _SHARE_THAT_MUST_BE_DEFINED
-    if enough.any():
-        low[enough], high[enough] = np.nanquantile(replicates[:, enough], [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Curve(GRID, y, low, high)
+def curve(drawn: Drawn, level: float) -> Curve:
+    """A curve with its band, from the values of :func:`both_curves`."""
+    return Curve(GRID, drawn.point, *percentile_band(drawn.replicates, level))
 
 
 def _roc(sweep: Sweep) -> Floats:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from lungsight.statistics.binary import Binary, ratio
-from lungsight.statistics.bootstrap import Resampling, percentile_interval
+from lungsight.statistics.binary import Binary
+from lungsight.statistics.bootstrap import Resampling, divided, draw, percentile_band
 from lungsight.statistics.outcomes import Floats
 
 #: Probabilities from which on one would act.
@@ -45,23 +45,18 @@ def decision_curve(
     kinds = sample.sums(sample.positive, ~sample.positive)
 
     def figures(weights: Floats) -> dict[str, Floats]:
-        positives, negatives = (weights @ kinds).T[:, :, None]  # [r, 1] each
-        sensitivity = ratio(weights @ hits, positives)
-        specificity = 1 - ratio(weights @ false_alarms, negatives)
+        of_patients = sample.of_patients(weights)
+        positives, negatives = (of_patients @ kinds).T[:, :, None]  # [b, 1] each
+        sensitivity = divided(of_patients @ hits, positives)
+        specificity = 1 - divided(of_patients @ false_alarms, negatives)
         with np.errstate(invalid="ignore", divide="ignore"):  # a resample without images has no share
             share = positives / (positives + negatives) if prevalence is None else prevalence
         model = net_benefit(sensitivity, specificity, share, thresholds)
         treat_all = net_benefit(np.ones(1), np.zeros(1), share, thresholds) + 0 * model
         return {"net_benefit": model, "treat_all": treat_all, "gain": model - np.maximum(treat_all, 0)}
 
-    point, replicates, _ = sample.resampled(figures, resampling)
-    bounds = {name: [_bounds(column, resampling) for column in replicates[name].T] for name in point}
     columns: dict[str, object] = {"threshold": thresholds}
-    for name in ("net_benefit", "treat_all", "gain"):
-        columns |= {name: point[name]}
-        columns |= {f"{name}_{side}": [b[i] for b in bounds[name]] for i, side in enumerate(("low", "high"))}
+    for name, drawn in draw(sample, figures, resampling).items():
+        low, high = percentile_band(drawn.replicates, resampling.level, flat=False)
+        columns |= {name: drawn.point, f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(columns).assign(treat_none=0.0)
-
-
-def _bounds(replicates: Floats, resampling: Resampling) -> tuple[float, float]:
-    return percentile_interval(replicates, resampling.level) or (np.nan, np.nan)

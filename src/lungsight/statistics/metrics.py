@@ -1,268 +1,235 @@
-"""Accuracy, sensitivity, AUROC and their kin, each with its sample size and a 95% interval.
+"""The metrics: what each is called, how it is computed, and which images it is a share of.
 
-Accuracy, balanced accuracy and MCC look at every class at once; the others set one class against the rest, with an
-image counted as positive where that class is the most probable. A figure that the sample can't give is withheld,
-with the reason; none is ever NaN.
+:data:`METRICS` is the one list of them, which tables, pages, model cards and the documentation read. To add a metric,
+add an entry. Metrics over all classes look at every class at once; the others set one class against the rest, with an
+image counted as positive where that class is the most probable. A figure that the sample can't give is withheld, with
+the reason; none is ever NaN.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from lungsight._text import counted
-from lungsight.statistics.bootstrap import (
-    MOST_DEFINED,
-    Resampling,
-    bca_interval,
-    exact_auroc_interval,
-    exact_interval,
-    leave_out_weights,
-    patient_weights,
-    percentile_interval,
-)
-from lungsight.statistics.estimate import ALL_CLASSES, Estimate, IntervalMethod
+from lungsight.statistics import bootstrap
+from lungsight.statistics.bootstrap import Drawn, Exact, Resampling, Sample, divided, draw, estimate_from
+from lungsight.statistics.estimate import ALL_CLASSES, Estimate
 from lungsight.statistics.outcomes import Floats, Mask, Outcomes
 from lungsight.statistics.ranking import Ranking, Sweep
 
-#: Metrics over all classes, then those of one class against the rest, with the titles that pages show.
-TITLES: Mapping[str, str] = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "mcc": "MCC",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "f1": "F1",
-    "auroc": "AUROC",
-    "average_precision": "Average precision",
-    "brier_score": "Brier score",
-}
-OVER_ALL_CLASSES = ("accuracy", "balanced_accuracy", "mcc")
-ONE_AGAINST_REST = tuple(name for name in TITLES if name not in OVER_ALL_CLASSES)
-_SHARES = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
-
-#: Scope and name to a figure for each set of weights: float [r], or [r, m] for a curve of m points.
-Figures = dict[tuple[str, str], Floats]
-#: What else is wanted of each class against the rest, by name.
+#: Scope and name of a figure.
+Key = tuple[str, str]
+#: What else is wanted of each class against the rest, by name: float [b] or, of a curve, [b, m].
 FromSweep = Callable[[Sweep], Mapping[str, Floats]]
+#: The images that a figure is a share of.
+Among = Literal["all", "positives", "negatives", "called", "not called"]
+#: Which images it can't be given without.
+Needs = Literal["both", "positives", "negatives", "any"]
 
 
 @dataclass(frozen=True, eq=False)
-class Resampled:
-    """Every figure of a sample (one row), of each set of resampled patients, and without some patients in turn."""
+class Counts:
+    """What metrics are computed from, under b sets of weights.
 
-    point: Figures
-    replicates: Figures
-    left_out: Figures
+    Attributes:
+        confusion: float [b, k, k], weight of the images by true and predicted class; of one class against the rest
+            [b, 2, 2], the class first.
+        squared_error: float [b], mean of (probability - truth)², summed over the classes in the former case.
+        sweep: a threshold that falls over the probability; of one class against the rest only.
+    """
+
+    confusion: Floats
+    squared_error: Floats
+    sweep: Sweep | None = None
+
+    @property
+    def tp(self) -> Floats:
+        """float [b]: images of the class, called so."""
+        return self.confusion[:, 0, 0]
+
+    @property
+    def fn(self) -> Floats:
+        """float [b]: images of the class, not called so."""
+        return self.confusion[:, 0, 1]
+
+    @property
+    def fp(self) -> Floats:
+        """float [b]: other images, called so."""
+        return self.confusion[:, 1, 0]
+
+    @property
+    def tn(self) -> Floats:
+        """float [b]: other images, not called so."""
+        return self.confusion[:, 1, 1]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: in tables: the ``metric`` column.
+        title: on pages.
+        statistic: counts under b sets of weights to values, float [b]; NaN where it isn't defined.
+        group: where pages list it: over all classes, of the ranking, of the calls, of the probabilities.
+        among: the images it is a share of.
+        needs: the images it can't be given without.
+        exact: what it is, if it gets an exact interval where every resample gives it alike.
+    """
+
+    name: str
+    title: str
+    statistic: Callable[[Counts], Floats]
+    group: Literal["overall", "ranking", "calling", "probability"]
+    among: Among = "all"
+    needs: Needs = "both"
+    exact: Exact | None = None
+
+    @property
+    def over_all(self) -> bool:
+        """Whether it looks at every class at once."""
+        return self.group == "overall"
+
+
+def _balanced_accuracy(counts: Counts) -> Floats:
+    recall = divided(np.diagonal(counts.confusion, axis1=1, axis2=2), counts.confusion.sum(axis=2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a replicate without images has no mean; it stays NaN
+        return np.asarray(np.nanmean(recall, axis=1))
+
+
+def _mcc(counts: Counts) -> Floats:
+    """For k classes: Gorodkin 2004."""
+    total, right = counts.confusion.sum(axis=(1, 2)), np.trace(counts.confusion, axis1=1, axis2=2)
+    true, called = counts.confusion.sum(axis=2), counts.confusion.sum(axis=1)
+    spread = (total**2 - (called**2).sum(axis=1)) * (total**2 - (true**2).sum(axis=1))
+    return divided(right * total - (true * called).sum(axis=1), np.sqrt(spread))
+
+
+def _accuracy(counts: Counts) -> Floats:
+    return divided(np.trace(counts.confusion, axis1=1, axis2=2), counts.confusion.sum(axis=(1, 2)))
+
+
+def _of_sweep(figure: Callable[[Sweep], Floats]) -> Callable[[Counts], Floats]:
+    return lambda counts: np.full(len(counts.confusion), np.nan) if counts.sweep is None else figure(counts.sweep)
+
+
+_SHARE = Exact.SHARE
+METRICS: tuple[Metric, ...] = (
+    Metric("accuracy", "Accuracy", _accuracy, "overall", exact=_SHARE),
+    Metric("balanced_accuracy", "Balanced accuracy", _balanced_accuracy, "overall"),
+    Metric("mcc", "MCC", _mcc, "overall"),
+    Metric("sensitivity", "Sensitivity", lambda c: divided(c.tp, c.tp + c.fn), "calling",
+           among="positives", needs="positives", exact=_SHARE),
+    Metric("specificity", "Specificity", lambda c: divided(c.tn, c.tn + c.fp), "calling",
+           among="negatives", needs="negatives", exact=_SHARE),
+    Metric("ppv", "PPV", lambda c: divided(c.tp, c.tp + c.fp), "calling", among="called", exact=_SHARE),
+    Metric("npv", "NPV", lambda c: divided(c.tn, c.tn + c.fn), "calling", among="not called", exact=_SHARE),
+    Metric("f1", "F1", lambda c: divided(2 * c.tp, 2 * c.tp + c.fp + c.fn), "calling"),
+    Metric("auroc", "AUROC", _of_sweep(Sweep.auroc), "ranking", exact=Exact.AUROC),
+    Metric("average_precision", "Average precision", _of_sweep(Sweep.average_precision), "ranking"),
+    Metric("brier_score", "Brier score", lambda c: c.squared_error, "probability", needs="any"),
+)  # fmt: skip
+BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
+#: The titles that pages show.
+TITLES: Mapping[str, str] = {metric.name: metric.title for metric in METRICS}
+OVER_ALL_CLASSES = tuple(metric.name for metric in METRICS if metric.over_all)
+ONE_AGAINST_REST = tuple(metric.name for metric in METRICS if not metric.over_all)
 
 
 def estimate_all(outcomes: Outcomes, resampling: Resampling = Resampling()) -> list[Estimate]:
-    """Every metric for every scope: all classes, and each class against the rest, in the order of ``TITLES``."""
+    """Every metric for every scope: all classes, and each class against the rest, in the order of :data:`METRICS`."""
     return estimates_of(outcomes, resample(outcomes, resampling), resampling.level)
 
 
 def resample(
     outcomes: Outcomes, resampling: Resampling = Resampling(), from_sweep: FromSweep | None = None
-) -> Resampled:
+) -> dict[Key, Drawn]:
     """Every metric, and what ``from_sweep`` adds to each class against the rest, in one pass over the replicates;
     nothing at all without images."""
-    if not len(outcomes):
-        return Resampled({}, {}, {})
-    statistics = Statistics(outcomes, from_sweep)
-    point = statistics.figures(np.ones((1, outcomes.patients)))
-    replicates = _joined(statistics.figures(w) for w in patient_weights(outcomes.patients, len(outcomes), resampling))
-    left_out = _joined(statistics.figures(w) for w in leave_out_weights(outcomes.patients, len(outcomes)))
-    return Resampled(point, replicates, left_out)
+    return draw(sample_of(outcomes), figures(outcomes, from_sweep), resampling) if len(outcomes) else {}
 
 
-def _joined(blocks: Iterable[Figures]) -> Figures:
-    every = list(blocks)
-    return {key: np.concatenate([block[key] for block in every]) for key in every[0]}
-
-
-def estimates_of(outcomes: Outcomes, resampled: Resampled, level: float) -> list[Estimate]:
-    """The metrics of :data:`TITLES` for every scope; withheld where there are no images."""
-    if not len(outcomes):
-        return [withheld(outcomes, scope, name, "no images") for scope, name in _wanted(outcomes)]
-    return [resampled_estimate(outcomes, resampled, scope, name, level) for scope, name in _wanted(outcomes)]
-
-
-def resampled_estimate(outcomes: Outcomes, resampled: Resampled, scope: str, name: str, level: float) -> Estimate:
-    """One of the resampled figures as an estimate."""
-    key = scope, name
-    value = float(resampled.point[key][0])
-    return estimate_of(outcomes, scope, name, value, resampled.replicates[key], level, resampled.left_out[key])
-
-
-def _wanted(outcomes: Outcomes) -> list[tuple[str, str]]:
+def estimates_of(outcomes: Outcomes, drawn: Mapping[Key, Drawn], level: float) -> list[Estimate]:
+    """The metrics for every scope; withheld where there are no images."""
     every = [(ALL_CLASSES, name) for name in OVER_ALL_CLASSES]
-    return every + [(scope, name) for scope in outcomes.classes for name in ONE_AGAINST_REST]
+    every += [(scope, name) for scope in outcomes.classes for name in ONE_AGAINST_REST]
+    if not len(outcomes):
+        return [withheld(outcomes, scope, name, "no images") for scope, name in every]
+    return [estimate_of(outcomes, scope, name, drawn[scope, name], level) for scope, name in every]
 
 
-class Statistics:
-    """All figures of one sample under any patient weights; what doesn't depend on the weights is done once."""
+def figures(outcomes: Outcomes, from_sweep: FromSweep | None = None) -> Callable[[Floats], dict[Key, Floats]]:
+    """All figures of one sample under any image weights [b, n], float [b] each; what doesn't depend on the weights is
+    done once."""
+    n, k, sample = len(outcomes), len(outcomes.classes), sample_of(outcomes)
+    rows = k + 1  # the last is of images that have no class
+    cell = (outcomes.patient * rows + outcomes.truth) * k + outcomes.predicted
+    cells = np.bincount(cell, minlength=sample.patients * rows * k).reshape(sample.patients, rows * k)
+    is_class = np.arange(k) == outcomes.truth[:, None]
+    squared = sample.sums(*((outcomes.probabilities - is_class) ** 2).T)
+    images = sample.sums(np.ones(n))
+    rankings = [Ranking.of(outcomes.probabilities[:, c], is_class[:, c]) for c in range(k)]
 
-    def __init__(self, outcomes: Outcomes, from_sweep: FromSweep | None = None) -> None:
-        self._outcomes = outcomes
-        self._from_sweep = from_sweep
-        n, k, patients = len(outcomes), len(outcomes.classes), outcomes.patients
-        rows = k + 1  # the last is of images that have no class
-        cell = (outcomes.patient * rows + outcomes.truth) * k + outcomes.predicted
-        counts = np.bincount(cell, minlength=patients * rows * k).reshape(patients, rows * k)
-        self._confusion = counts.astype(np.float64)
-        is_class = np.arange(k) == outcomes.truth[:, None]
-        squared = (outcomes.probabilities - is_class) ** 2
-        self._squared = np.stack(
-            [np.bincount(outcomes.patient, weights=squared[:, c], minlength=patients) for c in range(k)], axis=1
-        )
-        self._images = np.bincount(outcomes.patient, minlength=patients).astype(np.float64)
-        self._rankings = [Ranking.of(outcomes.probabilities[:, c], is_class[:, c]) for c in range(k)] if n else []
+    def all_figures(weights: Floats) -> dict[Key, Floats]:
+        of_patients = sample.of_patients(weights)
+        confusion = (of_patients @ cells.astype(np.float64)).reshape(-1, rows, k)
+        errors = divided(of_patients @ squared, of_patients @ images)
+        whole = Counts(confusion[:, :k], errors.sum(axis=1))
+        found = {(ALL_CLASSES, name): BY_NAME[name].statistic(whole) for name in OVER_ALL_CLASSES}
+        for c, scope in enumerate(outcomes.classes):
+            sweep = rankings[c].sweep(weights)
+            counts = Counts(_against_rest(confusion, c), errors[:, c], sweep)
+            found |= {(scope, name): BY_NAME[name].statistic(counts) for name in ONE_AGAINST_REST}
+            found |= {(scope, name): values for name, values in (from_sweep(sweep) if from_sweep else {}).items()}
+        return found
 
-    def figures(self, weights: Floats) -> Figures:
-        """``weights`` float [r, patients] to every figure, float [r]; NaN where it isn't defined."""
-        k = len(self._outcomes.classes)
-        confusion = (weights @ self._confusion).reshape(-1, k + 1, k)
-        squared = _ratio(weights @ self._squared, (weights @ self._images)[:, None])
-        image_weights = weights[:, self._outcomes.patient]
-        figures: Figures = {(ALL_CLASSES, name): v for name, v in _over_all_classes(confusion[:, :k]).items()}
-        for c, scope in enumerate(self._outcomes.classes):
-            sweep = self._rankings[c].sweep(image_weights)
-            one = _one_against_rest(confusion, c)
-            one |= {"auroc": sweep.auroc(), "average_precision": sweep.average_precision()}
-            one |= {"brier_score": squared[:, c]} | dict(self._from_sweep(sweep) if self._from_sweep else {})
-            figures |= {(scope, name): values for name, values in one.items()}
-        return figures
+    return all_figures
 
 
-def _over_all_classes(confusion: Floats) -> dict[str, Floats]:
-    """From confusion matrices [r, k, k]. MCC for k classes: Gorodkin 2004."""
-    total = confusion.sum(axis=(1, 2))
-    right = np.trace(confusion, axis1=1, axis2=2)
-    true, called = confusion.sum(axis=2), confusion.sum(axis=1)
-    recall = _ratio(np.diagonal(confusion, axis1=1, axis2=2), true)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a replicate without images has no mean; it stays NaN
-        balanced = np.nanmean(recall, axis=1)
-    spread = (total**2 - (called**2).sum(axis=1)) * (total**2 - (true**2).sum(axis=1))
-    mcc = _ratio(right * total - (true * called).sum(axis=1), np.sqrt(spread))
-    return {"accuracy": _ratio(right, total), "balanced_accuracy": balanced, "mcc": mcc}
-
-
-def _one_against_rest(confusion: Floats, c: int) -> dict[str, Floats]:
+def _against_rest(confusion: Floats, c: int) -> Floats:
+    """Confusion matrices [b, k + 1, k] to those of class ``c`` and the others, [b, 2, 2]."""
     tp = confusion[:, c, c]
     fn = confusion[:, c, :].sum(axis=1) - tp
     fp = confusion[:, :, c].sum(axis=1) - tp
     tn = confusion.sum(axis=(1, 2)) - tp - fn - fp
-    return {
-        "sensitivity": _ratio(tp, tp + fn),
-        "specificity": _ratio(tn, tn + fp),
-        "ppv": _ratio(tp, tp + fp),
-        "npv": _ratio(tn, tn + fn),
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-    }
+    return np.stack([tp, fn, fp, tn], axis=1).reshape(-1, 2, 2)
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below > 0)
+def estimate_of(outcomes: Outcomes, scope: str, name: str, drawn: Drawn, level: float) -> Estimate:
+    """One drawn figure, a metric's or one made from metrics, or withheld where the sample can't give it."""
+    if reason := why_withheld(outcomes, scope, name):
+        return withheld(outcomes, scope, name, reason)
+    exact = BY_NAME[name].exact if name in BY_NAME else None
+    among = images_of(outcomes, scope, name)
+    return estimate_from(name, sample_of(outcomes, scope), drawn, among=among, exact=exact, level=level)
 
 
-def estimate_of(
-    outcomes: Outcomes,
-    scope: str,
-    name: str,
-    value: float,
-    replicates: Floats,
-    level: float,
-    left_out: Floats | None = None,
-) -> Estimate:
-    """One figure, or withheld where the sample can't give it. With ``left_out``, the figure under
-    :func:`~.bootstrap.leave_out_weights`, its interval is the BCa interval, else that of percentiles."""
-    reason = why_withheld(outcomes, scope, name)
-    if reason or not np.isfinite(value):
-        return withheld(outcomes, scope, name, reason or "not defined for this sample")
-    given = _sample(outcomes, scope, name)
-    patients = outcomes.patients_among(given)
-    bounds = _bounds(outcomes, scope, given, value, replicates, level, left_out) if patients > 1 else None
-    method: IntervalMethod = "percentile" if left_out is None else "bca"
-    note = None
-    if bounds is None and value in (0.0, 1.0) and name in _SHARES:
-        bounds, method = exact_interval(value, patients, level), "exact"
-    if bounds is None and name.startswith("auroc") and np.isfinite(replicates).mean() >= MOST_DEFINED:
-        # a perfect AUROC says no more than as many successes as the rarer side has patients
-        least = -1.0 if "_minus_" in name else 0.0
-        bounds, method = exact_auroc_interval(value, _rarer_side(outcomes, scope), level, least), "exact"
-    if bounds is None:
-        method, note = "", _why_no_interval(patients, replicates)
-    low, high = bounds or (None, None)
-    return Estimate(
-        name, scope, value, low, high, int(given.sum()), *_counts(outcomes, scope), patients, method, note
-    )
-
-
-def _rarer_side(outcomes: Outcomes, scope: str) -> int:
-    """Patients of the class in scope or of the others, whichever are fewer but some."""
-    positive = outcomes.truth == outcomes.classes.index(scope)
-    return min(outcomes.patients_among(side) for side in (positive, ~positive) if side.any())
-
-
-def _bounds(
-    outcomes: Outcomes,
-    scope: str,
-    given: Mask,
-    value: float,
-    replicates: Floats,
-    level: float,
-    left_out: Floats | None,
-) -> tuple[float, float] | None:
-    if left_out is None:
-        return percentile_interval(replicates, level)
-    deciding = outcomes.patients_among(given)
-    if scope != ALL_CLASSES and given.all():
-        deciding = _rarer_side(outcomes, scope)
-    return bca_interval(value, replicates, left_out, max(deciding, 2), level)
-
-
-def _why_no_interval(patients: int, replicates: Floats) -> str:
-    if patients < 2:
-        return "no interval: one patient only"
-    if np.isfinite(replicates).all():
-        return "no interval: every resample gives the same figure"
-    return "no interval: too few images, many resamples can't give the figure"
+def sample_of(outcomes: Outcomes, scope: str = ALL_CLASSES) -> Sample:
+    """The images as a sample: of one class against the rest, or of all classes."""
+    if scope == ALL_CLASSES:
+        return Sample(outcomes.patient)
+    return Sample(outcomes.patient, outcomes.truth == outcomes.classes.index(scope), scope)
 
 
 def withheld(outcomes: Outcomes, scope: str, name: str, reason: str) -> Estimate:
     """One figure that isn't given, and why."""
-    given = _sample(outcomes, scope, name)
-    counts = _counts(outcomes, scope)
-    patients = outcomes.patients_among(given)
-    return Estimate(name, scope, None, None, None, int(given.sum()), *counts, patients, withheld=reason)
+    return bootstrap.withheld(name, sample_of(outcomes, scope), reason, images_of(outcomes, scope, name))
 
 
-def _counts(outcomes: Outcomes, scope: str) -> tuple[int, int]:
-    if scope == ALL_CLASSES:
-        return len(outcomes), 0
-    positives = int((outcomes.truth == outcomes.classes.index(scope)).sum())
-    return positives, len(outcomes) - positives
-
-
-def _sample(outcomes: Outcomes, scope: str, name: str) -> Mask:
-    """The images that the figure is a share of."""
-    if scope == ALL_CLASSES:
-        return np.ones(len(outcomes), dtype=bool)
-    c = outcomes.classes.index(scope)
-    samples = {
-        "sensitivity": outcomes.truth == c,
-        "specificity": outcomes.truth != c,
-        "ppv": outcomes.predicted == c,
-        "npv": outcomes.predicted != c,
-    }
+def images_of(outcomes: Outcomes, scope: str, name: str) -> Mask | None:
+    """The images that the figure is a share of; None for all."""
     of_name = name.partition("_at_s")[0]  # sensitivity_at_specificity_0.90 is a share of the positives, too
-    return samples.get(of_name, np.ones(len(outcomes), dtype=bool))
+    if scope == ALL_CLASSES or of_name not in BY_NAME or BY_NAME[of_name].among == "all":
+        return None
+    c, among = outcomes.classes.index(scope), BY_NAME[of_name].among
+    mask = outcomes.truth == c if among in ("positives", "negatives") else outcomes.predicted == c
+    return np.asarray(mask if among in ("positives", "called") else ~mask)
 
 
 def why_withheld(outcomes: Outcomes, scope: str, name: str) -> str | None:
@@ -272,15 +239,19 @@ def why_withheld(outcomes: Outcomes, scope: str, name: str) -> str | None:
         return f"of {counted(n, 'image')} no more is known than that they aren't of {outcomes.target}"
     if scope == ALL_CLASSES:
         return _why_withheld_over_all(outcomes, name)
-    positives, negatives = _counts(outcomes, scope)
-    if not positives and name not in ("specificity", "brier_score"):
+    metric = BY_NAME.get(name, BY_NAME["average_precision"])  # the others need both sides, and several images of each
+    sample = sample_of(outcomes, scope)
+    if not sample.positives and metric.needs in ("both", "positives"):
         return f"no image of {scope} here"
-    if not negatives and name not in ("sensitivity", "brier_score"):
+    if not sample.negatives and metric.needs in ("both", "negatives"):
         return f"every image here is of {scope}"
-    if name in ("ppv", "npv") and not _sample(outcomes, scope, name).any():
-        return f"no image was called {scope}" if name == "ppv" else f"every image was called {scope}"
-    if min(positives, negatives) == 1 and name not in (*_SHARES, "brier_score"):
-        return f"only one image of {scope} here" if positives == 1 else f"all images here but one are of {scope}"
+    among = images_of(outcomes, scope, name)
+    if among is not None and not among.any():
+        return f"no image was called {scope}" if metric.among == "called" else f"every image was called {scope}"
+    if min(sample.positives, sample.negatives) == 1 and metric.exact is not Exact.SHARE and metric.needs == "both":
+        return (
+            f"only one image of {scope} here" if sample.positives == 1 else f"all images here but one are of {scope}"
+        )
     return None
 
 

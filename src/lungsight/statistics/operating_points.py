@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from lungsight.statistics.bootstrap import exact_interval
+from lungsight.statistics.bootstrap import Drawn, combine, exact_interval
 from lungsight.statistics.estimate import Estimate
-from lungsight.statistics.metrics import Resampled, estimate_of, why_withheld, withheld
+from lungsight.statistics.metrics import Key, estimate_of, why_withheld, withheld
 from lungsight.statistics.outcomes import Floats, Outcomes
 from lungsight.statistics.ranking import Ranking, Sweep
 
@@ -68,25 +68,24 @@ def predictive_values(sensitivity: Floats, specificity: Floats, prevalence: floa
 
 
 def at_prevalence(
-    outcomes: Outcomes, resampled: Resampled, scope: str, prevalence: float, level: float
+    outcomes: Outcomes, drawn: Mapping[Key, Drawn], scope: str, prevalence: float, level: float
 ) -> tuple[Estimate, Estimate]:
-    """PPV and NPV of the model's verdicts among patients of whom the share ``prevalence`` has the disease.
+    """PPV and NPV of the model's decisions among patients of whom the share ``prevalence`` has the disease.
 
     From sensitivity and specificity, which are taken to be the same there. Where every replicate gives the same (no
-    false verdict of a kind in this sample), the interval comes from the exact ones of sensitivity and specificity at
+    wrong decision of a kind in this sample), the interval comes from the exact ones of sensitivity and specificity at
     half the error each (Bonferroni), and so covers at least as often as it says.
     """
     names = (PPV_AT_PREVALENCE, NPV_AT_PREVALENCE)
     if reason := why_withheld(outcomes, scope, "auroc") if len(outcomes) else "no images":
         one, two = (withheld(outcomes, scope, name, reason) for name in names)
         return one, two
-    points, replicates, left_out = (
-        predictive_values(figures[scope, "sensitivity"], figures[scope, "specificity"], prevalence)
-        for figures in (resampled.point, resampled.replicates, resampled.left_out)
-    )
+    both = drawn[scope, "sensitivity"], drawn[scope, "specificity"]
     one, two = (
-        estimate_of(outcomes, scope, name, float(point[0]), drawn, level, without)
-        for name, point, drawn, without in zip(names, points, replicates, left_out, strict=True)
+        estimate_of(
+            outcomes, scope, name, combine(lambda *x, i=i: predictive_values(*x, prevalence)[i], *both), level
+        )
+        for i, name in enumerate(names)
     )
     cautious = _cautious_bounds(outcomes, scope, prevalence, level)
     return _with_bounds(one, cautious[0]), _with_bounds(two, cautious[1])

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.stats import binomtest
 
-from lungsight.statistics.bootstrap import Resampling, patient_weights
+from lungsight.statistics.bootstrap import Drawn, Resampling, combine, draw, estimate_from, p_value
 from lungsight.statistics.delong import PairedAuroc, compare_aurocs
 from lungsight.statistics.estimate import Estimate
-from lungsight.statistics.metrics import Statistics, estimate_of, why_withheld, withheld
-from lungsight.statistics.outcomes import Floats, Mask, Outcomes
+from lungsight.statistics.metrics import figures, images_of, sample_of, why_withheld, withheld
+from lungsight.statistics.outcomes import Mask, Outcomes
 
 
 @dataclass(frozen=True)
@@ -53,43 +53,36 @@ def mcnemar(correct_a: Mask, correct_b: Mask) -> McNemar:
     return McNemar(only_a, only_b, p)
 
 
-def paired_difference(
-    outcomes_a: Outcomes, outcomes_b: Outcomes, metric: str, scope: str, resampling: Resampling = Resampling()
-) -> PairedDifference:
-    """The difference of ``metric`` (as in :data:`lungsight.statistics.metrics.TITLES`) in ``scope`` (a class, or
-    ``ALL_CLASSES``), the same resampled patients for both models.
-
-    The p-value inverts the percentile interval (Davison & Hinkley 1997, section 4.4): twice the smaller share of
-    replicates on either side of no difference, never below one in the number of replicates. Raises ValueError where
-    the images, their truth or their patients differ.
-    """
-    return paired_differences(outcomes_a, outcomes_b, [(metric, scope)], resampling)[0]
-
-
 def paired_differences(
     outcomes_a: Outcomes,
     outcomes_b: Outcomes,
     wanted: list[tuple[str, str]],
     resampling: Resampling = Resampling(),
 ) -> list[PairedDifference]:
-    """:func:`paired_difference` of several (metric, scope) in one pass over the replicates."""
+    """The differences of several metrics, the same resampled patients for both models.
+
+    Args:
+        outcomes_a, outcomes_b: of the two models, the same images row by row.
+        wanted: (metric, scope): one of :data:`~lungsight.statistics.metrics.METRICS`; a class or ``ALL_CLASSES``.
+        resampling: how many replicates, which level, which seed.
+
+    Raises:
+        ValueError: the images, their truth or their patients differ.
+    """
     _must_match(outcomes_a, outcomes_b)
     if not len(outcomes_a):
         return [_withheld(outcomes_a, metric, scope, None, None, "no images") for metric, scope in wanted]
-    both = (Statistics(outcomes_a), Statistics(outcomes_b))
-    keys = [(scope, metric) for metric, scope in wanted]
-    once = np.ones((1, outcomes_a.patients))
-    point = [[float(figures[key][0]) for key in keys] for figures in (s.figures(once) for s in both)]
-    drawn: list[list[Floats]] = [[] for _ in keys]
-    for weights in patient_weights(outcomes_a.patients, len(outcomes_a), resampling):
-        first, second = (statistics.figures(weights) for statistics in both)
-        for i, key in enumerate(keys):
-            drawn[i].append(first[key] - second[key])
+    both = figures(outcomes_a), figures(outcomes_b)
+    drawn = draw(
+        sample_of(outcomes_a),
+        lambda w: {(model, *key): v for model, of in enumerate(both) for key, v in of(w).items()},
+        resampling,
+    )
     return [
         _difference(
-            outcomes_a, outcomes_b, *wanted[i], point[0][i], point[1][i], np.concatenate(drawn[i]), resampling
+            outcomes_a, outcomes_b, metric, scope, drawn[0, scope, metric], drawn[1, scope, metric], resampling
         )
-        for i in range(len(keys))
+        for metric, scope in wanted
     ]
 
 
@@ -112,31 +105,17 @@ def _must_match(a: Outcomes, b: Outcomes) -> None:
 
 
 def _difference(
-    outcomes_a: Outcomes,
-    outcomes_b: Outcomes,
-    metric: str,
-    scope: str,
-    a: float,
-    b: float,
-    replicates: Floats,
-    resampling: Resampling,
+    outcomes_a: Outcomes, outcomes_b: Outcomes, metric: str, scope: str, a: Drawn, b: Drawn, resampling: Resampling
 ) -> PairedDifference:
-    value_a, value_b = (value if np.isfinite(value) else None for value in (a, b))
+    value_a, value_b = (float(one.point) if np.isfinite(one.point) else None for one in (a, b))
     for outcomes in (outcomes_a, outcomes_b):
         if reason := why_withheld(outcomes, scope, metric):
             return _withheld(outcomes_a, metric, scope, value_a, value_b, reason)
-    found = estimate_of(outcomes_a, scope, metric, a - b, replicates, resampling.level)
-    if found.interval == "exact":  # an interval of a share, which a difference isn't
-        reason = "no interval: every resample gives the same difference"
-        found = replace(found, low=None, high=None, interval="", withheld=reason)
-    found = replace(found, name=f"{metric}_difference")
-    return PairedDifference(metric, scope, value_a, value_b, found, None if found.low is None else _p(replicates))
-
-
-def _p(replicates: Floats) -> float:
-    defined = replicates[np.isfinite(replicates)]
-    below, above = ((defined <= 0).sum() + 1, (defined >= 0).sum() + 1)
-    return float(min(1.0, 2 * min(below, above) / (len(defined) + 1)))
+    sample, among = sample_of(outcomes_a, scope), images_of(outcomes_a, scope, metric)
+    difference = combine(np.subtract, a, b)
+    found = estimate_from(f"{metric}_difference", sample, difference, among=among, level=resampling.level)
+    p = None if found.low is None else p_value(difference, sample.deciding(among))
+    return PairedDifference(metric, scope, value_a, value_b, found, p)
 
 
 def _withheld(

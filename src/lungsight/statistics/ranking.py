@@ -1,4 +1,5 @@
-"""What a score calls positive as its threshold falls, for many sets of weights at once, ties included."""
+"""Ranking by a score: AUROC with its interval, and all that a falling threshold calls, for many sets of weights at
+once, ties included."""
 
 from __future__ import annotations
 
@@ -8,8 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from lungsight.statistics.bootstrap import Exact, Resampling, Sample, Statistic, estimate, too_few, withheld
+from lungsight.statistics.estimate import Estimate
+from lungsight.statistics.outcomes import Floats, Integers, Mask
 
 _ROUNDING = 1e-9
 
@@ -88,7 +90,7 @@ class Ranking:
     scores: Floats
 
     @classmethod
-    def of(cls, score: Floats, positive: NDArray[np.bool_]) -> Ranking:
+    def of(cls, score: Floats, positive: Mask) -> Ranking:
         order = np.argsort(-score, kind="stable")
         falling = score[order]
         starts = np.flatnonzero(np.r_[True, falling[1:] != falling[:-1]])
@@ -100,10 +102,48 @@ class Ranking:
         tp = np.add.reduceat(ranked * self.positive, self.starts, axis=1)
         return Sweep(tp, np.add.reduceat(ranked, self.starts, axis=1) - tp)
 
-    def auroc_and_average_precision(self, weights: Floats) -> tuple[Floats, Floats]:
-        """For image weights [r, n]: AUROC [r] and average precision [r]; NaN where a class has no weight."""
-        sweep = self.sweep(weights)
-        return sweep.auroc(), sweep.average_precision()
+
+def auroc(score: Floats, positive: Mask) -> Statistic:
+    """The AUROC of ``score``, float [n], as a statistic."""
+    ranking = Ranking.of(score, positive)
+    return lambda weights: ranking.sweep(weights).auroc()
+
+
+def ranking_estimate(
+    name: str,
+    sample: Sample,
+    statistic: Statistic,
+    *,
+    exact: Exact = Exact.AUROC,
+    resampling: Resampling = Resampling(),
+) -> Estimate:
+    """An AUROC, or a difference of two, of any score; withheld where there are fewer than
+    :data:`~.bootstrap.FEWEST_PATIENTS` patients with positives or with negatives."""
+    for side, mask in (("positive", sample.positive), ("negative", ~sample.positive)):
+        if reason := too_few(sample.patients_among(mask), f"on the {side} side"):
+            return withheld(name, sample, reason)
+    return estimate(name, sample, statistic, exact=exact, resampling=resampling)
+
+
+def auroc_within(
+    name: str, sample: Sample, score: Floats, group: NDArray[np.str_], *, resampling: Resampling = Resampling()
+) -> Estimate:
+    """The unweighted mean of the AUROCs within each group that holds both positives and negatives.
+
+    Positives are compared with negatives of the same group only, and other groups' images don't count. ``group`` [n]
+    names the group of each image."""
+    groups = [group == one for one in np.unique(group)]
+    mixed = [here for here in groups if 0 < sample.positive[here].sum() < here.sum()]
+    if not mixed:
+        return withheld(name, sample, "no source holds both sides")
+    inside = np.any(mixed, axis=0)
+    aurocs = [(here[inside], auroc(score[here], sample.positive[here])) for here in mixed]
+    return ranking_estimate(
+        name,
+        sample.where(inside),
+        lambda weights: np.asarray(np.mean([statistic(weights[:, here]) for here, statistic in aurocs], axis=0)),
+        resampling=resampling,
+    )
 
 
 def _from_zero(groups: Floats) -> Floats:

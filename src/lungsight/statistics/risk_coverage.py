@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.special import digamma
 
 from lungsight.statistics.binary import Binary
-from lungsight.statistics.bootstrap import Resampling, percentile_interval
+from lungsight.statistics.bootstrap import Resampling, draw, estimate, percentile_band, withheld
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats, Integers
 
@@ -59,12 +59,9 @@ def area(images: Floats, errors: Floats) -> Floats:
 def area_under_risk_coverage(answers: Binary, resampling: Resampling = Resampling()) -> Estimate:
     """AURC of :func:`~lungsight.statistics.calibration_metrics.top_label`'s answers: positive where right."""
     if not len(answers):
-        return answers.withheld("aurc", "no images")
+        return withheld("aurc", answers, "no images")
     ranked = _Order.of(answers)
-    resampled = answers.resampled(
-        lambda weights: {"aurc": area(*ranked.groups(weights[:, answers.patient]))}, resampling
-    )
-    return answers.estimate("aurc", resampled, resampling.level)
+    return estimate("aurc", answers, lambda weights: area(*ranked.groups(weights)), resampling=resampling)
 
 
 def risk_coverage_curve(
@@ -76,23 +73,23 @@ def risk_coverage_curve(
         return pd.DataFrame()
     ranked = _Order.of(answers)
 
-    def figures(weights: Floats) -> dict[str, Floats]:
-        images, errors = (np.cumsum(g, axis=1) for g in ranked.groups(weights[:, answers.patient]))
+    def risk(weights: Floats) -> Floats:
+        images, errors = (np.cumsum(g, axis=1) for g in ranked.groups(weights))
         kept = coverages * images[:, -1:]
         pairs = zip(kept, images, errors, strict=True)
         wrong = [np.interp(k, np.r_[0.0, i], np.r_[0.0, e]) for k, i, e in pairs]
-        return {"risk": np.array(wrong) / kept}
+        return np.array(wrong) / kept
 
-    point, replicates, _ = answers.resampled(figures, resampling)
-    bounds = [percentile_interval(r, resampling.level) or (np.nan, np.nan) for r in replicates["risk"].T]
+    drawn = draw(answers, lambda weights: {"risk": risk(weights)}, resampling)["risk"]
+    low, high = percentile_band(drawn.replicates, resampling.level, flat=False)
     answered = np.maximum(1, np.round(coverages * len(answers))).astype(int)
     return pd.DataFrame(
         {
             "coverage": coverages,
             "confidence": answers.probability[ranked.order][answered - 1],
-            "risk": point["risk"],
-            "low": [low for low, _ in bounds],
-            "high": [high for _, high in bounds],
+            "risk": drawn.point,
+            "low": low,
+            "high": high,
             "n": answered,
         }
     )

@@ -6,18 +6,18 @@ Within one source it can't. So the difference is the size of that shortcut.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lungsight.statistics.bootstrap import Resampling, leave_out_weights, patient_weights
+from lungsight.statistics.bootstrap import Exact, Resampling, combine, divided, draw, estimate_from
 from lungsight.statistics.estimate import Estimate
-from lungsight.statistics.metrics import estimate_of, why_withheld, withheld
+from lungsight.statistics.metrics import sample_of, why_withheld, withheld
 from lungsight.statistics.outcomes import Floats, Mask, Outcomes
-from lungsight.statistics.ranking import Ranking
+from lungsight.statistics.ranking import Ranking, auroc
 
 POOLED = "auroc_pooled"
 
@@ -79,16 +79,19 @@ def _estimates(
     resampling: Resampling,
 ) -> list[Estimate]:
     """Pooled, within and their difference, of all the images."""
-    statistic = _Statistic(outcomes, scope, [group == name for name in mixed], weighing)
-    point = statistic.values(np.ones((1, outcomes.patients)))[:, 0]
-    size = outcomes.patients, len(outcomes)
-    replicates, left_out = (
-        np.concatenate([statistic.values(weights) for weights in blocks], axis=1)
-        for blocks in (patient_weights(*size, resampling), leave_out_weights(*size))
-    )
+    sample = sample_of(outcomes, scope)
+    figures = _figures(outcomes, scope, [group == name for name in mixed], weighing)
+    drawn = draw(sample, figures, resampling)
+    pooled, within = drawn["pooled"], drawn["within"]
+    if reason := why_withheld(outcomes, scope, "auroc"):
+        return [withheld(outcomes, scope, name, reason) for name in names]
     return [
-        estimate_of(outcomes, scope, name, float(value), drawn, resampling.level, without)
-        for name, value, drawn, without in zip(names, point, replicates, left_out, strict=True)
+        estimate_from(name, sample, one, exact=exact, level=resampling.level)
+        for name, one, exact in (
+            (names[0], pooled, Exact.AUROC),
+            (names[1], within, Exact.AUROC),
+            (names[2], combine(np.subtract, pooled, within), Exact.AUROC_DIFFERENCE),
+        )
     ]
 
 
@@ -100,29 +103,23 @@ def _why_not_within(mixed: Sequence[str], every: Sequence[str], noun: str) -> st
     return None
 
 
-class _Statistic:
-    def __init__(self, outcomes: Outcomes, scope: str, parts: Sequence[Mask], weighing: Weighing) -> None:
-        c = outcomes.classes.index(scope)
-        score, positive = outcomes.probabilities[:, c], outcomes.truth == c
-        self._patient = outcomes.patient
-        self._pooled = Ranking.of(score, positive)
-        self._within = [(np.flatnonzero(part), Ranking.of(score[part], positive[part])) for part in parts]
-        self._weighing = weighing
+def _figures(
+    outcomes: Outcomes, scope: str, parts: Sequence[Mask], weighing: Weighing
+) -> Callable[[Floats], dict[str, Floats]]:
+    """The AUROC over all images and that within the ``parts``."""
+    c = outcomes.classes.index(scope)
+    score, positive = outcomes.probabilities[:, c], outcomes.truth == c
+    pooled = auroc(score, positive)
+    rankings = [(np.flatnonzero(part), Ranking.of(score[part], positive[part])) for part in parts]
 
-    def values(self, weights: Floats) -> Floats:
-        """Patient weights [r, patients] to pooled, within and their difference, float [3, r]."""
-        image_weights = weights[:, self._patient]
-        pooled = self._pooled.sweep(image_weights).auroc()
-        within = self._all_within(image_weights)
-        return np.stack([pooled, within, pooled - within])
-
-    def _all_within(self, image_weights: Floats) -> Floats:
-        if not self._within:
-            return np.full(len(image_weights), np.nan)
-        sweeps = [ranking.sweep(image_weights[:, images]) for images, ranking in self._within]
+    def within(weights: Floats) -> Floats:
+        if not rankings:
+            return np.full(len(weights), np.nan)
+        sweeps = [ranking.sweep(weights[:, images]) for images, ranking in rankings]
         aurocs = np.stack([sweep.auroc() for sweep in sweeps])
-        if self._weighing == "groups":
+        if weighing == "groups":
             return np.asarray(aurocs.mean(axis=0))
         pairs = np.stack([sweep.positives * sweep.negatives for sweep in sweeps])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray((np.where(pairs > 0, aurocs, 0) * pairs).sum(axis=0) / pairs.sum(axis=0))
+        return divided((np.where(pairs > 0, aurocs, 0) * pairs).sum(axis=0), pairs.sum(axis=0))
+
+    return lambda weights: {"pooled": pooled(weights), "within": within(weights)}

@@ -16,9 +16,9 @@ from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.tables import ALL_SOURCES, estimate_table
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, KINDS, TestSet
 from lungsight.statistics import curves, delong
-from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.bootstrap import Drawn, Resampling
 from lungsight.statistics.estimate import Estimate
-from lungsight.statistics.metrics import Resampled, estimates_of, resample, resampled_estimate, why_withheld, withheld
+from lungsight.statistics.metrics import Key, estimate_of, estimates_of, resample, why_withheld, withheld
 from lungsight.statistics.operating_points import OPERATING_POINTS, at_prevalence, operating_points, threshold_of
 from lungsight.statistics.outcomes import Floats, Outcomes
 from lungsight.statistics.ranking import Sweep
@@ -37,7 +37,7 @@ class _Group:
     kind: str
     source: str
     outcomes: Outcomes
-    resampled: Resampled
+    resampled: Mapping[Key, Drawn]
     estimates: tuple[Estimate, ...]
 
     @property
@@ -114,7 +114,7 @@ def _curve_table(groups: Iterable[_Group], name: str, level: float) -> pd.DataFr
         for scope in group.outcomes.classes:
             if why_withheld(group.outcomes, scope, "auroc"):
                 continue
-            found = curves.curve(group.resampled, scope, name, level)
+            found = curves.curve(group.resampled[scope, name], level)
             tables.append(pd.DataFrame({**group.labels, "scope": scope, **vars(found)}))
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
@@ -136,7 +136,7 @@ def _operating_points_of(group: _Group, scope: str, level: float) -> Iterator[tu
         if reason := why_withheld(outcomes, scope, "auroc"):
             yield labels | {"threshold": None}, withheld(outcomes, scope, name, reason)
             continue
-        estimate = resampled_estimate(outcomes, resampled, scope, name, level)
+        estimate = estimate_of(outcomes, scope, name, resampled[scope, name], level)
         yield labels | {"threshold": threshold_of(outcomes, scope, name)}, estimate
 
 

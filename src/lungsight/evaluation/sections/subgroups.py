@@ -18,7 +18,16 @@ from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import TITLES
 from lungsight.statistics.outcomes import Mask
-from lungsight.statistics.stratified import METRICS, Part, Stratum, SubgroupGap, gap_between, gap_within, within
+from lungsight.statistics.stratified import (
+    METRICS,
+    Part,
+    SubgroupGap,
+    crude_values,
+    gap_between,
+    gap_within,
+    parts_of,
+    within,
+)
 
 #: The ``source`` of rows that average over the sources of a kind.
 WITHIN_SOURCES = "within sources"
@@ -91,7 +100,6 @@ class _Kind:
         every = properties_of(testset, image_size)
         self._missing = [p for p in every if len(p.subgroups) < 2]
         self._properties = [p for p in every if len(p.subgroups) >= 2]
-        self._together = Stratum.of(testset.outcomes, testset.target)
         self._parts: dict[tuple[str, str, str, bool], Part] = {}
         for i, source in enumerate(self._sources):
             self._add(source, resampling, i * resampling.replicates // len(self._sources))
@@ -99,11 +107,9 @@ class _Kind:
     def _add(self, source: str, resampling: Resampling, turned: int) -> None:
         here = (self._judged.table["source"] == source).to_numpy(dtype=bool)
         wanted = self._wanted(here)
-        stratum = Stratum.of(self._judged.where(here).outcomes, self._judged.target)
-        self._parts |= {
-            (source, *key): part
-            for key, part in zip(wanted, stratum.parts(list(wanted.values()), resampling, turned=turned), strict=True)
-        }
+        outcomes, masks = self._judged.where(here).outcomes, list(wanted.values())
+        parts = parts_of(outcomes, self._judged.target, masks, resampling, turned=turned)
+        self._parts |= {(source, *key): part for key, part in zip(wanted, parts, strict=True)}
 
     def _wanted(self, here: Mask) -> dict[tuple[str, str, bool], Mask]:
         """Every subgroup (True) that the source has, and its rest (False), as masks over the source's images."""
@@ -193,12 +199,9 @@ class _Kind:
         """The gap with all sources thrown together."""
         mask = np.asarray(prop.values == subgroup, dtype=bool)
         rest = ~mask & np.asarray(prop.values != "", dtype=bool)
-        one, other = self._together.parts([mask, rest], Resampling(replicates=0))
-        return {
-            metric: float(one.values[metric][0] - other.values[metric][0])
-            for metric in GAP_METRICS
-            if one.has(metric) and other.has(metric)
-        }
+        one, other = (crude_values(self._judged.outcomes, self._judged.target, side) for side in (mask, rest))
+        gaps = {metric: one[metric] - other[metric] for metric in GAP_METRICS}
+        return {metric: gap for metric, gap in gaps.items() if np.isfinite(gap)}
 
     def not_told_apart(self) -> Iterator[str]:
         """Why a property isn't looked at."""
