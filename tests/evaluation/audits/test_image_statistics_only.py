@@ -64,7 +64,7 @@ def test_sources_of_one_label_each_give_no_call() -> None:
     table = testset.table.assign(source=np.where(testset.positive, "a", "b"))
     audit = image_statistics_only(TestSet(table, testset.classes, testset.target, testset.headers), resampling=FEW)
     assert audit.call is AuditResult.NOT_DONE
-    assert "positive patients" in audit.meaning or "negative patients" in audit.meaning
+    assert "patients on the positive side" in audit.meaning or "patients on the negative side" in audit.meaning
 
 
 def test_unreadable_images_are_left_out() -> None:
