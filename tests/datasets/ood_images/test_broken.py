@@ -18,7 +18,7 @@ def _checkers(rng: np.random.Generator) -> Floats:
 def test_a_crop_holds_at_most_half_of_a_side(seed: int) -> None:
     """Numbered pixels tell how much of the film is left."""
     numbered = np.arange(1, 200 * 200 + 1, dtype=np.float32).reshape(200, 200)
-    part = cropped(np.random.default_rng(seed), lambda _: numbered)
+    part = cropped.draw(np.random.default_rng(seed), lambda _: numbered)
     left = np.isin(numbered, part[part > 1])
     assert min(left.any(axis=0).mean(), left.any(axis=1).mean()) <= 0.5
 
@@ -26,6 +26,6 @@ def test_a_crop_holds_at_most_half_of_a_side(seed: int) -> None:
 def test_blur_leaves_no_detail() -> None:
     for seed in range(10):
         assert (
-            blurred(np.random.default_rng(seed), _checkers)[40:-40, 40:-40].std()
+            blurred.draw(np.random.default_rng(seed), _checkers)[40:-40, 40:-40].std()
             < 0.25 * _checkers(np.random.default_rng(0)).std()
         )

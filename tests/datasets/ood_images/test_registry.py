@@ -23,7 +23,7 @@ def drawn(name: str, seed: int) -> Floats:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_decoy_is_a_plane_of_greys_with_something_on_it(name: str) -> None:
+def test_each_image_is_a_plane_of_greys_with_something_on_it(name: str) -> None:
     pixels = drawn(name, 1)
     assert pixels.dtype == np.float32
     assert pixels.ndim == 2
@@ -45,7 +45,7 @@ def test_any_seed_draws(name: str, seed: int) -> None:
     assert np.isfinite(drawn(name, seed)).all()
 
 
-def test_every_kind_but_two_has_drawn_or_broken_decoys() -> None:
+def test_every_kind_but_two_has_drawn_or_broken_families() -> None:
     # Lateral views and frontal ones come from manifests alone.
     kinds = {family.kind for family in families().values() if family.origin != "found"}
     assert kinds == set(Kind) - {Kind.FRONTAL, Kind.LATERAL}

@@ -1,4 +1,4 @@
-"""Images that are no frontal chest radiograph, to train and test gates with.
+"""Images that aren't a frontal chest X-ray, to train and test input gates with.
 
 >>> import numpy as np
 >>> from lungsight.datasets.ood_images import families

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 
 from lungsight.datasets.ood_images.canvas import SIDE, field, squared, stretched, write
-from lungsight.datasets.ood_images.kinds import Films, Floats
+from lungsight.datasets.ood_images.kinds import Films, Floats, Kind, family
 
 
+@family(Kind.UNUSABLE, "broken")
 def cropped(rng: np.random.Generator, films: Films) -> Floats:
     """A part that holds less than the two lungs: at most half of the width or of the height."""
     film = films(rng)
@@ -25,6 +26,7 @@ def cropped(rng: np.random.Generator, films: Films) -> Floats:
     return np.ascontiguousarray(part)
 
 
+@family(Kind.UNUSABLE, "broken")
 def hidden(rng: np.random.Generator, films: Films) -> Floats:
     """A bar or a block over one lung or more."""
     film = squared(films(rng))
@@ -34,6 +36,7 @@ def hidden(rng: np.random.Generator, films: Films) -> Floats:
     return film
 
 
+@family(Kind.UNUSABLE, "broken")
 def blurred(rng: np.random.Generator, films: Films) -> Floats:
     """So heavily that neither ribs nor vessels are seen; by motion or out of focus."""
     film = squared(films(rng))
@@ -43,13 +46,15 @@ def blurred(rng: np.random.Generator, films: Films) -> Floats:
     return np.asarray(cv2.GaussianBlur(film, (0, 0), float(rng.uniform(10, 24))), np.float32)
 
 
+@family(Kind.UNUSABLE, "broken")
 def noisy(rng: np.random.Generator, films: Films) -> Floats:
     """More noise than image."""
     film = squared(films(rng))
-    grain = field(rng, film.shape, float(rng.choice([0.3, 0.8, 1.5])))
+    grain = field(rng, float(rng.choice([0.3, 0.8, 1.5])))
     return stretched(film * rng.uniform(0.05, 0.35) + rng.uniform(0.25, 0.5) * grain)
 
 
+@family(Kind.UNUSABLE, "broken")
 def burnt_out(rng: np.random.Generator, films: Films) -> Floats:
     """Over- or underexposed until the lungs are one flat shade, or posterised to two or three."""
     film = squared(films(rng))
@@ -64,6 +69,7 @@ def burnt_out(rng: np.random.Generator, films: Films) -> Floats:
     return stretched(kept + 0.002 * rng.standard_normal(film.shape))
 
 
+@family(Kind.UNUSABLE, "broken")
 def shuffled(rng: np.random.Generator, films: Films) -> Floats:
     """A damaged file: bands shifted or tiles out of place."""
     film = squared(films(rng))
@@ -79,10 +85,11 @@ def shuffled(rng: np.random.Generator, films: Films) -> Floats:
     return film
 
 
+@family(Kind.UNUSABLE)
 def blank(rng: np.random.Generator, films: Films) -> Floats:
     """An exposure of nothing: flat, with noise, uneven light, perhaps a collimator's edges and a letter."""
-    drawn = rng.random() + rng.uniform(0, 0.3) * field(rng, (SIDE, SIDE), 60)
-    drawn = drawn + rng.uniform(0.001, 0.08) * field(rng, (SIDE, SIDE), float(rng.uniform(0.3, 2)))
+    drawn = rng.random() + rng.uniform(0, 0.3) * field(rng, 60)
+    drawn = drawn + rng.uniform(0.001, 0.08) * field(rng, float(rng.uniform(0.3, 2)))
     drawn = np.ascontiguousarray(np.clip(drawn, 0, 1), dtype=np.float32)
     if rng.random() < 0.4:
         edges = rng.integers(0, 60, 4)

@@ -1,4 +1,4 @@
-"""What several decoys are drawn with: words, smooth fields, blending."""
+"""What several families are drawn with: words, smooth fields, blending."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_CO
 _LETTERS = np.array(list("etaoinshrdlcumwfgypbvkETAOINSR0123456789"))
 
 
-def field(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Floats:
-    """A smooth random field of mean 0 and standard deviation 1; ``scale`` is its grain in pixels."""
+def field(rng: np.random.Generator, scale: float, shape: tuple[int, int] = (SIDE, SIDE)) -> Floats:
+    """Return a smooth random field of mean 0 and standard deviation 1; ``scale`` is its grain in pixels."""
     coarse = max(1.0, scale / 2)  # a smooth field needs few points: what lies between them is interpolated
     height, width = (max(2, round(n / coarse)) for n in shape)
     noise = rng.standard_normal((height, width), dtype=np.float32)
@@ -22,8 +22,8 @@ def field(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Flo
     return np.asarray((drawn - drawn.mean()) / (drawn.std() + 1e-9), dtype=np.float32)
 
 
-def clouds(rng: np.random.Generator, shape: tuple[int, int], slope: float) -> Floats:
-    """Noise whose amplitude falls with frequency to the power ``slope``, in 0…1; natural scenes have about 1."""
+def clouds(rng: np.random.Generator, slope: float, shape: tuple[int, int] = (SIDE, SIDE)) -> Floats:
+    """Return noise, 0…1, whose amplitude falls with frequency to the power ``slope``; natural scenes have about 1."""
     spectrum = np.fft.rfft2(rng.standard_normal(shape))
     frequency = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])
     frequency[0, 0] = 1.0
@@ -32,12 +32,13 @@ def clouds(rng: np.random.Generator, shape: tuple[int, int], slope: float) -> Fl
 
 
 def stretched(values: np.ndarray) -> Floats:
-    """The 1st and 99th percentile at 0 and 1."""
+    """Return ``values`` with their 1st and 99th percentile at 0 and 1."""
     low, high = np.percentile(values, (1, 99))
     return np.asarray(np.clip((values - low) / max(float(high - low), 1e-6), 0, 1), dtype=np.float32)
 
 
 def word(rng: np.random.Generator, longest: int = 9) -> str:
+    """Return random letters and digits."""
     return "".join(rng.choice(_LETTERS, rng.integers(1, longest + 1)))
 
 
@@ -75,7 +76,7 @@ def _print(image: Floats, letters: np.ndarray, ink: float) -> None:
 
 
 def squared(film: Floats) -> Floats:
-    """A copy of ``film``, squashed into the canvas's square."""
+    """Return a copy of ``film``, squashed into the canvas's square."""
     return np.array(cv2.resize(film, (SIDE, SIDE)), dtype=np.float32)
 
 

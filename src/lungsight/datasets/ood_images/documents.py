@@ -16,7 +16,7 @@ from lungsight.datasets.ood_images.canvas import (
     write,
     write_lines,
 )
-from lungsight.datasets.ood_images.kinds import Films, Floats
+from lungsight.datasets.ood_images.kinds import Films, Floats, Kind, family
 
 
 def _paper(rng: np.random.Generator) -> tuple[Floats, float]:
@@ -28,6 +28,7 @@ def _paper(rng: np.random.Generator) -> tuple[Floats, float]:
     return np.full((SIDE, SIDE), paper, np.float32), ink
 
 
+@family(Kind.DOCUMENT)
 def text_page(rng: np.random.Generator, films: Films) -> Floats:
     """A page or a form: a title, one to three columns, perhaps a table's lines."""
     page, ink = _paper(rng)
@@ -47,6 +48,7 @@ def text_page(rng: np.random.Generator, films: Films) -> Floats:
     return page
 
 
+@family(Kind.DOCUMENT)
 def plot(rng: np.random.Generator, films: Films) -> Floats:
     """Axes with lines, bars, points, or a matrix."""
     page, ink = _paper(rng)
@@ -76,6 +78,7 @@ def plot(rng: np.random.Generator, films: Films) -> Floats:
     return page
 
 
+@family(Kind.DOCUMENT, "broken")
 def screenshot(rng: np.random.Generator, films: Films) -> Floats:
     """A window: bars, panels, buttons, text, and often a picture or a film, which doesn't fill it."""
     page, ink = _paper(rng)
@@ -90,7 +93,7 @@ def screenshot(rng: np.random.Generator, films: Films) -> Floats:
         right, bottom = int(min(left + rng.uniform(20, 110), 252)), int(min(top + rng.uniform(8, 110), 252))
         what = rng.random()
         if what < 0.35:
-            shown = films(rng) if rng.random() < 0.5 else clouds(rng, (64, 64), 1.2)
+            shown = films(rng) if rng.random() < 0.5 else clouds(rng, 1.2, (64, 64))
             paste(page, shown, (left, top, right, bottom))
         elif what < 0.7:
             write_lines(page, (left, top, right, bottom), ink, float(rng.uniform(0.2, 0.4)), rng)
@@ -99,6 +102,7 @@ def screenshot(rng: np.random.Generator, films: Films) -> Floats:
     return page
 
 
+@family(Kind.DOCUMENT, "broken")
 def slide(rng: np.random.Generator, films: Films) -> Floats:
     """A page of a paper or a talk with a film in it, and words around it."""
     page, ink = _paper(rng)
@@ -112,6 +116,7 @@ def slide(rng: np.random.Generator, films: Films) -> Floats:
     return page
 
 
+@family(Kind.DOCUMENT, "broken")
 def several_films(rng: np.random.Generator, films: Films) -> Floats:
     """Two to nine films on one sheet, as figures of papers and viewers show them."""
     rows, columns = [(1, 2), (2, 1), (2, 2), (1, 3), (2, 3), (3, 3)][int(rng.integers(6))]
@@ -127,6 +132,7 @@ def several_films(rng: np.random.Generator, films: Films) -> Floats:
     return page
 
 
+@family(Kind.DOCUMENT)
 def drawing(rng: np.random.Generator, films: Films) -> Floats:
     """Lines, circles and polygons: diagrams, icons, children's drawings."""
     page, ink = _paper(rng)
@@ -151,10 +157,11 @@ def drawing(rng: np.random.Generator, films: Films) -> Floats:
     return page
 
 
+@family(Kind.DOCUMENT, "broken")
 def mask(rng: np.random.Generator, films: Films) -> Floats:
     """Flat shapes as segmentations show them: blobs, or a radiograph's own dark regions, in a few grey levels."""
     if rng.random() < 0.5:
-        base = field(rng, (SIDE, SIDE), float(rng.uniform(8, 40)))
+        base = field(rng, float(rng.uniform(8, 40)))
     else:
         film = squared(films(rng))
         base = np.asarray(cv2.GaussianBlur(film, (0, 0), float(rng.uniform(3, 8))), np.float32)

@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-#: Gives some radiograph, float32 [height, width] in 0…1, another at each call.
+#: Returns some radiograph, float32 [height, width] in 0…1, another at each call.
 Films = Callable[[np.random.Generator], Floats]
+#: Draws one image; all that varies comes from the generator.
+Draw = Callable[[np.random.Generator, Films], Floats]
+Origin = Literal["drawn", "broken", "found"]
 
 
 class Kind(StrEnum):
-    """One frontal chest radiograph, and all that isn't one."""
+    """One frontal chest X-ray, and all that isn't one."""
 
     FRONTAL = "frontal"
     LATERAL = "lateral"
@@ -34,15 +37,19 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Family:
-    """Decoys of one making.
+    """Out-of-distribution images that are made in one way.
 
     Attributes:
         origin: ``drawn`` from nothing; ``broken`` out of radiographs; ``found`` among installed libraries' samples.
-        draw: one decoy, float32 [height, width] in 0…1, bright where a radiograph would be dense. All that varies
-            comes from the generator.
+        draw: one image, float32 [height, width] in 0…1, bright where a radiograph would be dense.
     """
 
     name: str
     kind: Kind
-    origin: Literal["drawn", "broken", "found"]
-    draw: Callable[[np.random.Generator, Films], Floats]
+    origin: Origin
+    draw: Draw
+
+
+def family(kind: Kind, origin: Origin = "drawn", name: str = "") -> Callable[[Draw], Family]:
+    """Make a function the family of its ``name`` (if not given, the function's, with spaces)."""
+    return lambda draw: Family(name or draw.__name__.replace("_", " "), kind, origin, draw)

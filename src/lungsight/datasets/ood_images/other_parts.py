@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lungsight.datasets.ood_images.canvas import SIDE, field, stretched
-from lungsight.datasets.ood_images.kinds import Films, Floats
+from lungsight.datasets.ood_images.kinds import Films, Floats, Kind, family
 from lungsight.datasets.phantom.projection import Grid, Plane, ellipsoid, tubes
 
 _SOFT, _BONE = 0.2, 0.55  # attenuation per cm, at about 70 kV
@@ -47,9 +47,9 @@ class _Shadow:
 
     def seen(self, rng: np.random.Generator) -> Floats:
         """As a detector and its display show it."""
-        spongy = 1 + 0.12 * field(rng, self.bone.shape, 1.5)
-        attenuation = _SOFT * self.soft * (1 + 0.04 * field(rng, self.soft.shape, 8)) + _BONE * self.bone * spongy
-        noise = rng.uniform(0.005, 0.04) * field(rng, self.soft.shape, 0.6)
+        spongy = 1 + 0.12 * field(rng, 1.5)
+        attenuation = _SOFT * self.soft * (1 + 0.04 * field(rng, 8)) + _BONE * self.bone * spongy
+        noise = rng.uniform(0.005, 0.04) * field(rng, 0.6)
         return stretched(attenuation + noise * np.sqrt(attenuation + 0.1)) ** np.float32(rng.uniform(0.5, 1.2))
 
 
@@ -59,6 +59,7 @@ def _rod(grid: Grid, ends: np.ndarray, radii: tuple[float, ...], wall: float | N
     return tubes(grid, path, np.array(radii)[None], wall=wall)
 
 
+@family(Kind.OTHER_PART)
 def hand(rng: np.random.Generator, films: Films) -> Floats:
     """Five fingers of three bones, the palm's five, the wrist's pebbles, the ends of the forearm."""
     shadow = _Shadow.empty(rng, 22.0)
@@ -79,6 +80,7 @@ def hand(rng: np.random.Generator, films: Films) -> Floats:
     return shadow.seen(rng)
 
 
+@family(Kind.OTHER_PART)
 def limb(rng: np.random.Generator, films: Films) -> Floats:
     """An upper or lower arm or leg, or a joint: one or two shafts, meeting another."""
     shadow = _Shadow.empty(rng, 30.0)
@@ -99,6 +101,7 @@ def limb(rng: np.random.Generator, films: Films) -> Floats:
     return shadow.seen(rng)
 
 
+@family(Kind.OTHER_PART)
 def foot(rng: np.random.Generator, films: Films) -> Floats:
     """From the side: heel, ankle, long toes; the shin above."""
     shadow = _Shadow.empty(rng, 26.0).with_flesh((-4, 4), (9, 3.4), 6).with_flesh((2, 2), (5, 4), 6)
@@ -117,6 +120,7 @@ def foot(rng: np.random.Generator, films: Films) -> Floats:
     return shadow.seen(rng)
 
 
+@family(Kind.OTHER_PART)
 def skull(rng: np.random.Generator, films: Films) -> Floats:
     """From the front or the side: a shell, sockets, jaw with teeth, the neck's bones."""
     shadow = _Shadow.empty(rng, 27.0)
@@ -139,6 +143,7 @@ def skull(rng: np.random.Generator, films: Films) -> Floats:
     return shadow.with_flesh((1, 13), (5.5, 9), 11).seen(rng)
 
 
+@family(Kind.OTHER_PART)
 def abdomen(rng: np.random.Generator, films: Films) -> Floats:
     """The lower spine, the pelvis, the thighs' heads; bowel gas; no lungs."""
     shadow = _Shadow.empty(rng, 42.0).with_flesh((0, 2), (rng.uniform(15, 20), 32), 21)
@@ -159,6 +164,7 @@ def abdomen(rng: np.random.Generator, films: Films) -> Floats:
     return replace(shadow, soft=np.maximum(shadow.soft - gas, 0)).seen(rng)
 
 
+@family(Kind.OTHER_PART)
 def spine(rng: np.random.Generator, films: Films) -> Floats:
     """A column of bones in soft tissue, from the front or bent, as of the neck or the back from the side."""
     shadow = _Shadow.empty(rng, rng.uniform(18, 32)).with_flesh((rng.normal(0, 2), 0), (rng.uniform(7, 14), 40), 16)
@@ -171,20 +177,22 @@ def spine(rng: np.random.Generator, films: Films) -> Floats:
     return shadow.seen(rng)
 
 
+@family(Kind.OTHER_PART)
 def breast(rng: np.random.Generator, films: Films) -> Floats:
     """A mammogram: a half-disc of soft tissue with strands, at one edge; muscle in a corner."""
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32) / SIDE
     reach = np.hypot(columns / rng.uniform(0.5, 0.85), (rows - rng.uniform(0.4, 0.6)) / rng.uniform(0.4, 0.6))
     inside = np.clip((1 - reach) * 6, 0, 1)
-    strands = np.abs(field(rng, (SIDE, SIDE), 5)) * np.clip(1 - reach, 0, 1) + 0.4 * field(rng, (SIDE, SIDE), 1.2)
+    strands = np.abs(field(rng, 5)) * np.clip(1 - reach, 0, 1) + 0.4 * field(rng, 1.2)
     muscle = np.clip((0.5 - columns * rng.uniform(1.3, 3) - rows) * 8, 0, 1)
     drawn = inside * (0.5 + 0.2 * strands) + 0.5 * muscle * inside
     return stretched(drawn[:, ::-1] if rng.random() < 0.5 else drawn)
 
 
+@family(Kind.OTHER_PART)
 def teeth(rng: np.random.Generator, films: Films) -> Floats:
     """Two rows of teeth with roots in bone, as a dentist's film or a panorama has them."""
-    drawn = 0.35 + 0.08 * field(rng, (SIDE, SIDE), 2) + 0.1 * field(rng, (SIDE, SIDE), 20)
+    drawn = 0.35 + 0.08 * field(rng, 2) + 0.1 * field(rng, 20)
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     count = int(rng.integers(4, 17))
     bow = rng.uniform(-40, 40)
