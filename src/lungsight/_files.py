@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -14,6 +16,9 @@ from lungsight.errors import LungsightError
 _HINT = "make room, change its permissions, or name another place"
 #: A file's name may have 255 bytes; the temporary name is longer than the final one.
 _LONGEST_STEM = 60
+
+#: A file's path, size in bytes and time of change in nanoseconds.
+FileState = tuple[str, int, int]
 
 
 @contextmanager
@@ -72,6 +77,21 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 def unwritable(path: Path | str, error: OSError) -> LungsightError:
     """The error for a file that the system can't write."""
     return LungsightError(path, f"can't be written ({error.strerror or str(error) or type(error).__name__})", _HINT)
+
+
+def file_state(path: Path | str) -> FileState:
+    """Return the file as it is now, by which a cache knows whether it changed; zeros where it can't be read."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return str(path), 0, 0
+    return str(path), status.st_size, status.st_mtime_ns
+
+
+def file_sha256(path: Path | str) -> str:
+    """Return the SHA-256 of the file's bytes, in hexadecimal. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def previous(folder: Path) -> Path:

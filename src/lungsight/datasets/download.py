@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import lzma
 import shutil
 import stat
@@ -11,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from lungsight._files import atomic_folder, unwritable, write_whole
+from lungsight._files import atomic_folder, file_sha256, unwritable, write_whole
 from lungsight.datasets.collection import RemoteFile
 from lungsight.errors import DownloadError
 
@@ -80,14 +79,8 @@ def download(remote: RemoteFile, folder: Path, progress: Progress = lambda done,
     except OSError as error:
         raise unwritable(target, error) from error
     if not recorded or remote.sha256:
-        write_whole(record, f"{sha256_of(target)}  {target.name}\n")
+        write_whole(record, f"{file_sha256(target)}  {target.name}\n")
     return target
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unpack(archive: Path, folder: Path, progress: Progress = lambda done, total: None) -> Path:

@@ -53,16 +53,6 @@ def _collections() -> dict[str, Collection]:
     return collections
 
 
-def _described(
-    name: str,
-    read: Callable[[Path, BuildOptions], Build],
-    downloads: Iterable[dict[str, object]] = (),
-    **facts: object,
-) -> Collection:
-    files = tuple(RemoteFile(**one) for one in downloads)  # type: ignore[arg-type]
-    return Collection(name=name, read=read, downloads=files, **facts)  # type: ignore[arg-type]
-
-
 #: By name, in the order in which they are listed.
 COLLECTIONS: Mapping[str, Collection] = _collections()
 

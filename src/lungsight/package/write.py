@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_safetensors
 
-from lungsight._files import atomic_folder
+from lungsight._files import atomic_folder, file_sha256
 from lungsight.errors import PackageError
 from lungsight.package.components import load_parts
 from lungsight.package.description import PackageDescription
@@ -77,13 +76,13 @@ def write_package(
         for name, content in contents.items():
             (partial / name).write_bytes(content)
         _write_weights(weights, partial / WEIGHTS)
-        digests = {name: _sha256(partial / name) for name in (*PARTS, *parts)}
+        digests = {name: file_sha256(partial / name) for name in (*PARTS, *parts)}
         return sign(partial, description.model_copy(update={"files": digests}))
 
 
 def sign(folder: Path, description: PackageDescription, *names: str) -> PackageDescription:
     """Write ``package.json`` into ``folder`` with the sha256 of the files ``names`` beside those it has already."""
-    digests = {name: _sha256(folder / name) for name in names}
+    digests = {name: file_sha256(folder / name) for name in names}
     signed = description.model_copy(update={"files": description.files | digests})
     (folder / DESCRIPTION).write_text(signed.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return signed
@@ -117,8 +116,3 @@ def _write_weights(weights: Weights, target: Path) -> None:
     except (SafetensorError, OSError) as error:
         raise PackageError(weights, "isn't a safetensors file", "save the weights with safetensors") from error
     shutil.copyfile(weights, target)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from lungsight.datasets.cache_folder import cache_folder
 from lungsight.datasets.duplicates.fingerprint import THUMBNAIL_SIDE, Fingerprint, Thumbnail
 from lungsight.datasets.duplicates.store import FingerprintStore
 from lungsight.datasets.manifest import Manifest
+from lungsight.datasets.processes import mapped
 from lungsight.errors import UnreadableImageError
 from lungsight.reading import read_radiograph
 
@@ -34,7 +33,7 @@ class Fingerprints:
         files: sha256 of each file, ``""`` where it couldn't be read.
         pixels: sha256 of each image's decoded pixels, ``""`` where it couldn't be read.
         thumbnails: uint8 [n, THUMBNAIL_SIDE, THUMBNAIL_SIDE], zeros where the file couldn't be read.
-        faults: by row, why the image couldn't be read.
+        problems: by row, why the image couldn't be read.
     """
 
     files: tuple[str, ...]
@@ -47,7 +46,7 @@ class Fingerprints:
 
 
 def silent(done: int, total: int) -> None:
-    """Progress that nobody watches."""
+    """Show no progress."""
 
 
 def fingerprint_manifest(
@@ -66,21 +65,13 @@ def fingerprint_manifest(
         }
         progress(len(found), len(distinct))
         missing = [path for path in distinct if path not in found]
-        for made in _made(missing, workers or cores()):
+        batches = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
+        processes = workers or cores() if len(missing) >= _WORTH_PROCESSES else 1
+        for made in mapped(_fingerprint_batch, batches, processes):
             store.add({path: result for path, result in made.items() if isinstance(result, Fingerprint)})
             found |= made
             progress(len(found), len(distinct))
     return _in_order([found[path] for path in paths])
-
-
-def _made(paths: Sequence[str], workers: int) -> Iterator[dict[str, Fingerprint | UnreadableImageError]]:
-    batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
-    if workers == 1 or len(paths) < _WORTH_PROCESSES:
-        yield from map(_fingerprint_batch, batches)
-        return
-    # spawn: the caller may have threads (of torch, of BLAS), and a forked process would inherit their locks
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_fingerprint_batch, batches)
 
 
 def _fingerprint_batch(paths: Sequence[str]) -> dict[str, Fingerprint | UnreadableImageError]:

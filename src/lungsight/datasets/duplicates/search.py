@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from lungsight._cores import cores
@@ -19,6 +16,7 @@ from lungsight.datasets.duplicates.candidates import Candidate, find_candidates
 from lungsight.datasets.duplicates.fingerprint import Thumbnail
 from lungsight.datasets.duplicates.fingerprints import Fingerprints, Progress, silent
 from lungsight.datasets.duplicates.registration import Registration, register
+from lungsight.datasets.processes import mapped
 
 #: Fine detail that agrees less is of two images; benchmarks/quality/duplicates.py measures it.
 SIMILAR = 0.75
@@ -113,26 +111,15 @@ def _registered(
         # a file that all processes look into: sent to each of them, the thumbnails would fill the memory
         shared = Path(folder) / "thumbnails.npy"
         np.save(shared, thumbnails)
-        for batch, results in zip(batches, _batches_registered(batches, shared, workers), strict=True):
+        processes = workers if len(batches) >= 2 * workers else 1
+        found = mapped(partial(_register_batch, shared), batches, processes)
+        for batch, results in zip(batches, found, strict=True):
             done += len(batch)
             progress(done, len(candidates))
             yield from zip(batch, results, strict=True)
 
 
-def _batches_registered(
-    batches: Sequence[Sequence[Candidate]], shared: Path, workers: int
-) -> Iterator[list[Registration | None]]:
-    register_batch = partial(_register_batch, shared)
-    if workers == 1 or len(batches) < 2 * workers:
-        yield from map(register_batch, batches)
-        return
-    # spawn: the caller may have threads (of torch, of BLAS), and a forked process would inherit their locks
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(register_batch, batches)
-
-
 def _register_batch(shared: Path, batch: Sequence[Candidate]) -> list[Registration | None]:
-    cv2.setNumThreads(1)  # the processes share the processors already
     thumbnails = np.load(shared, mmap_mode="r")
     return [register(each, np.array(thumbnails[each.part]), np.array(thumbnails[each.whole])) for each in batch]
 

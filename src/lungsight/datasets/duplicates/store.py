@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lungsight._files import unwritable
+from lungsight._files import file_state, unwritable
 from lungsight.datasets.duplicates.fingerprint import THUMBNAIL_SIDE, Fingerprint
 from lungsight.errors import LungsightError
 
@@ -23,61 +23,52 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class FingerprintStore:
-    """Fingerprints by path, size and time of change: a changed file is another image. Several processes may share
-    one store, and a killed one leaves it whole (SQLite sees to both)."""
+    """Fingerprints by path, size and time of change: a changed file is another image.
+
+    Several processes may share one store, and a killed one leaves it whole (SQLite takes care of both).
+    """
 
     database: sqlite3.Connection
 
     @classmethod
     @contextmanager
     def open(cls, folder: Path) -> Iterator[FingerprintStore]:
-        """Raises Fault where the folder can't be written to, or the disk is full."""
+        """Open the store in ``folder``. Raises LungsightError where it can't be written to, or is damaged."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with cls._opened(folder) as store:
-                yield store
+            file = folder / f"fingerprints-{_VERSION}.sqlite"
+            with closing(sqlite3.connect(file, timeout=_PATIENCE)) as database:
+                database.execute(_TABLE)
+                yield cls(database)
         except OSError as error:
             raise unwritable(folder, error) from error
-        except sqlite3.OperationalError as error:
-            raise LungsightError(
-                folder, f"can't be used as a cache ({error})", "make room or name another folder"
-            ) from error
         except sqlite3.DatabaseError as error:
-            raise LungsightError(
-                folder, f"holds a damaged cache ({error})", "remove it or name another folder"
-            ) from error
-
-    @classmethod
-    @contextmanager
-    def _opened(cls, folder: Path) -> Iterator[FingerprintStore]:
-        with closing(sqlite3.connect(folder / f"fingerprints-{_VERSION}.sqlite", timeout=_PATIENCE)) as database:
-            database.execute(_TABLE)
-            yield cls(database)
+            damaged = not isinstance(error, sqlite3.OperationalError)
+            problem = f"holds a damaged cache ({error})" if damaged else f"can't be used as a cache ({error})"
+            hint = f"{'remove it' if damaged else 'make room'} or name another folder"
+            raise LungsightError(folder, problem, hint) from error
 
     def get(self, path: str) -> Fingerprint | None:
-        image = _identity(path)
+        """Return the fingerprint of the file as it is now; None where none is kept."""
         query = "SELECT file, pixels, thumbnail FROM fingerprints WHERE image = ?"
-        row = image and self.database.execute(query, (image,)).fetchone()
+        row = self.database.execute(query, (_key(path),)).fetchone()
         if not row:
             return None
         thumbnail = np.frombuffer(row[2], dtype=np.uint8).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
         return Fingerprint(row[0], row[1], thumbnail)
 
     def add(self, fingerprints: Mapping[str, Fingerprint]) -> None:
-        """Keep them by their paths."""
+        """Keep fingerprints by their files' paths."""
         rows = [
-            (image, print_.file, print_.pixels, print_.thumbnail.tobytes())
-            for path, print_ in fingerprints.items()
-            if (image := _identity(path)) is not None
+            (key, one.file, one.pixels, one.thumbnail.tobytes())
+            for path, one in fingerprints.items()
+            if (key := _key(path)) is not None
         ]
         with self.database:
             self.database.executemany("INSERT OR REPLACE INTO fingerprints VALUES (?, ?, ?, ?)", rows)
 
 
-def _identity(path: str) -> str | None:
+def _key(path: str) -> str | None:
     """None where there is no such file."""
-    try:
-        status = Path(path).stat()
-    except (OSError, ValueError):
-        return None
-    return f"{path}|{status.st_size}|{status.st_mtime_ns}"
+    _, size, changed = file_state(path)
+    return f"{path}|{size}|{changed}" if changed else None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -21,11 +20,14 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom.drawing import draw
 from lungsight.datasets.phantom.patient import HOSPITALS, Acquisition, Hospital, Label, PhantomPatient, Stream
 from lungsight.datasets.phantom.shortcuts import Shortcut, is_planted
+from lungsight.datasets.processes import mapped
 from lungsight.errors import CollectionError
 
 #: Raised whenever the same seed begins to draw another picture, so that old and new images are never mixed.
 DRAWING_VERSION = 1
 _SETTINGS = "phantom.json"
+#: Below this many images, starting processes takes longer than it saves.
+_WORTH_PROCESSES = 16
 _FINDING = {
     Label.COVID19: "bilateral peripheral ground-glass opacities",
     Label.OTHER_PNEUMONIA: "lobar consolidation",
@@ -146,17 +148,9 @@ def _drawn(folder: Path, plan: list[_Image], workers: int | None) -> Iterator[st
     for hospital in {image.hospital.name for image in plan}:
         for kind in ("images", "lungs", "lesions"):
             (folder / kind / hospital).mkdir(exist_ok=True)
-    workers = min(workers or cores(), len(plan))
     missing = sum(not image.file(folder, "images").exists() for image in plan)
-    if workers <= 1 or missing < 16:
-        yield from (_draw_to(folder, image) for image in plan)
-        return
-    # Spawned, not forked: the caller may hold threads of other libraries.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,))
-    try:
-        yield from pool.map(_draw_to, [folder] * len(plan), plan, chunksize=4)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    processes = min(workers or cores(), len(plan)) if missing >= _WORTH_PROCESSES else 1
+    yield from mapped(partial(_draw_to, folder), plan, processes, chunk=4)
 
 
 def _draw_to(folder: Path, image: _Image) -> str:

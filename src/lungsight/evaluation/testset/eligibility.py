@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
+from lungsight._files import file_sha256
 from lungsight.datasets.duplicates.fingerprints import Progress, silent
 from lungsight.datasets.label_mapping import NO_DIAGNOSIS, counted, options_for
 from lungsight.datasets.manifest import Manifest
@@ -183,7 +183,6 @@ def _without(eligible: Eligible, steps: Iterable[tuple[str, pd.Series]]) -> Elig
 def _sha256(path: str) -> str:
     """Of the file's bytes, in hexadecimal; empty where it can't be read (judging it will say why)."""
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return ""

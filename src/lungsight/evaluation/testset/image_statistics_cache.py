@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,12 +12,12 @@ from typing import Any
 from rich.progress import Progress
 
 from lungsight._cores import cores
+from lungsight._files import FileState, file_state
 from lungsight.errors import UnreadableImageError
 from lungsight.evaluation.testset.image_statistics import ImageStatistics
 from lungsight.reading import read_radiograph
 
 _BATCH = 32
-_Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def read_image_statistics(
 ) -> list[CachedStatistics]:
     """Of each image in ``paths``, in their order. With ``cache``, a file that grows as images are read, an
     interrupted call goes on where it stopped, and a file that hasn't changed isn't read again."""
-    keys = [_key(path) for path in paths]
+    keys = [file_state(path) for path in paths]
     known = dict(_kept(cache)) if cache else {}
     waiting = list(dict.fromkeys(key for key in keys if key not in known))
     task = progress.add_task("Reading images", total=len(waiting)) if progress else None
@@ -59,16 +58,7 @@ def read_image_statistics(
     return [known[key] for key in keys]
 
 
-def _key(path: str) -> _Key:
-    """A file as it is now: its path, size and time of change."""
-    try:
-        state = os.stat(path)
-    except (OSError, ValueError):
-        return path, 0, 0
-    return path, state.st_size, state.st_mtime_ns
-
-
-def _kept(cache: Path) -> Iterator[tuple[_Key, CachedStatistics]]:
+def _kept(cache: Path) -> Iterator[tuple[FileState, CachedStatistics]]:
     """What ``cache`` holds; a line cut short by a kill, or of other features, is passed over."""
     for text in cache.read_text("utf-8").splitlines() if cache.is_file() else ():
         try:
@@ -79,7 +69,7 @@ def _kept(cache: Path) -> Iterator[tuple[_Key, CachedStatistics]]:
             yield (path, size, changed), CachedStatistics(sha256, tuple(header))
 
 
-def _keep(cache: Path, read: dict[_Key, CachedStatistics]) -> None:
+def _keep(cache: Path, read: dict[FileState, CachedStatistics]) -> None:
     """Add what was read. Starts with a line's end, which closes a line that a kill cut short."""
     lines: list[Any] = [[*key, one.sha256, one.header] for key, one in read.items() if not one.problem]
     with cache.open("a", encoding="utf-8") as file:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from lungsight._cores import cores
-from lungsight._files import write_whole
+from lungsight._files import FileState, file_state, write_whole
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import UnreadableImageError, printable
 from lungsight.evaluation.testset.companions import Companions
@@ -112,7 +111,7 @@ def predict_manifest_images(
     its features.
     """
     beside = Companions.of(detector.package) if companions is None else companions
-    keys = [_key(path) for path in manifest.table["path"]]
+    keys = [file_state(path) for path in manifest.table["path"]]
     opening = _opening(detector.model, beside)
     kept = _kept(cache, opening) if cache else {}
     waiting = list(dict.fromkeys(key for key in keys if key not in kept))
@@ -255,19 +254,7 @@ def _as_table(images: pd.DataFrame, testset: list[ImagePrediction], classes: tup
     return table
 
 
-#: A file as it is now: its path, size and time of change.
-_Key = tuple[str, int, int]
-
-
-def _key(path: str) -> _Key:
-    try:
-        state = os.stat(path)
-    except OSError:
-        return path, 0, 0
-    return path, state.st_size, state.st_mtime_ns
-
-
-def _kept(cache: Path, opening: Mapping[str, Any]) -> dict[_Key, ImagePrediction]:
+def _kept(cache: Path, opening: Mapping[str, Any]) -> dict[FileState, ImagePrediction]:
     """The judgements of this very model in ``cache``; a line cut short by a kill, and all after it, is dropped."""
     lines: list[Any] = []
     for text in cache.read_text("utf-8").splitlines() if cache.is_file() else ():
@@ -288,7 +275,7 @@ def _opening(model: str, beside: Companions) -> dict[str, Any]:
 
 @contextmanager
 def _rewritten(
-    cache: Path | None, opening: Mapping[str, Any], kept: Mapping[_Key, ImagePrediction]
+    cache: Path | None, opening: Mapping[str, Any], kept: Mapping[FileState, ImagePrediction]
 ) -> Iterator[IO[str]]:
     """``cache`` holding its first line and what is kept, one JSON value a line, open for more."""
     if cache is None:
@@ -300,5 +287,5 @@ def _rewritten(
         yield out
 
 
-def _line(key: _Key, image_prediction: ImagePrediction) -> str:
+def _line(key: FileState, image_prediction: ImagePrediction) -> str:
     return json.dumps([key, image_prediction.as_json()]) + "\n"
