@@ -1,4 +1,4 @@
-"""The verdict: one grade for all the evidence, by rules that are written down in docs/explanation/verdict.md."""
+"""The grade of a model, by the rules in docs/explanation/grade.md."""
 
 from __future__ import annotations
 
