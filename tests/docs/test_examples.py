@@ -24,14 +24,14 @@ EXAMPLES = [
 
 @pytest.fixture
 def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files that the documentation speaks of."""
+    """The files of the examples."""
     monkeypatch.chdir(tmp_path)
     Path("ward").mkdir()
-    for seed, name in enumerate(("film.png", "ward/a.png", "ward/b.png")):
+    for seed, name in enumerate(("chest.png", "ward/a.png", "ward/b.png")):
         pixels = draw(seed, next(iter(Label)), size=512).pixels
         Image.fromarray(np.rint(pixels * 255).astype(np.uint8)).save(name)
     with zipfile.ZipFile("study.zip", "w") as archive:
-        archive.write("film.png")
+        archive.write("chest.png")
 
 
 def test_there_are_examples() -> None:

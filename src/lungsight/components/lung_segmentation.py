@@ -28,7 +28,7 @@ _FLAT = 1e-3
 
 # Bounds on two plausible lungs, as fractions of the squashed image. Each lies just outside what is found on 3,948
 # real radiographs of five collections, children and very ill patients among them, but for the few where the network
-# plainly failed; docs/explanation/lung-segmentation.md has the distributions. They are to catch what can't be two lungs,
+# plainly failed; docs/explanation/lung-segmentation.md has the figures. They are to catch what can't be two lungs,
 # not what is unusual: an image of somebody who has lost a lung is told so, too.
 _SMALLEST, _LARGEST = 0.02, 0.35
 _LEAST_OF_THE_OTHER = 0.2
