@@ -58,7 +58,9 @@ def test_the_command_prints_the_figures_and_writes_the_page(folder: Path) -> Non
     assert (folder / "tested" / "index.html").is_file()
 
 
-def test_somebodys_predictions_are_judged_without_a_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_peoples_predictions_are_tested_without_a_package(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder)
     rows = pd.read_csv("films.csv", dtype=str)
     scores = [0.9, 0.8, 0.6, 0.3, 0.1, 0.7, 0.6, 0.2, 0.4][: len(rows)]
@@ -67,7 +69,7 @@ def test_somebodys_predictions_are_judged_without_a_package(folder: Path, monkey
     arguments = ["--class", "covid19=covid19", "--class", "other=*", "--replicates", "100", "--out", "tested"]
     done = CliRunner().invoke(app, ["evaluate", "--predictions", "theirs.csv", "--data", "films.csv", *arguments])
     assert done.exit_code == 0, done.output
-    assert "judged by theirs.csv" in done.output
+    assert "tested with theirs.csv" in done.output
     assert (folder / "tested" / "index.html").is_file()
 
 
@@ -91,13 +93,13 @@ def test_without_out_the_folder_is_named_after_the_package_and_the_day(
     assert len(list(folder.glob("evaluation-brightness-2*/index.html"))) == 1
 
 
-def test_an_unreadable_image_is_named_and_the_others_are_judged(folder: Path) -> None:
+def test_an_unreadable_image_is_named_and_the_others_are_tested(folder: Path) -> None:
     rows = pd.read_csv(folder / "films.csv", dtype=str)
     Path(rows["path"].iloc[-1]).write_bytes(b"not an image")
     arguments = ["evaluate", str(folder / "package"), "--data", str(folder / "films.csv"), "--replicates", "100"]
     done = CliRunner().invoke(app, [*arguments, "--out", str(folder / "tested")])
     assert done.exit_code == 1
-    assert "7 images judged" in done.output
+    assert "7 images tested" in done.output
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_an_unreadable_image_is_named_and_the_others_are_judged(folder: Path) ->
         (("--predictions", "films.csv", "--data", "films.csv"), "films.csv"),
         (("--predictions", "none.csv", "--data", "films.csv"), "none.csv"),
         (("images", "--data", "films.csv"), "holds no package.json"),
-        (("package", "--data", "films.csv", "--out", "package/seen"), "lies in the package that is tested"),
+        (("package", "--data", "films.csv", "--out", "package/seen"), "is inside the package that is tested"),
     ],
 )
 def test_bad_input_gets_one_sentence(

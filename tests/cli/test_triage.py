@@ -92,7 +92,7 @@ def test_the_list_goes_to_standard_output_and_never_over_what_is_read(findings: 
 def test_a_class_that_no_finding_knows_is_refused(findings: Path) -> None:
     refused = lungsight("triage", findings, "--target", "plague")
     assert refused.exit_code == 3
-    assert "plague: is no class of these findings" in refused.stderr
+    assert "plague: isn't a class of these findings" in refused.stderr
 
 
 def test_a_last_line_without_its_end_is_ranked_and_a_cut_one_is_said(findings: Path, tmp_path: Path) -> None:

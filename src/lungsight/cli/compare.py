@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
-from lungsight.cli import streams
+from lungsight.cli import output
 from lungsight.errors import printable
 
 if TYPE_CHECKING:
@@ -45,29 +44,24 @@ def command(
     folder = out or Path(f"comparison-{date.today().isoformat()}")
     comparison = compare(folders, target=target, resampling=Resampling(replicates=replicates))
     write_comparison(comparison, folder)
-    console = streams.console()
+    console = output.console()
     for letter, tested in comparison.models.items():
-        said = printable(f"{letter}  {tested.model} ({tested.folder}): {tested.grade}")
-        console.print(said, highlight=False, markup=False)
-    console.print(f"{comparison.shared:,} images that all of them judged\n", highlight=False)
+        output.say(console, printable(f"{letter}  {tested.model} ({tested.folder}): {tested.grade}"))
+    output.say(console, f"{comparison.shared:,} images that all of them judged\n")
     console.print(_table(comparison))
     for sentence in (*comparison.notices, *comparison.sentences):
-        console.print(printable(sentence), highlight=False, markup=False)
-    console.print(f"Page: {printable(folder / 'index.html')}\n{RESEARCH_ONLY}", highlight=False, markup=False)
+        output.say(console, printable(sentence))
+    output.say(console, f"Page: {printable(folder / 'index.html')}\n{RESEARCH_ONLY}")
 
 
 def _table(comparison: Comparison) -> Table:
     """AUROCs, and the difference of the first two models."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("source", overflow="fold")
-    table.add_column("images", justify="right", no_wrap=True)
-    for letter in comparison.models:
-        table.add_column(f"AUROC {letter}", no_wrap=True)
-    table.add_column("A − B", no_wrap=True)
-    for source in comparison.sources:
-        figures = [_short(source, letter) for letter in comparison.models]
-        table.add_row(escape(printable(source.source)), f"{source.images:,}", *figures, _difference(source))
-    return table
+    aurocs = [f"AUROC {letter}" for letter in comparison.models]
+    rows = (
+        (source.source, source.images, *(_short(source, letter) for letter in comparison.models), _difference(source))
+        for source in comparison.sources
+    )
+    return output.table(["source", "images", *aurocs, "A − B"], rows, numbers=["images"], whole=[*aurocs, "A − B"])
 
 
 def _short(source: OnSource, letter: str) -> str:

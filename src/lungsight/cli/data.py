@@ -9,16 +9,14 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import DownloadColumn, TransferSpeedColumn
 from rich.table import Table
 
 from lungsight._progress import ProgressBars
-from lungsight.cli import data_check, streams
-from lungsight.cli.table_options import Columns, naming, say_notices
+from lungsight.cli import data_check, output
+from lungsight.cli.options import Columns, naming, print_notes
 from lungsight.datasets import download
-from lungsight.datasets.collection import Build, BuildOptions, Collection
+from lungsight.datasets.collection import BuildOptions, Collection
 from lungsight.datasets.docs_page import catalogue
 from lungsight.datasets.manifest import COLUMNS, LABELS, Manifest
 from lungsight.datasets.registry import COLLECTIONS, collection_named
@@ -41,28 +39,22 @@ def list_collections(
     if markdown:
         print(catalogue(), end="")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
-    for heading in ("name", "what it is", "labels rest on", "to get it"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
-    for collection in COLLECTIONS.values():
-        how = "data get" if collection.downloads else "by hand" if collection.home else "yours"
-        table.add_row(collection.name, collection.title, collection.labels_rest_on, how)
-    console = streams.console()
-    console.print(table)
-    console.print("`lungsight data describe NAME` says more: the licence, known traps, how to get it.", markup=False)
+    rows = (
+        (one.name, one.title, one.labels_rest_on, "data get" if one.downloads else "by hand" if one.home else "yours")
+        for one in COLLECTIONS.values()
+    )
+    headings = ("name", "what it is", "labels rest on", "to get it")
+    console = output.console()
+    console.print(output.table(headings, rows, whole=["name"], padding=(0, 2, 1, 0)))
+    output.say(console, "`lungsight data describe NAME` prints more: the licence, known traps, how to get it.")
 
 
 @app.command(epilog="Example: [bold]lungsight data describe ieee8023[/bold]")
 def describe(name: Name) -> None:
-    """Tell where a collection comes from, what its labels rest on, and what has misled others."""
+    """Print where a collection comes from, what its labels rest on, and what has misled others."""
     collection = collection_named(name)
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for heading, text in _facts(collection):
-        table.add_row(heading, text)
-    console = streams.console()
-    console.print(table)
+    console = output.console()
+    console.print(output.facts(_facts(collection)))
     for remote in collection.downloads:  # unfolded, so that the address can be copied
         print(f"\n{remote.url}\n  is about {remote.gigabytes:g} GB and becomes {remote.name}")
     if name == "table":
@@ -77,19 +69,20 @@ def _facts(collection: Collection) -> Iterator[tuple[str, str]]:
     yield "labels rest on", collection.labels_rest_on
     for trap in collection.traps:
         yield "trap", trap
-    yield "layout", escape(collection.layout)
-    yield "to get it", escape(collection.how_to_get)
+    yield "layout", collection.layout
+    yield "to get it", collection.how_to_get
 
 
 def _columns() -> Table:
-    table = Table(box=None, pad_edge=False, title="\nThe columns of a table", title_justify="left")
-    for heading in ("column", "meaning", "values"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "column")
-    for column in COLUMNS.values():
-        kind = "a number" if column.numeric else ", ".join(column.allowed or ("any text",))
-        meaning = escape(column.meaning)
-        table.add_row(column.name, f"required: {meaning}" if column.required else meaning, kind)
-    return table
+    rows = (
+        (
+            column.name,
+            f"required: {column.meaning}" if column.required else column.meaning,
+            "a number" if column.numeric else ", ".join(column.allowed or ("any text",)),
+        )
+        for column in COLUMNS.values()
+    )
+    return output.table(("column", "meaning", "values"), rows, whole=["column"], title="\nThe columns of a table")
 
 
 @app.command(epilog="Example: [bold]lungsight data get kermany --to collections/kermany[/bold]")
@@ -120,7 +113,7 @@ def get(
 
 
 def _bars() -> ProgressBars:
-    return ProgressBars(streams.console(stderr=True), DownloadColumn(), TransferSpeedColumn())
+    return ProgressBars(output.console(stderr=True), DownloadColumn(), TransferSpeedColumn())
 
 
 @app.command(
@@ -138,7 +131,7 @@ def build(
     label: Annotated[
         list[str] | None,
         typer.Option(
-            help="table: the label FOUND means LABEL; class-folders: so does a folder's name. As often as needed.",
+            help="table: the label FOUND means LABEL; class-folders: so does a folder's name. Can be repeated.",
             metavar="FOUND=LABEL",
         ),
     ] = None,
@@ -150,20 +143,21 @@ def build(
     """Make one manifest from one collection or several."""
     if out.suffix not in (".csv", ".parquet"):
         raise typer.BadParameter(f"--out {out}: a manifest ends in .csv or .parquet.")
-    said = naming(columns, label)
-    options = BuildOptions(said.labels, _pattern(patient), said.columns)
+    mapping = naming(columns, label)
+    options = BuildOptions(mapping.labels, _pattern(patient), mapping.columns)
     pairs = [(collection_named(name), folder) for name, folder in _pairs(what)]
     _refuse_unused(options, {collection.name for collection, _ in pairs})
-    with streams.console(stderr=True).status("reading …"):
+    with output.console(stderr=True).status("reading …"):
         builds = [collection.build(folder, options) for collection, folder in pairs]
     _refuse_repeats(pd.concat([built.manifest.table["path"] for built in builds]))
     manifest = Manifest.joined([built.manifest for built in builds], out.stem)
-    say_notices([manifest])
+    print_notes([manifest])
     manifest.write(out)
-    console = streams.console()
+    console = output.console()
     console.print(_counts(manifest))
     for built in builds:
-        _print_left_out(console, built)
+        for reason, count in built.left_out.items():
+            output.say(console, f"{built.manifest.name}: {count:,} left out: {reason}")
     own = sorted(set(manifest.table["label"]) - set(LABELS))
     if own:
         print(f"Labels of your own: {', '.join(own)}. --label FOUND=LABEL gives them others ({', '.join(LABELS)}).")
@@ -199,9 +193,7 @@ def _pairs(what: list[str]) -> list[tuple[str, Path]]:
     pairs = [word.partition("=") for word in what]
     for word, (_, _, folder) in zip(what, pairs, strict=True):
         if not folder:
-            raise typer.BadParameter(
-                f"'{word}' names no folder: give NAME FOLDER, or NAME=FOLDER as often as needed."
-            )
+            raise typer.BadParameter(f"'{word}' names no folder: give NAME FOLDER, or several of NAME=FOLDER.")
     return [(name, Path(folder)) for name, _, folder in pairs]
 
 
@@ -214,17 +206,7 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
 
 def _counts(manifest: Manifest) -> Table:
     """Images and patients by source, label, modality and view."""
-    keys = ["source", "label", "modality", "view"]
-    table = Table(box=None, pad_edge=False)
-    for key in keys:
-        table.add_column(key)
-    for number in ("images", "patients"):
-        table.add_column(number, justify="right")
-    for values, group in manifest.table.groupby(keys):
-        table.add_row(*(escape(str(value)) for value in values), f"{len(group):,}", f"{group['patient'].nunique():,}")
-    return table
-
-
-def _print_left_out(console: Console, built: Build) -> None:
-    for reason, count in built.left_out.items():
-        console.print(f"{built.manifest.name}: {count:,} left out: {reason}", markup=False, highlight=False)
+    keys, numbers = ["source", "label", "modality", "view"], ["images", "patients"]
+    groups = manifest.table.groupby(keys)
+    rows = ((*values, len(group), int(group["patient"].nunique())) for values, group in groups)
+    return output.table([*keys, *numbers], rows, numbers=numbers)

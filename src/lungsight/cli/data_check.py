@@ -1,4 +1,4 @@
-"""``lungsight data check``: what manifests hold, and what in them would spoil a result."""
+"""``lungsight data check``: what is in manifests, and what in them would make a result wrong."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from rich.table import Table
 
 from lungsight._files import write_whole
 from lungsight._progress import ProgressBars
-from lungsight.cli import streams
-from lungsight.cli.table_options import Columns, Labels, naming, read_tables
+from lungsight.cli import output
+from lungsight.cli.options import Columns, Labels, naming, read_tables
 from lungsight.datasets.check import Check, check_manifest
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import printable
 
 #: Unreadable files and leaks beyond this many are only counted; --json has them all.
 _SHOWN = 20
@@ -38,7 +37,7 @@ def check(
     """Count the images; find unreadable files, copies within and between collections, and leaks of a split.
 
     Copies are found though they were re-encoded, resized, mirrored or cropped. Ends with status 4 when a patient, a
-    study or an image stands on several sides of the split, else with 3 when one image has two labels, else with 1
+    study or an image is on several sides of the split, else with 3 when one image has two labels, else with 1
     when files can't be read.
     """
     manifest = Manifest.joined(read_tables(manifests, naming(columns, labels)))
@@ -52,19 +51,19 @@ def check(
 
 
 def _checked(manifest: Manifest, cache: Path | None) -> Check:
-    with ProgressBars(streams.console(stderr=True)) as bars:
+    with ProgressBars(output.console(stderr=True)) as bars:
         return check_manifest(
             manifest, cache=cache, reading=bars.counting("reading"), comparing=bars.counting("comparing")
         )
 
 
 def _show(found: Check) -> None:
-    console = streams.console()
-    console.print(f"{len(found.manifest):,} images{_patients(found)}", highlight=False)
+    console = output.console()
+    output.say(console, f"{len(found.manifest):,} images{_patients(found)}")
     console.print(_cross_table(found))
     console.print(SideBySide([_counts(name, values) for name, values in found.counts.items()], padding=(1, 4)))
     _list(console, "files can't be read", found.unreadable)
-    console.print(f"\n{len(found.pairs):,} pairs of images are the same", highlight=False)
+    output.say(console, f"\n{len(found.pairs):,} pairs of images are the same")
     if found.pairs:
         console.print(_copies(found))
     if sentences := found.two_labels():
@@ -86,44 +85,29 @@ def _patients(found: Check) -> str:
 def _cross_table(found: Check) -> Table:
     """Images by source and label: a source with a single label can't show whether a model knows the disease."""
     images = found.cross_table()
-    table = Table(box=None, pad_edge=False, title="Images by source and label", title_justify="left")
-    for name in images.index.names:
-        table.add_column(str(name), overflow="fold")
-    for label in images.columns:
-        table.add_column(printable(label).replace("[", r"\["), justify="right")
-    for place, counts in zip(images.index.to_flat_index(), images.to_numpy(), strict=True):
-        names = [str(one) for one in (place if isinstance(place, tuple) else (place,))]
-        table.add_row(
-            *(printable(one).replace("[", r"\[") for one in names), *(f"{n:,}" if n else "–" for n in counts)
-        )
-    return table
+    labels = [str(label) for label in images.columns]
+    names = [names if isinstance(names, tuple) else (names,) for names in images.index.to_flat_index()]
+    counts = ([int(n) if n else "–" for n in row] for row in images.to_numpy())
+    rows = ([*name, *row] for name, row in zip(names, counts, strict=True))
+    return output.table([*images.index.names, *labels], rows, numbers=labels, title="Images by source and label")
 
 
 def _counts(name: str, values: Mapping[str, int]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column(name)
-    table.add_column("images", justify="right")
-    for value, count in values.items():
-        table.add_row(value.replace("[", r"\["), f"{count:,}")
-    return table
+    return output.table([name, "images"], values.items(), numbers=["images"])
 
 
 def _copies(found: Check) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("within or between", "how"):
-        table.add_column(heading)
-    table.add_column("pairs", justify="right")
-    for (one, other), kinds in found.pairs_by_place().items():
-        place = one if one == other else f"{one} and {other}"
-        for kind, count in kinds.most_common():
-            table.add_row(place.replace("[", r"\["), str(kind), f"{count:,}")
-    return table
+    rows = (
+        (one if one == other else f"{one} and {other}", str(kind), count)
+        for (one, other), kinds in found.pairs_by_place().items()
+        for kind, count in kinds.most_common()
+    )
+    return output.table(["within or between", "how", "pairs"], rows, numbers=["pairs"])
 
 
 def _list(console: Console, heading: str, sentences: Sequence[object]) -> None:
-    lines = [str(sentence) for sentence in sentences]
-    console.print(f"\n{len(lines):,} {heading}", highlight=False)
-    for line in lines[:_SHOWN]:
-        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
-    if len(lines) > _SHOWN:
-        console.print(f"  … and {len(lines) - _SHOWN:,} more; --json FILE has them all", highlight=False)
+    output.say(console, f"\n{len(sentences):,} {heading}")
+    for sentence in sentences[:_SHOWN]:
+        output.say(console, f"  {sentence}")
+    if len(sentences) > _SHOWN:
+        output.say(console, f"  … and {len(sentences) - _SHOWN:,} more; --json FILE has them all")

@@ -1,4 +1,4 @@
-"""``lungsight evaluate``: how far can a model be trusted? One page with the evidence, and a verdict with reasons."""
+"""``lungsight evaluate``: how far can a model be trusted? One page with the evidence, and a grade with reasons."""
 
 from __future__ import annotations
 
@@ -12,26 +12,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
+from rich.text import Text
 
 from lungsight import RESEARCH_ONLY
 from lungsight._environment import use_cores
-from lungsight.cli import streams
-from lungsight.cli.table_options import Columns, Labels, naming, read_tables
+from lungsight.cli import output
+from lungsight.cli.options import Columns, Labels, column_pairs, naming, read_tables
 from lungsight.errors import ManifestError, PackageError, UnreadableImageError, printable
 
 if TYPE_CHECKING:
-    from lungsight.datasets.manifest import Manifest
-    from lungsight.evaluation.evaluate import Settings
     from lungsight.evaluation.evidence import Evidence
     from lungsight.package import ModelPackage
+    from lungsight.statistics.estimate import Estimate
 
 _SHOWN = {"auroc": "AUROC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
-_FAULTS_SHOWN = 5
-_SAFEGUARDS = {
-    "refused": "the package's gate would refuse; judged here all the same",
+_ERRORS_SHOWN = 5
+_CHECKS = {
+    "refused": "the package's gate would refuse; tested here all the same",
     "unfamiliar": "unlike anything in training: inconclusive when scanned",
     "lung_faults": "without two plausible lungs",
 }
@@ -134,10 +132,10 @@ def command(
     ] = 2000,
     threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.", rich_help_panel=_EFFORT)] = 0,
 ) -> None:
-    """Say how far PACKAGE can be trusted: the evidence from the images of one or more manifests, and a verdict.
+    """Test how far PACKAGE can be trusted on the images of one or more manifests: the evidence, and a grade.
 
-    Only frontal X-rays whose label the model has a class for count, and none that the model was trained or tuned on,
-    nor other images of those patients, nor copies. An evaluation that was cut off goes on in the same folder.
+    Only frontal X-rays count whose label the model has a class for, and none that the model was trained or tuned on,
+    nor other images of those patients, nor copies. The same command resumes a test that was interrupted.
 
     Example: lungsight evaluate runs/baseline/package --data siim.csv --data shenzhen.csv --prevalence 0.05 --out seen
 
@@ -145,87 +143,55 @@ def command(
     --trained-source ieee8023
     """
     use_cores(threads)
-    from lungsight.evaluation.evaluate import Settings
+    from lungsight.api import evaluate
+    from lungsight.datasets.label_mapping import classes_of
+    from lungsight.evaluation.evaluate import Settings, evaluate_predictions
+    from lungsight.package import ModelPackage, find_package
     from lungsight.reporting.write import write_report
     from lungsight.statistics.bootstrap import Resampling
     from lungsight.statistics.outcomes import FAULT
 
-    _refuse_mixed(
-        package,
-        predictions,
-        data,
-        {"--class": classes, "--trained-on": trained_on, "--trained-source": trained_source},
-    )
-    if predictions is not None and lung_fields is not None:
-        raise ManifestError("--lung-fields", "goes with a model package", "leave it out: only a model can be asked")
+    of_predictions = {"--class": classes, "--trained-on": trained_on, "--trained-source": trained_source}
+    _refuse_mixed(package, predictions, data, of_predictions, lung_fields)
     settings = Settings(
         target=target, prevalence=_share(prevalence), trained_patients=trained_patients, look_alikes=look_alikes,
-        audit_images=audit_images, retrain=retrain, lungs_by=_with_lung_fields(lung_fields),
-        resampling=Resampling(replicates=replicates),
-        command=shlex.join(["lungsight", *sys.argv[1:]]),
+        audit_images=audit_images, retrain=retrain, lungs_by=_with_lung_segmentation(lung_fields),
+        resampling=Resampling(replicates=replicates), command=shlex.join(["lungsight", *sys.argv[1:]]),
     )  # fmt: skip
-    said = naming(columns, labels, _columns_of_predictions(columns) if predictions else ())
-    manifests = read_tables(data, said)
+    named = column_pairs(columns)
+    of_their_table = [name for name in named if name in ("probability", "score") or name.startswith("probability_")]
+    mapping = naming(columns, labels, of_their_table if predictions else ())
+    manifests = read_tables(data, mapping)
     if predictions is not None:
-        folder = out or Path(f"evaluation-{predictions.stem}-{date.today().isoformat()}")
-        training = read_tables(trained_on, replace(said, labels={}))
-        evidence = _of_predictions(
-            predictions, manifests, folder, settings, classes, trained_source, training, _pairs_of(columns)
-        )
+        folder = out or _folder_for(predictions.stem)
+        evidence = evaluate_predictions(
+            predictions, manifests, folder, settings, classes=classes_of(classes or ()), called=named,
+            trained_sources=trained_source, trained_on=read_tables(trained_on, replace(mapping, labels={})),
+        )  # fmt: skip
+        write_report(evidence, folder)
     else:
-        assert package is not None
-        evidence, folder = _of_package(package, manifests, out, settings)
-    page = write_report(evidence, folder)
-    console = streams.console()
+        model = ModelPackage.open(find_package(package or ""))
+        folder = out or _folder_for(model.description.name)
+        evidence = evaluate(model, manifests, folder, settings)
+    console = output.console()
     _print_flow(console, evidence)
     _print_figures(console, evidence)
-    _print_verdict(console, evidence)
-    console.print(f"Page: {printable(page)}\n{RESEARCH_ONLY}", highlight=False, markup=False)
+    _print_grade(console, evidence)
+    output.say(console, f"Page: {printable(folder / 'index.html')}\n{RESEARCH_ONLY}")
     if (evidence.testset.table[FAULT] != "").any():
         raise typer.Exit(UnreadableImageError.exit_status)
 
 
-def _of_package(
-    path: Path, manifests: Sequence[Manifest], out: Path | None, settings: Settings
-) -> tuple[Evidence, Path]:
-    from lungsight.evaluation.evaluate import evaluate_package
-    from lungsight.package import ModelPackage
-    from lungsight.package.bundled import find_package
-
-    model = ModelPackage.open(find_package(path))
-    folder = out or Path(f"evaluation-{model.description.name}-{date.today().isoformat()}")
-    if folder.resolve().is_relative_to(model.path.resolve()):
-        raise PackageError(folder, "lies in the package that is tested", "name another folder for the report")
-    return evaluate_package(model, manifests, folder, settings), folder
-
-
-def _of_predictions(
-    table: Path, manifests: Sequence[Manifest], folder: Path, settings: Settings, classes: list[str] | None,
-    trained_source: list[str] | None, trained_on: Sequence[Manifest], called: Mapping[str, str],
-) -> Evidence:  # fmt: skip
-    from lungsight.datasets.label_mapping import classes_of
-    from lungsight.evaluation.evaluate import evaluate_predictions
-
-    return evaluate_predictions(
-        table, manifests, folder, settings,
-        classes=classes_of(classes or ()), called=called, trained_sources=trained_source, trained_on=trained_on,
-    )  # fmt: skip
-
-
-def _pairs_of(columns: Sequence[str] | None) -> dict[str, str]:
-    pairs = (option.partition("=") for option in columns or ())
-    return {column.strip(): name.strip() for column, _, name in pairs}
-
-
-def _columns_of_predictions(columns: Sequence[str] | None) -> list[str]:
-    """Those of the columns named that a table of predictions may have, and no manifest."""
-    return [
-        name for name in _pairs_of(columns) if name in ("probability", "score") or name.startswith("probability_")
-    ]
+def _folder_for(name: str) -> Path:
+    return Path(f"evaluation-{name}-{date.today().isoformat()}")
 
 
 def _refuse_mixed(
-    package: Path | None, predictions: Path | None, data: object, of_predictions: Mapping[str, object]
+    package: Path | None,
+    predictions: Path | None,
+    data: object,
+    of_predictions: Mapping[str, object],
+    lung_fields: str | None,
 ) -> None:
     if (package is None) == (predictions is None):
         problem = "both are given" if package else "neither is given"
@@ -236,20 +202,21 @@ def _refuse_mixed(
     if package is not None and given:
         hint = "leave it out: the package knows"
         if given[0] == "--class":
-            hint += ". What the table's labels mean is said with --label FOUND=LABEL"
+            hint += ". --label FOUND=LABEL gives the meaning of the table's labels"
         raise ManifestError(given[0], "goes with --predictions", hint)
+    if predictions is not None and lung_fields is not None:
+        raise ManifestError("--lung-fields", "goes with a model package", "leave it out: only a model can be asked")
 
 
-def _with_lung_fields(name_or_path: str | None) -> ModelPackage | None:
-    from lungsight.package import ModelPackage
-    from lungsight.package.bundled import find_package
+def _with_lung_segmentation(name_or_path: str | None) -> ModelPackage | None:
+    from lungsight.package import ModelPackage, find_package
 
     if name_or_path is None:
         return None
-    path = find_package(name_or_path)
-    package = ModelPackage.open(path)
+    package = ModelPackage.open(find_package(name_or_path))
     if package.lung_fields(1) is None:
-        raise PackageError(path, "holds no lung fields", "give a package that does, or leave --lung-fields out")
+        hint = "give a package that does, or leave --lung-fields out"
+        raise PackageError(package.path, "holds no lung fields", hint)
     return package
 
 
@@ -262,71 +229,57 @@ def _share(prevalence: float | None) -> float | None:
 def _print_flow(console: Console, evidence: Evidence) -> None:
     from lungsight.statistics.outcomes import FAULT
 
-    steps: list[dict[Any, Any]] = evidence.flow.tables["flow"].to_dict("records")
-    console.print(f"{steps[0]['remain']:,} images in the manifests", highlight=False)
-    for step in steps[1:]:
+    first, *steps = evidence.flow.tables["flow"].to_dict("records")
+    output.say(console, f"{first['remain']:,} images in the manifests")
+    for step in steps:
         if step["left_out"]:
-            console.print(f"  {step['left_out']:,} left out: {step['step']}", highlight=False, markup=False)
+            output.say(console, f"  {step['left_out']:,} left out: {step['step']}")
     problems = [problem for problem in evidence.testset.table[FAULT] if problem]
-    for problem in problems[:_FAULTS_SHOWN]:
-        console.print(f"  left out: {printable(problem)}", highlight=False, markup=False)
-    if (more := len(problems) - _FAULTS_SHOWN) > 0:
-        console.print(f"  {more:,} more that can't be judged; predictions.csv names them", highlight=False)
-    testset = len(evidence.testset) - len(problems)
-    console.print(f"{testset:,} images judged by {printable(evidence.subject.model)}", highlight=False, markup=False)
-    for column, said in _SAFEGUARDS.items():
+    for problem in problems[:_ERRORS_SHOWN]:
+        output.say(console, f"  left out: {printable(problem)}")
+    if (more := len(problems) - _ERRORS_SHOWN) > 0:
+        output.say(console, f"  {more:,} more can't be tested; predictions.csv names them")
+    tested = len(evidence.testset) - len(problems)
+    output.say(console, f"{tested:,} images tested with {printable(evidence.subject.model)}")
+    for column, meaning in _CHECKS.items():
         if column in evidence.testset.table:
             counted = int((~evidence.testset.table[column].isin(("", False))).sum())
-            console.print(f"  {counted:,} of them {said}", highlight=False)
+            output.say(console, f"  {counted:,} of them {meaning}")
     console.print()
 
 
 def _print_figures(console: Console, evidence: Evidence) -> None:
-    from lungsight.evaluation.formatting import as_words
+    from lungsight._text import as_words
 
-    metrics = evidence.discrimination.tables["metrics"]
-    of_target = metrics[metrics["scope"] == evidence.subject.target]
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # a long source name has room in 80 columns
-    table.add_column("source", overflow="fold")
-    for heading in ("images", as_words(evidence.subject.target)):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for title in _SHOWN.values():
-        table.add_column(title, no_wrap=True)
-    for kind, rows in of_target.groupby("kind", sort=False):
-        table.add_row(f"[bold]{kind}[/bold]")
-        for source, figures in rows.groupby("source", sort=False):
-            by_name = figures.set_index("metric").to_dict("index")
-            known = by_name["auroc"]
-            counts = f"{known['positives'] + known['negatives']:,}", f"{known['positives']:,}"
-            table.add_row(escape(printable(source)), *counts, *(_short(by_name[name]) for name in _SHOWN))
-    console.print(table)
-    withheld = " The page says why a figure is withheld." if of_target["value"].isna().any() else ""
-    said = f"{as_words(evidence.subject.target)} against the rest; 95% intervals by resampling patients.{withheld}\n"
-    console.print(said, highlight=False, markup=False)
+    target = evidence.subject.target
+    of_target = [row for row in evidence.discrimination.estimates["metrics"] if row.estimate.scope == target]
+    figures: dict[Any, dict[Any, dict[str, Estimate]]] = {}
+    for row in of_target:
+        source = figures.setdefault(row.labels["kind"], {}).setdefault(row.labels["source"], {})
+        source[row.estimate.name] = row.estimate
+    lines: list[Sequence[object]] = []
+    for kind, sources in figures.items():
+        lines.append([Text(kind, style="bold")])
+        for source, by_name in sources.items():
+            auroc = by_name["auroc"]
+            counts = auroc.positives + auroc.negatives, auroc.positives
+            lines.append([source, *counts, *(_short(by_name[name]) for name in _SHOWN)])
+    numbers = ("images", as_words(target))
+    console.print(output.table(["source", *numbers, *_SHOWN.values()], lines, numbers=numbers, whole=_SHOWN.values()))
+    withheld = " The page says why a figure is withheld." if any(r.estimate.value is None for r in of_target) else ""
+    output.say(console, f"{as_words(target)} against the rest; 95% intervals by resampling patients.{withheld}\n")
 
 
-def _print_verdict(console: Console, evidence: Evidence) -> None:
-    verdict = evidence.verdict
-    console.print(f"Verdict: [bold]{verdict.grade}[/bold]. {escape(verdict.sentence)}", highlight=False)
-    for reason in verdict.reasons:
-        if reason.met:
-            name = reason.rule.partition(":")[0]
-            _print_indented(console, f"{name}: {printable(reason.sentence)}")
-    for notice in evidence.notices:
-        _print_indented(console, f"Mind: {printable(notice)}")
+def _print_grade(console: Console, evidence: Evidence) -> None:
+    grade = evidence.verdict
+    console.print(Text.assemble("Verdict: ", (str(grade.grade), "bold"), f". {grade.sentence}"))
+    met = (f"{reason.rule.partition(':')[0]}: {reason.sentence}" for reason in grade.reasons if reason.met)
+    for sentence in (*met, *(f"Mind: {notice}" for notice in evidence.notices)):
+        console.print(Padding(Text(printable(sentence)), (0, 0, 0, 2), expand=False))
 
 
-def _print_indented(console: Console, sentence: str) -> None:
-    console.print(Padding(escape(sentence), (0, 0, 0, 2), expand=False), highlight=False)
-
-
-def _short(row: Mapping[Any, Any]) -> str:
-    if _missing(row["value"]):
+def _short(estimate: Estimate) -> str:
+    if estimate.value is None:
         return "withheld"
-    interval = "no interval" if _missing(row["low"]) else f"{row['low']:.2f}–{row['high']:.2f}"
-    return f"{row['value']:.2f} {interval}"
-
-
-def _missing(figure: float | None) -> bool:
-    """A column that holds no number at all holds None, any other NaN."""
-    return figure is None or figure != figure
+    interval = "no interval" if estimate.low is None else f"{estimate.low:.2f}–{estimate.high:.2f}"
+    return f"{estimate.value:.2f} {interval}"

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
-from lungsight.cli import streams
+from lungsight.cli import output
 from lungsight.package import ModelPackage, PackageDescription, find_package
 from lungsight.package import complete as complete_package
 from lungsight.package.descriptions_text import calibration_in_words, decision_in_words, parts_in_words
@@ -34,9 +33,12 @@ Package = Annotated[
 
 @app.command()
 def verify(package: Package) -> None:
-    """Check that nothing was altered and that the network still gives its reference outputs on this machine.
+    """Check every file of a model package, and that its networks give the reference outputs on this machine.
 
-    The exit status is 0 when all is well, else 3 with one sentence that says what is wrong.
+    The sha256 of every file is compared, and every network is run on the package's reference images. The exit status
+    is 0 when all is well, else 3 with one sentence that says what is wrong.
+
+    Example: [bold]lungsight verify released[/bold]
     """
     opened = ModelPackage.open(find_package(package))
     opened.verify()
@@ -47,16 +49,11 @@ def verify(package: Package) -> None:
 
 @app.command()
 def describe(package: Package) -> None:
-    """Tell what a model is for, what it learned from, and how it decides."""
+    """Print what a model is for, what it was trained on, and how it decides."""
     opened = ModelPackage.open(find_package(package))
-    console = streams.console()
-    facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column(overflow="fold")
+    console = output.console()
     more = ("trained on", _trained_on(opened)), ("verdict", _verdict(opened))
-    for heading, text in (("model", opened.id), *_facts(opened.description), *more):
-        facts.add_row(heading, escape(text))
-    console.print(facts)
+    console.print(output.facts((("model", opened.id), *_facts(opened.description), *more)))
     console.print(_sources(opened.description))
     console.print(f"\n[bold]{RESEARCH_ONLY}[/]", highlight=False)
 
@@ -111,11 +108,16 @@ def _verdict(package: ModelPackage) -> str:
 
 
 def _sources(stated: PackageDescription) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title="\nsources", title_justify="left")
-    for heading in ("source", "images", "patients", "by class", "labels rest on", "licence"):
-        table.add_column(heading, overflow="fold", justify="right" if heading in ("images", "patients") else "left")
-    for source in stated.sources:
-        labels = ", ".join(f"{name} {count:,}" for name, count in source.labels.items())
-        row = (source.name, f"{source.images:,}", f"{source.patients:,}", labels, source.reference_standard)
-        table.add_row(*(escape(text) for text in (*row, source.licence)))
-    return table
+    rows = (
+        (
+            source.name,
+            source.images,
+            source.patients,
+            ", ".join(f"{name} {count:,}" for name, count in source.labels.items()),
+            source.reference_standard,
+            source.licence,
+        )
+        for source in stated.sources
+    )
+    headings = ("source", "images", "patients", "by class", "labels rest on", "licence")
+    return output.table(headings, rows, numbers=["images", "patients"], title="\nsources", padding=(0, 2, 0, 0))

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from lungsight import RESEARCH_ONLY
 from lungsight._progress import ProgressBars
-from lungsight.cli import streams
+from lungsight.cli import output
 from lungsight.datasets.phantom import Shortcut, write_collection
 from lungsight.datasets.phantom.gallery import write_gallery
 
@@ -31,35 +30,24 @@ def command(
     """Draw simulated chest X-rays whose truth is known: lungs, disease, and any planted shortcut.
 
     Examples:
+        [bold]lungsight phantom --out phantoms --shortcut corner_letter --strength 0.8[/bold]
 
-    [bold]lungsight phantom --out phantoms --shortcut corner_letter --strength 0.8[/bold]
-
-    [bold]lungsight phantom --gallery docs/pictures/phantoms.png[/bold]
+        [bold]lungsight phantom --gallery docs/pictures/phantoms.png[/bold]
     """
-    console = streams.console()
     if (out is None) == (gallery is None):
         raise typer.BadParameter("give either --out FOLDER or --gallery FILE.png")
+    console = output.console()
     if gallery is not None:
         write_gallery(gallery, seed=seed, size=size)
-        console.print(f"{gallery}: phantoms with their lungs and lesions outlined.", soft_wrap=True)
+        output.say(console, f"{gallery}: phantoms with their lungs and lesions outlined.")
     if out is not None:
-        _write_with_progress(console, out, patients, size, shortcut, strength, seed)
+        with ProgressBars(output.console(stderr=True)) as bars:
+            manifest = write_collection(
+                out, patients=patients, seed=seed, size=size, shortcut=shortcut,
+                strength=strength if shortcut else 0.0, progress=bars.counting("Drawing"),
+            )  # fmt: skip
+        labels = manifest.table["label"].value_counts().sort_index()
+        counts = ", ".join(f"{n} {label}" for label, n in labels.items())
+        output.say(console, f"{len(manifest)} images of {patients} patients ({counts})")
+        output.say(console, f"Manifest: {out / 'manifest.csv'}")
     console.print(RESEARCH_ONLY, style="dim")
-
-
-def _write_with_progress(
-    console: Console, out: Path, patients: int, size: int, shortcut: Shortcut | None, strength: float, seed: int
-) -> None:
-    with ProgressBars(streams.console(stderr=True)) as bars:
-        manifest = write_collection(
-            out,
-            patients=patients,
-            seed=seed,
-            size=size,
-            shortcut=shortcut,
-            strength=strength if shortcut else 0.0,
-            progress=bars.counting("Drawing"),
-        )
-    counts = ", ".join(f"{n} {label}" for label, n in manifest.table["label"].value_counts().sort_index().items())
-    console.print(f"{len(manifest)} images of {patients} patients ({counts})", soft_wrap=True)
-    console.print(f"Manifest: {out / 'manifest.csv'}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``lungsight`` itself: imports the command that is called for, and says what went wrong in one sentence."""
+"""``lungsight`` itself: imports the command that is called, and prints an error as one sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from lungsight import RESEARCH_ONLY, __version__
-from lungsight.cli.streams import take_any_character
+from lungsight.cli.output import take_any_character
 from lungsight.errors import LungsightError, MissingExtraError
 
 #: What `lungsight --help` shows. A command lives in the module of its name and is imported only when it is called,
@@ -28,7 +28,7 @@ COMMANDS = {
     "evaluate": "Test a detector on images it never saw.",
     "compare": "Set tests of several models side by side.",
     "package": "Verify and describe a model package.",
-    "verify": "Check every file of a model package, and that it still says what it said.",
+    "verify": "Check every file of a model package, and that its networks give the reference outputs.",
 }
 #: Which extra brings all that a command needs, where the base installation doesn't.
 _EXTRA_OF_COMMAND = {"compare": "report", "demo": "train", "evaluate": "report", "find-lr": "train", "train": "train"}
@@ -53,11 +53,13 @@ class Root(TyperGroup):
     """Commands stand in it by name and summary; the one that is called is imported."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that ``args`` name, imported."""
         ctx.meta[_CALLED] = args
         name, summary, rest = super().resolve_command(ctx, args)
         return name, summary and _imported(str(name)), rest
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the command; an error becomes its sentence and exit status."""
         try:
             return super().invoke(ctx)
         except LungsightError as problem:

@@ -22,7 +22,7 @@ from rich.text import Text
 from lungsight._cores import cores
 from lungsight._progress import ProgressBars
 from lungsight._text import shortened
-from lungsight.cli import streams
+from lungsight.cli import output
 from lungsight.cli.scan_table import ScanTable
 from lungsight.components.runtime import AUTO
 from lungsight.errors import LungsightError
@@ -185,7 +185,7 @@ def command(
     found = [] if watch else list(_not_pictures(find_images(paths, table.passed_over), places))
     _refuse_overwriting(places, paths, found, package)
     if STDOUT in (json, csv):
-        streams.write_utf8_to_stdout()
+        output.write_utf8_to_stdout()
     outputs = Outputs(places, detector, restart=restart)
     complete = False
     try:
@@ -218,7 +218,7 @@ def command(
             raise
     finally:
         outputs.close(complete=complete or watch)
-    console = streams.console(stderr=json == STDOUT or csv == STDOUT)
+    console = output.console(stderr=json == STDOUT or csv == STDOUT)
     table.print(console, quiet=STDOUT in (json, csv))
     if open_page and html is not None:
         _open(html.resolve(), console)
@@ -260,7 +260,7 @@ class _Rate(ProgressColumn):
 
 
 def _with_progress(findings: Iterator[T], total: int | None) -> Iterator[T]:
-    with ProgressBars(streams.console(stderr=True), MofNCompleteColumn(), _Rate()) as bars:
+    with ProgressBars(output.console(stderr=True), MofNCompleteColumn(), _Rate()) as bars:
         yield from bars.track(findings, total=total, description="Scanning")
 
 

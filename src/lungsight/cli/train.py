@@ -1,4 +1,4 @@
-"""``lungsight train``: train a detector by a recipe, and leave its results beside it."""
+"""``lungsight train``: train a detector by a recipe, and write its results beside it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import typer
 
 from lungsight import RESEARCH_ONLY
 from lungsight._environment import use_cores
-from lungsight.cli import streams
-from lungsight.cli.table_options import Classes, Columns, Labels, naming, read_tables
+from lungsight.cli import output
+from lungsight.cli.options import Classes, Columns, Data, Labels, Overrides, RecipeName, naming, recipe_and_data
 
 
 def command(
-    recipe: Annotated[str, typer.Argument(help="article, baseline, demo, or the path of a recipe in TOML.")],
-    data: Annotated[list[Path], typer.Option("--data", help="A manifest, CSV or Parquet. Several are joined.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run. A run that was cut off there goes on.")],
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Override a key: image_size=512.")] = None,
+    recipe: RecipeName,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run. An interrupted run there is resumed.")],
+    settings: Overrides = None,
     cache: Annotated[Path | None, typer.Option(help="Folder for decoded images.", show_default="user cache")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load images beside the one that trains.")] = 0,
     classes: Classes = None,
@@ -27,45 +27,33 @@ def command(
     threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.")] = 0,
     results: Annotated[bool, typer.Option(help="Test the network and draw the results when trained.")] = True,
 ) -> None:
-    """Train a detector by RECIPE; leave the model package and all results in the run's folder.
+    """Train a detector by RECIPE, and write the model package and all results into the run's folder.
 
-    A run that was killed is taken up where it was by the same command, and ends the same. Several GPUs or machines:
+    The same command resumes a run that was killed, which then ends as if it hadn't been. Several GPUs or machines:
     [bold]accelerate launch -m lungsight train …[/bold]
 
     Examples:
+        lungsight train baseline --data all.csv --out runs/baseline
 
-    lungsight train baseline --data all.csv --out runs/baseline
+        lungsight train baseline --data all.csv --out runs/two --class covid19=covid19 --class 'other=*'
 
-    lungsight train baseline --data all.csv --out runs/two --class covid19=covid19 --class 'other=*'
-
-    lungsight train article --data all.csv --out runs/article --set backbone=resnet34 --set image_size=1024
+        lungsight train article --data all.csv --out runs/article --set backbone=resnet34 --set image_size=1024
     """
     use_cores(threads)
-    from lungsight.datasets.label_mapping import classes_of
-    from lungsight.datasets.manifest import Manifest
-    from lungsight.training.recipe import load_recipe
     from lungsight.training.run import train
 
-    chosen = load_recipe(recipe, settings or [], classes_of(classes or ()))
-    console = streams.console(stderr=True, quiet=not _is_first_process())
-    manifests = read_tables(data, naming(columns, labels), console)
-    folders = tuple(path.resolve().parent for path in (*data, Path(recipe)))
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that share the run
+    console = output.console(stderr=True, quiet=not first)
+    chosen, manifest, folders = recipe_and_data(recipe, settings, classes, data, naming(columns, labels), console)
     outcome = train(
-        chosen, Manifest.joined(manifests, data[0].stem), out,
-        list_folders=folders, cache=cache, workers=workers, console=console,
+        chosen, manifest, out, list_folders=folders, cache=cache, workers=workers, console=console
     )  # fmt: skip
-    if not _is_first_process():
+    if not first:
         return
     if results and outcome.finished:
         from lungsight.reporting.training_report import write_run_results
 
         write_run_results(out)
     if outcome.diagnosis is not None:
-        console.print(f"What the losses showed at the end: {outcome.diagnosis}", highlight=False)
-    console.print(
-        f"Model package: {out / 'package'}\nResults: {out / 'index.html'}\n{RESEARCH_ONLY}", highlight=False
-    )
-
-
-def _is_first_process() -> bool:
-    return os.environ.get("RANK", "0") == "0"
+        output.say(console, f"What the losses showed at the end: {outcome.diagnosis}")
+    output.say(console, f"Model package: {out / 'package'}\nResults: {out / 'index.html'}\n{RESEARCH_ONLY}")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import IO, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lungsight import RESEARCH_ONLY
 from lungsight._files import atomic_write
-from lungsight.cli import streams
+from lungsight.cli import output
 from lungsight.errors import LungsightError
 from lungsight.triage import WorklistEntry, load_rule, read_cases, worklist
 from lungsight.triage.cases import Case
@@ -45,8 +45,8 @@ def command(
 ) -> None:
     """Put studies in order of urgency: by what was found, how sure that is, age and projection.
 
-    A study ranks by its most urgent image, which is named. Whoever has waited longer than the rule allows goes to the
-    front. Each rank says why. Nothing here replaces the order in which a clinic treats its patients.
+    A study ranks by its most urgent image, which is named. A study that has waited longer than the rule allows goes
+    to the front. Each rank has its reason. Nothing here replaces the order in which a clinic treats its patients.
 
     Example: [bold]lungsight triage findings.jsonl --csv worklist.csv[/bold]
     """
@@ -60,20 +60,20 @@ def command(
         _refuse_overwriting(csv, (findings, rule))
     cases = read_cases(findings, say=lambda sentence: print(sentence, file=sys.stderr))
     _refuse_unknown(target, cases)
-    places = worklist(cases, stated, now=(at or datetime.now(UTC)).replace(tzinfo=UTC), target=target)
-    console = streams.console(stderr=csv == STDOUT)
+    entries = worklist(cases, stated, now=(at or datetime.now(UTC)).replace(tzinfo=UTC), target=target)
+    console = output.console(stderr=csv == STDOUT)
     if csv == STDOUT:
-        streams.write_utf8_to_stdout()
-        _write(sys.stdout, places)
+        output.write_utf8_to_stdout()
+        _write(sys.stdout, entries)
     elif csv is not None:
         with atomic_write(csv, "w") as file:
-            _write(file, places)
+            _write(file, entries)
     for sentence in dict.fromkeys(_of_model(case) for case in cases):
-        console.print(f"[yellow]{escape(sentence)}[/]", highlight=False)
-    console.print(_table(places[:MAX_ROWS]))
-    if (more := len(places) - MAX_ROWS) > 0:
-        console.print(f"… and {more:,} more: --csv has them all.")
-    console.print(f"Rule: {escape(stated.name)}. {RESEARCH_ONLY}", highlight=False)
+        console.print(Text(sentence, style="yellow"))
+    console.print(_table(entries[:MAX_ROWS]))
+    if (more := len(entries) - MAX_ROWS) > 0:
+        output.say(console, f"… and {more:,} more: --csv has them all.")
+    console.print(Text(f"Rule: {stated.name}. {RESEARCH_ONLY}"))
 
 
 def _of_model(case: Case) -> str:
@@ -83,15 +83,13 @@ def _of_model(case: Case) -> str:
     return f"Model {case.model}: its evidence report says {case.model_grade}."
 
 
-def _table(places: list[WorklistEntry]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("rank", justify="right")
-    table.add_column("file", overflow="fold", ratio=1)
-    table.add_column("why", overflow="fold", ratio=2)
-    for place in places:
-        why = escape(place.why)
-        table.add_row(str(place.rank), escape(place.case.file), f"[bold]{why}[/]" if place.overdue else why)
-    return table
+def _table(entries: list[WorklistEntry]) -> Table:
+    rows = (
+        (entry.rank, entry.case.file, Text(entry.why, style="bold" if entry.overdue else "")) for entry in entries
+    )
+    made = output.table(("rank", "file", "why"), rows, numbers=["rank"], padding=(0, 2, 0, 0))
+    made.columns[1].ratio, made.columns[2].ratio = 1, 2
+    return made
 
 
 def _refuse_overwriting(csv: Path, read: tuple[Path | None, ...]) -> None:
@@ -106,15 +104,15 @@ def _refuse_overwriting(csv: Path, read: tuple[Path | None, ...]) -> None:
 def _refuse_unknown(target: str, cases: list[Case]) -> None:
     classes = sorted({name for case in cases for name in case.probabilities})
     if classes and target not in classes:
-        raise LungsightError(target, "is no class of these findings", f"give --target one of {', '.join(classes)}")
+        raise LungsightError(target, "isn't a class of these findings", f"give --target one of {', '.join(classes)}")
 
 
-def _write(file: IO[str], places: list[WorklistEntry]) -> None:
+def _write(file: IO[str], entries: list[WorklistEntry]) -> None:
     writer = csv_tables.writer(file, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    for place in places:
-        waited = None if place.hours_waited is None else round(place.hours_waited, 2)
-        row = [place.rank, place.case.file, place.case.verdict, round(place.points, 2), waited]
-        case = place.case
-        row += [place.overdue, place.why, case.study, case.accession_number, place.images, case.model]
+    for entry in entries:
+        waited = None if entry.hours_waited is None else round(entry.hours_waited, 2)
+        row = [entry.rank, entry.case.file, entry.case.verdict, round(entry.points, 2), waited]
+        case = entry.case
+        row += [entry.overdue, entry.why, case.study, case.accession_number, entry.images, case.model]
         writer.writerow([*row, case.model_grade])

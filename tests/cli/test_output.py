@@ -31,7 +31,7 @@ def test_every_help_can_be_shown(encoding: str) -> None:
     code = (
         "import sys\n"
         "from lungsight.cli import app\n"
-        "from lungsight.cli.streams import take_any_character\n"
+        "from lungsight.cli.output import take_any_character\n"
         "take_any_character()\n"
         "for words in map(str.split, sys.argv[1:]):\n"
         "    app([*words, '--help'], standalone_mode=False)\n"

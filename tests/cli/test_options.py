@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from lungsight.cli import app
-from lungsight.cli.table_options import naming, read_tables
+from lungsight.cli.options import naming, read_tables
 from lungsight.errors import ManifestError
 
 
