@@ -43,9 +43,8 @@ def thumbnail(radiograph: Radiograph, side: int = MAX_SIDE) -> Image.Image:
     return Image.fromarray(np.rint(np.clip(np.asarray(image), 0, 1) * 255).astype(np.uint8))
 
 
-def film(radiograph: Radiograph) -> bytes:
-    """The radiograph as a grey JPEG: as large and as good as ``MAX_BYTES`` allow, at least 640 pixels a side where it
-    has them."""
+def small_jpeg(radiograph: Radiograph) -> bytes:
+    """The image as a grey JPEG, as large and as good as ``MAX_BYTES`` allow, and at least 640 pixels a side."""
     picture = thumbnail(radiograph)
     for side, quality in _SIZES:
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)

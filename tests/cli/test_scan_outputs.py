@@ -53,7 +53,7 @@ def test_a_page_takes_the_place_of_a_page_alone(model: Path, films: Path, tmp_pa
     notes.write_text("precious")
     refused = scan(model, films, "--html", notes)
     assert refused.exit_code == 3
-    assert "is no page of findings" in refused.stderr
+    assert "is not a page of findings" in refused.stderr
     assert notes.read_text() == "precious"
     for _ in range(2):
         assert scan(model, films, "--html", tmp_path / "page.html").exit_code == 0
@@ -70,7 +70,7 @@ def test_its_own_pictures_are_not_scanned(model: Path, films: Path, tmp_path: Pa
     assert scan(model, films, option, tmp_path).exit_code == 3
 
 
-def test_a_part_that_was_taken_away_leaves_no_gap_for_another(model: Path, films: Path, tmp_path: Path) -> None:
+def test_a_part_that_was_taken_away_is_scanned_again(model: Path, films: Path, tmp_path: Path) -> None:
     folder = tmp_path / "findings"
     scan(model, films / "a.png", "--parquet", folder)
     scan(model, films / "a.png", films / "b.png", "--parquet", folder)

@@ -110,7 +110,7 @@ def _check_whole(paths: list[Path], out: Path) -> None:
     for line in testset:
         Image.open(line["overlay"]).load()
     assert {Path(line["overlay"]).name for line in testset} == {path.name for path in (out / "seen").glob("*.png")}
-    assert not (out / "f.html.cards").exists()
+    assert not (out / "f.html.images").exists()
 
 
 def test_what_is_done_is_not_read_again(model: Path, tmp_path: Path) -> None:

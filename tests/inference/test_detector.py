@@ -28,16 +28,16 @@ def test_the_evidence_adds_up_to_the_logit_margin(
     logits = detector.predict(np.stack([detector.prepare(r) for r in radiographs])).logits
     which = CLASSES.index(target)
     for finding, row in zip(detector.analyse(radiographs), logits, strict=True):
-        assert finding.evidence is not None
+        assert finding.map is not None
         margin = row[which] - np.delete(row, which).mean()
-        assert finding.evidence.mean() + finding.evidence_bias == pytest.approx(margin, abs=1e-5)
+        assert finding.map.margin == pytest.approx(margin, abs=1e-5)
         assert abs(margin) > 0.01
 
 
 def test_the_bias_is_the_networks_and_the_same_for_every_image(detector: Detector, make_radiograph: Make) -> None:
     biases = np.linspace(-0.4, 0.3, 3)
     for finding in detector.analyse([make_radiograph(seed) for seed in range(3)]):
-        assert finding.evidence_bias == pytest.approx(biases[0] - biases[1:].mean(), abs=1e-5)
+        assert finding.map.bias == pytest.approx(biases[0] - biases[1:].mean(), abs=1e-5)
 
 
 def test_probabilities_are_calibrated_by_the_temperature(detector: Detector, make_radiograph: Make) -> None:
@@ -130,7 +130,7 @@ def test_evidence_lies_on_the_radiographs_own_grid(
 ) -> None:
     detector = make_detector(preprocessing=Preprocessing(image_size=32, geometry=geometry))  # type: ignore[arg-type]
     (finding,) = detector.analyse([make_radiograph()])
-    evidence = detector.evidence_on(finding, 90, 120)
+    evidence = finding.heatmap()
     assert evidence.shape == (90, 120)
     unseen = evidence[:, :15]
     assert bool((unseen == 0).all()) == (geometry == "crop")
@@ -141,10 +141,7 @@ def test_a_bright_spot_is_found_where_it_lies(make_detector: MakeDetector, make_
     plain = np.full((200, 300), 0.4, np.float32)
     spot = plain.copy()
     spot[30:70, 210:260] = 1.0
-    maps = [
-        detector.evidence_on(f, 200, 300)
-        for f in detector.analyse([make_radiograph(pixels=p) for p in (plain, spot)])
-    ]
+    maps = [f.heatmap() for f in detector.analyse([make_radiograph(pixels=p) for p in (plain, spot)])]
     change = np.abs(maps[1] - maps[0])
     assert change[30:70, 210:260].mean() > 20 * change[100:, :150].mean()
 
@@ -187,22 +184,22 @@ def test_evidence_of_a_lung_crop_lies_in_its_box(crops: Detector, make_radiograp
     (finding,) = crops.analyse([_phantom(make_radiograph)])
     assert finding.lungs is not None
     region = crops.description.preprocessing.region(160, 140, finding.lungs.box)
-    evidence = crops.evidence_on(finding, 160, 140)
+    evidence = finding.heatmap()
     inside = np.zeros((160, 140), bool)
     inside[region.top : region.bottom, region.left : region.right] = True
     assert 0.1 < inside.mean() < 0.9
     assert (evidence[~inside] == 0).all()
     assert (evidence[inside] != 0).mean() > 0.9
-    assert finding.evidence is not None
-    assert evidence[inside].mean() == pytest.approx(finding.evidence.mean(), rel=0.2)
+    assert finding.map is not None
+    assert evidence[inside].mean() == pytest.approx(finding.map.mean, rel=0.2)
 
 
 def test_a_crop_adds_up_like_any_image(crops: Detector, make_radiograph: Make) -> None:
     radiograph = _phantom(make_radiograph)
     logits = crops.predict(crops.prepare(radiograph)[None]).logits[0]
     (finding,) = crops.analyse([radiograph])
-    assert finding.evidence is not None
-    assert finding.evidence.mean() + finding.evidence_bias == pytest.approx(logits[0] - logits[1:].mean(), abs=1e-5)
+    assert finding.map is not None
+    assert finding.map.margin == pytest.approx(logits[0] - logits[1:].mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize("threshold", [1.0, 100.0])

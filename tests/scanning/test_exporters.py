@@ -12,7 +12,8 @@ from lungsight.components.lungs import Lungs
 from lungsight.errors import LungsightError
 from lungsight.inference import Detector, Finding, Status
 from lungsight.radiograph import Identifiers, Radiograph, View
-from lungsight.scanning.exporters import CsvTable, JsonLines
+from lungsight.scanning.exporters import CsvTable
+from lungsight.scanning.outputs import Drawn, OutputPaths, Outputs
 from tiny_package import CLASSES
 
 Make = Callable[..., Radiograph]
@@ -27,13 +28,20 @@ def findings(detector: Detector, make_radiograph: Make) -> list[Finding]:
     return [*detector.analyse([make_radiograph(file="good.png")]), broken]
 
 
+def _as_csv(found: list[Finding], path: Path) -> list[dict[str, str]]:
+    table = CsvTable(path, found[0].model, CLASSES)
+    table.begin(finding.as_json() for finding in found)
+    table.close()
+    return list(csv.DictReader(path.read_text("utf-8").splitlines()))
+
+
 def test_json_is_one_object_a_line_with_exactly_the_keys(
     detector: Detector, make_radiograph: Make, tmp_path: Path
 ) -> None:
-    lines = JsonLines(tmp_path / "f.jsonl", detector.model, restart=False)
+    outputs = Outputs(OutputPaths(json=tmp_path / "f.jsonl"), detector)
     for finding in findings(detector, make_radiograph):
-        lines.add(finding, {"heatmap": Path("heat.png")} if finding.evidence is not None else {})
-    lines.close()
+        outputs.add(Drawn(finding, {"heatmap": Path("heat.png")} if finding.map is not None else {}))
+    outputs.close(complete=True)
     good, broken = (json.loads(line) for line in (tmp_path / "f.jsonl").read_text("utf-8").splitlines())
     assert list(good) == list(broken) == KEYS
     assert list(good["probabilities"]) == list(CLASSES)
@@ -65,12 +73,8 @@ def test_json_is_one_object_a_line_with_exactly_the_keys(
 def test_csv_is_one_row_a_file_with_a_column_for_each_class(
     detector: Detector, make_radiograph: Make, tmp_path: Path
 ) -> None:
-    table = CsvTable(tmp_path / "f.csv", detector.model, CLASSES, restart=False)
     both = findings(detector, make_radiograph)
-    for finding in both:
-        table.add(finding, {})
-    table.close()
-    good, broken = csv.DictReader((tmp_path / "f.csv").read_text("utf-8").splitlines())
+    good, broken = _as_csv(both, tmp_path / "f.csv")
     assert [float(good[f"probability_{name}"]) for name in CLASSES] == [
         round(p, 6) for p in both[0].probabilities.values()
     ]
@@ -99,10 +103,7 @@ def test_of_the_lungs_a_summary_is_kept(detector: Detector, make_radiograph: Mak
         "percent_of_image": 0.0,
         "percent_of_evidence": None,
     }
-    table = CsvTable(tmp_path / "f.csv", found.model, CLASSES, restart=False)
-    table.add(found, {})
-    table.close()
-    (row,) = csv.DictReader((tmp_path / "f.csv").read_text("utf-8").splitlines())
+    (row,) = _as_csv([found], tmp_path / "f.csv")
     assert (row["lungs_percent_of_image"], row["lungs_percent_of_evidence"]) == ("37.5", "43.2")
     assert row["unfamiliarity"] == "1.2346"
 
@@ -111,10 +112,7 @@ def test_csv_says_all_that_json_says(detector: Detector, make_radiograph: Make, 
     known = {"age": 61.0, "sex": "F", "view": View.AP, "identifiers": Identifiers("1.2", "1.3", "1.4", "A7", "P9")}
     (found,) = detector.analyse([make_radiograph(**known).placed(mirrored=True, turned=90)])
     found = replace(found, arrived=datetime(2026, 11, 30, 12, tzinfo=UTC))
-    table = CsvTable(tmp_path / "f.csv", found.model, CLASSES, restart=False)
-    table.add(found, {})
-    table.close()
-    (row,) = csv.DictReader((tmp_path / "f.csv").read_text("utf-8").splitlines())
+    (row,) = _as_csv([found], tmp_path / "f.csv")
     stated = found.as_json()
     nested = {"probabilities", "lungs", "placement"}
     assert set(stated) - nested <= set(row)
@@ -130,6 +128,27 @@ def test_a_table_of_an_older_version_is_not_gone_on_with(detector: Detector, tmp
     with pytest.raises(
         LungsightError, match=r"has other columns than this scan writes \(.*age.*\), so it was written by"
     ):
-        CsvTable(tmp_path / "f.csv", detector.model, CLASSES, restart=False)
+        Outputs(OutputPaths(csv=tmp_path / "f.csv"), detector)
+    assert [path.name for path in tmp_path.iterdir()] == ["f.csv"]
     assert (tmp_path / "f.csv").read_text() == older
-    CsvTable(tmp_path / "f.csv", detector.model, CLASSES, restart=True).close()
+    Outputs(OutputPaths(csv=tmp_path / "f.csv"), detector, restart=True).close(complete=True)
+    assert "a.png" not in (tmp_path / "f.csv").read_text()
+
+
+def test_a_table_gives_back_what_it_holds(detector: Detector, make_radiograph: Make, tmp_path: Path) -> None:
+    mask = np.zeros((64, 64), bool)
+    mask[16:48, 8:56] = True
+    good, broken = findings(detector, make_radiograph)
+    lungs = replace(good, lungs=Lungs(mask), evidence_in_lungs=0.5, age=61.0, view=View.AP, reasons=("Why.",))
+    _as_csv([good, lungs, broken], tmp_path / "f.csv")
+    table = CsvTable(tmp_path / "f.csv", detector.model, CLASSES)
+    for record, finding in zip(table.records(), (good, lungs, broken), strict=True):
+        stated = finding.as_json()
+        stated["reasons"] = [" ".join(" ".join(stated["reasons"]).splitlines())] if stated["reasons"] else []
+        stated["warnings"] = [" ".join(stated["warnings"])] if stated["warnings"] else []
+        if stated["lungs"]:
+            stated["lungs"]["box"] = None
+        assert record == stated
+    before = (tmp_path / "f.csv").read_text()
+    table.begin(list(table.records()))
+    assert (tmp_path / "f.csv").read_text() == before

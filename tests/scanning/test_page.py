@@ -1,6 +1,8 @@
 import base64
 import hashlib
+import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -22,17 +24,17 @@ from lungsight.rendering import (
     FOR,
     MAX_BYTES,
     OUTLINE,
-    film,
     packed,
+    small_jpeg,
     thumbnail,
     unpacked,
     with_evidence,
     with_outline,
 )
-from lungsight.scanning import spool
-from lungsight.scanning.card import card_of
-from lungsight.scanning.page import SCRIPT, FindingsPage
-from lungsight.scanning.spool import CardSpool
+from lungsight.scanning import page, scan
+from lungsight.scanning.card import SmallImage
+from lungsight.scanning.outputs import OutputPaths, Outputs
+from lungsight.scanning.page import SCRIPT
 
 Make = Callable[..., Radiograph]
 
@@ -41,19 +43,22 @@ Make = Callable[..., Radiograph]
 def findings(detector: Detector, make_radiograph: Make) -> list[Finding]:
     sure, unsure, doubtful = detector.analyse([make_radiograph(seed) for seed in range(3)])
     return [
-        Finding("torn.png", Status.ERROR, None, reasons=("torn.png: the file is empty; fetch it again.",)),
+        Finding("torn.png", Status.ERROR, None, reasons=("torn.png: the file is empty.",), model=detector.model),
         replace(unsure, file="unsure.png", decision="covid19", probabilities={"covid19": 0.6, "b": 0.4}),
-        Finding("hand.png", Status.REFUSED, REFUSED, radiograph=make_radiograph(8), reasons=("It is a hand.",)),
+        replace(
+            Finding("hand.png", Status.REFUSED, REFUSED, radiograph=make_radiograph(8), reasons=("It is a hand.",)),
+            model=detector.model,
+        ),
         replace(doubtful, file="doubtful.png", decision=INCONCLUSIVE, probabilities={"covid19": 0.9, "b": 0.1}),
         replace(sure, file="sure.png", decision="b", probabilities={"covid19": 0.05, "b": 0.95}),
     ]
 
 
 def written(detector: Detector, findings: list[Finding], path: Path) -> str:
-    page = FindingsPage(path, detector)
+    outputs = Outputs(OutputPaths(html=path), detector)
     for finding in findings:
-        page.add(card_of(finding, "covid19", detector.cautions))
-    page.write()
+        outputs.add(outputs.drawing.draw(finding))
+    outputs.close(complete=True)
     return path.read_text(encoding="utf-8")
 
 
@@ -123,46 +128,54 @@ def test_classes_are_named_as_people_name_them(detector: Detector, findings: lis
 def test_a_page_shows_what_is_most_urgent_and_says_where_the_rest_is(
     detector: Detector, findings: list[Finding], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool, "MOST_SHOWN", 4)
-    monkeypatch.setattr(spool, "MOST_LISTED", 2)
+    monkeypatch.setattr(page, "MOST_SHOWN", 4)
+    monkeypatch.setattr(page, "MOST_LISTED", 2)
     shares = np.random.default_rng(0).permutation(np.linspace(0.05, 0.95, 9))
     testset = [replace(findings[1], file=f"{p:.3f}.png", probabilities={"covid19": p, "b": 1 - p}) for p in shares]
     torn = [replace(findings[0], file=f"torn-{number}.png") for number in range(3)]
-    path = tmp_path / "page.html"
-    page = FindingsPage(path, detector, (tmp_path / "all.csv",))
+    paths = OutputPaths(html=tmp_path / "page.html", csv=tmp_path / "all.csv")
     first, second = [*torn, *testset[:5]], testset[5:]
+    outputs = Outputs(paths, detector)
     for finding in first:
-        page.add(card_of(finding, "covid19", ()))
-    page.write(complete=False)
-    page = FindingsPage(path, detector, (tmp_path / "all.csv",))  # broken off, and gone on with
-    for finding in [*first, *second]:
-        page.add(card_of(finding, "covid19", ()))
-    page.write()
-    html = " ".join(path.read_text(encoding="utf-8").split())
+        outputs.add(outputs.drawing.draw(finding))
+    outputs.close(complete=False)
+    kept = list((tmp_path / "page.html.images").iterdir())
+    assert len(kept) == 4
+    kept[0].unlink()
+    outputs = Outputs(paths, detector)  # broken off, and gone on with
+    new = [finding for finding in [*first, *second] if not outputs.pass_by(finding.file)]
+    assert len(new) == 5  # the one that has lost its image, and those that weren't done
+    for finding in new:
+        outputs.add(outputs.drawing.draw(finding))
+    outputs.close(complete=True)
+    html = " ".join((tmp_path / "page.html").read_text(encoding="utf-8").split())
     assert re.findall(r"<h3>(.*?)</h3>", html) == [f"{p:.3f}.png" for p in sorted(shares)[:-5:-1]]
-    assert "5 more images were judged" in html
+    assert html.count('<img src="data:image/jpeg') == 4
+    assert "5 more images were analysed" in html
     assert f"{tmp_path / 'all.csv'} has them all" in html
     assert len(re.findall(r"<li><b>torn-\d.png</b>", html)) == 2
     assert "… and 1 more" in html
     assert "Findings in 12 files" in html
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.csv", "page.html"]
 
 
-def test_what_is_not_shown_costs_no_room(detector: Detector, findings: list[Finding], tmp_path: Path) -> None:
-    cards = CardSpool(tmp_path / "cards", detector.model, restart=False)
-    sure = card_of(replace(findings[1], probabilities={"covid19": 0.9}), "covid19", ())
-    for _ in range(spool.MOST_SHOWN):
-        cards.add(sure)
-    full = cards.path.stat().st_size
-    for _ in range(spool.MOST_SHOWN):
-        cards.add(card_of(replace(findings[1], probabilities={"covid19": 0.1}), "covid19", ()))
-    assert cards.path.stat().st_size < 1.3 * full
-    assert len(list(cards.sorted())) == spool.MOST_SHOWN
+def test_an_image_that_is_gone_leaves_its_finding_on_the_page(
+    detector: Detector, findings: list[Finding], tmp_path: Path
+) -> None:
+    outputs = Outputs(OutputPaths(html=tmp_path / "page.html"), detector)
+    for finding in findings:
+        outputs.add(outputs.drawing.draw(finding))
+    shutil.rmtree(tmp_path / "page.html.images")
+    outputs.close(complete=True)
+    html = (tmp_path / "page.html").read_text("utf-8")
+    assert len(re.findall(r"<h3>(.*?)</h3>", html)) == len(findings)
+    assert "<img" not in html
 
 
 @pytest.mark.parametrize("name", ["finding.pdf", "finding", "finding.png"])
 def test_a_page_is_not_named_as_something_else(detector: Detector, tmp_path: Path, name: str) -> None:
-    with pytest.raises(LungsightError, match="is no name of a web page"):
-        FindingsPage(tmp_path / name, detector)
+    with pytest.raises(LungsightError, match="is not the name of a web page"):
+        Outputs(OutputPaths(html=tmp_path / name), detector)
     assert not list(tmp_path.iterdir())
 
 
@@ -238,7 +251,7 @@ def test_what_speaks_against_is_drawn_where_it_is_asked_for() -> None:
 def test_a_picture_is_as_large_as_its_bytes_allow(make_radiograph: Make, noise: float) -> None:
     draw = np.random.default_rng(0)
     pixels = np.clip(np.linspace(0, 1, 2000)[None] + noise * draw.normal(size=(1800, 2000)), 0, 1).astype(np.float32)
-    drawn = film(make_radiograph(pixels=pixels))
+    drawn = small_jpeg(make_radiograph(pixels=pixels))
     assert max(Image.open(BytesIO(drawn)).size) >= 640
     if not noise:
         assert max(Image.open(BytesIO(drawn)).size) == 1024
@@ -279,7 +292,7 @@ def test_the_page_outlines_the_lungs_and_says_what_the_line_is(
     found = [replace(f, lungs=_lungs(), evidence_in_lungs=0.25) for f in findings if f.status is Status.READ]
     html = written(detector, found, tmp_path / "page.html")
     assert "is the outline of the lungs" in html
-    assert html.count("25 % of what speaks for COVID-19 lies in the lungs") == 3
+    assert html.count("25 % of what speaks for COVID-19 is in the lungs") == 3
     outlines = re.findall(r'class="layer outlined" src="data:image/png;base64,([^"]+)"', html)
     assert len(outlines) == 3
     for outline in outlines:
@@ -292,14 +305,32 @@ def test_lungs_are_drawn_only_where_they_are_two_plausible_ones_of_an_image_that
     findings: list[Finding],
 ) -> None:
     testset = next(finding for finding in findings if finding.status is Status.READ)
-    assert card_of(replace(testset, lungs=_lungs()), "covid19", ()).lungs is not None
     limb = Lungs(_lungs().mask, ("One lung lies above the other.",))
-    assert card_of(replace(testset, lungs=limb), "covid19", ()).lungs is None
-    assert card_of(replace(testset, status=Status.REFUSED, lungs=_lungs()), "covid19", ()).lungs is None
+    shown = [{"lungs": _lungs()}, {"lungs": limb}, {"lungs": _lungs(), "status": Status.REFUSED}]
+    images = [SmallImage.of(replace(testset, **known)) for known in shown]  # type: ignore[arg-type]
+    assert [image is not None and image.lungs is not None for image in images] == [True, False, False]
+
+
+def test_an_image_on_the_page_is_kept_as_it_is(
+    detector: Detector, findings: list[Finding], cropping: Path, phantoms: Path
+) -> None:
+    preprocessing = detector.description.preprocessing
+    for finding in (*findings, *scan([phantoms], Detector.load(cropping, threads=1), keep_images=True)):
+        image = SmallImage.of(finding)
+        if image is None:
+            assert finding.radiograph is None
+            continue
+        used = preprocessing if finding.map is None else finding.map.preprocessing
+        again = SmallImage.from_json(json.loads(json.dumps(image.as_json())), used)
+        assert (again.jpeg, again.known, again.lungs) == (image.jpeg, image.known, image.lungs)
+        assert again.heat(1.0) == image.heat(1.0)
+        assert again.overlay(1.0) == image.overlay(1.0)
 
 
 def test_a_package_is_described_with_its_parts(cropping: Path, findings: list[Finding], tmp_path: Path) -> None:
-    html = written(Detector.load(cropping, threads=1), findings, tmp_path / "page.html")
+    detector = Detector.load(cropping, threads=1)
+    found = [replace(finding, model=detector.model) for finding in findings]
+    html = written(detector, found, tmp_path / "page.html")
     for text in ("<dt>Lung fields</dt>", "<dt>Familiarity</dt>", "Mahalanobis distance", "Temperature 1.500"):
         assert text in html
     assert "*" not in re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)

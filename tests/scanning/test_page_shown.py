@@ -12,8 +12,7 @@ from browser import printed, scroll_width
 from lungsight import RESEARCH_ONLY
 from lungsight.inference import INCONCLUSIVE, Detector, Finding
 from lungsight.radiograph import Radiograph
-from lungsight.scanning.card import card_of
-from lungsight.scanning.page import FindingsPage
+from lungsight.scanning.outputs import OutputPaths, Outputs
 
 WARNING = "The file doesn't say its view; it is judged as a frontal one."
 REASON = "The probability of COVID-19 is 57 %: the model calls it from 59 % on and rules it out below 13 %."
@@ -34,10 +33,10 @@ def finding(detector: Detector, make_radiograph: Callable[..., Radiograph]) -> F
 
 
 def _page(detector: Detector, findings: list[Finding], path: Path) -> Path:
-    page = FindingsPage(path, detector)
+    outputs = Outputs(OutputPaths(html=path), detector)
     for finding in findings:
-        page.add(card_of(finding, "covid19", detector.cautions))
-    page.write()
+        outputs.add(outputs.drawing.draw(finding))
+    outputs.close(complete=True)
     return path
 
 

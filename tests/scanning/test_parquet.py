@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,15 +13,17 @@ from lungsight.inference import Detector, Finding, Status
 from lungsight.scanning.parquet import SCHEMA, ParquetFolder
 
 
-def _finding(name: str) -> Finding:
-    return Finding(name, Status.READ, "covid19", {"covid19": 0.75, "other": 0.25}, model="tiny 1")
+def _record(name: str) -> dict[str, Any]:
+    finding = Finding(name, Status.READ, "covid19", {"covid19": 0.75, "other": 0.25}, model="tiny 1")
+    return finding.as_json({"overlay": Path("seen.png")})
 
 
-def _write(folder: Path, names: list[str], *, restart: bool = False, model: str = "tiny 1") -> None:
-    sink = ParquetFolder(folder, model, restart=restart)
+def _write(folder: Path, names: list[str], earlier: list[str] | None = None) -> None:
+    exporter = ParquetFolder(folder, "tiny 1")
+    exporter.begin(map(_record, earlier or []))
     for name in names:
-        sink.add(_finding(name), {"overlay": Path("seen.png")})
-    sink.close()
+        exporter.add(_record(name))
+    exporter.close()
 
 
 def test_the_folder_reads_as_one_table(tmp_path: Path) -> None:
@@ -32,13 +35,18 @@ def test_the_folder_reads_as_one_table(tmp_path: Path) -> None:
     assert table["overlay"].to_pylist()[0] == "seen.png"
 
 
-def test_a_second_scan_adds_what_is_missing(tmp_path: Path) -> None:
+def test_what_an_earlier_scan_found_is_written_once(tmp_path: Path) -> None:
     _write(tmp_path / "f", ["a", "b"])
     (tmp_path / "f" / "part-00001.parquet.part").write_bytes(b"half")
-    _write(tmp_path / "f", ["a", "b", "b", "c"])
+    _write(tmp_path / "f", ["b", "c"], earlier=["a", "b"])
     assert pq.read_table(sorted((tmp_path / "f").glob("*.parquet")))["file"].to_pylist() == ["a", "b", "b", "c"]
-    _write(tmp_path / "f", ["z"], restart=True)
+    _write(tmp_path / "f", ["z"])
     assert pq.read_table(sorted((tmp_path / "f").glob("*.parquet")))["file"].to_pylist() == ["z"]
+
+
+def test_a_folder_gives_back_what_was_written(tmp_path: Path) -> None:
+    _write(tmp_path / "f", ["a", "b"])
+    assert list(ParquetFolder(tmp_path / "f", "tiny 1").records()) == [_record("a"), _record("b")]
 
 
 def test_a_folder_of_an_older_version_is_not_gone_on_with(tmp_path: Path) -> None:
@@ -46,7 +54,7 @@ def test_a_folder_of_an_older_version_is_not_gone_on_with(tmp_path: Path) -> Non
     part = tmp_path / "f" / "part-00000.parquet"
     pq.write_table(pq.read_table(part).drop_columns(["placement"]), part)
     with pytest.raises(LungsightError, match="has other columns than this scan writes"):
-        _write(tmp_path / "f", ["b"])
+        list(ParquetFolder(tmp_path / "f", "tiny 1").records())
 
 
 def test_rows_are_written_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,18 +66,16 @@ def test_rows_are_written_as_they_come(tmp_path: Path, monkeypatch: pytest.Monke
 def test_what_is_no_table_of_findings_is_said(tmp_path: Path) -> None:
     _write(tmp_path / "f", ["a"])
     with pytest.raises(LungsightError, match="holds findings of tiny 1, not of other"):
-        _write(tmp_path / "f", ["a"], model="other")
+        list(ParquetFolder(tmp_path / "f", "other").records())
     (tmp_path / "f" / "part-00000.parquet").write_bytes(b"PAR1")
     with pytest.raises(LungsightError, match="isn't a Parquet file of findings; remove it"):
-        _write(tmp_path / "f", ["a"])
+        list(ParquetFolder(tmp_path / "f", "tiny 1").records())
 
 
 def test_real_findings_fit(detector: Detector, phantoms: Path, tmp_path: Path) -> None:
     from lungsight.scanning import scan
 
-    sink = ParquetFolder(tmp_path / "f", detector.model, restart=False)
-    findings = list(scan([phantoms], detector))
-    for finding in findings:
-        sink.add(finding, {})
-    sink.close()
-    assert pq.read_table(tmp_path / "f")["verdict"].to_pylist() == [finding.decision for finding in findings]
+    records = [finding.as_json() for finding in scan([phantoms], detector)]
+    exporter = ParquetFolder(tmp_path / "f", detector.model)
+    exporter.begin(records)
+    assert list(exporter.records()) == records

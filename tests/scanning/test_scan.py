@@ -154,9 +154,10 @@ def test_the_gate_refuses_in_words_and_what_is_inverted_is_judged_the_right_way(
     files = {"bright": pixels * 0.4 + 0.6, "dark": pixels * 0.2 + 0.02, "plain": pixels}
     for name, shown in files.items():
         save(tmp_path / f"{name}.png", shown)
-    bright, dark, plain = scan([tmp_path], detector)
+    assert all(finding.radiograph is None for finding in scan([tmp_path], detector))
+    bright, dark, plain = scan([tmp_path], detector, keep_images=True)
     assert (bright.status, bright.decision, bright.reasons) == (Status.REFUSED, REFUSED, ("It is too bright.",))
-    assert bright.evidence is None
+    assert bright.map is None
     assert bright.radiograph is not None
     assert dark.status is plain.status is Status.READ
     assert "It was inverted." in dark.warnings

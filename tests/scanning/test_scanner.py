@@ -32,7 +32,7 @@ def test_a_path_a_file_a_radiograph_and_its_pixels_have_one_finding(package: Pat
         assert finding.status is Status.READ
         assert finding.model == scanner.model
         assert finding.probabilities == pytest.approx(scanner.scan(film).probabilities, abs=1e-6)
-        assert finding.evidence is not None
+        assert finding.map is not None
 
 
 def test_what_cannot_be_read_or_judged_is_a_finding_too(package: Path, tmp_path: Path, make_radiograph: Make) -> None:
@@ -67,9 +67,9 @@ def test_the_same_image_has_the_same_answer_whatever_runs_it(
         alone = expected[finding.file]
         assert finding.decision == alone.decision
         assert finding.probabilities == pytest.approx(alone.probabilities, abs=1e-4)
-        assert finding.evidence is not None
-        assert alone.evidence is not None
-        np.testing.assert_allclose(finding.evidence, alone.evidence, atol=1e-3)
+        assert finding.map is not None
+        assert alone.map is not None
+        np.testing.assert_allclose(finding.map.values, alone.map.values, atol=1e-3)
 
 
 def test_a_runtime_that_is_not_here_is_one_sentence(package: Path) -> None:

@@ -55,6 +55,7 @@ def test_a_detector_of_lungs_is_trained_packaged_and_scans(
     assert package.lung_fields() is not None
     assert package.familiarity() is not None
     found = scan(phantoms.table["path"], Detector.load(package))
-    finding = next(finding for finding in found if finding.evidence is not None)  # of two plausible lungs
-    assert finding.evidence.shape == (4, 4)
+    finding = next(finding for finding in found if finding.map is not None)  # of two plausible lungs
+    assert finding.map is not None
+    assert finding.map.values.shape == (4, 4)
     assert finding.lungs is not None

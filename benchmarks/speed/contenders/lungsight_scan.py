@@ -35,8 +35,7 @@ def find(package: str, batch_size: int, runtime: str = AUTO, threads: int = 0) -
 
     def drawn(finding: Finding) -> bool:
         assert finding.status is Status.READ, finding.reasons
-        assert finding.radiograph is not None
-        return detector.evidence_on(finding, finding.radiograph.height, finding.radiograph.width).size > 0
+        return finding.heatmap().size > 0
 
     def task(files: list[Path]) -> int:
         found = scan_and_finish(walk_images(files), detector, drawn, batch_size=batch_size, threads=threads or None)

@@ -276,7 +276,7 @@ def _refuse_overwriting(places: OutputPaths, paths: list[str], found: list[Found
     """A slip of the shell's completion mustn't cost an X-ray: no output may take the place of what is read."""
     given = {_real(_local(path)) for path in paths}
     read = {_place_of(one) for one in found} | given | {_real(model)}
-    for path in places.records:
+    for path in (*places.records, *places.journals):
         if path != STDOUT and (_real(path) in read or _real(model) in _real(path).parents):
             raise LungsightError(
                 path, "is read by this scan and would be overwritten", "name another file for the output"

@@ -50,7 +50,7 @@ class ScanTable:
         self._unfamiliar += _is_unfamiliar(finding)
         self._warnings.update(set(finding.warnings) - set(self._detector.cautions))
         if len(self._findings) < MAX_ROWS:
-            self._findings.append(replace(finding, radiograph=None, evidence=None, lungs=None))
+            self._findings.append(replace(finding, radiograph=None, map=None, lungs=None))
 
     def print(self, console: Console, quiet: bool) -> None:
         """Print rows and totals; only the totals when ``quiet``."""

@@ -14,10 +14,10 @@ from lungsight._text import as_words, percent_beside
 from lungsight.components.calibration import calibrated
 from lungsight.components.classifier import Outputs
 from lungsight.components.lung_segmentation import LungSegmentation
-from lungsight.components.lungs import Lungs, crop_of
+from lungsight.components.lungs import Box, Lungs, crop_of
 from lungsight.components.ood import OODDetector
 from lungsight.components.runtime import AUTO
-from lungsight.inference.finding import INCONCLUSIVE, Finding, Status, known_of
+from lungsight.inference.finding import INCONCLUSIVE, ClassMap, Finding, Status, known_of
 from lungsight.inference.lung_overlap import share_in_lungs
 from lungsight.inference.preparation import CheckedImage, ImageChecker
 from lungsight.inference.warnings import image_warnings, location_warning, model_warnings
@@ -208,13 +208,6 @@ class Detector:
         weighed = [None] * len(images) if features is None else features
         return [Answer(*one) for one in zip(findings, prediction.logits, prediction.maps, weighed, strict=True)]
 
-    def evidence_on(self, finding: Finding, height: int, width: int) -> Floats:
-        """The finding's evidence on the radiograph's grid or, for a picture, on any other of the same shape:
-        float32 [height, width], in logits; 0 where the network didn't look. Needs a finding that was judged."""
-        if finding.evidence is None:
-            raise ValueError(f"{finding.file} was not judged")
-        return self.description.preprocessing.restore(finding.evidence, height, width, crop_of(finding.lungs))
-
     def _calibrated(self, outputs: Outputs) -> Prediction:
         return Prediction(self.probabilities(outputs.logits), outputs.logits, outputs.maps)
 
@@ -237,20 +230,19 @@ class Detector:
                 seconds=seconds,
             )
         decision, reasons = self._decide(said.probabilities, self._unlike_training(distance))
-        evidence = self._against_the_others(said.maps)
-        bias = self._against_the_others(said.logits) - evidence.mean(dtype=np.float64)
+        evidence = self._map(said, crop_of(checked.lungs))
         inside = self._share_in_lungs(evidence, checked)
         return Finding(
             file=radiograph.file,
             status=Status.READ,
             decision=decision,
             probabilities=dict(zip(self.description.classes, said.probabilities.tolist(), strict=True)),
-            evidence=evidence,
-            evidence_bias=float(bias),
+            map=evidence,
             lungs=checked.lungs,
             evidence_in_lungs=inside,
             unfamiliarity=self._in_thresholds(distance),
             **known_of(radiograph),
+            inverted=checked.inverted,
             radiograph=radiograph,
             reasons=reasons,
             warnings=self._warnings(checked, decision, inside),
@@ -259,11 +251,15 @@ class Detector:
             seconds=seconds,
         )
 
-    def _share_in_lungs(self, evidence: Floats, checked: CheckedImage) -> float | None:
-        shape = checked.radiograph.pixels.shape
+    def _map(self, prediction: Prediction, box: Box | None) -> ClassMap:
+        values = self._against_the_others(prediction.maps)
+        bias = self._against_the_others(prediction.logits) - values.mean(dtype=np.float64)
+        return ClassMap(values, float(bias), self.description.preprocessing, box)
+
+    def _share_in_lungs(self, evidence: ClassMap, checked: CheckedImage) -> float | None:
         if checked.lungs is None or checked.lungs.problems:
             return None
-        return share_in_lungs(evidence, checked.lungs, self.description.preprocessing, shape[0], shape[1])
+        return share_in_lungs(evidence, checked.lungs, *checked.radiograph.pixels.shape)
 
     def _warnings(self, checked: CheckedImage, decision: str, inside: float | None) -> tuple[str, ...]:
         preprocessing, radiograph = self.description.preprocessing, checked.radiograph

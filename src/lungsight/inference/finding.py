@@ -1,4 +1,4 @@
-"""The finding: what scanning says of one file."""
+"""The finding: the decision on one file, with all that it rests on."""
 
 from __future__ import annotations
 
@@ -14,46 +14,81 @@ from numpy.typing import NDArray
 
 from lungsight.components.decision import INCONCLUSIVE as INCONCLUSIVE
 from lungsight.components.decision import REFUSED as REFUSED
-from lungsight.components.lungs import Lungs
+from lungsight.components.lungs import Box, Lungs
+from lungsight.components.preprocessing import Preprocessing
 from lungsight.radiograph import UNIDENTIFIED, Identifiers, Placement, Radiograph, View
 
 
 class Status(StrEnum):
-    """``read``: judged. ``refused``: read, but not an image this software judges. ``error``: not readable."""
+    """``read``: analysed. ``refused``: read, but not an image for this model. ``error``: not readable."""
 
     READ = "read"
     REFUSED = "refused"
     ERROR = "error"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassMap:
+    """The evidence for the target against the mean of the other classes, with its place in the image.
+
+    Attributes:
+        values: float32 [rows, columns] on the network's own coarse grid, in logits.
+        bias: the mean of ``values`` plus this is the logit margin.
+        preprocessing: how the network's input was made of the image.
+        box: the box around the lungs that the network saw; None if it saw the whole image.
+    """
+
+    values: NDArray[np.float32]
+    bias: float
+    preprocessing: Preprocessing
+    box: Box | None = None
+
+    @property
+    def mean(self) -> float:
+        """The mean of the values, in logits."""
+        return float(self.values.mean(dtype=np.float64))
+
+    @property
+    def margin(self) -> float:
+        """The target's logit less the mean of the others'."""
+        return self.mean + self.bias
+
+    def on(self, height: int, width: int) -> NDArray[np.float32]:
+        """The map drawn over the whole image, float32 [height, width] in logits; 0 where the network saw nothing.
+
+        Args:
+            height: of the image, or of any other grid of the same shape.
+            width: of the same grid.
+        """
+        return self.preprocessing.restore(self.values, height, width, self.box)
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Finding:
-    """What is said of one file, and what it rests on.
+    """The decision on one file, with all that it rests on. No array in it is as large as the image.
 
     Attributes:
         file: as in ``Radiograph.file``.
-        decision: one of the model's classes, ``inconclusive`` or ``refused``; None where the file can't be read.
+        decision: one of the model's classes, ``inconclusive`` or ``refused``; None if the file can't be read.
         probabilities: calibrated, of each class; empty unless ``status`` is ``read``.
-        evidence: float32 [rows, columns], the target class's logit against the mean of the others, region by
-            region on the network's own coarse grid: its mean plus ``evidence_bias`` is the logit margin itself.
-        lungs: where they are: their ``mask`` is small and over the whole radiograph, squashed to a square; None where
-            the package has nothing that finds lungs, or nobody asked it.
-        evidence_in_lungs: of the evidence for the target the share, 0…1, that lies in the lungs; None where that
-            can't be told.
-        unfamiliarity: how far the image lies from everything seen in training; above 1, further than the package lets
-            pass. None where the package doesn't measure it.
-        age: of the patient, in years, as the file has it.
+        map: the evidence for the target, region by region; None unless ``status`` is ``read``.
+        lungs: where they are; None if the package has no lung segmentation, or it wasn't run.
+        evidence_in_lungs: the share 0…1 of the evidence for the target that is in the lungs; None if unknown.
+        unfamiliarity: the image's distance from the training images, as a multiple of the package's threshold; None
+            if the package has no out-of-distribution detector.
+        age: of the patient, in years, as the file states it.
         sex: of the patient: ``M``, ``F`` or ``O``.
-        view: as the file has it.
-        identifiers: of study, series and image, as the file has them.
-        placement: the grid on which the image was judged, and how it was made of the file's own.
-        arrived: when the file was last changed, in UTC; None where nobody can tell.
-        radiograph: the image judged, None where there is none to show.
-        refused_by: ``header``, ``pixels`` or ``gate``; None where it wasn't refused.
+        view: as the file states it.
+        identifiers: of study, series and image, as the file states them.
+        placement: the grid on which the image was analysed, and how it was made of the file's own.
+        inverted: whether black and white were swapped before the image was analysed.
+        arrived: when the file was last changed, in UTC; None if unknown.
+        radiograph: the image as it was analysed, with its pixels; None if they weren't kept.
+        refused_by: ``header``, ``pixels`` or ``gate``; None if it wasn't refused.
         reasons: why it was refused, is inconclusive, or can't be read: sentences.
         warnings: what to keep in mind about this image: sentences.
         model: name of the package and the first twelve digits of its sha256.
-        model_grade: what the model's evidence report concludes; None where the package holds none.
+        model_grade: what the model's evidence report concludes; None if the package holds none.
         seconds: wall time for this file.
     """
 
@@ -61,8 +96,7 @@ class Finding:
     status: Status
     decision: str | None
     probabilities: Mapping[str, float] = field(default_factory=dict)
-    evidence: NDArray[np.float32] | None = None
-    evidence_bias: float = 0.0
+    map: ClassMap | None = None
     lungs: Lungs | None = None
     evidence_in_lungs: float | None = None
     unfamiliarity: float | None = None
@@ -71,6 +105,7 @@ class Finding:
     view: View | None = None
     identifiers: Identifiers = UNIDENTIFIED
     placement: Placement | None = None
+    inverted: bool = False
     arrived: datetime | None = None
     radiograph: Radiograph | None = None
     refused_by: str | None = None
@@ -82,24 +117,38 @@ class Finding:
 
     @property
     def outline(self) -> NDArray[np.bool_] | None:
-        """The lungs to draw, as ``lungs.mask``: two plausible ones of an image that was judged, else None."""
-        drawn = self.status is Status.READ and self.lungs is not None and not self.lungs.problems
-        return self.lungs.mask if drawn and self.lungs is not None else None
+        """The lungs to draw, as ``lungs.mask``: two plausible ones of an image that was analysed, else None."""
+        if self.status is not Status.READ or self.lungs is None or self.lungs.problems:
+            return None
+        return self.lungs.mask
+
+    def heatmap(self) -> NDArray[np.float32]:
+        """The map on the image's own pixels, float32 [placement.height, placement.width], in logits.
+
+        Raises:
+            ValueError: the image wasn't analysed.
+        """
+        if self.map is None or self.placement is None:
+            raise ValueError(f"{self.file} was not analysed")
+        return self.map.on(self.placement.height, self.placement.width)
 
     def __repr__(self) -> str:
         """One line, without arrays."""
-        said = "".join(f", {name}={p:.3f}" for name, p in self.probabilities.items())
-        return f"Finding({self.file!r}, {self.decision or self.status}{said})"
+        shares = "".join(f", {name}={p:.3f}" for name, p in self.probabilities.items())
+        return f"Finding({self.file!r}, {self.decision or self.status}{shares})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows of it."""
-        from lungsight.inference.notebook import as_html  # pictures, for which scanning itself needn't wait
+        from lungsight.inference.notebook import as_html  # draws, and scanning needn't wait for its imports
 
         return as_html(self)
 
     def as_json(self, pictures: Mapping[str, Path] | None = None) -> dict[str, Any]:
-        """The object that ``lungsight scan --json`` writes, one a line; ``pictures`` says where its heatmap and its
-        overlay lie."""
+        """The object that ``lungsight scan --json`` writes, one a line.
+
+        Args:
+            pictures: the paths of its ``heatmap`` and its ``overlay``.
+        """
         drawn = {kind: str(path) for kind, path in (pictures or {}).items()}
         return {
             "file": self.file,
@@ -137,5 +186,5 @@ class Finding:
 
 
 def known_of(radiograph: Radiograph) -> dict[str, Any]:
-    """The fields of a finding that come from its radiograph as they are."""
+    """The fields of a finding that are its radiograph's."""
     return {name: getattr(radiograph, name) for name in ("age", "sex", "view", "identifiers", "placement")}

@@ -1,12 +1,11 @@
-"""Where on the radiograph the evidence lies: in the lungs, or beside them?"""
+"""How much of the evidence for the target is in the lungs."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lungsight.components.lungs import Lungs, crop_of
-from lungsight.package import Preprocessing
+from lungsight.components.lungs import Lungs
+from lungsight.inference.finding import ClassMap
 
 #: The evidence is as smooth as the network's grid is coarse; a finer grid would say no more.
 GRID = 128
@@ -18,12 +17,19 @@ def grid_of(height: int, width: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def share_in_lungs(
-    evidence: NDArray[np.float32], lungs: Lungs, preprocessing: Preprocessing, height: int, width: int
-) -> float | None:
-    """Of the evidence for the target, float32 [rows, columns], the share 0…1 that lies in the lungs of a radiograph
-    of this height and width; None where there is no evidence for it at all."""
+def share_in_lungs(evidence: ClassMap, lungs: Lungs, height: int, width: int) -> float | None:
+    """The share 0…1 of the evidence for the target that is in the lungs.
+
+    Args:
+        evidence: of one image.
+        lungs: of the same image.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+
+    Returns:
+        None if there is no evidence for the target at all.
+    """
     grid = grid_of(height, width)
-    positive = np.maximum(preprocessing.restore(evidence, *grid, crop_of(lungs)), 0)
+    positive = np.maximum(evidence.on(*grid), 0)
     total = float(positive.sum(dtype=np.float64))
     return float(positive[lungs.on(*grid)].sum(dtype=np.float64)) / total if total > 0 else None

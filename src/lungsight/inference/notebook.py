@@ -7,13 +7,13 @@ from html import escape
 from lungsight import RESEARCH_ONLY
 from lungsight._text import as_words, percent
 from lungsight.inference.finding import Finding
-from lungsight.rendering import data_uri, film
+from lungsight.rendering import data_uri, small_jpeg
 
 
 def as_html(finding: Finding) -> str:
     """A fragment of HTML that needs nothing else: tens of kilobytes, whatever the size of the radiograph."""
     radiograph = finding.radiograph
-    picture = "" if radiograph is None else f'<img src="{data_uri(film(radiograph))}" width="320" alt="">'
+    picture = "" if radiograph is None else f'<img src="{data_uri(small_jpeg(radiograph))}" width="320" alt="">'
     shares = "".join(f"<li>{escape(as_words(name))}: {percent(p)}</li>" for name, p in finding.probabilities.items())
     said = "".join(f"<p>{escape(sentence)}</p>" for sentence in (*finding.reasons, *finding.warnings))
     result = escape(as_words(finding.decision or finding.status))

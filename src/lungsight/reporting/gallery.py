@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lungsight.components.lungs import crop_of
 from lungsight.inference import Detector
+from lungsight.inference.finding import ClassMap
 from lungsight.rendering import AGAINST, FOR
 from lungsight.reporting.html import write_page
-from lungsight.scanning.card import Card, card_of, full_scale
+from lungsight.scanning.card import SmallImage, full_scale
 from lungsight.statistics.outcomes import PREDICTION, TRUTH, probability_column
 
 AT_MOST = 24
@@ -20,10 +22,10 @@ AT_MOST = 24
 @dataclass(frozen=True, eq=False)
 class Loss:
     """One image: its row among the predictions, with its ``loss`` and the ``probability`` of its true class, its
-    card, and the two classes (``evidence_for``, ``against``) that the card's map sets against each other."""
+    image, and the two classes (``evidence_for``, ``against``) that the image's map sets against each other."""
 
     row: pd.Series
-    card: Card
+    image: SmallImage
     evidence_for: str
     against: str
 
@@ -53,8 +55,7 @@ def write_gallery(path: Path, detector: Detector, predictions: pd.DataFrame) -> 
         wrong=sum(one.row[TRUTH] != one.row[PREDICTION] for one in losses),
         total=len(wrong_predictions(predictions)),
         testset=len(_judged(predictions)),
-        preprocessing=detector.description.preprocessing,
-        full=full_scale(one.card.evidence for one in losses if one.card.evidence is not None),
+        full=full_scale(one.image.map for one in losses if one.image.map is not None),
         colour_for=FOR,
         colour_against=AGAINST,
     )
@@ -78,9 +79,10 @@ def _loss(row: pd.Series, detector: Detector) -> Loss:
     else:
         one, other = called, true
     i, j = classes.index(one), classes.index(other)
-    evidence = said.maps[0, i] - said.maps[0, j]
-    bias = float(said.logits[0, i] - said.logits[0, j] - evidence.mean(dtype=np.float64))
+    values = said.maps[0, i] - said.maps[0, j]
+    bias = float(said.logits[0, i] - said.logits[0, j] - values.mean(dtype=np.float64))
     (finding,) = detector.analyse_checked([checked])
-    shown = replace(finding, evidence=evidence, evidence_bias=bias)
-    card = card_of(shown, detector.description.target, detector.cautions)
-    return Loss(row, card, one, other)
+    evidence = ClassMap(values, bias, detector.description.preprocessing, crop_of(checked.lungs))
+    image = SmallImage.of(replace(finding, radiograph=checked.radiograph, map=evidence))
+    assert image is not None  # it holds the radiograph
+    return Loss(row, image, one, other)

@@ -1,164 +1,198 @@
-"""What a page keeps of a finding."""
+"""What the page shows of one image: its record in the journal, and a small copy of its pixels."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from io import BytesIO
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from lungsight._text import as_words
-from lungsight.components.lungs import Box, crop_of
-from lungsight.inference.detector import Floats
-from lungsight.inference.finding import Finding, Status
+from lungsight._text import as_words, percent_beside
+from lungsight.components.lungs import Box
+from lungsight.components.preprocessing import Preprocessing
+from lungsight.inference.finding import INCONCLUSIVE, ClassMap, Finding, Status
 from lungsight.inference.lung_overlap import grid_of
-from lungsight.package import Preprocessing
 from lungsight.rendering import (
     AGAINST,
     FOR,
     data_uri,
-    film,
     heat_layer,
     jpeg,
     outline_layer,
     packed,
+    small_jpeg,
     unpacked,
     with_evidence,
     with_outline,
 )
+from lungsight.scanning.journal import Record
 
 #: The longest side of the outline's picture: a thin line needs no more.
 _OUTLINE_SIDE = 512
 
-#: The cards that come first: of images that were judged.
-JUDGED = "judged"
-_GROUPS = (JUDGED, str(Status.REFUSED), str(Status.ERROR))
+#: In this order they stand on the page.
+GROUPS = (Status.READ, Status.REFUSED, Status.ERROR)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Card:
-    """What the page keeps of one finding: tens of kilobytes, whatever the size of the radiograph.
+@dataclass(frozen=True, eq=False)
+class SmallImage:
+    """What is kept of an image to show it: tens of kilobytes, whatever its size.
 
     Attributes:
-        urgency: the probability of the target; 0 where the image wasn't judged.
-        evidence: as in the finding; its mean plus ``bias`` is the target's logit margin.
-        lungs: the mask to draw, packed; None where there is none.
-        crop: the box around them that the network saw; None where it saw the whole image.
-        evidence_in_lungs: of the evidence for the target the share that lies in the lungs.
-        known: what the file says of the image, in a few words.
+        jpeg: the image, small and grey.
+        known: what the file states of it, in a few words.
+        map: the finding's map; None if the image wasn't analysed.
+        lungs: the mask to outline, packed; None if there is none.
     """
 
-    file: str
-    status: str
-    decision: str | None
-    probabilities: dict[str, float]
-    reasons: tuple[str, ...]
-    warnings: tuple[str, ...]
+    jpeg: bytes
     known: str
-    urgency: float = 0.0
-    jpeg: bytes | None = None
-    evidence: Floats | None = None
-    bias: float = 0.0
+    map: ClassMap | None = None
     lungs: bytes | None = None
-    crop: Box | None = None
-    evidence_in_lungs: float | None = None
 
-    @property
-    def group(self) -> str:
-        return JUDGED if self.status == Status.READ else self.status
+    @classmethod
+    def of(cls, finding: Finding) -> SmallImage | None:
+        """Of a finding that holds its image; None if it holds none."""
+        if finding.radiograph is None:
+            return None
+        lungs = None if finding.outline is None else packed(finding.outline)
+        return cls(small_jpeg(finding.radiograph), " · ".join(_known(finding)), finding.map, lungs)
 
-    @property
-    def result(self) -> str:
-        """The decision in words; what stands in its place where there is none."""
-        return "could not be read" if self.status == Status.ERROR else as_words(self.decision or self.status)
+    def as_json(self) -> dict[str, Any]:
+        """What a file holds of it; what the package says is left out."""
+        lungs = None if self.lungs is None else base64.b64encode(self.lungs).decode("ascii")
+        stated = {
+            "jpeg": base64.b64encode(self.jpeg).decode("ascii"),
+            "known": self.known,
+            "lungs": lungs,
+            "map": None,
+        }
+        if self.map is not None:
+            box = self.map.box and asdict(self.map.box)
+            stated["map"] = {"values": self.map.values.tolist(), "bias": self.map.bias, "box": box}
+        return stated
 
-    @property
-    def order(self) -> tuple[int, float]:
-        """By which cards are sorted: by group, the most urgent first."""
-        return _GROUPS.index(self.group), -self.urgency
+    @classmethod
+    def from_json(cls, stated: dict[str, Any], preprocessing: Preprocessing) -> SmallImage:
+        """What :meth:`as_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        drawn, lungs = stated["map"], stated["lungs"]
+        if drawn is not None:
+            values, box = np.array(drawn["values"], dtype=np.float32), drawn["box"] and Box(**drawn["box"])
+            drawn = ClassMap(values, drawn["bias"], preprocessing, box)
+        lungs = None if lungs is None else base64.b64decode(lungs)
+        return cls(base64.b64decode(stated["jpeg"]), stated["known"], drawn, lungs)
 
-    @property
-    def mean_evidence(self) -> float:
-        return 0.0 if self.evidence is None else float(self.evidence.mean(dtype=np.float64))
-
-    @property
-    def margin(self) -> float:
-        return self.mean_evidence + self.bias
-
-    @property
-    def film(self) -> str:
-        """The radiograph, for ``src``; empty where there is none."""
-        return data_uri(self.jpeg) if self.jpeg else ""
-
-    @property
+    @cached_property
     def size(self) -> tuple[int, int]:
-        """Width and height of :attr:`film`."""
-        return Image.open(BytesIO(self.jpeg)).size if self.jpeg else (1, 1)
+        """Width and height of the small image, in pixels."""
+        return Image.open(BytesIO(self.jpeg)).size
+
+    @property
+    def source(self) -> str:
+        """The small image, for ``src``."""
+        return data_uri(self.jpeg)
 
     @property
     def outline(self) -> str:
-        """The lungs' outline as a layer over :attr:`film`; empty where there is none."""
-        if self.jpeg is None or self.lungs is None:
+        """The lungs' outline as a layer over the image, for ``src``; empty if there is none."""
+        if self.lungs is None:
             return ""
-        longest = max(self.size)
-        size = tuple(max(1, round(side * min(1.0, _OUTLINE_SIDE / longest))) for side in self.size)
-        return data_uri(outline_layer(unpacked(self.lungs), (size[0], size[1])), "png")
+        scale = min(1.0, _OUTLINE_SIDE / max(self.size))
+        width, height = (max(1, round(side * scale)) for side in self.size)
+        return data_uri(outline_layer(unpacked(self.lungs), (width, height)), "png")
 
-    def heat(self, full: float, preprocessing: Preprocessing, *, against: bool = False) -> str:
-        """The evidence for the target, or ``against`` it, as a layer over :attr:`film`; ``full`` logits have the
-        strongest colour."""
-        if self.evidence is None:
+    def heat(self, full: float, *, against: bool = False) -> str:
+        """The evidence for the target as a layer over the image, for ``src``; empty if there is none.
+
+        Args:
+            full: logits that have the strongest colour.
+            against: show the evidence against the target instead.
+        """
+        if self.map is None:
             return ""
-        evidence = preprocessing.restore(self.evidence, *grid_of(*reversed(self.size)), self.crop)
+        evidence = self._evidence(self.map)
         layer = heat_layer(-evidence, full, AGAINST) if against else heat_layer(evidence, full, FOR)
         return data_uri(layer, "png")
 
     @property
-    def picture(self) -> str:
-        """The radiograph with the lungs' outline drawn into it."""
-        if self.jpeg is None or self.lungs is None:
-            return self.film
-        return data_uri(jpeg(self._outlined(Image.open(BytesIO(self.jpeg)))))
+    def outlined(self) -> str:
+        """The image with the lungs' outline drawn into it, for ``src``."""
+        if self.lungs is None:
+            return self.source
+        return data_uri(jpeg(with_outline(Image.open(BytesIO(self.jpeg)), unpacked(self.lungs))))
 
-    def overlay(self, full: float, preprocessing: Preprocessing) -> str:
-        """The picture under its evidence for and against, ``full`` logits in the strongest colour."""
-        if self.jpeg is None or self.evidence is None:
+    def overlay(self, full: float) -> str:
+        """The image under its evidence for and against, and the outline, for ``src``; empty if there is no map.
+
+        Args:
+            full: logits that have the strongest colour.
+        """
+        if self.map is None:
             return ""
         grey = Image.open(BytesIO(self.jpeg)).convert("L")
-        evidence = preprocessing.restore(self.evidence, *grid_of(grey.height, grey.width), self.crop)
-        return data_uri(jpeg(self._outlined(with_evidence(grey, evidence, full, against=True))))
+        drawn = with_evidence(grey, self._evidence(self.map), full, against=True)
+        return data_uri(jpeg(drawn if self.lungs is None else with_outline(drawn, unpacked(self.lungs))))
 
-    def _outlined(self, picture: Image.Image) -> Image.Image:
-        return picture if self.lungs is None else with_outline(picture, unpacked(self.lungs))
-
-
-def card_of(finding: Finding, target: str, model_warnings: tuple[str, ...]) -> Card:
-    """The card of ``finding``, the more urgent the more probable ``target`` is; what holds for every image is said
-    once, for the whole page."""
-    return Card(
-        file=finding.file,
-        status=str(finding.status),
-        decision=finding.decision,
-        probabilities=dict(finding.probabilities),
-        reasons=finding.reasons,
-        warnings=tuple(warning for warning in finding.warnings if warning not in model_warnings),
-        known=" · ".join(_known(finding)),
-        urgency=finding.probabilities.get(target, 0.0),
-        jpeg=film(finding.radiograph) if finding.radiograph is not None else None,
-        evidence=finding.evidence,
-        bias=finding.evidence_bias,
-        lungs=None if finding.outline is None else packed(finding.outline),
-        crop=crop_of(finding.lungs),
-        evidence_in_lungs=finding.evidence_in_lungs,
-    )
+    def _evidence(self, drawn: ClassMap) -> NDArray[np.float32]:
+        width, height = self.size
+        return drawn.on(*grid_of(height, width))
 
 
-def full_scale(evidence: Iterable[Floats]) -> float:
-    """How many logits have the strongest colour: one scale for the whole page, so that pictures can be compared.
-    It is the 99th percentile of all evidence on it."""
-    strengths = [np.abs(one).ravel() for one in evidence]
+@dataclass(frozen=True, eq=False)
+class Card:
+    """One image on the page.
+
+    Attributes:
+        record: its line in the journal.
+        urgency: the probability of the target; 0 if it wasn't analysed.
+        image: None if it couldn't be read, or is no longer there to be shown.
+        warnings: those about this image alone.
+    """
+
+    record: Record
+    urgency: float
+    image: SmallImage | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def result(self) -> str:
+        """The decision in words, or what took its place."""
+        return result_of(self.record)
+
+    def meaning(self, target: str, thresholds: tuple[float, float] | None) -> str:
+        """What the result of an analysed image rests on, in a sentence or two; empty if its reasons say it."""
+        decision = self.record["verdict"]
+        if self.record["status"] != Status.READ or decision == INCONCLUSIVE:
+            return ""
+        most_probable = f"{as_words(decision)} is the most probable."
+        if thresholds is None:
+            return f"Of the classes that the model tells apart, {most_probable}"
+        if decision == target:
+            p, high = percent_beside(self.urgency, thresholds[1])
+            return f"The probability of {as_words(target)} is {p}: the model calls it from {high} on."
+        p, low = percent_beside(self.urgency, thresholds[0])
+        ruled_out = f"The probability of {as_words(target)} is {p}: the model rules it out below {low}."
+        return f"{ruled_out} Of its other classes, {most_probable}"
+
+
+def result_of(record: Record) -> str:
+    """The decision in words, or what took its place."""
+    return "could not be read" if record["status"] == Status.ERROR else as_words(record["verdict"])
+
+
+def full_scale(maps: Iterable[ClassMap]) -> float:
+    """The logits that have the strongest colour: one scale for a whole page, so that its images can be compared.
+
+    Returns:
+        The 99th percentile of the absolute evidence of all maps; 0 without any.
+    """
+    strengths = [np.abs(one.values).ravel() for one in maps]
     return float(np.percentile(np.concatenate(strengths), 99)) if strengths else 0.0
 
 

@@ -1,163 +1,163 @@
-"""Findings as JSON lines and as CSV. Every line is on its way to the disk before the next image is said to be done.
-
-A file that an earlier, broken-off scan by the same model left is gone on with: each sink knows what it holds already.
-"""
+"""What findings are exported to while a scan goes on: JSON lines to a stream, and CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
 from lungsight._text import shortened
 from lungsight.errors import LungsightError
-from lungsight.inference.finding import Finding, Status
+from lungsight.inference.finding import Status
 from lungsight.radiograph import Identifiers, Placement
-from lungsight.scanning.journal import (
-    STDOUT,
-    FinishedFiles,
-    GrowingFile,
-    StandardOutput,
-    already_there,
-    as_object,
-    of_another_model,
-)
-
-#: Where the pictures of a finding lie, by their kind.
-Pictures = Mapping[str, Path]
+from lungsight.scanning.journal import Lines, Record, is_stream, read_lines, refuse_other_model
 
 
-class Sink(Protocol):
-    """A place that findings are written to, one by one.
+class Exporter(Protocol):
+    """Writes findings somewhere, besides the journal.
 
     Attributes:
-        done: the files whose findings are there from an earlier scan.
+        is_stream: nothing can be read back from there, so it gets the findings of this scan alone.
     """
 
-    done: FinishedFiles
+    is_stream: bool
 
-    def add(self, finding: Finding, pictures: Pictures) -> None:
-        """Write the finding and where its pictures are, unless an earlier scan did."""
+    def records(self) -> Iterable[Record]:
+        """The findings that an earlier scan left there. Raises LungsightError if it holds something else."""
+
+    def begin(self, records: Iterable[Record]) -> None:
+        """Write what the journal holds, in place of what is there. Raises LungsightError if it can't be written."""
+
+    def add(self, record: Record) -> None:
+        """Write one finding more. Raises LungsightError if it can't be written."""
 
     def close(self) -> None:
         """Nothing more will come."""
 
 
-class Records:
-    """One line a finding, in a file or on standard output (``-``).
+class JsonStream:
+    """JSON lines to standard output or a device, from which nothing can be read back."""
 
-    Attributes:
-        done: the files whose findings are there from an earlier scan.
-    """
+    is_stream = True
 
-    def __init__(self, path: Path, model: str, *, restart: bool) -> None:
-        """Raises Fault where the file is there and isn't an earlier run's; ``restart`` replaces it unread."""
-        self._file = StandardOutput() if path == STDOUT else GrowingFile(path)
-        self._model = model
-        self._failed: set[str] = set()
-        counts, kept = (Counter[str](), 0) if restart else already_there(self._file, self._read)
-        self.done = FinishedFiles(counts, self._failed)
-        self._file.begin(kept)
-        if kept == 0 and (heading := self._heading()):
-            self._file.append(heading)
+    def __init__(self, path: Path) -> None:
+        self._lines = Lines(path)
 
-    def add(self, finding: Finding, pictures: Pictures) -> None:
-        """Write the finding and where its pictures are, unless an earlier scan did."""
-        if finding.file in self.done:
-            self.done.pass_by(finding.file)
-        else:
-            self._file.append(self._line(finding, pictures))
+    def records(self) -> Iterable[Record]:
+        """None: nothing can be read back."""
+        return ()
+
+    def begin(self, records: Iterable[Record]) -> None:
+        """A stream holds the findings of this scan alone."""
+
+    def add(self, record: Record) -> None:
+        """Write one object on a line."""
+        self._lines.append(json.dumps(record, ensure_ascii=False))
 
     def close(self) -> None:
-        self._file.close()
-
-    def _heading(self) -> str:
-        return ""
-
-    def _line(self, finding: Finding, pictures: Pictures) -> str:
-        raise NotImplementedError
-
-    def _read(self, line: bytes, number: int) -> str | None:
-        raise NotImplementedError
-
-    def _noted(self, file: str, status: object) -> str:
-        if status == Status.ERROR:
-            self._failed.add(file)
-        return file
+        """Nothing more will come."""
+        self._lines.close()
 
 
-class JsonLines(Records):
-    """One object a line, with the keys of ``Finding.as_json``."""
-
-    def _line(self, finding: Finding, pictures: Pictures) -> str:
-        return json.dumps(finding.as_json(pictures), ensure_ascii=False)
-
-    def _read(self, line: bytes, number: int) -> str:
-        stated = as_object(line)
-        if not isinstance(stated.get("file"), str) or "verdict" not in stated:
-            raise ValueError("no finding")
-        if stated.get("model") != self._model:
-            raise of_another_model(self._file.path, stated.get("model"), self._model)
-        return self._noted(str(stated["file"]), stated.get("status"))
-
-
+_SENTENCES = ("reasons", "warnings")
+_LUNGS = ("lungs_percent_of_image", "lungs_percent_of_evidence")
 _AS_IN_JSON = [
-    *("heatmap", "overlay", "lungs_percent_of_image", "lungs_percent_of_evidence", "unfamiliarity"),
-    *("age", "sex", "view", "arrived"),
+    *("heatmap", "overlay", *_LUNGS, "unfamiliarity", "age", "sex", "view", "arrived"),
     *(field.name for field in fields(Identifiers)),
     *Placement._fields,
-    *("refused_by", "reasons", "warnings", "model", "model_grade", "seconds"),
+    *("refused_by", *_SENTENCES, "model", "model_grade", "seconds"),
 ]
 
 
-class CsvTable(Records):
-    """One row a file; the probability of each class in a column of its own."""
+class CsvTable:
+    """One row per file; the probability of each class in a column of its own, no line break in a cell."""
 
-    def __init__(self, path: Path, model: str, classes: tuple[str, ...], *, restart: bool) -> None:
+    def __init__(self, path: Path, model: str, classes: tuple[str, ...]) -> None:
+        self._path, self._model, self._classes = path, model, classes
+        self.is_stream = is_stream(path)
         probabilities = [f"probability_{name}" for name in classes]
         self._columns = ["file", "status", "verdict", *probabilities, *_AS_IN_JSON]
-        super().__init__(path, model, restart=restart)
+        self._lines: Lines | None = None
 
-    def _heading(self) -> str:
-        return _row(self._columns)
+    def records(self) -> Iterator[Record]:
+        """The findings in the table; of the lungs' box, and of where one sentence ends, a table says nothing."""
+        if not self.is_stream:
+            rows = read_lines(self._path, self._parse, b"file,status,")
+            yield from (record for record, _ in rows if record is not None)
 
-    def _line(self, finding: Finding, pictures: Pictures) -> str:
-        values = finding.as_json(pictures)
-        flat = values | {f"probability_{name}": p for name, p in values["probabilities"].items()}
-        flat |= {f"lungs_{key}": value for key, value in (values["lungs"] or {}).items()}
-        flat |= values["placement"] or {}
-        flat |= {name: " ".join(values[name]) for name in ("reasons", "warnings")}
-        return _row([flat.get(column) for column in self._columns])
+    def begin(self, records: Iterable[Record]) -> None:
+        """Write the heading and a row for each of ``records``."""
+        self._lines = Lines(self._path)
+        self._lines.append(_row(self._columns))
+        for record in records:
+            self.add(record)
 
-    def _read(self, line: bytes, number: int) -> str | None:
+    def add(self, record: Record) -> None:
+        """Write a row."""
+        assert self._lines is not None
+        flat = record | {f"probability_{name}": p for name, p in record["probabilities"].items()}
+        flat |= {f"lungs_{key}": value for key, value in (record["lungs"] or {}).items()}
+        flat |= record["placement"] or {}
+        flat |= {name: " ".join(record[name]) for name in _SENTENCES}
+        self._lines.append(_row([flat.get(column) for column in self._columns]))
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        if self._lines is not None:
+            self._lines.close()
+
+    def _parse(self, line: bytes) -> Record | None:
+        """The finding of a row; None for the heading."""
         try:
             row = next(csv.reader([line.decode("utf-8")]), [])
         except csv.Error as error:
-            raise ValueError("no row") from error
-        if number == 0:
-            if row != self._columns:
-                self._refuse_columns(row)
+            raise ValueError("not a row") from error
+        if row == self._columns:
             return None
+        if row[:3] == self._columns[:3]:
+            self._refuse_columns(row)
         if len(row) != len(self._columns):
             raise ValueError("another number of columns")
-        stated = dict(zip(self._columns, row, strict=True))
-        if stated["model"] != self._model:
-            raise of_another_model(self._file.path, stated["model"], self._model)
-        return self._noted(stated["file"], stated["status"])
+        record = self._record(dict(zip(self._columns, (cell or None for cell in row), strict=True)))
+        refuse_other_model(self._path, record["model"], self._model)
+        return record
+
+    def _record(self, cells: dict[str, str | None]) -> Record:
+        """What a table says of a finding, with the keys that JSON has."""
+        probabilities = {name: cells.pop(f"probability_{name}") for name in self._classes}
+        image, evidence = (_number(cells.pop(name)) for name in _LUNGS)
+        placement = [cells.pop(name) for name in Placement._fields]
+        sentences = {name: cells.pop(name) for name in _SENTENCES}
+        lungs = {"box": None, "plausible": cells["status"] == Status.READ}
+        lungs |= {"percent_of_image": image, "percent_of_evidence": evidence}
+        return {
+            **cells,
+            **{name: _number(cells[name]) for name in ("unfamiliarity", "age", "seconds")},
+            "probabilities": {name: float(text) for name, text in probabilities.items() if text},
+            "lungs": None if image is None else lungs,
+            "placement": None if placement[0] is None else _placement(*placement),
+            **{name: [text] if text else [] for name, text in sentences.items()},
+        }
 
     def _refuse_columns(self, row: list[str]) -> None:
-        """Raises Fault where these are the columns of another version, ValueError where they are no scan's at all."""
-        if row[:3] != self._columns[:3]:
-            raise ValueError("another table")
         differing = sorted(set(row) ^ set(self._columns)) or ["their order"]
-        named = shortened(differing, 4)
-        problem = f"has other columns than this scan writes ({named}), so it was written by another version or model"
-        raise LungsightError(self._file.path, problem, "name another file, or give --restart")
+        problem = (
+            f"has other columns than this scan writes ({shortened(differing, 4)}), so it was written by another "
+        )
+        raise LungsightError(self._path, problem + "version or model", "name another file, or give --restart")
+
+
+def _number(text: str | None) -> float | None:
+    return None if text is None else float(text)
+
+
+def _placement(width: str | None, height: str | None, mirrored: str | None, turned: str | None) -> Record:
+    sides = {"width": int(width or 0), "height": int(height or 0)}
+    return {**sides, "mirrored": mirrored == "True", "turned": int(turned or 0)}
 
 
 def _row(values: list[object] | list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Heatmaps as files: the positive evidence for the target class, pixel by pixel of the radiograph."""
+"""Heatmaps and overlays as files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from PIL.PngImagePlugin import PngInfo
 from lungsight import RESEARCH_ONLY
 from lungsight._files import atomic_write
 from lungsight.errors import LungsightError
-from lungsight.inference.detector import Detector
 from lungsight.inference.finding import Finding
 from lungsight.inference.lung_overlap import grid_of
 from lungsight.rendering import thumbnail, with_evidence, with_outline
@@ -22,24 +21,31 @@ FULL_SCALE = 65535
 
 
 class _Folder:
-    """A folder that takes one picture for each judged finding, under names that are unique and safe on any system.
-    Safe to call from several threads."""
+    """A folder with one picture per analysed finding, under names that are unique and safe on any system.
 
-    def __init__(self, folder: Path, detector: Detector) -> None:
-        """Raises Fault where the folder can't be made."""
+    Safe to call from several threads.
+    """
+
+    def __init__(self, folder: Path, target: str) -> None:
+        """Make the folder.
+
+        Args:
+            folder: where the pictures are written.
+            target: the model's target class.
+
+        Raises:
+            LungsightError: it can't be made.
+        """
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise LungsightError(
-                folder, f"can't be a folder of pictures ({error.strerror})", "name another place"
-            ) from error
-        self._folder = folder
-        self._detector = detector
+            problem = f"can't be a folder of pictures ({error.strerror})"
+            raise LungsightError(folder, problem, "name another place") from error
+        self._folder, self._target = folder, target
 
     def add(self, finding: Finding) -> Path | None:
-        """Write the picture of ``finding``; None where there is none, because it was not judged. Raises Fault where
-        it can't be written."""
-        if finding.evidence is None or finding.radiograph is None:
+        """Write the picture of a finding that holds its image; None if it wasn't analysed. Raises LungsightError."""
+        if finding.map is None or finding.radiograph is None:
             return None
         path = self._folder / f"{_name_for(finding.file, finding.radiograph.sha256)}.png"
         self._write(path, finding)
@@ -53,54 +59,66 @@ class HeatmapFolder(_Folder):
     """Takes the 16-bit heatmaps of findings."""
 
     def _write(self, path: Path, finding: Finding) -> None:
-        write_heatmap(path, finding, self._detector)
+        write_heatmap(path, finding, self._target)
 
 
 class OverlayFolder(_Folder):
-    """Takes pictures of the radiographs, small, under their evidence in colour."""
+    """Takes small copies of the images under their evidence in colour."""
 
     def _write(self, path: Path, finding: Finding) -> None:
-        write_overlay(path, finding, self._detector)
+        write_overlay(path, finding, self._target)
 
 
 def _name_for(file: str, sha256: str) -> str:
-    """The file's stem, made safe, and a digest of its whole name and content: names that aren't UTF-8 can read the
-    same and be two files."""
+    """The file's stem, made safe, and a digest of its whole name and content.
+
+    Names that aren't UTF-8 can read the same and be two files.
+    """
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", PurePosixPath(file).stem).strip("_")[:60] or "image"
     digest = hashlib.sha256("\0".join((file, sha256)).encode()).hexdigest()
     return f"{stem}-{digest[:8]}"
 
 
-def write_heatmap(path: Path, finding: Finding, detector: Detector) -> None:
-    """Write a 16-bit greyscale PNG on the radiograph's own grid.
+def write_heatmap(path: Path, finding: Finding, target: str) -> None:
+    """Write a 16-bit grey PNG on the image's own pixels.
 
-    A pixel is the evidence for the target class there, 0 where there is none or where it speaks against; linear, so
-    that 65535 is the image's strongest. The PNG's text says how many logits that is.
+    A pixel is the evidence for the target there, 0 where there is none or where it speaks against; linear, so that
+    65535 is the image's strongest. The PNG's text says how many logits that is.
+
+    Args:
+        path: of the PNG.
+        finding: of an image that was analysed.
+        target: the model's target class.
     """
-    radiograph = finding.radiograph
-    if radiograph is None:
-        raise ValueError(f"{finding.file} was not judged")
-    evidence = np.maximum(detector.evidence_on(finding, radiograph.height, radiograph.width), 0)
+    evidence = finding.heatmap()  # our own copy, and large: it is changed in place
+    np.maximum(evidence, 0, out=evidence)
     strongest = float(evidence.max())
-    grey = np.rint(evidence * (FULL_SCALE / strongest)) if strongest > 0 else evidence
-    text = _text(finding, detector) | {"Logits per 65535": f"{strongest:.6g}"}
-    _save(path, Image.fromarray(grey.astype(np.uint16)), text)
+    if strongest > 0:
+        evidence *= FULL_SCALE / strongest
+        evidence += 0.5
+    text = _text(finding, target) | {"Logits per 65535": f"{strongest:.6g}"}
+    _save(path, Image.fromarray(evidence.astype(np.uint16)), text)
 
 
-def write_overlay(path: Path, finding: Finding, detector: Detector) -> None:
-    """Write an 8-bit RGB PNG, at most 1,024 pixels a side: the radiograph under its evidence for the target.
+def write_overlay(path: Path, finding: Finding, target: str) -> None:
+    """Write an 8-bit RGB PNG, at most 1,024 pixels a side: the image under its evidence for the target.
 
-    Red speaks for the target class; yellow is the outline of the lungs. The strongest colour is
-    the image's strongest evidence; the PNG's text says how many logits that is.
+    Red speaks for the target; yellow is the outline of the lungs. The strongest colour is the image's strongest
+    evidence; the PNG's text says how many logits that is.
+
+    Args:
+        path: of the PNG.
+        finding: of an image that was analysed; it holds its pixels.
+        target: the model's target class.
     """
-    if finding.radiograph is None or finding.evidence is None:
-        raise ValueError(f"{finding.file} was not judged")
+    if finding.radiograph is None or finding.map is None:
+        raise ValueError(f"{finding.file} was not analysed, or its pixels were not kept")
     grey = thumbnail(finding.radiograph)
-    strongest = float(np.abs(finding.evidence).max())
-    drawn = with_evidence(grey, detector.evidence_on(finding, *grid_of(grey.height, grey.width)), strongest)
+    strongest = float(np.abs(finding.map.values).max())
+    drawn = with_evidence(grey, finding.map.on(*grid_of(grey.height, grey.width)), strongest)
     if finding.outline is not None:
         drawn = with_outline(drawn, finding.outline)
-    _save(path, drawn, _text(finding, detector) | {"Logits at full colour": f"{strongest:.6g}"})
+    _save(path, drawn, _text(finding, target) | {"Logits at full colour": f"{strongest:.6g}"})
 
 
 def _save(path: Path, picture: Image.Image, text: dict[str, str]) -> None:
@@ -111,15 +129,15 @@ def _save(path: Path, picture: Image.Image, text: dict[str, str]) -> None:
         picture.save(file, format="PNG", pnginfo=stated, compress_level=1)
 
 
-def _text(finding: Finding, detector: Detector) -> dict[str, str]:
+def _text(finding: Finding, target: str) -> dict[str, str]:
     placement = finding.placement
     done = ["mirrored"] * bool(placement and placement.mirrored)
     done += [f"turned clockwise by {placement.turned} degrees"] if placement and placement.turned else []
     return {
-        "Title": f"Evidence for {detector.description.target}",
+        "Title": f"Evidence for {target}",
         "Source": finding.file,
         "Placement": "the image as it was judged" + (": " + ", then ".join(done) if done else ""),
-        "Class": detector.description.target,
+        "Class": target,
         "Model": finding.model,
         "Software": "lungsight",
         "Disclaimer": RESEARCH_ONLY,

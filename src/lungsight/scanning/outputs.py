@@ -1,31 +1,31 @@
-"""Everything that a scan writes, each place gone on with where an earlier scan was broken off."""
+"""Everything that a scan writes: one journal, which a broken-off scan goes on with, and what is exported from it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lungsight.inference.detector import Detector
 from lungsight.inference.finding import Finding
-from lungsight.scanning.card import Card, card_of
-from lungsight.scanning.exporters import CsvTable, JsonLines, Sink
+from lungsight.scanning.card import SmallImage
+from lungsight.scanning.exporters import CsvTable, Exporter, JsonStream
 from lungsight.scanning.heatmap import HeatmapFolder, OverlayFolder
-from lungsight.scanning.journal import STDOUT
-from lungsight.scanning.page import FindingsPage
+from lungsight.scanning.journal import STDOUT, Journal, is_stream
+from lungsight.scanning.page import FindingsPage, refuse_other_content
 
 
 @dataclass(frozen=True)
 class OutputPaths:
-    """Where the findings of a scan go; None: not there.
+    """Where the findings of a scan are written; None: not there.
 
     Attributes:
-        json: one object a line; ``-`` is standard output.
-        csv: one row a file; ``-`` is standard output.
+        json: one object per line; ``-`` is standard output.
+        csv: one row per file; ``-`` is standard output.
         parquet: a folder of Parquet files.
         html: a page.
-        heatmaps: a folder of 16-bit pictures of the evidence.
-        overlays: a folder of pictures with the evidence in colour.
+        heatmaps: a folder of 16-bit images of the evidence.
+        overlays: a folder of images with the evidence in colour.
     """
 
     json: Path | None = None
@@ -37,18 +37,33 @@ class OutputPaths:
 
     @property
     def pictures(self) -> tuple[Path, ...]:
-        """Folders of pictures."""
+        """Folders of heatmaps and overlays."""
         return tuple(path for path in (self.heatmaps, self.overlays) if path is not None)
 
     @property
     def tables(self) -> tuple[Path, ...]:
-        """Those that hold every finding and outlive the scan."""
+        """Files and folders that hold every finding and outlive the scan."""
         return tuple(path for path in (self.json, self.csv, self.parquet) if path not in (None, STDOUT))
 
     @property
     def records(self) -> tuple[Path, ...]:
-        """Those that say which files are done."""
+        """All places that findings are written to."""
         return tuple(path for path in (self.json, self.csv, self.parquet, self.html) if path is not None)
+
+    @property
+    def journals(self) -> tuple[Path, ...]:
+        """Files that may hold the journal, the one to use first."""
+        if self.json is not None and not is_stream(self.json):
+            return (self.json, *self._beside)
+        return tuple(sorted(self._beside, key=lambda path: not path.exists()))
+
+    @property
+    def _beside(self) -> tuple[Path, ...]:
+        """Without ``--json``, a journal is beside another output until the scan is complete."""
+        exports = [path for path in (self.csv, self.parquet, self.html) if path is not None]
+        return tuple(
+            path.with_name(path.name + ".journal") for path in exports if path.is_dir() or not is_stream(path)
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,93 +71,142 @@ class Drawn:
     """A finding with what was drawn of it; its pixels are gone.
 
     Attributes:
-        pictures: by kind (``heatmap``, ``overlay``), where each lies.
-        card: for the page, where there is to be one.
+        pictures: the paths of its ``heatmap`` and its ``overlay``.
+        image: for the page, if there is to be one.
     """
 
     finding: Finding
     pictures: Mapping[str, Path] = field(default_factory=dict)
-    card: Card | None = None
+    image: SmallImage | None = None
 
 
 class Drawing:
-    """Draws what is to be drawn of findings. Safe to call from several threads, and needs none but its own machine.
+    """Draws what is to be drawn of findings. Safe to call from several threads, and on any machine.
 
-    Raises Fault where a folder for pictures can't be made.
+    Raises LungsightError if a folder for pictures can't be made.
     """
 
-    def __init__(self, places: OutputPaths, detector: Detector) -> None:
-        self._target, self._cautions = detector.description.target, detector.cautions
-        self._with_cards = places.html is not None
-        self._heatmaps = HeatmapFolder(places.heatmaps, detector) if places.heatmaps else None
-        self._overlays = OverlayFolder(places.overlays, detector) if places.overlays else None
+    def __init__(self, paths: OutputPaths, detector: Detector) -> None:
+        self._with_images = paths.html is not None
+        target = detector.description.target
+        self._heatmaps = HeatmapFolder(paths.heatmaps, target) if paths.heatmaps else None
+        self._overlays = OverlayFolder(paths.overlays, target) if paths.overlays else None
 
     def draw(self, finding: Finding) -> Drawn:
-        """The pictures of ``finding``, each in its folder, and its card for the page."""
+        """Write the pictures of ``finding``, and draw its image for the page."""
         pictures: dict[str, Path] = {}
         for kind, folder in (("heatmap", self._heatmaps), ("overlay", self._overlays)):
             if folder is not None and (path := folder.add(finding)) is not None:
                 pictures[kind] = path
-        card = card_of(finding, self._target, self._cautions) if self._with_cards else None
-        return Drawn(replace(finding, radiograph=None, evidence=None), pictures, card)
+        image = SmallImage.of(finding) if self._with_images else None
+        return Drawn(replace(finding, radiograph=None), pictures, image)
 
 
 class Outputs:
-    """Opens all places before the first image is read, so that one that can't be written to is known at once.
-
-    Raises Fault where a place can't be used; ``restart`` replaces what an earlier scan left.
+    """Opens everything before the first image is read, so that what can't be written to is known at once.
 
     Attributes:
-        drawing: what makes of findings what :meth:`add` takes.
+        drawing: makes of findings what :meth:`add` takes.
     """
 
-    def __init__(self, places: OutputPaths, detector: Detector, *, restart: bool = False) -> None:
-        self.drawing = Drawing(places, detector)
-        self._records = list(_records(places, detector, restart))
-        self._page = FindingsPage(places.html, detector, places.tables, restart=restart) if places.html else None
-        self._done = [sink.done for sink in self._records]
-        if self._page is not None:
-            self._done.append(self._page.done)
+    def __init__(self, paths: OutputPaths, detector: Detector, *, restart: bool = False) -> None:
+        """Go on with what an earlier scan left.
+
+        Args:
+            paths: where to write.
+            detector: whose findings are written.
+            restart: replace what an earlier scan left.
+
+        Raises:
+            LungsightError: something can't be written to, or holds something else.
+        """
+        if paths.html is not None:
+            refuse_other_content(paths.html, restart=restart)
+        self.drawing = Drawing(paths, detector)
+        self._paths = paths
+        self._exporters = list(_exporters(paths, detector))
+        self._streaming = any(exporter.is_stream for exporter in self._exporters)
+        self._journal = self._resumed(paths.journals, detector.model, restart=restart) if paths.journals else None
+        self._page: FindingsPage | None = None
+        if paths.html is not None and self._journal is not None:
+            earlier = self._journal.records()
+            self._page = FindingsPage(paths.html, detector, paths.tables, earlier=earlier, restart=restart)
+        for exporter in self._exporters:
+            exporter.begin(() if exporter.is_stream or self._journal is None else self._journal.records())
 
     def pass_by(self, file: str, *, once: bool = False) -> bool:
-        """Whether every place holds the finding of this file, so that it needn't be scanned; to be asked once a file,
-        in their order. ``once``: what comes by under that name later is new, as in a watched folder."""
-        if not self._done or not all(file in done for done in self._done):
+        """Whether an earlier scan did this file, so that it needn't be scanned; ask once per file, in their order.
+
+        Args:
+            file: as findings name it.
+            once: a file that comes by under that name later is new, as in a watched folder.
+        """
+        if self._streaming or self._journal is None or file not in self._journal:
             return False
-        for done in self._done:
-            if once:
-                done.forget(file)
-            else:
-                done.pass_by(file)
+        if self._page is not None and self._page.wants(file):
+            return False
+        if once:
+            self._journal.forget(file)
+        else:
+            self._journal.pass_by(file)
         return True
 
     def failed_before(self, file: str) -> bool:
         """Whether an earlier scan could not read this file."""
-        return any(file in done.failed for done in self._done)
+        return self._journal is not None and file in self._journal.failed
 
     def add(self, drawn: Drawn) -> None:
-        """Write a finding to every place that hasn't got it."""
-        for sink in self._records:
-            sink.add(drawn.finding, drawn.pictures)
-        if self._page is not None and drawn.card is not None:
-            self._page.add(drawn.card)
+        """Write a finding, unless an earlier scan did. Raises LungsightError if it can't be written."""
+        record, known = drawn.finding.as_json(drawn.pictures), False
+        if self._journal is not None:
+            known = drawn.finding.file in self._journal
+            if known:
+                self._journal.pass_by(drawn.finding.file)
+            else:
+                self._journal.append(record)
+        for exporter in self._exporters:
+            if exporter.is_stream or not known:
+                exporter.add(record)
+        if self._page is not None:
+            self._page.add(record, drawn.image, known=known)
 
     def close(self, *, complete: bool) -> None:
-        """Write what comes last: the page. ``complete``: all was scanned."""
-        for sink in self._records:
-            sink.close()
+        """Write what comes last: the page.
+
+        Args:
+            complete: all was scanned, so that no journal is needed but one that was asked for.
+        """
+        for exporter in self._exporters:
+            exporter.close()
+        if self._journal is None:
+            return
+        self._journal.close()
         if self._page is not None:
-            self._page.write(complete=complete)
+            self._page.write(self._journal.records(), complete=complete)
+        if complete and self._journal.path != self._paths.json:
+            self._journal.path.unlink(missing_ok=True)
+
+    def _resumed(self, paths: tuple[Path, ...], model: str, *, restart: bool) -> Journal:
+        """The journal at the first of ``paths``, with all that earlier scans left at the others or in a table."""
+        journal = Journal(paths[0], model, restart=restart)
+        others = [path for path in paths[1:] if path.is_file()]
+        earlier = [] if restart else [*(Journal(path, model) for path in others), *self._exporters]
+        for source in earlier:
+            next(iter(source.records()), None)  # what holds something else is refused before anything is written
+        journal.open()
+        for source in earlier:
+            journal.take_over(source.records())
+        for path in others:
+            path.unlink()
+        return journal
 
 
-def _records(places: OutputPaths, detector: Detector, restart: bool) -> list[Sink]:
-    sinks: list[Sink] = []
-    if places.parquet is not None:
+def _exporters(paths: OutputPaths, detector: Detector) -> Iterator[Exporter]:
+    if paths.json is not None and is_stream(paths.json):
+        yield JsonStream(paths.json)
+    if paths.csv is not None:
+        yield CsvTable(paths.csv, detector.model, detector.description.classes)
+    if paths.parquet is not None:
         from lungsight.scanning.parquet import ParquetFolder
 
-        sinks.append(ParquetFolder(places.parquet, detector.model, restart=restart))
-    if places.json is not None:
-        sinks.append(JsonLines(places.json, detector.model, restart=restart))
-    if places.csv is not None:
-        sinks.append(CsvTable(places.csv, detector.model, detector.description.classes, restart=restart))
-    return sinks
+        yield ParquetFolder(paths.parquet, detector.model)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+import heapq
+import json
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -13,20 +17,24 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from lungsight import RESEARCH_ONLY, __version__
-from lungsight._files import atomic_write
-from lungsight._text import as_words, percent, percent_beside, signed
-from lungsight._text import in_words as said_in_words
+from lungsight._files import atomic_write, write_whole
+from lungsight._text import as_words, in_words, percent, signed
 from lungsight.errors import LungsightError
 from lungsight.inference.detector import Detector
-from lungsight.inference.finding import INCONCLUSIVE
+from lungsight.inference.finding import Status
 from lungsight.package import PackageDescription
 from lungsight.package.bundled import bundled_packages
 from lungsight.package.descriptions_text import calibration_in_words, decision_in_words, parts_in_words
 from lungsight.rendering import AGAINST, FOR, OUTLINE
-from lungsight.scanning.card import JUDGED, Card
-from lungsight.scanning.spool import CardSpool
+from lungsight.scanning.card import GROUPS, Card, SmallImage, full_scale
+from lungsight.scanning.journal import Record
 
 SUFFIXES = (".html", ".htm")
+
+#: A browser opens a page with so many images; people look through fewer.
+MOST_SHOWN = 500
+#: So many of the files that were refused or couldn't be read, and have no card, are listed by name.
+MOST_LISTED = 1000
 
 #: Moves what the reader of the page moves: how strongly the heatmap shows, and where a picture is enlarged.
 SCRIPT = """
@@ -42,59 +50,133 @@ _OURS = (b'content="lungsight findings"', b"<title>lungsight: ")
 
 
 class FindingsPage:
-    """Collects cards as they come, on disk beside the page, then writes the page.
+    """Shows the most urgent findings of a journal.
 
-    Attributes:
-        done: the files whose cards are there from a scan that was broken off.
+    Small copies of their images are kept beside the page until it is written for good: a scan that was broken off
+    goes on without reading them again, and a watched folder may be emptied meanwhile.
     """
 
     def __init__(
-        self, path: Path, detector: Detector, tables: tuple[Path, ...] = (), *, restart: bool = False
+        self,
+        path: Path,
+        detector: Detector,
+        tables: tuple[Path, ...] = (),
+        *,
+        earlier: Iterable[Record] = (),
+        restart: bool = False,
     ) -> None:
-        """``tables`` hold the findings that the page has no room for. Raises Fault where the place can't be written
-        to, holds the cards of another model, or isn't named as a page."""
-        if path.exists() and not path.is_file():
-            raise LungsightError(path, "is a folder or a device", "give --html the path of a file")
-        if path.suffix.lower() not in SUFFIXES:
-            hint = "give --html a name that ends in .html; a browser prints the page to PDF"
-            raise LungsightError(path, "is no name of a web page, and that is what --html writes", hint)
-        if not (restart or _is_ours(path)):
-            raise LungsightError(
-                path, "is there already and is no page of findings", "name another file, or give --restart"
-            )
-        self._path = path
-        self._detector, self._tables = detector, tables
-        self._spool = CardSpool(path.with_name(path.name + ".cards"), detector.model, restart=restart)
-        self.done = self._spool.done
+        """Rank what an earlier scan found; nothing is written yet.
 
-    def add(self, card: Card) -> None:
-        """Keep ``card``, unless an earlier scan did."""
-        if card.file in self.done:
-            self.done.pass_by(card.file)
-        else:
-            self._spool.add(card)
+        Args:
+            path: of the page.
+            detector: whose findings it shows.
+            tables: files that hold the findings that the page has no room for.
+            earlier: what an earlier scan found.
+            restart: the images that an earlier scan left aren't used.
+        """
+        self._path, self._detector, self._tables = path, detector, tables
+        self._folder = path.with_name(path.name + ".images")
+        if restart:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._shown: list[_Place] = []
+        self._count = 0
+        self._missing: dict[str, list[str]] = defaultdict(list)
+        for record in earlier:
+            self._place(record)
+        for place in self._shown:
+            if place.can_be_shown and not self._file(place.key).exists():
+                self._missing[place.file].append(place.key)
 
-    def write(self, *, complete: bool = True) -> None:
-        """Write the page, in whole. Unless the scan is ``complete``, its cards are kept for the next one.
+    def wants(self, file: str) -> bool:
+        """Whether an earlier scan's finding of this file would be on the page, and its image is missing."""
+        return bool(self._missing.get(file))
 
-        Raises Fault where it can't be written."""
+    def add(self, record: Record, image: SmallImage | None, *, known: bool = False) -> None:
+        """Take a finding, or the image that it lacks.
+
+        Args:
+            record: its line in the journal.
+            image: None if it couldn't be read.
+            known: an earlier scan's finding of this file stays as it is.
+
+        Raises:
+            LungsightError: the image can't be kept.
+        """
+        keys = self._missing.get(record["file"], []) if known else [self._place(record)]
+        if keys and image is not None and any(place.key == keys[0] for place in self._shown):
+            write_whole(self._file(keys[0]), json.dumps(image.as_json()))
+        if keys:
+            keys.pop(0)
+
+    def write(self, records: Iterable[Record], *, complete: bool = True) -> None:
+        """Write the page, in whole.
+
+        Args:
+            records: all findings.
+            complete: nothing more will come, so that the images needn't be kept.
+
+        Raises:
+            LungsightError: it can't be written.
+        """
         with atomic_write(self._path) as file:
-            _template().stream(self._content()).dump(file, encoding="utf-8", errors="backslashreplace")
+            _template().stream(self._content(records)).dump(file, encoding="utf-8", errors="backslashreplace")
         if complete:
-            self._spool.remove()
-        else:
-            self._spool.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _content(self) -> dict[str, object]:
-        spool, description = self._spool, self._detector.description
-        first = next(spool.sorted(), None)
+    def _place(self, record: Record) -> str:
+        """Rank a finding among the most urgent, and return its key."""
+        key = _key(record)
+        place = _Place(-GROUPS.index(record["status"]), self._urgency(record), -self._count, key, record["file"])
+        self._count += 1
+        if len(self._shown) < MOST_SHOWN:
+            heapq.heappush(self._shown, place)
+        else:
+            self._file(heapq.heappushpop(self._shown, place).key).unlink(missing_ok=True)
+        return key
+
+    def _file(self, key: str) -> Path:
+        return self._folder / f"{key}.json"
+
+    def _urgency(self, record: Record) -> float:
+        return float(record["probabilities"].get(self._detector.description.target, 0.0))
+
+    def _card(self, record: Record) -> Card:
+        try:
+            stated = json.loads(self._file(_key(record)).read_bytes())
+            image = SmallImage.from_json(stated, self._detector.description.preprocessing)
+        except (OSError, KeyError, TypeError, ValueError):
+            image = None
+        own = tuple(warning for warning in record["warnings"] if warning not in self._detector.cautions)
+        return Card(record, self._urgency(record), image, own)
+
+    def _content(self, records: Iterable[Record]) -> dict[str, object]:
+        counts: Counter[str] = Counter()
+        shown: dict[str, Record] = {place.key: {} for place in sorted(self._shown, reverse=True)}
+        skipped, more_analysed, more_skipped = [], 0, 0
+        for record in records:
+            counts[record["verdict"] or record["status"]] += 1
+            if (key := _key(record)) in shown:
+                shown[key] = record
+            elif record["status"] == Status.READ:
+                more_analysed += 1
+            elif len(skipped) < MOST_LISTED:
+                skipped.append(record)
+            else:
+                more_skipped += 1
+        cards = [self._card(record) for record in shown.values()]
+        images = [card.image for card in cards if card.image is not None]
+        description, total = self._detector.description, counts.total()
         return {
-            "cards": spool.sorted(),
-            "rows": _rows(spool) if len(spool) > 1 else (),
-            "only": PurePosixPath(first.file).name if first is not None and len(spool) == 1 else None,
-            "spool": spool,
+            "cards": cards,
+            "only": PurePosixPath(cards[0].record["file"]).name if total == 1 else None,
+            "total": total,
+            "counts": counts,
+            "skipped": skipped,
+            "more_analysed": more_analysed,
+            "more_skipped": more_skipped,
+            "outlined": any(image.lungs is not None for image in images),
             "tables": ", ".join(map(str, self._tables)),
-            "full": spool.full_scale,
+            "full": full_scale(image.map for image in images if image.map is not None),
             "model": self._detector.model,
             "describe": _named(self._detector),
             "description": description,
@@ -106,41 +188,29 @@ class FindingsPage:
             "colour_for": _rgb(FOR),
             "colour_against": _rgb(AGAINST),
             "colour_outline": _rgb(OUTLINE),
-            "in_words": in_words(description),
-            "meaning": lambda card: meaning(card, description),
+            "package_text": package_text(description),
             "script": Markup(SCRIPT),
             "script_digest": base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
         }
 
 
-class Row(NamedTuple):
-    """A card's line in the table at the top."""
+class _Place(NamedTuple):
+    """Where a finding stands among those shown; the least of a heap of these is the first to go."""
 
+    group: int
+    urgency: float
+    number: int
+    key: str
     file: str
-    result: str
-    probability: str
+
+    @property
+    def can_be_shown(self) -> bool:
+        return GROUPS[-self.group] != Status.ERROR
 
 
-def _rows(spool: CardSpool) -> Iterator[Row]:
-    for card in spool.sorted():
-        yield Row(card.file, card.result, percent(card.urgency) if card.probabilities else "")
-
-
-def meaning(card: Card, description: PackageDescription) -> str:
-    """What the result of a judged image rests on, in a sentence or two; empty where its reasons say it."""
-    if card.group != JUDGED or card.decision is None or card.decision == INCONCLUSIVE:
-        return ""
-    target, thresholds = as_words(description.target), description.decision.thresholds
-    if thresholds is None:
-        return f"Of the classes that the model tells apart, {as_words(card.decision)} is the most probable."
-    if card.decision == description.target:
-        p, high = percent_beside(card.urgency, thresholds[1])
-        return f"The probability of {target} is {p}: the model calls it from {high} on."
-    p, low = percent_beside(card.urgency, thresholds[0])
-    return (
-        f"The probability of {target} is {p}: the model rules it out below {low}. Of its other classes, "
-        f"{as_words(card.decision)} is the most probable."
-    )
+def _key(record: Record) -> str:
+    """By what the image of a finding is found again, whatever journal holds it."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
 def _named(detector: Detector) -> str:
@@ -149,24 +219,29 @@ def _named(detector: Detector) -> str:
     return next((name for name, folder in bundled_packages().items() if folder == path), str(path))
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether it may be replaced: an earlier page, or nothing at all."""
+def refuse_other_content(path: Path, *, restart: bool) -> None:
+    """Raise LungsightError unless a page may be written there; ``restart`` replaces any file."""
+    if path.exists() and not path.is_file():
+        raise LungsightError(path, "is a folder or a device", "give --html the path of a file")
+    if path.suffix.lower() not in SUFFIXES:
+        hint = "give --html a name that ends in .html; a browser prints the page to PDF"
+        raise LungsightError(path, "is not the name of a web page, and that is what --html writes", hint)
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:
-        return True  # whoever writes it will say what is wrong
-    return not head or any(mark in head for mark in _OURS)
+        return  # writing it will show what is wrong
+    if head and not restart and not any(mark in head for mark in _OURS):
+        hint = "name another file, or give --restart"
+        raise LungsightError(path, "is there already and is not a page of findings", hint)
 
 
-def in_words(description: PackageDescription) -> dict[str, str]:
+def package_text(description: PackageDescription) -> dict[str, str]:
     """What a package holds and how it decides, by heading."""
     calibration = calibration_in_words(description.calibration)
     decision = decision_in_words(description.decision, description.target)
-    said = {"Probabilities": calibration, "Decision": decision, **parts_in_words(description)}
-    return {
-        heading: said_in_words(sentences.replace("*", ""), description.target) for heading, sentences in said.items()
-    }
+    texts = {"Probabilities": calibration, "Decision": decision, **parts_in_words(description)}
+    return {heading: in_words(text.replace("*", ""), description.target) for heading, text in texts.items()}
 
 
 def _template() -> Template:

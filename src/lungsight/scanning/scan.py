@@ -1,7 +1,7 @@
-"""Many files through one detector: reading, judging and drawing overlap, and findings come in the order of the files.
+"""Many files through one detector: reading, predicting and drawing overlap; findings come in the order of the files.
 
-Reading threads also find the lungs and ask the gate. On processors each image goes through the network on one core,
-as many at a time as there are cores; on a GPU the images that wait go through together.
+Reading threads also find the lungs and run the input gate. On processors each image goes through the network on one
+core, as many at a time as there are cores; on a GPU the images that wait go through together.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ BATCH_SIZE = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Admitted:
-    """A radiograph that waits for the network, and the seconds it took so far."""
+class _Checked:
+    """An image that waits for the network, and the seconds it took so far."""
 
     checked: CheckedImage
     prepared: NDArray[np.float32]
@@ -47,6 +47,7 @@ def scan(
     *,
     batch_size: int = BATCH_SIZE,
     threads: int | None = None,
+    keep_images: bool = False,
 ) -> Iterator[Finding]:
     """A finding for every image that ``paths`` name (:func:`find_images`), in their order.
 
@@ -55,18 +56,25 @@ def scan(
 
     Args:
         paths: what to scan.
-        detector: who judges.
+        detector: the model at work.
         batch_size: the most images that go through the network together.
-        threads: that read, judge and draw images (default: one a core).
+        threads: that read, predict and draw (default: one per core).
+        keep_images: findings hold their image's pixels, which take megabytes each.
     """
-    return scan_found(find_images(paths), detector, batch_size=batch_size, threads=threads)
+    return scan_found(find_images(paths), detector, batch_size=batch_size, threads=threads, keep_images=keep_images)
 
 
 def scan_found(
-    found: Iterable[Found], detector: Detector, *, batch_size: int = BATCH_SIZE, threads: int | None = None
+    found: Iterable[Found],
+    detector: Detector,
+    *,
+    batch_size: int = BATCH_SIZE,
+    threads: int | None = None,
+    keep_images: bool = False,
 ) -> Iterator[Finding]:
-    """As :func:`scan`, of files that have been found already."""
-    return scan_and_finish(found, detector, lambda finding: finding, batch_size=batch_size, threads=threads)
+    """As :func:`scan`, for files that have been found already."""
+    finish = (lambda finding: finding) if keep_images else _without_pixels
+    return scan_and_finish(found, detector, finish, batch_size=batch_size, threads=threads)
 
 
 def scan_and_finish(
@@ -77,77 +85,76 @@ def scan_and_finish(
     batch_size: int = BATCH_SIZE,
     threads: int | None = None,
 ) -> Generator[T]:
-    """As :func:`scan_found`, and what ``finish`` makes of each finding, in threads as well: drawing, compressing."""
+    """As :func:`scan_found`, and what ``finish`` makes of each finding that holds its image, in threads as well."""
     count = cores() if threads is None else threads
     if count < 1:
         raise ValueError(f"threads must be 1 or more, not {count}")
-    judging = 1 if detector.takes_batches else count
+    predicting = 1 if detector.takes_batches else count
     stages = (
         Stage("reading", lambda files: [_read(file, detector) for file in files], count),
-        Stage("judging", lambda batch: list(_judged(batch, detector)), judging, batch_size),
+        Stage("predicting", lambda batch: list(_findings(batch, detector)), predicting, batch_size),
         Stage("finishing", lambda findings: [finish(finding) for finding in findings], count),
     )
     return through(stages, found, 2 * count + batch_size)
 
 
-def _read(found: Found, detector: Detector) -> Finding | _Admitted:
+def scan_radiograph(radiograph: Radiograph, detector: Detector) -> Finding:
+    """The finding of one image, which it holds."""
+    return next(_findings([_checked(radiograph, detector, time.perf_counter())], detector))
+
+
+def _without_pixels(finding: Finding) -> Finding:
+    return replace(finding, radiograph=None)
+
+
+def _read(found: Found, detector: Detector) -> Finding | _Checked:
     started = time.perf_counter()
+    arrived = (ImageFile.at(found.subject) if isinstance(found, UnreadableImageError) else found).arrived()
     try:
         if isinstance(found, UnreadableImageError):
             raise found
         radiograph = detector.read(found)
     except UnreadableImageError as problem:
-        seconds = time.perf_counter() - started
-        name, arrived, reasons = name_of(found), _arrived(found), (str(problem),)
         return Finding(
-            name,
+            name_of(found),
             Status.ERROR,
             None,
             arrived=arrived,
-            reasons=reasons,
-            model=detector.model,
-            model_grade=detector.grade,
-            seconds=seconds,
-        )
-    return replace(_examined(radiograph, detector, started), arrived=_arrived(found))
-
-
-def _arrived(found: Found) -> datetime | None:
-    return (ImageFile.at(found.subject) if isinstance(found, UnreadableImageError) else found).arrived()
-
-
-def scan_radiograph(radiograph: Radiograph, detector: Detector) -> Finding:
-    """The finding of one radiograph, unless it is refused."""
-    return next(_judged([_examined(radiograph, detector, time.perf_counter())], detector))
-
-
-def _examined(radiograph: Radiograph, detector: Detector, started: float) -> Finding | _Admitted:
-    checked = detector.check_input(radiograph)
-    if checked.refusals:
-        return Finding(
-            radiograph.file,
-            Status.REFUSED,
-            REFUSED,
-            lungs=checked.lungs,
-            **known_of(checked.radiograph),
-            refused_by=checked.refused_by,
-            radiograph=checked.radiograph,
-            reasons=checked.refusals,
-            warnings=(*radiograph.warnings, *checked.warnings),
+            reasons=(str(problem),),
             model=detector.model,
             model_grade=detector.grade,
             seconds=time.perf_counter() - started,
         )
-    prepared = detector.prepare_checked(checked)
-    return _Admitted(checked, prepared, time.perf_counter() - started)
+    return replace(_checked(radiograph, detector, started), arrived=arrived)
 
 
-def _judged(batch: list[Finding | _Admitted], detector: Detector) -> Iterator[Finding]:
-    admitted = [one for one in batch if isinstance(one, _Admitted)]
-    testset = iter(detector.analyse_checked([one.checked for one in admitted], [one.prepared for one in admitted]))
+def _checked(radiograph: Radiograph, detector: Detector, started: float) -> Finding | _Checked:
+    checked = detector.check_input(radiograph)
+    if not checked.refusals:
+        return _Checked(checked, detector.prepare_checked(checked), time.perf_counter() - started)
+    return Finding(
+        radiograph.file,
+        Status.REFUSED,
+        REFUSED,
+        lungs=checked.lungs,
+        **known_of(checked.radiograph),
+        inverted=checked.inverted,
+        refused_by=checked.refused_by,
+        radiograph=checked.radiograph,
+        reasons=checked.refusals,
+        warnings=(*radiograph.warnings, *checked.warnings),
+        model=detector.model,
+        model_grade=detector.grade,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _findings(batch: list[Finding | _Checked], detector: Detector) -> Iterator[Finding]:
+    waiting = [one for one in batch if isinstance(one, _Checked)]
+    analysed = iter(detector.analyse_checked([one.checked for one in waiting], [one.prepared for one in waiting]))
     for one in batch:
         if isinstance(one, Finding):
             yield one
         else:
-            finding = next(testset)
+            finding = next(analysed)
             yield replace(finding, seconds=finding.seconds + one.seconds, arrived=one.arrived)

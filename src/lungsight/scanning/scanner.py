@@ -1,7 +1,7 @@
 """Scanning from Python.
 
 >>> scanner = Scanner("package")                           # doctest: +SKIP
->>> scanner.scan("film.dcm").decision
+>>> scanner.scan("image.dcm").decision
 'no_pneumonia'
 >>> for finding in scanner.scan_many(["wards/", "study.zip"]):
 ...     print(finding.file, finding.decision, finding.probabilities)
@@ -31,17 +31,17 @@ Image = Path | str | ImageFile | RemoteFile | Radiograph | NDArray[np.float32]
 
 
 class Scanner:
-    """A model, ready to look at X-rays. Safe to call from several threads.
+    """A model, ready to scan X-rays. Safe to call from several threads.
 
     Args:
         package: a package, its folder or zip, or the name of a bundled one.
         threads: cores to use; 0: all.
         runtime: what runs the networks (:func:`lungsight.components.runtime.runtimes`), or the quickest.
-        keep_identifiers: findings carry the patient's ID, where the file has one.
+        keep_identifiers: findings carry the patient's ID, if the file has one.
 
     Raises:
-        InvalidPackage: the package is incomplete, altered, or can't be used.
-        Fault: there is no such runtime here.
+        PackageError: the package is incomplete, altered, or can't be used.
+        LungsightError: this machine has no such runtime.
         ValueError: ``threads`` is negative.
     """
 
@@ -65,20 +65,32 @@ class Scanner:
         return self.detector.model
 
     def scan(self, image: Image) -> Finding:
-        """The finding of one image: a file, a URL, a radiograph, or pixels, float32 [height, width] in 0…1, bright
-        where the body is dense. What can't be read gives a finding with the status ``error``."""
+        """The finding of one image; what can't be read gives a finding with the status ``error``.
+
+        Args:
+            image: a file, a URL, a radiograph, or pixels, float32 [height, width] in 0…1, bright where the body is
+                dense.
+
+        Returns:
+            The finding, which holds the image's pixels, for a notebook to show.
+        """
         if isinstance(image, np.ndarray):
             image = _radiograph_of(image)
         if isinstance(image, Radiograph):
             return scan_radiograph(image, self.detector)
-        return next(scan_found([_file_of(image)], self.detector, threads=1))
+        return next(scan_found([_file_of(image)], self.detector, threads=1, keep_images=True))
 
     def scan_many(
-        self, paths: Iterable[Path | str] | Path | str, *, batch_size: int = BATCH_SIZE
+        self, paths: Iterable[Path | str] | Path | str, *, batch_size: int = BATCH_SIZE, keep_images: bool = False
     ) -> Iterator[Finding]:
-        """A finding for every image that files, folders, zip archives, URLs and Parquet lists name, in their order,
-        as they come."""
-        return scan(paths, self.detector, batch_size=batch_size, threads=self._threads)
+        """A finding for every image that is named, in their order, as they come.
+
+        Args:
+            paths: files, folders, zip archives, URLs and Parquet lists.
+            batch_size: the most images that go through a GPU together.
+            keep_images: findings hold their image's pixels, which take megabytes each.
+        """
+        return scan(paths, self.detector, batch_size=batch_size, threads=self._threads, keep_images=keep_images)
 
 
 def _file_of(image: Path | str | ImageFile | RemoteFile) -> ImageFile | RemoteFile:
