@@ -35,7 +35,7 @@ def test_copies_between_manifests(manifests, tmp_path):
     words = ["data", "check", *map(str, manifests), "--json", str(found), "--pairs", str(pairs)]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 4
-    assert "The same image stands in train (0.png) and in test (copy.jpg)." in result.output
+    assert "The same image is in train (0.png) and in test (copy.jpg)." in result.output
     assert "first and second" in result.output
     written = json.loads(found.read_text())
     assert written["images"] == 4

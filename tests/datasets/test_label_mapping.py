@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lungsight.datasets.label_mapping import classes_of, denied_by, doubtful_labels, labels_of
+from lungsight.datasets.label_mapping import ambiguous_labels, classes_of, denied_by, labels_of
 from lungsight.errors import ManifestError
 
 
@@ -63,13 +63,13 @@ def test_a_class_holds_what_is_named_as_itself() -> None:
 def test_what_may_mean_the_target_is_for_a_person_to_say(label: str) -> None:
     for classes in (BINARY, TRIPLE):
         assert labels_of(classes, [label]) == {}
-    assert doubtful_labels(BINARY, [label], "covid19") == [label]
+    assert ambiguous_labels(BINARY, [label], "covid19") == [label]
 
 
 @pytest.mark.parametrize("label", ["normal", "healthy", "bacterial pneumonia", "no finding", "tb", "fracture"])
 def test_other_words_are_another_diagnosis(label: str) -> None:
     assert labels_of(BINARY, [label]) == {label: "other"}
-    assert doubtful_labels(BINARY, [label], "covid19") == []
+    assert ambiguous_labels(BINARY, [label], "covid19") == []
 
 
 @pytest.mark.parametrize("label", ["", "?", "nan", "None", "N/A", "unknown", "-", "pending"])

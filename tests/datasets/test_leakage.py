@@ -16,7 +16,7 @@ def _manifest(**columns: list[str]) -> Manifest:
 
 def test_patient_on_two_sides():
     leaks = find_leaks(_manifest(patient=["1", "1", "2"], split=["test", "train", "train"]), [])
-    assert [str(leak) for leak in leaks] == ["Patient mine/1 stands in train (b.png) and in test (a.png)."]
+    assert [str(leak) for leak in leaks] == ["Patient mine/1 is in train (b.png) and in test (a.png)."]
 
 
 def test_patients_of_two_sources_are_two():

@@ -162,7 +162,7 @@ def test_a_column_that_stands_twice_is_read_only_where_both_agree(tmp_path: Path
     table.write_text(f"{header}\na.png,x,x\nb.png,y,y\n")
     read = Manifest.read(table)
     assert read.table["label"].tolist() == ["x", "y"]
-    assert read.notices == ("mine.csv: the column label stands 2 times with the same values: read once.",)
+    assert read.notices == ("mine.csv: the column label is there 2 times with the same values: read once.",)
 
 
 @pytest.mark.parametrize("again", ["a.png", "./a.png", "x/../a.png", ".\\a.png"])

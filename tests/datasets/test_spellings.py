@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lungsight.datasets.spellings import looks_like, same_spelling, says_nothing
+from lungsight.datasets.spellings import is_missing, looks_like, same_spelling
 
 
 @pytest.mark.parametrize("text", ["", " ", "?", "--", "nan", "None", "N/A", "<NA>", "Unknown", "to be: nothing"[:0]])
-def test_what_says_nothing(text: str) -> None:
-    assert says_nothing(text)
+def test_what_is_missing(text: str) -> None:
+    assert is_missing(text)
 
 
 @pytest.mark.parametrize("text", ["+", "0", "no", "normal", "covid19"])
 def test_what_says_something(text: str) -> None:
-    assert not says_nothing(text)
+    assert not is_missing(text)
 
 
 @given(st.sampled_from(["covid19", "no_pneumonia"]), st.sampled_from(["-", "_", " ", "."]), st.data())

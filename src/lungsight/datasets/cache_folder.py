@@ -1,4 +1,4 @@
-"""Where what was made from images is kept: the user's cache folder, or one for this command alone."""
+"""The folder for what is computed from images: the user's cache folder, or one for this command alone."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from pathlib import Path
 
 import platformdirs
 
-_HOMELESS = "there is no home folder"
+_NO_HOME = "there is no home folder"
 
 
 @lru_cache(maxsize=1)
 def cache_folder() -> Path:
-    """The user's cache folder for lungsight. Where there is none that can be written to (no home, a read-only one), a
-    temporary folder that is removed when the process ends; a sentence on standard error says so."""
+    """Return the user's cache folder for lungsight.
+
+    Where it can't be written to (no home, a read-only one) it is a temporary folder, removed when the process ends; a
+    sentence on standard error says so.
+    """
     try:
         usual = Path(platformdirs.user_cache_dir("lungsight"))
         reason = _why_not(usual)
         if reason is None:
             return usual
     except RuntimeError:  # neither HOME nor the user's entry says where home is
-        usual, reason = Path("~/.cache/lungsight"), _HOMELESS
+        usual, reason = Path("~/.cache/lungsight"), _NO_HOME
     own = Path(tempfile.mkdtemp(prefix="lungsight-"))
     atexit.register(_remove, own, os.getpid())
     hint = "what is decoded is kept for this command alone; --cache names another folder, where a command has it"
@@ -36,7 +39,7 @@ def cache_folder() -> Path:
 def _why_not(folder: Path) -> str | None:
     """What keeps us from writing into ``folder``; None where nothing does."""
     if not folder.is_absolute():
-        return _HOMELESS
+        return _NO_HOME
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

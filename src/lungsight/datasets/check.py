@@ -31,7 +31,7 @@ class Check:
         counts: images by label, source, view and age group: property to value to number.
         unreadable: files that can't be read, in the manifest's order.
         pairs: images that are the same; rows of the manifest.
-        leaks: what stands on several sides of the split.
+        leaks: what is on several sides of the split.
     """
 
     manifest: Manifest
@@ -50,8 +50,10 @@ class Check:
         return UnreadableImageError.exit_status if self.unreadable else 0
 
     def cross_table(self) -> pd.DataFrame:
-        """Images by source (rows) and label (columns), with a row for each view of a source where views are known.
-        Index: source, or source and view; ``unknown`` where there is none."""
+        """Return images by source (rows) and label (columns), with a row for each view of a source if any is known.
+
+        Index: source, or source and view; ``unknown`` where there is none.
+        """
         table = self.manifest.table
         rows = ["source", "view"] if (table["view"] != "").any() else ["source"]
         shown = table[[*rows, "label"]].replace("", UNKNOWN)
@@ -59,11 +61,11 @@ class Check:
 
     @property
     def known_patients(self) -> int:
-        """How many patients the table tells apart."""
+        """The number of patients that the table names."""
         return int(self.manifest.patient_key[self.manifest.has_patient].nunique())
 
     def two_labels(self) -> list[str]:
-        """A sentence for each two files that are the same, byte by byte or pixel by pixel, and have two labels."""
+        """Return a sentence for each pair of files with the same bytes or pixels and two labels."""
         paths, labels = self.manifest.table["path"], self.manifest.table["label"]
         return [
             f"{paths[pair.first]} is labelled {labels[pair.first]} and {paths[pair.second]} {labels[pair.second]}: "
@@ -73,7 +75,7 @@ class Check:
         ]
 
     def pairs_by_place(self) -> dict[tuple[str, str], Counter[str]]:
-        """How many pairs of each kind, within each source and between two."""
+        """Return the number of pairs of each kind, within each source and between two."""
         sources = self.manifest.table["source"]
         found: dict[tuple[str, str], Counter[str]] = {}
         for pair in self.pairs:
@@ -82,7 +84,7 @@ class Check:
         return dict(sorted(found.items()))
 
     def pairs_table(self) -> pd.DataFrame:
-        """One row per pair: both files with their source, patient, label and split, the kind and the similarity."""
+        """Return one row per pair: kind, similarity, and of both files source, patient, label and split."""
         columns = ["path", "source", "patient", "label", "split"]
         sides = [
             self.manifest.table.loc[rows, columns].reset_index(drop=True).add_prefix(f"{name}_")
@@ -97,7 +99,7 @@ class Check:
         return pd.concat([how, *sides], axis=1)
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, for machines."""
+        """Return all of it for JSON."""
         paths = self.manifest.table["path"]
         return {
             "images": len(self.manifest),
@@ -128,8 +130,13 @@ class Check:
 def check_manifest(
     manifest: Manifest, *, cache: Path | None = None, reading: Progress = silent, comparing: Progress = silent
 ) -> Check:
-    """Read every image of ``manifest``, compare each with all, and look for leaks. ``reading`` and ``comparing``
-    are told of the progress; fingerprints are kept in ``cache`` (if not given, the user's cache folder)."""
+    """Read every image of ``manifest``, compare each with all, and look for leaks.
+
+    Args:
+        cache: where fingerprints are kept; the user's cache folder if not given.
+        reading: called with the progress of reading.
+        comparing: called with the progress of comparing.
+    """
     fingerprints = fingerprint_manifest(manifest, cache=cache, progress=reading)
     pairs = find_duplicates(fingerprints, progress=comparing)
     unreadable = list(fingerprints.problems.values())
@@ -137,7 +144,7 @@ def check_manifest(
 
 
 def counts_of(manifest: Manifest) -> dict[str, dict[str, int]]:
-    """Images by label, source, view and age group; the most frequent first, age groups from young to old."""
+    """Return images by label, source, view and age group; the most frequent first, age groups from young to old."""
     table = manifest.table
     counts = {
         column: {str(value) or UNKNOWN: int(n) for value, n in table[column].value_counts().items()}
@@ -149,7 +156,7 @@ def counts_of(manifest: Manifest) -> dict[str, dict[str, int]]:
 
 
 def age_groups(ages: pd.Series) -> pd.Series:
-    """The group of each age in years."""
+    """Return the group of each age in years."""
     names = np.array([*AGE_GROUPS, UNKNOWN], dtype=object)
     places = np.where(ages.isna(), len(AGE_GROUPS), np.searchsorted(_AGE_LIMITS, ages.fillna(0.0), side="right"))
     return pd.Series(names[places], index=ages.index)

@@ -10,7 +10,7 @@ from lungsight.datasets.registry import COLLECTIONS
 
 
 def catalogue() -> str:
-    """Every collection, and every column of a manifest, as one page of Markdown."""
+    """Return every collection, and every column of a manifest, as one page of Markdown."""
     return "\n".join(_lines()) + "\n"
 
 

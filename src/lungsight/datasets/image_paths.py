@@ -14,12 +14,15 @@ _TRIED = 40
 
 
 def absolute_paths(values: Sequence[str], root: Path) -> tuple[list[str], str]:
-    """Each path as an absolute one, where relative paths start at ``root``, and a sentence where paths of Windows had
-    to be found another place; empty cells stay empty.
+    r"""Return each path as an absolute one, and a sentence where paths of Windows were looked for elsewhere.
 
-    Elsewhere than on Windows, ``folder\\a.png`` is ``folder/a.png``, unless there is a file of that very name. Of
-    ``C:\\films\\a.png`` or ``\\\\server\\share\\a.png`` leading folders are dropped, as many from
-    each, until most of the files are found in ``root``."""
+    Empty cells stay empty. Elsewhere than on Windows, ``folder\a.png`` is ``folder/a.png``, unless there is a file of
+    that very name. Of ``C:\films\a.png`` or ``\\server\share\a.png`` leading folders are dropped, as many from
+    each, until most of the files are found in ``root``.
+
+    Args:
+        root: where relative paths start.
+    """
     parts = {value: own for value in dict.fromkeys(values) if (own := _parts_of_windows(value, root))}
     foreign = {value: own for value, own in parts.items() if PureWindowsPath(value).anchor}
     dropped = _dropped(list(foreign.values()), root)
@@ -27,7 +30,7 @@ def absolute_paths(values: Sequence[str], root: Path) -> tuple[list[str], str]:
     for value, own in parts.items():
         kept = own[min(dropped, len(own) - 1) :] if value in foreign else own
         places[value] = str(root.joinpath(*kept).absolute())
-    return [places[value] for value in values], _said(foreign, places)
+    return [places[value] for value in values], _notice(foreign, places)
 
 
 def _parts_of_windows(value: str, root: Path) -> tuple[str, ...]:
@@ -48,7 +51,7 @@ def _dropped(paths: Sequence[tuple[str, ...]], root: Path) -> int:
     return found.index(max(found)) if found else 0
 
 
-def _said(foreign: dict[str, tuple[str, ...]], places: dict[str, str]) -> str:
+def _notice(foreign: dict[str, tuple[str, ...]], places: dict[str, str]) -> str:
     if not foreign:
         return ""
     first = next(iter(foreign))
@@ -57,7 +60,7 @@ def _said(foreign: dict[str, tuple[str, ...]], places: dict[str, str]) -> str:
 
 
 def file_keys(paths: Sequence[str]) -> list[str]:
-    """The same text for every spelling of a file's path: with ``..``, and by a link to its folder."""
+    """Return the same text for every spelling of a file's path: with ``..``, and by a link to its folder."""
 
     @cache
     def real(folder: str) -> str:

@@ -1,4 +1,4 @@
-"""Patients, studies and images that stand on both sides of a split, and the groups that keep them together."""
+"""Patients, studies and images on both sides of a split, and the groups that keep them together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Leak:
     Attributes:
         what: what is divided.
         name: of the patient or study, or the file of the image's first copy.
-        sides: the sides it stands on, in the order train, validation, test.
+        sides: the sides it is on, in the order train, validation, test.
         rows: one row of the manifest for each side.
         files: the files of these rows.
     """
@@ -40,12 +40,12 @@ class Leak:
             f"{side} ({Path(file).name})" for side, file in zip(self.sides, self.files, strict=True)
         )
         if self.what == "image":
-            return f"The same image stands in {places}."
-        return f"{self.what.capitalize()} {self.name} stands in {places}."
+            return f"The same image is in {places}."
+        return f"{self.what.capitalize()} {self.name} is in {places}."
 
 
 def find_leaks(manifest: Manifest, pairs: Sequence[DuplicatePair]) -> list[Leak]:
-    """Each patient, study and image (with all its copies) that stands on more than one side of ``split``."""
+    """Return each patient, study and image (with all its copies) that is on more than one side of ``split``."""
     table = manifest.table
     studies = _study_keys(manifest)
     copies = pd.Series(_components(len(table), [(pair.first, pair.second) for pair in pairs]), index=table.index)
@@ -70,8 +70,10 @@ def _leaks_of(what: Literal["patient", "study", "image"], keys: pd.Series, table
 
 
 def leak_groups(manifest: Manifest, pairs: Sequence[DuplicatePair]) -> NDArray[np.int_]:
-    """A number for each image, the same for all that share a patient, a study or an image: kept on one side of a
-    split, such a group leaks nothing. Shape [n]."""
+    """Return a number for each image, shape [n], the same for all that share a patient, a study or an image.
+
+    A group that is kept on one side of a split leaks nothing.
+    """
     links = [(pair.first, pair.second) for pair in pairs]
     studies = _study_keys(manifest)
     for keys in (manifest.patient_key, studies[studies != ""]):

@@ -11,28 +11,16 @@ import pandas as pd
 
 from lungsight._files import atomic_write
 from lungsight.datasets.image_paths import absolute_paths, file_keys
+from lungsight.datasets.label_mapping import DIAGNOSES, label_counts
 from lungsight.datasets.patients import known_patients
-from lungsight.datasets.spellings import NOT, same_spelling, says_nothing, spelling
-from lungsight.datasets.text_tables import (
-    TableError,
-    column_key,
-    read_table,
-    rows_in_words,
-)
+from lungsight.datasets.spellings import NOT, WORDS, is_missing, same_spelling, spelling
+from lungsight.datasets.text_tables import column_key, read_table, rows_in_words
 from lungsight.errors import ManifestError, printable
 from lungsight.radiograph import View
 
 #: Labels that lungsight's own readers give. A user's table may hold others; a recipe maps labels to classes.
-LABELS = (
-    "covid19",
-    "other_pneumonia",
-    "tuberculosis",
-    "no_pneumonia",
-    "indeterminate",
-    "atypical",
-    "unlabelled",
-)
-#: The label of an image of which nobody says what it shows.
+LABELS = (*DIAGNOSES, "indeterminate", "atypical", "unlabelled")
+#: The label of an image whose diagnosis isn't stated.
 UNLABELLED = "unlabelled"
 SPLITS = ("train", "validation", "test")
 
@@ -53,10 +41,7 @@ COLUMNS: Mapping[str, Column] = {
     for c in (
         Column("path", "the image file; a relative path starts at the manifest's own folder", required=True),
         Column("label", f"what the image shows: {', '.join(LABELS)}, or labels of your own", required=True),
-        Column(
-            "patient",
-            "a key that tells patients apart within the source; empty: the image is its own patient",
-        ),
+        Column("patient", "a key that tells patients apart within the source; empty: the image is its own patient"),
         Column("study", "a key of the examination the image belongs to"),
         Column("source", "the collection or hospital; empty: the manifest's file name"),
         Column("site", "the hospital, web site or publication within the source, where it is known"),
@@ -67,14 +52,14 @@ COLUMNS: Mapping[str, Column] = {
         Column("body_part", "what the image shows: hand, pelvis …; empty: the chest"),
         Column("age", "in years", numeric=True),
         Column("sex", "M, F or O", allowed=("M", "F", "O")),
-        Column("split", "which side of the split the image stands on", allowed=SPLITS),
-        Column("lung_mask", "an image of the lung fields (white is lung), same grid as the radiograph"),
-        Column("lesion_mask", "an image of the lesions (white is lesion), same grid as the radiograph"),
+        Column("split", "the side of the split that the image is on", allowed=SPLITS),
+        Column("lung_mask", "an image of the lungs (white is lung), same grid as the image"),
+        Column("lesion_mask", "an image of the lesions (white is lesion), same grid as the image"),
         Column("boxes", "JSON list of [x0, y0, x1, y1] around the disease, each as a fraction of width or height"),
         Column("shortcut", "phantoms only: the shortcut planted in the image"),
     )
 }
-#: What stands before an image's path in place of the patient it hasn't.
+#: Begins the key of an image without a patient: its path follows, so that it is a patient of its own.
 OWN_PATIENT = "image:"
 _FILES = ("path", "lung_mask", "lesion_mask")
 
@@ -84,8 +69,8 @@ class ColumnMapping:
     """What a table's own words mean.
 
     Attributes:
-        columns: of a manifest -> as the table calls it.
-        labels: as the table has it -> the label it stands for.
+        columns: column of a manifest -> its name in the table.
+        labels: label in the table -> the label it stands for.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -94,9 +79,13 @@ class ColumnMapping:
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """A table of images, validated. ``table`` has exactly the columns of :data:`COLUMNS`, a 0…n-1 index, and
-    absolute paths; text that is missing is ``""``, numbers that are missing are NaN. ``notices`` are sentences about
-    what was assumed when it was read. Treat it as read-only."""
+    """A table of images, validated. Treat it as read-only.
+
+    Attributes:
+        table: exactly the columns of :data:`COLUMNS`, a 0…n-1 index, and absolute paths; missing text is ``""``,
+            missing numbers are NaN.
+        notices: sentences about what was assumed when it was read.
+    """
 
     table: pd.DataFrame = field(repr=False)
     name: str = "manifest"
@@ -109,13 +98,21 @@ class Manifest:
     def of(
         cls, rows: pd.DataFrame, name: str, folder: Path | None = None, labels: Mapping[str, str] | None = None
     ) -> Manifest:
-        """Validate ``rows``; relative paths start at ``folder``; ``labels`` is that of :class:`ColumnMapping`. Raises
-        InvalidManifest with row numbers as a spreadsheet counts them (the header is row 1)."""
-        return _validated(rows.reset_index(drop=True), name, folder or Path.cwd(), labels or {})
+        """Validate ``rows``.
+
+        Args:
+            name: names the table in errors, and is the source where a row has none.
+            folder: where relative paths start.
+            labels: as in :class:`ColumnMapping`.
+
+        Raises:
+            ManifestError: with row numbers as a spreadsheet counts them (the header is row 1).
+        """
+        return _validated(rows.reset_index(drop=True), name, folder or Path.cwd(), labels or {}, [], set())
 
     @classmethod
     def read(cls, path: Path | str, naming: ColumnMapping | None = None) -> Manifest:
-        """Read a manifest from CSV or Parquet. Raises InvalidManifest."""
+        """Read a manifest from CSV or Parquet. Raises ManifestError."""
         return _read(Path(path), naming or ColumnMapping(), set())
 
     def write(self, path: Path | str) -> None:
@@ -132,11 +129,11 @@ class Manifest:
                 table.to_csv(file, index=False, lineterminator="\n", errors="backslashreplace")
 
     def where(self, mask: pd.Series) -> Manifest:
-        """The images for which ``mask`` holds."""
+        """Return the images for which ``mask`` holds."""
         return replace(self, table=self.table[mask].reset_index(drop=True))
 
     def with_columns(self, **columns: object) -> Manifest:
-        """The same images with other values in the named columns."""
+        """Return the same images with other values in the named columns."""
         return replace(self, table=self.table.assign(**columns))  # type: ignore[arg-type]
 
     @property
@@ -146,12 +143,12 @@ class Manifest:
 
     @property
     def has_patient(self) -> pd.Series:
-        """Of which images the table names the patient; each other image is taken for a patient of its own."""
-        return ~self.table["patient"].str.startswith(OWN_PATIENT)
+        """Which images have a patient; each other image is taken for a patient of its own."""
+        return names_patient(self.table)
 
     @property
     def is_projection(self) -> pd.Series:
-        """Which images are no CT, MR, PET or ultrasound, as far as the table says."""
+        """Which images aren't CT, MR, PET or ultrasound, as far as the table says."""
         return ~self.table["modality"].isin(("CT", "MR", "NM", "PT", "US"))
 
     @property
@@ -166,7 +163,7 @@ class Manifest:
 
     @staticmethod
     def joined(manifests: Sequence[Manifest], name: str = "manifest") -> Manifest:
-        """All images of several manifests. Raises InvalidManifest where they give one file two labels."""
+        """Return all images of several manifests. Raises ManifestError where they give one file two labels."""
         table = pd.concat([m.table for m in manifests], ignore_index=True)
         places = pd.Series([m.name for m in manifests for _ in range(len(m))], index=table.index, dtype=object)
         if len(manifests) > 1:
@@ -175,8 +172,11 @@ class Manifest:
 
 
 def read_manifests(paths: Sequence[Path], naming: ColumnMapping) -> list[Manifest]:
-    """Read several manifests whose words ``naming`` explains. Raises InvalidManifest, also where none of them has a
-    label that it maps."""
+    """Read several manifests whose words ``naming`` explains.
+
+    Raises:
+        ManifestError: one can't be read, or none has a label that ``naming`` maps.
+    """
     used: set[str] = set()
     manifests = [_read(path, naming, used) for path in paths]
     for label, meant in naming.labels.items():
@@ -187,29 +187,25 @@ def read_manifests(paths: Sequence[Path], naming: ColumnMapping) -> list[Manifes
     return manifests
 
 
+def names_patient(table: pd.DataFrame) -> pd.Series:
+    """Return for each row of a manifest's table whether it has a patient."""
+    return ~table["patient"].str.startswith(OWN_PATIENT)
+
+
 def _read(path: Path, naming: ColumnMapping, used: set[str]) -> Manifest:
-    rows, notices = _read_table(path, naming)
+    if not path.is_file():
+        raise ManifestError(path, "there is no such file", "give the path of a CSV or Parquet table")
+    table = read_table(path, (*COLUMNS, *naming.columns.values()))
+    notices = list(table.notices)
+    rows = _renamed(table.rows, path, naming.columns, notices)
     try:
         read = _validated(rows, path.stem, path.resolve().parent, naming.labels, notices, used)
-    except ManifestError as problem:  # a person needs the file, not the source's name
-        raise ManifestError(path, problem.problem, problem.hint) from problem
+    except ManifestError as error:  # a person needs the file, not the source's name
+        raise ManifestError(path, error.problem, error.hint) from error
     return replace(read, notices=tuple(f"{printable(path.name)}: {notice}" for notice in read.notices))
 
 
-def _read_table(path: Path, naming: ColumnMapping) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The table with a manifest's names for its columns, and what was assumed."""
-    if not path.is_file():
-        raise ManifestError(path, "there is no such file", "give the path of a CSV or Parquet table")
-    try:
-        read = read_table(path, (*COLUMNS, *naming.columns.values()))
-    except TableError as problem:
-        raise ManifestError(path, problem.problem, problem.hint) from problem
-    return _renamed(read.rows, path, naming.columns, read.notices)
-
-
-def _renamed(
-    rows: pd.DataFrame, path: Path, columns: Mapping[str, str], notices: tuple[str, ...]
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _renamed(rows: pd.DataFrame, path: Path, columns: Mapping[str, str], notices: list[str]) -> pd.DataFrame:
     """The table with the columns that the user names under a manifest's names for them."""
     names = [str(name) for name in rows.columns]
     for wanted, called in columns.items():
@@ -221,42 +217,46 @@ def _renamed(
             problem = f"has no column {printable(called)} (it has {', '.join(printable(n) for n in names if n)})"
             raise ManifestError(path, problem, f"correct --column {wanted}=NAME")
         if not places:
-            notices = (*notices, f"has no column {printable(called)}; its column {wanted} was read.")
+            notices.append(f"has no column {printable(called)}; its column {wanted} was read.")
             continue
         for i in places:
             names[i] = wanted
         for i in own:
             names[i] = ""
-    return rows.set_axis(pd.Index(names, dtype=object), axis=1), notices
+    return rows.set_axis(pd.Index(names, dtype=object), axis=1)
 
 
 def _validated(
-    rows: pd.DataFrame, name: str, root: Path, labels: Mapping[str, str], notices: tuple[str, ...] = (),
-    used: set[str] | None = None,
-) -> Manifest:  # fmt: skip
-    """The manifest of ``rows``, whose index is each row's number in a spreadsheet, less 2. The ``labels`` that rows
-    have are added to ``used``."""
-    said = list(notices)
-    table = _with_all_columns(rows, name, said)
-    if used is not None:
-        used.update(same_spelling(label, labels) or "" for label in table["label"].unique())
-    _translate_labels(table, labels, said)
+    rows: pd.DataFrame,
+    name: str,
+    root: Path,
+    labels: Mapping[str, str],
+    notices: list[str],
+    used: set[str],
+) -> Manifest:
+    """The manifest of ``rows``, whose index is each row's number in a spreadsheet, less 2.
+
+    The ``labels`` that rows have are added to ``used``.
+    """
+    table = _with_all_columns(rows, name, notices)
+    used.update(same_spelling(label, labels) or "" for label in table["label"].unique())
+    _translate_labels(table, labels, notices)
     _check_values(table, name)
     if not str(root).isascii() and printable(root) != str(root):  # pandas and SQLite hold UTF-8 only
         raise ManifestError(name, "its folder's name isn't UTF-8", "rename the folder")
     for column in _FILES:
         table[column], notice = absolute_paths(list(table[column]), root)
-        said += [notice] if notice else []
+        notices += [notice] if notice else []
     table["patient"], notice = known_patients(table["patient"])
-    said += [notice] if notice else []
+    notices += [notice] if notice else []
     table["source"] = table["source"].replace("", printable(name))
     unknown = table["patient"] == ""
     table.loc[unknown, "patient"] = OWN_PATIENT + table.loc[unknown, "path"].map(lambda p: _relative(p, root))
     _refuse_two_labels(table, name, pd.Series([f"row {i + 2}" for i in table.index], index=table.index))
-    return Manifest(_once(table, said).reset_index(drop=True), name, tuple(said))
+    return Manifest(_once(table, notices).reset_index(drop=True), name, tuple(notices))
 
 
-def _with_all_columns(rows: pd.DataFrame, name: str, said: list[str]) -> pd.DataFrame:
+def _with_all_columns(rows: pd.DataFrame, name: str, notices: list[str]) -> pd.DataFrame:
     found: dict[str, list[int]] = {}
     for place, called in enumerate(rows.columns):
         found.setdefault(column_key(called), []).append(place)
@@ -270,33 +270,26 @@ def _with_all_columns(rows: pd.DataFrame, name: str, said: list[str]) -> pd.Data
     for column in COLUMNS.values():
         places = found.get(column.name, [])
         values = [_texts(rows.iloc[:, place], column) for place in places]
-        _refuse_differing(values, column.name, name, said)
+        _refuse_differing(values, column.name, name, notices)
         one = values[0] if values else pd.Series("", index=rows.index, dtype=object)
         table[column.name] = _numbers(one, column.name, name) if column.numeric else one
     return table
 
 
-#: What other tables call the columns that must be there, as :func:`column_key` has it.
-_CALLED = {
-    "path": ("file", "path", "image", "dicom", "img", "png"),
-    "label": ("label", "diagnosis", "class", "result", "pcr", "truth", "finding", "category"),
-}
-
-
 def _other_names(missing: Sequence[str], columns: Iterable[object]) -> str:
     """The options that would name the columns that are missing, by the first of the table's own that may be meant."""
     names = [str(column) for column in columns if str(column).strip()]
-    options = [f"{column}={_likely(names, _CALLED[column])}" for column in missing]
+    options = [f"{column}={_likely(names, column)}" for column in missing]
     shown = " ".join(f"--column {shlex.quote(option)}" for option in options)
     return printable(f"; this table has {', '.join(names)}: say which with {shown}") if names else ""
 
 
-def _likely(names: Sequence[str], parts: Sequence[str]) -> str:
-    return next((name for part in parts for name in names if part in spelling(name)), "NAME")
+def _likely(names: Sequence[str], column: str) -> str:
+    return next((name for part in WORDS["columns"][column] for name in names if part in spelling(name)), "NAME")
 
 
-def _refuse_differing(values: Sequence[pd.Series], column: str, name: str, said: list[str]) -> None:
-    """A column that stands twice is read where both say the same of every image."""
+def _refuse_differing(values: Sequence[pd.Series], column: str, name: str, notices: list[str]) -> None:
+    """A column that is there twice is read where both have the same values."""
     if len(values) < 2:
         return
     differ = pd.concat(values, axis=1, keys=range(len(values))).nunique(axis=1) > 1
@@ -304,22 +297,22 @@ def _refuse_differing(values: Sequence[pd.Series], column: str, name: str, said:
         rows = rows_in_words(differ.index[differ])
         problem = f"has the column {column} {len(values)} times, and they differ in {rows}"
         raise ManifestError(name, problem, "keep one of them")
-    said.append(f"the column {column} stands {len(values)} times with the same values: read once.")
+    notices.append(f"the column {column} is there {len(values)} times with the same values: read once.")
 
 
-def _translate_labels(table: pd.DataFrame, labels: Mapping[str, str], said: list[str]) -> None:
-    """Put lungsight's own spelling in the place of any other of the same label, and the user's words for the labels
-    that ``labels`` maps; what the table had is kept as the finding, where it has none."""
+def _translate_labels(table: pd.DataFrame, labels: Mapping[str, str], notices: list[str]) -> None:
+    """Write labels in lungsight's own spelling, and those that ``labels`` maps as the user wants.
+
+    What the table had is kept as the finding, where it has none.
+    """
     found = table["label"].value_counts()
     meant = {label: _meaning(label, labels) for label in found.index}
     for new in dict.fromkeys(new for label, new in meant.items() if new != label):
         old = {label: int(found[label]) for label, one in meant.items() if one == new and label != new}
-        shown = ", ".join(f"'{printable(label)}' ({n:,})" for label, n in list(old.items())[:5])
-        more = f" and {len(old) - 5} other spellings" if len(old) > 5 else ""
         rows = table.index[table["label"].isin(list(old))]
         where = f" in {rows_in_words(rows)}" if new == UNLABELLED else ""
         words = ("label", "is") if len(old) == 1 else ("labels", "are")
-        said.append(f"the {words[0]} {shown}{more}{where} {words[1]} read as {printable(new)}.")
+        notices.append(f"the {words[0]} {label_counts(old)}{where} {words[1]} read as {printable(new)}.")
     changed = table["label"].map(meant).astype(object)
     empty = (table["finding"] == "") & (changed != table["label"])
     table.loc[empty, "finding"] = table["label"][empty]
@@ -330,13 +323,13 @@ def _meaning(label: str, labels: Mapping[str, str]) -> str:
     known = (*LABELS, *(NOT + one for one in LABELS))
     if (mapped := same_spelling(label, labels)) is not None:
         return labels[mapped]
-    if says_nothing(label):
+    if is_missing(label):
         return UNLABELLED
     return same_spelling(label, known) or label
 
 
 def _refuse_two_labels(table: pd.DataFrame, name: str, places: pd.Series) -> None:
-    """Raise where a file has two labels; ``places`` says of each row where it stands."""
+    """Raise where a file has two labels; ``places`` names each row in the error."""
     keys = pd.Series(file_keys(list(table["path"])), index=table.index)
     labels = table["label"].groupby(keys).transform("nunique")
     wrong = keys[labels > 1]
@@ -344,31 +337,34 @@ def _refuse_two_labels(table: pd.DataFrame, name: str, places: pd.Series) -> Non
         return
     rows = list(wrong.index[wrong == wrong.iloc[0]])
     stated = table["label"][rows].drop_duplicates()
-    said = " and ".join(f"{printable(stated[row])} ({places[row]})" for row in stated.index)
+    both = " and ".join(f"{printable(stated[row])} ({places[row]})" for row in stated.index)
     more = wrong.nunique() - 1
     others = f", and {more:,} more {'file has' if more == 1 else 'files have'} two labels" if more else ""
     file = printable(table["path"][rows[0]])
-    raise ManifestError(name, f"{file} is labelled {said}{others}", "give each file one label")
+    raise ManifestError(name, f"{file} is labelled {both}{others}", "give each file one label")
 
 
-#: Rows that say the same of these repeat an image.
+#: Rows with the same values of these repeat an image.
 _SAME = ("label", "patient", "source", "split")
 
 
-def _once(table: pd.DataFrame, said: list[str]) -> pd.DataFrame:
+def _once(table: pd.DataFrame, notices: list[str]) -> pd.DataFrame:
     """Each image once, where rows repeat it with the same label, patient, source and side of the split."""
     keys = table[list(_SAME)].assign(file=file_keys(list(table["path"])))
-    own = table["patient"].str.startswith(OWN_PATIENT)  # by its path, which may be spelt otherwise
-    again = keys.assign(patient=table["patient"].where(~own, "")).duplicated()
+    named = names_patient(table)  # an image without one is named by its path, which may be spelt otherwise
+    again = keys.assign(patient=table["patient"].where(named, "")).duplicated()
     if again.any():
         count = f"{int(again.sum()):,} rows repeat" if again.sum() > 1 else "1 row repeats"
-        said.append(f"{count} an image with the same label ({rows_in_words(again.index[again])}): counted once.")
+        notices.append(f"{count} an image with the same label ({rows_in_words(again.index[again])}): counted once.")
     return table[~again]
 
 
 def _texts(values: pd.Series, column: Column) -> pd.Series:
-    """Cells as stripped text; of a column that may be empty, what says that nothing is known is empty, and values of
-    a closed list have its spelling."""
+    """Cells as stripped text.
+
+    In a column that may be empty, what means that nothing is known is empty, and values of a closed list have its
+    spelling.
+    """
     texts = values.astype(object).where(values.notna(), "").astype(str).str.strip().astype(object)
     if column.required or column.name == "patient":
         return texts
@@ -379,17 +375,13 @@ def _texts(values: pd.Series, column: Column) -> pd.Series:
 def _is_empty(text: str, column: Column) -> bool:
     """``unknown`` may be somebody's word in a free text; in a key or a closed list it is none of the values."""
     keyed = column.name == "study" or column.allowed is not None
-    return text.casefold() in _EMPTY or (keyed and says_nothing(text))
-
-
-#: What software writes into an empty cell.
-_EMPTY = ("", "nan", "none", "null", "nat", "<na>", "n/a", "#n/a", "-", "?")
+    return text.casefold() in WORDS["empty"] or (keyed and is_missing(text))
 
 
 def _numbers(texts: pd.Series, column: str, name: str) -> pd.Series:
     """Cells as numbers, with a decimal point or comma; NaN where they are empty."""
     numbers = pd.to_numeric(texts.str.replace(r"^(-?\d*),(\d+)$", r"\1.\2", regex=True), errors="coerce")
-    unknown = texts.map(says_nothing)
+    unknown = texts.map(is_missing)
     _refuse(numbers.isna() & ~unknown, texts, name, f"{column} is not a number")
     return numbers.astype(float)
 

@@ -1,4 +1,4 @@
-"""Dealing images out to training, validation and test."""
+"""Assign images to training, validation and test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
 def split_by_image(images: int, *, validation: float, test: float, seed: int) -> NDArray[np.object_]:
-    """Deal single images out at random, as the March 2020 article did. Leaks wherever a patient has several."""
+    """Assign single images at random, as the March 2020 article did. Leaks wherever a patient has several."""
     order = np.random.default_rng(seed).permutation(images)
     n_validation, n_test = round(images * validation), round(images * test)
     sides = np.full(images, TRAIN, dtype=object)
@@ -29,10 +29,11 @@ def split_by_group(
     test: float,
     seed: int,
 ) -> NDArray[np.object_]:
-    """Deal whole groups (patients, with all that hangs on them) out, within each stratum (class and source).
+    """Assign whole groups (patients, with all that is linked to them), within each stratum (class and source).
 
-    A group of several strata counts in that of its first image. Groups are dealt out in random order to whichever
-    side lacks most of its share of images; a stratum of one group goes to training."""
+    A group of several strata counts in that of its first image. Groups go in random order to the side that lacks most
+    of its share of images; a stratum of one group goes to training.
+    """
     table = pd.DataFrame({"group": np.asarray(groups), "stratum": list(strata)})
     per_group = table.groupby("group", sort=True)["stratum"].agg(["first", "size"])
     rng = np.random.default_rng(seed)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from lungsight._text import shortened
-from lungsight.errors import LungsightError, printable
+from lungsight.errors import ManifestError, printable
 
 _SEPARATORS = ",;\t|"
 #: A spreadsheet's own first line, which says what stands between the cells.
@@ -31,7 +31,7 @@ _AS_CSV = "save it as 'CSV UTF-8'"
 _ROWS_SHOWN = 5
 
 
-class TableError(LungsightError):
+class TableError(ManifestError):
     """A file that holds no table, or whose rows don't fit its header."""
 
 
@@ -40,8 +40,8 @@ class TextTable:
     """A table of texts.
 
     Attributes:
-        rows: a column of str for each cell of the header (names may stand twice); the index is each row's number in a
-            spreadsheet, less 2, so that the first row under the header has 0. Rows without any text are left out.
+        rows: a column of str for each cell of the header (a name may be there twice); the index is each row's number
+            in a spreadsheet, less 2, so that the first row under the header has 0. Rows without text are left out.
         notices: what had to be assumed: sentences.
     """
 
@@ -50,19 +50,25 @@ class TextTable:
 
 
 def column_key(name: object) -> str:
-    """A column's name without what doesn't tell columns apart: case, and spaces, hyphens or dots for underscores."""
+    """Return a column's name in small letters, with underscores for spaces, hyphens and dots."""
     plain = unicodedata.normalize("NFKC", str(name)).replace("\ufeff", "").strip().casefold()
     return re.sub(r"[\s._\-]+", "_", plain).strip("_")
 
 
 def rows_in_words(index: Collection[int]) -> str:
-    """``row 3, 4, 5, 6, 7 and 2 more``: rows of an index as in :class:`TextTable`, as a spreadsheet counts them."""
+    """Return ``row 3, 4, 5, 6, 7 and 2 more``: an index as in :class:`TextTable`, as a spreadsheet counts rows."""
     return "row " + shortened([int(row) + 2 for row in index], _ROWS_SHOWN)
 
 
 def read_table(path: Path, known: Collection[str]) -> TextTable:
-    """The table in a CSV or Parquet file (of Parquet, the columns as they are). ``known`` as in
-    :func:`read_text_table`. Raises InvalidTable."""
+    """Return the table in a CSV or Parquet file (of Parquet, the columns as they are).
+
+    Args:
+        known: names that its columns may have, by which the separator is recognised.
+
+    Raises:
+        TableError: the file holds no table, or rows longer than its header.
+    """
     content = path.read_bytes()
     if not content:
         raise TableError(path, *_EMPTY_FILE)
@@ -77,8 +83,7 @@ def read_table(path: Path, known: Collection[str]) -> TextTable:
 
 
 def read_text_table(content: bytes, path: Path, known: Collection[str]) -> TextTable:
-    """The table in a file's ``content``. ``known`` are names that its columns may have, by which the sign between
-    the cells is told. Raises InvalidTable."""
+    """Return the table in a file's ``content``; ``known`` and errors as for :func:`read_table`."""
     text, notices = decoded(content, path)
     separator, text = _stated_separator(text)
     if not text.strip(f"{_SEPARATORS} \r\n"):
@@ -92,7 +97,7 @@ def read_text_table(content: bytes, path: Path, known: Collection[str]) -> TextT
 
 
 def decoded(content: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
-    """The text of a table, and a sentence where its encoding had to be guessed. Raises InvalidTable."""
+    """Return the text of a table, and a sentence where its encoding had to be guessed. Raises TableError."""
     if content.startswith(_WORKBOOKS):
         raise TableError(path, "is a workbook of a spreadsheet, not text", f"open it there and {_AS_CSV}")
     encoding = _stated_encoding(content)

@@ -15,12 +15,12 @@ from lungsight.datasets.duplicates.fingerprints import fingerprint_manifest
 from lungsight.datasets.duplicates.search import DuplicatePair, Kind, find_duplicates
 from lungsight.datasets.label_mapping import (
     NO_DIAGNOSIS,
-    counted,
     denied_by,
+    label_counts,
     labels_of,
     no_label_known,
     options_for,
-    refuse_doubtful,
+    refuse_ambiguous,
     wanted_labels,
 )
 from lungsight.datasets.leakage import Leak, find_leaks, leak_groups
@@ -62,7 +62,7 @@ def choose(recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...] = ()) -
     ``folders`` are searched for the lists of files that the recipe names. Raises InvalidRecipe; InvalidManifest where
     labels may be mistaken or say only what an image isn't, or where no image is chosen."""
     counts = {str(label): int(n) for label, n in manifest.table["label"].value_counts().items()}
-    refuse_doubtful(manifest.name, counts, recipe.classes, recipe.target, also=recipe.soft_labels)
+    refuse_ambiguous(manifest.name, counts, recipe.classes, recipe.target, also=recipe.soft_labels)
     _refuse_denials(recipe, manifest.name, counts)
     classes = labels_of(recipe.classes, manifest.table["label"].unique())
     keep = manifest.table["label"].isin([*classes, *recipe.soft_labels])
@@ -86,7 +86,9 @@ def _refuse_denials(recipe: Recipe, name: str, counts: Mapping[str, int]) -> Non
     classes = labels_of(recipe.classes, counts)
     denying = {label: n for label, n in counts.items() if label not in classes and denied_by(label, (recipe.target,))}
     if denying:
-        problem = f"the label {counted(denying)} says only what an image isn't, and the recipe has further classes"
+        problem = (
+            f"the label {label_counts(denying)} says only what an image isn't, and the recipe has further classes"
+        )
         raise ManifestError(name, problem, f"train two classes: {_two_classes(recipe)}")
 
 
@@ -112,7 +114,7 @@ def _no_image_of(name: str, recipe: Recipe, manifest: str, counts: Mapping[str, 
     known = labels_of(recipe.classes, counts)
     unknown = [label for label in counts if label not in (*known, *recipe.soft_labels, *NO_DIAGNOSIS)]
     wanted = wanted_labels(recipe.classes)
-    problem = f"no training image is of class {name}. Found: {counted(counts)}. Wanted: {wanted}"
+    problem = f"no training image is of class {name}. Found: {label_counts(counts)}. Wanted: {wanted}"
     cures = [f"say what labels mean: {options_for(unknown, recipe.classes, recipe.target)}"] if unknown else []
     if name != recipe.target and len(recipe.classes) > 2:
         cures.append(f"train two classes: {_two_classes(recipe)}")
@@ -123,10 +125,10 @@ def _nothing_chosen(recipe: Recipe, manifest: Manifest, counts: Mapping[str, int
     """What was found, what was wanted, and what would bring them together."""
     if not labels_of(recipe.classes, counts):
         return no_label_known(manifest.name, counts, recipe.classes, recipe.target)
-    found = [f"labels {counted(counts)}"]
+    found = [f"labels {label_counts(counts)}"]
     for column in ("source", "view"):
         values = manifest.table[column].replace("", "unknown").value_counts()
-        found.append(f"{column}s {counted({str(value): int(n) for value, n in values.items()})}")
+        found.append(f"{column}s {label_counts({str(value): int(n) for value, n in values.items()})}")
     rules = "; ".join(rule for one in recipe.select if (rule := _in_words(one)))
     wanted = f"labels {wanted_labels(recipe.classes)}"
     wanted += ("; frontal views" if recipe.frontal_only else "") + (f"; of these only: {rules}" if rules else "")

@@ -236,7 +236,7 @@ def test_a_label_that_may_mean_the_target_is_never_its_opposite(
     text = "file,probability\n" + "".join(f"{n},{p}\n" for n, p in ROWS)
     with pytest.raises(ManifestError) as problem:
         read_predictions(table(tmp_path, text), labelled, classes=classes, target="covid19")
-    assert f"nobody says whether these labels mean covid19: '{label}' (1)" in str(problem.value)
+    assert f"it isn't clear whether these labels mean covid19: '{label}' (1)" in str(problem.value)
     assert f"{label}=covid19" in str(problem.value)
 
 

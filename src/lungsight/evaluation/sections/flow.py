@@ -9,7 +9,7 @@ import pandas as pd
 
 from lungsight._text import counted
 from lungsight.datasets.check import AGE_GROUPS, UNKNOWN, age_groups
-from lungsight.datasets.manifest import OWN_PATIENT
+from lungsight.datasets.manifest import names_patient
 from lungsight.evaluation.formatting import as_words
 from lungsight.evaluation.sections.input_checks import EVERY_CLASS, input_checks
 from lungsight.evaluation.sections.section import Section
@@ -144,7 +144,7 @@ def _of_overlap(eligible: Eligible) -> Iterator[str]:
 
 
 def _of_patients(images: TestSet) -> Iterator[str]:
-    own = int(images.table["patient"].str.startswith(OWN_PATIENT).sum())
+    own = int((~names_patient(images.table)).sum())
     if own:
         yield (
             f"{own:,} of {len(images):,} images name no patient, and each counts as a patient of its own: where "

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from lungsight.datasets.label_mapping import denied_by, labels_of, no_label_known, refuse_doubtful
+from lungsight.datasets.label_mapping import denied_by, labels_of, no_label_known, refuse_ambiguous
 from lungsight.datasets.spellings import NOT
 from lungsight.errors import PackageError
 from lungsight.package import ModelPackage
@@ -34,7 +34,7 @@ def truth_of(labels: pd.Series, classes: Mapping[str, Sequence[str]], target: st
     ``name`` is that of the table. Raises InvalidManifest where no label says anything, or where a label may mean the
     target and no class names it."""
     counts = {str(label): int(n) for label, n in labels.value_counts().items()}
-    refuse_doubtful(name, counts, classes, target)
+    refuse_ambiguous(name, counts, classes, target)
     known = labels_of(classes, counts)
     denying = {label: NOT + target for label in counts if denied_by(label, (target,)) and label not in known}
     if not known and not denying:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from lungsight._text import counted, listed
-from lungsight.datasets.manifest import OWN_PATIENT
+from lungsight.datasets.manifest import names_patient
 from lungsight.evaluation.formatting import as_words
 from lungsight.evaluation.testset.testset import KIND, UNSTATED, TestSet
 from lungsight.statistics.auroc import FEWEST_PATIENTS
@@ -123,7 +123,7 @@ def _of_one_sided(scored: TestSet, one_sided: dict[str, TestSet], sources: Seque
 
 
 def _of_patients(scored: TestSet) -> Iterator[str]:
-    unknown = scored.table["patient"].str.startswith(OWN_PATIENT).to_numpy(dtype=bool)
+    unknown = (~names_patient(scored.table)).to_numpy(dtype=bool)
     if unknown.any():
         names = [source for _, source, images in scored.by_source() if _any_unknown(images)]
         which = "Every image" if unknown.all() else f"{int(unknown.sum()):,} of {len(scored):,} images"
@@ -134,7 +134,7 @@ def _of_patients(scored: TestSet) -> Iterator[str]:
 
 
 def _any_unknown(images: TestSet) -> bool:
-    return bool(images.table["patient"].str.startswith(OWN_PATIENT).any())
+    return not names_patient(images.table).all()
 
 
 def _of_left_out(testset: TestSet) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lungsight._files import file_sha256
 from lungsight.datasets.duplicates.fingerprints import Progress, silent
-from lungsight.datasets.label_mapping import NO_DIAGNOSIS, counted, options_for
+from lungsight.datasets.label_mapping import NO_DIAGNOSIS, label_counts, options_for
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import ManifestError, printable
 from lungsight.evaluation.formatting import as_words
@@ -148,9 +148,9 @@ def refuse_one_sided(eligible: Eligible, classes: Mapping[str, Sequence[str]], t
         return
     side = f"{'without' if positive.all() else 'with'} {as_words(target)}"
     labels = {str(label): int(n) for label, n in images.table["label"].value_counts().items()}
-    problem = f"no image {side} among the {len(images):,} that can be tested on ({counted(labels)})"
+    problem = f"no image {side} among the {len(images):,} that can be tested on ({label_counts(labels)})"
     if left := {label: n for label, n in eligible.labels_left_out.items() if label not in NO_DIAGNOSIS}:
-        hint = f"if some of these labels, which are of no class, mean it, say so ({counted(left)}): "
+        hint = f"if some of these labels, which are of no class, mean it, say so ({label_counts(left)}): "
         raise ManifestError(images.name, problem, hint + options_for(left, classes, target))
     raise ManifestError(images.name, problem, f"add images of patients {side}, from the same places")
 

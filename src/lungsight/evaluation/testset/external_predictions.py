@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from rich.progress import Progress
 
-from lungsight.datasets.label_mapping import homeless_labels
+from lungsight.datasets.label_mapping import unmapped_labels
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import printable
 from lungsight.evaluation.testset.classes import truth_of
@@ -290,7 +290,7 @@ def _of_flow(eligible: Eligible, table: Path) -> Iterator[str]:
 
 def _of_labels(eligible: Eligible, stated: PredictionTable) -> Iterator[str]:
     left = eligible.labels_left_out
-    if sentence := homeless_labels("The manifest", left, stated.labels, stated.target) if left else "":
+    if sentence := unmapped_labels("The manifest", left, stated.labels, stated.target) if left else "":
         yield sentence
 
 
