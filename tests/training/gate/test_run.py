@@ -37,6 +37,7 @@ def trained(phantoms: Manifest, cache: Path, tmp_path_factory: pytest.TempPathFa
     return train_gate(RECIPE, phantoms, folder, seed=1, cache=cache, console=Console(quiet=True))
 
 
+@pytest.mark.slow
 def test_the_gate_can_be_asked(trained: Path, phantoms: Manifest) -> None:
     description = GateDescription.model_validate_json((trained / "gate.json").read_text("utf-8"))
     gate = Gate((trained / "gate.onnx").read_bytes(), description, threads=1)
@@ -55,6 +56,7 @@ def test_the_same_seed_trains_the_same_gate(trained: Path, phantoms: Manifest, c
     assert (again / "gate.json").read_text() == (trained / "gate.json").read_text()
 
 
+@pytest.mark.slow
 def test_a_finished_gate_is_left_alone_and_another_recipe_refused(
     trained: Path, phantoms: Manifest, cache: Path
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_kind_can_be_left_out_whole(phantoms: Manifest) -> None:
     assert Kind.FRONTAL in kinds
 
 
+@pytest.mark.slow
 def test_no_frontal_film_is_one_clear_sentence(phantoms: Manifest, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="no frontal chest X-ray to learn from"):
         train_gate(
@@ -126,6 +129,7 @@ def test_no_frontal_film_is_one_clear_sentence(phantoms: Manifest, tmp_path: Pat
         )
 
 
+@pytest.mark.slow
 def test_the_recipe_stands_beside_the_gate(trained: Path) -> None:
     stated = json.loads((trained / "gate-recipe.json").read_text("utf-8"))
     assert stated.pop("seed") == 1
