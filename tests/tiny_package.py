@@ -23,13 +23,15 @@ CLASSES = ("covid19", "other_pneumonia", "no_pneumonia")
 SIDE = 32
 
 
-def tiny_network(classes: int = len(CLASSES)) -> onnx.ModelProto:
-    """Convolution, ReLU, 1x1 convolution to the maps; the logits are their means plus a bias."""
+def tiny_network(
+    classes: int = len(CLASSES), *, gain: float = 1.0, bias: tuple[float, ...] | None = None
+) -> onnx.ModelProto:
+    """Convolution, ReLU, 1x1 convolution to the maps times ``gain``; the logits are their means plus a bias."""
     draw = np.random.default_rng(5)
     constants = {
         "features": draw.normal(0, 0.5, (4, 1, 5, 5)),
-        "classes": draw.normal(0, 2, (classes, 4, 1, 1)),
-        "bias": np.linspace(-0.4, 0.3, classes),
+        "classes": gain * draw.normal(0, 2, (classes, 4, 1, 1)),
+        "bias": np.linspace(-0.4, 0.3, classes) if bias is None else np.array(bias),
     }
     graph = helper.make_graph(
         [

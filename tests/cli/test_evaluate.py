@@ -11,8 +11,10 @@ from types import ModuleType
 
 import pandas as pd
 import pytest
+from syrupy.assertion import SnapshotAssertion
 from typer.testing import CliRunner
 
+import prose
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import app
 
@@ -43,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_command_prints_the_figures_and_writes_the_page(folder: Path) -> None:
+def test_the_command_prints_the_figures_and_writes_the_page(folder: Path, snapshot: SnapshotAssertion) -> None:
     command = [sys.executable, "-m", "lungsight", "evaluate", "package", "--data", "films.csv", "--replicates", "100"]
     done = subprocess.run([*command, "--out", "tested"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -51,8 +53,9 @@ def test_the_command_prints_the_figures_and_writes_the_page(folder: Path) -> Non
     for line in ("internal", "north", "external", "east", RESEARCH_ONLY):
         assert line in done.stdout
     assert "0.50" in done.stdout  # one of two positives found, at either source
-    assert "Verdict: no evidence" in done.stdout
+    assert "Grade: no evidence" in done.stdout
     stated = json.loads((folder / "tested" / "evidence.json").read_text())
+    assert prose.of_text(done.stdout, {stated["subject"]["model"]: "<model>", str(folder): "<folder>"}) == snapshot
     assert stated["verdict"]["grade"] == "no evidence"
     assert "lungsight evaluate package --data films.csv" in stated["command"]
     assert (folder / "tested" / "index.html").is_file()

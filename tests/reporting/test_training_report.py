@@ -88,7 +88,7 @@ def test_a_split_by_patient_says_that_it_does_not_leak(make_run: Callable[..., P
     assert "This split leaks" not in page
     assert "no patient of a validation image was trained on" in page
     assert not (run / "metrics_leak.csv").exists()
-    assert "No validation or test image was misjudged" in page
+    assert "No validation or test image was predicted a wrong class" in page
 
 
 def test_pages_are_whole_in_themselves_and_say_what_they_are_not(run: Path) -> None:
@@ -111,7 +111,7 @@ def test_top_losses_are_sorted_by_loss_and_say_why_the_wrong_class_was_called(ru
     assert len(pictures) == len(set(pictures)) == 20  # each image, and it again under its map
     first, second = page.index("r0.9"), page.index("q0.4")
     assert first < second
-    assert re.search(r"other, called COVID-19</strong>: loss [56]\.\d+, probability of other 0\.00", page)
+    assert re.search(r"other, predicted COVID-19</strong>: loss [56]\.\d+, probability of other 0\.00", page)
 
 
 def test_the_map_of_a_wrong_call_is_the_called_class_less_the_true_one(run: Path) -> None:
@@ -158,8 +158,8 @@ MIXED = make_testset(("a", "covid19"), ("a", "other"), ("b", "other"))
             {"test": make_testset(("a", "covid19"), ("b", "other"))},
             ["No source holds images with and without"],
         ),
-        (["a", "b"], {"validation": MIXED}, ["No test image was judged"]),
-        (["a"], {}, ["All images come from one source, a", "No test image was judged"]),
+        (["a", "b"], {"validation": MIXED}, ["No test image was predicted"]),
+        (["a"], {}, ["All images come from one source, a", "No test image was predicted"]),
     ],
 )
 def test_a_run_that_shows_nothing_of_the_disease_says_why(

@@ -250,6 +250,7 @@ def _print_flow(console: Console, evidence: Evidence) -> None:
 
 def _print_figures(console: Console, evidence: Evidence) -> None:
     from lungsight._text import as_words
+    from lungsight.reporting.evidence_tables import INTERVALS
 
     target = evidence.subject.target
     of_target = [row for row in evidence.discrimination.estimates["metrics"] if row.estimate.scope == target]
@@ -266,15 +267,19 @@ def _print_figures(console: Console, evidence: Evidence) -> None:
             lines.append([source, *counts, *(_short(by_name[name]) for name in _SHOWN)])
     numbers = ("images", as_words(target))
     console.print(output.table(["source", *numbers, *_SHOWN.values()], lines, numbers=numbers, whole=_SHOWN.values()))
-    withheld = " The page says why a figure is withheld." if any(r.estimate.value is None for r in of_target) else ""
-    output.say(console, f"{as_words(target)} against the rest; 95% intervals by resampling patients.{withheld}\n")
+    shown = [row.estimate for row in of_target if row.estimate.name in _SHOWN]
+    kinds = ", ".join(name for kind, name in INTERVALS.items() if any(e.interval == kind for e in shown))
+    withheld = " The page says why a figure is withheld." if any(e.value is None for e in shown) else ""
+    output.say(
+        console, f"{as_words(target)} against the rest; 95% intervals of patients ({kinds or 'none'}).{withheld}\n"
+    )
 
 
 def _print_grade(console: Console, evidence: Evidence) -> None:
     grade = evidence.verdict
-    console.print(Text.assemble("Verdict: ", (str(grade.grade), "bold"), f". {grade.sentence}"))
+    console.print(Text.assemble("Grade: ", (str(grade.grade), "bold"), f". {grade.sentence}"))
     met = (f"{reason.rule.partition(':')[0]}: {reason.sentence}" for reason in grade.reasons if reason.met)
-    for sentence in (*met, *(f"Mind: {notice}" for notice in evidence.notices)):
+    for sentence in (*met, *(f"Note: {notice}" for notice in evidence.notices)):
         console.print(Padding(Text(printable(sentence)), (0, 0, 0, 2), expand=False))
 
 

@@ -28,18 +28,18 @@ def as_sample(estimate: Estimate) -> str:
     return f"n = {estimate.n:,}{of_patients}"
 
 
-def as_figure(estimate: Estimate) -> str:
+def as_figure(estimate: Estimate, places: int = 2) -> str:
     """A figure with its interval and sample, as a sentence quotes it: ``0.83 (0.80–0.86, n = 1,040)``."""
     if estimate.value is None:
         return f"withheld ({withheld_because(estimate)})"
-    return f"{fixed(estimate.value, 2)} ({_between(estimate)}, {as_sample(estimate)})"
+    return f"{fixed(estimate.value, places)} ({_between(estimate, places)}, {as_sample(estimate)})"
 
 
-def _between(estimate: Estimate) -> str:
+def _between(estimate: Estimate, places: int) -> str:
     if estimate.low is None or estimate.high is None:
         return "no interval"
     dash = "–" if estimate.low >= 0 else " to "
-    return f"{fixed(estimate.low, 2)}{dash}{fixed(estimate.high, 2)}"
+    return f"{fixed(estimate.low, places)}{dash}{fixed(estimate.high, places)}"
 
 
 def p_in_words(p: float | None) -> str:

@@ -2,65 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
 
 from lungsight.evaluation.audits.audit import Audit
-from lungsight.reporting.evidence_json import plain, records
-from lungsight.reporting.evidence_tables import PageTable, Scale, any_table
+from lungsight.evaluation.rows import Row
+from lungsight.evaluation.tables import ALL_SOURCES
+from lungsight.reporting.evidence_tables import PageTable, Scale, any_rows
+from lungsight.reporting.tables import plain
 
-#: The columns that make a table one of alterations and their strengths, and the figure that is shown of it.
-_OF_STRENGTHS = {"kind", "source", "stress", "strength", "level", "metric", "value", "low", "high", "n"}
+#: The figure that is shown of a table of alterations and their strengths.
 _TURNED = "verdicts_turned"
 
 
 @dataclass(frozen=True)
 class HeatTable:
-    """How many verdicts each alteration turns, weakest strength first: by alteration its estimates, each with its
-    strength in words (``level``)."""
+    """How many decisions each alteration changes, weakest strength first: by alteration its rows."""
 
     kind: str
     source: str
-    rows: tuple[tuple[str, tuple[Mapping[str, Any], ...]], ...]
+    rows: tuple[tuple[str, tuple[Row, ...]], ...]
 
     @property
     def steps(self) -> int:
+        """How many strengths the alteration with the most has."""
         return max(len(cells) for _, cells in self.rows)
 
 
 @dataclass(frozen=True, eq=False)
-class Card:
-    """One audit with its figures: effect, the line its interval is drawn on, and its table or heat tables."""
+class AuditCard:
+    """One audit with the line its effect is drawn on, and its table or heat tables."""
 
     audit: Audit
-    effect: Mapping[str, Any] | None
     scale: Scale | None
     table: PageTable | None
-    heats: tuple[HeatTable, ...] = ()
+    heats: tuple[HeatTable, ...]
+
+    @classmethod
+    def of(cls, audit: Audit) -> AuditCard:
+        """The card of an audit, with heat tables where it altered images by several strengths."""
+        effect = audit.effect
+        scale = Scale.of(effect.name, [effect]) if effect is not None and effect.value is not None else None
+        if heats := tuple(_heats(audit.rows)):
+            return cls(audit, scale, None, heats)
+        scope, metric = (effect.scope, effect.name) if effect else ("", "")
+        caption = f"{audit.name[:1].upper()}{audit.name[1:]}: its figures"
+        return cls(audit, scale, any_rows(audit.rows, audit.stem, caption, scope, metric), ())
 
 
-def card_of(audit: Audit) -> Card:
-    effect = None if audit.effect is None else {name: plain(value) for name, value in vars(audit.effect).items()}
-    drawn = effect is not None and effect["value"] is not None
-    scale = Scale.of(str(effect["name"]), [effect]) if effect is not None and drawn else None
-    if heats := tuple(_heats(audit.table)):
-        return Card(audit, effect, scale, None, heats)
-    scope, metric = (audit.effect.scope, audit.effect.name) if audit.effect else ("", "")
-    caption = f"{audit.name[:1].upper()}{audit.name[1:]}: its figures"
-    return Card(audit, effect, scale, any_table(audit.table, audit.stem, caption, scope, metric))
-
-
-def _heats(table: pd.DataFrame) -> Iterator[HeatTable]:
-    """One for each kind of source: all its sources together where they are given so."""
-    if not set(table.columns) >= _OF_STRENGTHS:
-        return
-    turned = table[(table["metric"] == _TURNED) & table["strength"].notna()]
-    for kind, of_kind in turned.groupby("kind", sort=False):
-        sources = list(dict.fromkeys(of_kind["source"]))
-        chosen = "all" if "all" in sources else sources[0]
-        of_source = of_kind[of_kind["source"] == chosen]
-        rows = tuple((str(stress), tuple(records(rows))) for stress, rows in of_source.groupby("stress", sort=False))
-        yield HeatTable(str(kind), str(chosen), rows)
+def _heats(rows: Sequence[Row]) -> Iterator[HeatTable]:
+    """One for each kind of source: all its sources together if they are given so."""
+    kinds: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.estimate.name == _TURNED and plain(row.labels.get("strength")) is not None:
+            kinds.setdefault(str(row.labels["kind"]), []).append(row)
+    for kind, of_kind in kinds.items():
+        sources = [str(row.labels["source"]) for row in of_kind]
+        chosen = ALL_SOURCES if ALL_SOURCES in sources else sources[0]
+        alterations: dict[str, list[Row]] = {}
+        for row, source in zip(of_kind, sources, strict=True):
+            if source == chosen:
+                alterations.setdefault(str(row.labels["stress"]), []).append(row)
+        yield HeatTable(kind, chosen, tuple((name, tuple(found)) for name, found in alterations.items()))

@@ -12,41 +12,39 @@ import pandas as pd
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight._files import write_whole
+from lungsight._text import as_words
 from lungsight.evaluation.compare import METRICS, Comparison
-from lungsight.evaluation.formatting import as_words, p_in_words
-from lungsight.evaluation.tables import estimate_table
-from lungsight.reporting.evidence_json import records
+from lungsight.evaluation.rows import Row, frame
 from lungsight.reporting.html import write_page
-from lungsight.reporting.tables import write_table
+from lungsight.reporting.tables import records, write_table
 
 
-def figure_table(comparison: Comparison) -> pd.DataFrame:
+def _figures(comparison: Comparison) -> pd.DataFrame:
     """Each model's figures, source by source."""
-    return estimate_table(
-        ({"model": k, "kind": source.kinds[k], "source": source.source}, e)
+    return frame(
+        Row({"model": k, "kind": source.kinds[k], "source": source.source}, estimate)
         for source in comparison.sources
         for k, estimates in source.figures.items()
-        for e in estimates
+        for estimate in estimates
     )
 
 
-def difference_table(comparison: Comparison) -> pd.DataFrame:
+def _differences(comparison: Comparison) -> pd.DataFrame:
     """Every difference with both figures, its interval and p-values."""
-    rows = [(s, d) for s in comparison.sources for d in s.differences]
-    table = estimate_table(
-        (
+    found = [(s, d) for s in comparison.sources for d in s.differences]
+    table = frame(
+        Row(
             {"source": s.source, "first": d.first, "second": d.second, "figure": d.metric, "test": d.test}
             | {"kind_first": s.kinds[d.first], "kind_second": s.kinds[d.second], "a": d.a, "b": d.b},
             d.estimate,
         )
-        for s, d in rows
+        for s, d in found
     )
-    p_values = {"p": [d.p for _, d in rows], "p_holm": [d.p_holm for _, d in rows]}
+    p_values = {"p": [d.p for _, d in found], "p_holm": [d.p_holm for _, d in found]}
     return table.join(pd.DataFrame(p_values, dtype=np.float64))
 
 
-def verdict_table(comparison: Comparison) -> pd.DataFrame:
-    """McNemar's tests."""
+def _mcnemar(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "source": s.source,
@@ -67,9 +65,9 @@ def write_comparison(comparison: Comparison, out: Path) -> None:
     """Write the page, ``compare.json`` and a CSV file per table into ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     tables = {
-        "figures": figure_table(comparison),
-        "differences": difference_table(comparison),
-        "mcnemar": verdict_table(comparison),
+        "figures": _figures(comparison),
+        "differences": _differences(comparison),
+        "mcnemar": _mcnemar(comparison),
         "images": comparison.images,
     }
     for name, table in tables.items():
@@ -81,7 +79,6 @@ def write_comparison(comparison: Comparison, out: Path) -> None:
         c=comparison,
         target=as_words(comparison.target),
         metrics=METRICS,
-        p_in_words=p_in_words,
         files=[f"{name}.csv" for name in tables],
     )
 

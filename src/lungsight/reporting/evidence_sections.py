@@ -1,49 +1,55 @@
-"""The numbered parts of the evidence page: what each asks, shows in pictures, and lists in tables."""
+"""The numbered sections of the evidence page: what each asks, shows in plots, and lists in tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from lungsight._text import as_words
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.formatting import as_words
+from lungsight.evaluation.rows import Row
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.sections.subgroups import WITHIN_SOURCES
 from lungsight.evaluation.tables import ALL_SOURCES
-from lungsight.reporting import plots as figures
-from lungsight.reporting.evidence_json import plain, records
-from lungsight.reporting.evidence_tables import PageTable, any_table, as_it_is, by_metric, by_row, titled
+from lungsight.reporting import plots
+from lungsight.reporting.evidence_tables import PageTable, any_rows, as_it_is, by_metric, titled
 from lungsight.reporting.evidence_text import figures_in_words, picked_points
 from lungsight.reporting.html import embedded
-from lungsight.statistics.estimate import ALL_CLASSES
+from lungsight.reporting.tables import plain, records
+from lungsight.statistics.estimate import ALL_CLASSES, Estimate
 
-Tables = Mapping[str, pd.DataFrame]
+#: What is shown of a section's tables, by their names.
+Shown = dict[str, Iterable[PageTable | None]]
 
 _RANKING = ("auroc", "auroc_delong", "average_precision")
-_CALLING = ("sensitivity", "specificity", "ppv", "npv", "ppv_at_prevalence", "npv_at_prevalence", "f1")
+_SHARES = ("sensitivity", "specificity", "ppv", "npv", "ppv_at_prevalence", "npv_at_prevalence", "f1")
 _OF_SUBGROUPS = ("auroc", "sensitivity", "specificity")
+#: Labels of these tables that only the CSV file has.
+_HIDDEN = ("figure", "fixed", "at", "threshold", "crude", "rest_n", "rest_patients", "rule")
 #: Rows of the table of counts, at most.
 _COUNTS = 100
 _IN_WORDS = ("ece", "calibration_intercept", "calibration_slope")
 _OVERALL = ("accuracy", "balanced_accuracy", "mcc")
+_CALIBRATION = ("calibration_intercept", "calibration_slope", "ece", "ece_if_calibrated")
+_BRIER = ("brier_score", "brier_reliability", "brier_resolution", "brier_uncertainty", "brier_within_bins")
 #: What becomes of 1,000 patients, in the order of the bar, with its words and colour.
 _FATES = {
-    "true_positives": ("have it, called", "#0072B2"),
+    "true_positives": ("have it, predicted", "#0072B2"),
     "inconclusive_positives": ("have it, inconclusive", "#7f8a99"),
     "false_negatives": ("have it, missed", "#D55E00"),
-    "false_positives": ("don't have it, called", "#E69F00"),
+    "false_positives": ("don't have it, predicted", "#E69F00"),
     "inconclusive_negatives": ("don't have it, inconclusive", "#c3c9d1"),
-    "true_negatives": ("don't have it, cleared", "#A6CEE3"),
+    "true_negatives": ("don't have it, ruled out", "#A6CEE3"),
 }
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as a ``data:`` address, the words that say what it shows, and the CSV file with its figures."""
+    """A plot as a ``data:`` address, the words for what it shows, and the CSV file with its figures."""
 
     address: str
     width: int
@@ -52,15 +58,16 @@ class Picture:
     stem: str
 
     @classmethod
-    def of(cls, figure: Figure, caption: str, said: str, stem: str) -> Picture:
-        """``said`` are its main figures in words."""
-        rendered = figures.render(figure)
-        return cls(embedded(rendered.content, rendered.kind), rendered.width, f"{caption} {said}", caption, stem)
+    def of(cls, figure: Figure, caption: str, figures: str, stem: str) -> Picture:
+        """A figure as the page holds it; ``figures`` are its main values in words."""
+        rendered = plots.render(figure)
+        address = embedded(rendered.content, rendered.kind)
+        return cls(address, rendered.width, f"{caption} {figures}", caption, stem)
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A source's confusion matrix: counts[truth][called]."""
+    """A source's confusion matrix: counts[truth][prediction]."""
 
     kind: str
     source: str
@@ -69,20 +76,22 @@ class Matrix:
 
     @property
     def images(self) -> int:
+        """How many images it counts."""
         return sum(map(sum, self.counts))
 
 
 @dataclass(frozen=True)
 class PatientOutcome:
-    """What becomes of some of 1,000 patients: its words and colour, where it starts on the bar, and the estimate."""
+    """What becomes of some of 1,000 patients: its words and colour, where it starts on the bar, and how many."""
 
     words: str
     colour: str
     start: float
-    row: Mapping[str, Any]
+    estimate: Estimate
 
     @property
     def has_it(self) -> bool:
+        """Whether these patients have the disease."""
         return self.words.startswith("have")
 
 
@@ -92,7 +101,7 @@ class PerThousand:
 
     kind: str
     source: str
-    prevalence: float | None
+    prevalence: float
     prevalence_is: str
     fates: tuple[PatientOutcome, ...]
     withheld: str = ""
@@ -100,286 +109,255 @@ class PerThousand:
     @property
     def images(self) -> list[int]:
         """How many images the figures are shares of."""
-        return list(dict.fromkeys(fate.row["n"] for fate in self.fates))
+        return list(dict.fromkeys(fate.estimate.n for fate in self.fates))
 
 
 @dataclass(frozen=True, eq=False)
 class PageSection:
-    """One numbered part of the page."""
+    """One numbered section of the page."""
 
     title: str
     asks: str
     section: Section
-    pictures: tuple[Picture, ...] = ()
     tables: tuple[PageTable, ...] = ()
-    flow: tuple[Mapping[str, Any], ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    flow: Sequence[Mapping[str, Any]] = ()
     matrices: tuple[Matrix, ...] = ()
     thousands: tuple[PerThousand, ...] = ()
 
     @property
     def anchor(self) -> str:
+        """Of its heading."""
         return self.title.lower()
 
     @property
-    def files(self) -> list[str]:
-        """Stems of the CSV files with all its figures."""
-        return [name for name, table in self.section.tables.items() if len(table.columns)]
+    def is_empty(self) -> bool:
+        """Whether it has no figure at all."""
+        return not any(self.section.estimates.values()) and not any(map(len, self.section.tables.values()))
 
 
-def parts_of(evidence: Evidence) -> Iterator[PageSection]:
-    """The five parts with a section each, in the order of the page."""
+def sections_of(evidence: Evidence) -> Iterator[PageSection]:
+    """The five sections in the order of the page."""
     target, classes = evidence.subject.target, evidence.subject.classes
-    words = as_words(target)
-    flow = evidence.flow
-    steps = with_columns(flow.tables, "flow", "step", "left_out", "remain")
+    words, flow = as_words(target), evidence.flow
     yield PageSection(
         "Flow",
         "Which images came in, which were left out, and why?",
         flow,
-        tables=_tables(flow, target, _flow_tables(flow.tables)),
-        flow=tuple(records(steps)) if steps is not None else (),
+        _tables(flow, target, _flow_tables(flow)),
+        flow=records(flow.tables["flow"]) if "flow" in flow.tables else (),
     )
-    tables = evidence.discrimination.tables
+    found = evidence.discrimination
     yield PageSection(
         "Discrimination",
         f"How well does the model tell {words} from the rest?",
-        evidence.discrimination,
-        tuple(_discrimination_pictures(tables, target, classes)),
-        _tables(
-            evidence.discrimination,
-            target,
-            {
-                "metrics": _metric_tables(tables, target, classes),
-                "operating_points": _operating_points(tables, target),
-                "one_against_one": _one_against_one(tables, target),
-                "roc": (),
-                "precision_recall": (),
-                "confusion": (),
-            },
-        ),
-        matrices=tuple(_matrices(tables, classes)),
+        found,
+        _tables(found, target, _discrimination_tables(found, target, classes)),
+        tuple(_discrimination_pictures(found, target, classes)),
+        matrices=tuple(_matrices(found, classes)),
     )
-    calibration = evidence.calibration
-    tables = calibration.tables
+    found = evidence.calibration
     yield PageSection(
         "Calibration",
-        "May the probabilities be taken at their word: of the images given 80%, do 80 of 100 show it?",
-        calibration,
-        tuple(_calibration_pictures(tables, target)),
-        _tables(calibration, target, {"calibration": _calibration_tables(tables, target), "reliability": ()}),
+        "Can the probabilities be taken literally: of the images given 80%, do 80 of 100 show it?",
+        found,
+        _tables(found, target, _calibration_tables(found, target)),
+        tuple(_calibration_pictures(found, target)),
     )
-    tables = evidence.decision.tables
+    found = evidence.decision
     yield PageSection(
         "Decision",
-        "What follows for patients when its thresholds are used?",
-        evidence.decision,
-        tuple(_decision_pictures(tables)),
-        _tables(
-            evidence.decision,
-            target,
-            {"decision": _decision_tables(tables, target), "risk_coverage": (), "decision_curve": (), "per_1000": ()},
-        ),
-        thousands=tuple(_thousands(tables)),
+        "What follows for patients when the thresholds are used?",
+        found,
+        _tables(found, target, _decision_tables(found)),
+        tuple(_decision_pictures(found)),
+        thousands=tuple(_thousands(_rows(found, "per_1000"))),
     )
-    subgroups = evidence.subgroups
-    asks = "Does it do worse for some than for others?"
-    instead = _subgroup_tables(subgroups.tables, target)
-    yield PageSection("Subgroups", asks, subgroups, tables=_tables(subgroups, target, instead))
+    found = evidence.subgroups
+    asks = "Does the model do worse for some patients than for others?"
+    yield PageSection("Subgroups", asks, found, _tables(found, target, _subgroup_tables(found, target)))
 
 
-def _flow_tables(tables: Tables) -> dict[str, list[PageTable | None]]:
+def _rows(section: Section, name: str) -> tuple[Row, ...]:
+    return section.estimates.get(name, ())
+
+
+def _curves(section: Section, name: str) -> pd.DataFrame | None:
+    """The table without the rows of several sources together; None where it is absent or empty."""
+    table = section.tables.get(name)
+    kept = None if table is None or not len(table) else table[table["source"] != ALL_SOURCES]
+    return kept if kept is not None and len(kept) else None
+
+
+def _tables(section: Section, target: str, shown: Shown) -> tuple[PageTable, ...]:
+    """What is shown of a section's tables: ``shown`` if it names the table, otherwise all, row by row."""
+    found: list[PageTable | None] = []
+    for stem in dict.fromkeys((*section.estimates, *section.tables)):
+        if stem in shown:
+            found += shown[stem]
+        elif stem in section.estimates:
+            found.append(any_rows(section.estimates[stem], stem, titled(stem), target))
+        else:
+            found.append(as_it_is(section.tables[stem], stem, titled(stem)))
+    return tuple(one for one in found if one is not None)
+
+
+def _flow_tables(flow: Section) -> Shown:
     """The steps are drawn, and single images are named in their CSV file only."""
-    shown: dict[str, list[PageTable | None]] = {"overlap": []}
-    if with_columns(tables, "flow", "step", "left_out", "remain") is not None:
-        shown["flow"] = []
-    counts = with_columns(tables, "counts", "kind", "property", "value", "class", "images", "patients")
-    if counts is not None:
-        counts = counts.assign(**{"class": counts["class"].map(as_words)})
-        wide = counts.pivot_table(
-            index=["kind", "property", "value"], columns="class", values="images", sort=False, fill_value=0
-        )
-        patients = counts.groupby(["kind", "property", "value"], sort=False)["patients"].max()
+    shown: Shown = {"overlap": (), "flow": ()}
+    counts = flow.tables.get("counts")
+    if counts is not None and len(counts):
+        by = ["kind", "property", "value"]
+        named = counts.assign(**{"class": counts["class"].map(as_words)})
+        wide = named.pivot_table(index=by, columns="class", values="images", sort=False, fill_value=0)
+        patients = counts.groupby(by, sort=False)["patients"].max()
         table = wide.astype(int).assign(patients=patients).reset_index()
         shown["counts"] = [as_it_is(table, "counts", "Images by class, and patients", at_most=_COUNTS)]
     return shown
 
 
-def with_columns(tables: Tables, name: str, *columns: str) -> pd.DataFrame | None:
-    """The table, if it is there, with these columns and at least one row."""
-    table = tables.get(name)
-    return table if table is not None and len(table) and set(columns) <= set(table.columns) else None
-
-
-def _alone(table: pd.DataFrame | None) -> pd.DataFrame | None:
-    """Every source alone: what several together show is in the tables, beside the mean within them."""
-    alone = None if table is None else table[table["source"] != ALL_SOURCES]
-    return alone if alone is not None and len(alone) else None
-
-
-def _tables(
-    section: Section, target: str, instead: Mapping[str, Iterable[PageTable | None]] | None = None
-) -> tuple[PageTable, ...]:
-    """What is shown of a section's tables: ``instead`` where it names the table, otherwise row by row."""
-    given = instead or {}
-    shown = (
-        one
-        for stem, table in section.tables.items()
-        for one in (given[stem] if stem in given else (any_table(table, stem, titled(stem), target),))
-    )
-    return tuple(one for one in shown if one is not None)
-
-
-def _metric_tables(tables: Tables, target: str, classes: tuple[str, ...]) -> Iterator[PageTable | None]:
-    table, words = tables.get("metrics"), as_words(target)
-    yield by_metric(table, "metrics", f"How well the model ranks {words} above the rest", target, _RANKING, _RANKING)
-    called = f"{words} called where it is the most probable class"
-    yield by_metric(table, "metrics", called, target, _CALLING, _CALLING[:2])
-    yield by_metric(table, "metrics", "All classes together", ALL_CLASSES, _OVERALL, _OVERALL)
+def _discrimination_tables(section: Section, target: str, classes: tuple[str, ...]) -> Shown:
+    """Metrics by the question they answer; curves and confusion matrices are drawn."""
+    words, metrics, pairs = as_words(target), _rows(section, "metrics"), ("auroc", "auroc_within_site")
+    predicted = f"{words} predicted if it is the most probable class"
+    of_metrics = [
+        by_metric(metrics, "metrics", f"How well the model ranks {words} above the rest", target, _RANKING, _RANKING),
+        by_metric(metrics, "metrics", predicted, target, _SHARES, _SHARES[:2]),
+        by_metric(metrics, "metrics", "All classes together", ALL_CLASSES, _OVERALL, _OVERALL),
+    ]
     for name in classes if len(classes) > 2 else ():
         if name != target:
-            figures_of = ("auroc", *_CALLING[:4])
-            yield by_metric(table, "metrics", f"{as_words(name)} against the rest", name, figures_of, ("auroc",))
+            figures = ("auroc", *_SHARES[:4])
+            of_metrics.append(
+                by_metric(metrics, "metrics", f"{as_words(name)} against the rest", name, figures, ("auroc",))
+            )
+    points = _rows(section, "operating_points")
+    held = tuple(dict.fromkeys(row.estimate.name for row in points if row.estimate.scope == target))
+    caption = f"{words} against one other class, and within the sites that hold both"
+    return {
+        "metrics": of_metrics,
+        "operating_points": [
+            by_metric(
+                points, "operating_points", f"{words}: one figure held, the other given", target, held, hidden=_HIDDEN
+            )
+        ],
+        "one_against_one": [
+            by_metric(_rows(section, "one_against_one"), "one_against_one", caption, target, pairs, pairs)
+        ],
+        **dict.fromkeys(("roc", "precision_recall", "confusion"), ()),
+    }
 
 
-def _one_against_one(tables: Tables, target: str) -> Iterator[PageTable | None]:
-    """The target against each other class; the CSV file has the other pairs too."""
-    table = with_columns(tables, "one_against_one", "against", "scope")
-    if table is not None:
-        said = table.assign(against=table["against"].map(as_words))
-        names = ("auroc", "auroc_within_site")
-        caption = f"{as_words(target)} against one other class, and within the sites that hold both"
-        yield by_metric(said, "one_against_one", caption, target, names, names)
+def _calibration_tables(section: Section, target: str) -> Shown:
+    rows, against = _rows(section, "calibration"), f"{as_words(target)} against the rest"
+    return {
+        "calibration": [
+            by_metric(rows, "calibration", f"Calibration, {against}", target, _CALIBRATION, _CALIBRATION),
+            by_metric(rows, "calibration", f"Brier score and its parts, {against}", target, _BRIER),
+            by_metric(rows, "calibration", "The most probable class", ALL_CLASSES, _CALIBRATION, _CALIBRATION),
+        ],
+        "reliability": (),
+    }
 
 
-def _operating_points(tables: Tables, target: str) -> Iterator[PageTable | None]:
-    """The name of the metric says what is held at which value; the threshold is in the CSV file."""
-    table = tables.get("operating_points")
-    if table is None or not len(table):
-        return
-    kept = table.drop(columns=["figure", "fixed", "at", "threshold"], errors="ignore")
-    names = tuple(dict.fromkeys(kept["metric"][kept["scope"] == target]))
-    yield by_metric(kept, "operating_points", f"{as_words(target)}: one figure held, the other given", target, names)
+def _decision_tables(section: Section) -> Shown:
+    """A table for each rule and class; the curves and the 1,000 patients are drawn."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in _rows(section, "decision"):
+        groups.setdefault((str(row.labels["rule"]), row.estimate.scope), []).append(row)
+    shown: Shown = dict.fromkeys(("risk_coverage", "decision_curve", "per_1000"), ())
+    tables = []
+    for (rule, scope), rows in groups.items():
+        names = tuple(dict.fromkeys(row.estimate.name for row in rows))
+        caption = f"By {rule}: {as_words(scope)}"
+        tables.append(by_metric(rows, "decision", caption, scope, names, names[:2], hidden=_HIDDEN))
+    return shown | {"decision": tables}
 
 
-def _subgroup_tables(tables: Tables, target: str) -> dict[str, list[PageTable | None]]:
+def _subgroup_tables(section: Section, target: str) -> Shown:
     """Averages over sources where there are several: a subgroup must not be a source in disguise."""
-    shown = {}
+    shown: Shown = {}
     for stem, caption in (("subgroups", "Each subgroup by itself"), ("gaps", "Each subgroup less the rest")):
-        table = with_columns(tables, stem, "kind", "source", "property", "subgroup", "metric")
-        if table is not None:
-            kept = pd.concat([_widest(rows) for _, rows in table.groupby("kind", sort=False)])
-            kept = kept.drop(columns=["crude", "rest_n", "rest_patients"], errors="ignore")
-            said = f"{caption}, {as_words(target)} against the rest"
-            gaps = stem == "gaps"
-            shown[stem] = [by_metric(kept, stem, said, target, _OF_SUBGROUPS, _OF_SUBGROUPS, differences=gaps)]
+        rows = _rows(section, stem)
+        averaged = {row.labels["kind"] for row in rows if row.labels["source"] == WITHIN_SOURCES}
+        kept = [
+            row
+            for row in rows
+            if row.labels["kind"] not in averaged
+            or row.labels["source"] == WITHIN_SOURCES
+            or row.labels["property"] == "source"
+        ]
+        caption, gaps = f"{caption}, {as_words(target)} against the rest", stem == "gaps"
+        table = by_metric(kept, stem, caption, target, _OF_SUBGROUPS, _OF_SUBGROUPS, differences=gaps, hidden=_HIDDEN)
+        shown[stem] = [table]
     return shown
 
 
-def _widest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of one kind: the sources, and what is averaged over them where anything is."""
-    averaged = rows["source"] == WITHIN_SOURCES
-    return rows[averaged | (rows["property"] == "source")] if averaged.any() else rows
-
-
-def _discrimination_pictures(tables: Tables, target: str, classes: tuple[str, ...]) -> Iterator[Picture]:
+def _discrimination_pictures(section: Section, target: str, classes: tuple[str, ...]) -> Iterator[Picture]:
     """Of two classes one curve mirrors the other, so that one is enough."""
     drawn = (target, *(name for name in classes if name != target and len(classes) > 2))
-    metrics, words = tables.get("metrics"), as_words(target)
-    roc = _alone(with_columns(tables, "roc", "kind", "source", "scope", "x", "y"))
+    metrics, words = _rows(section, "metrics"), as_words(target)
+    band = f"Band: 95% percentile interval of {words}."
+    roc = _curves(section, "roc")
     if roc is not None:
-        caption = f"ROC curves by source. Band: 95% interval of {words}. A curve along the diagonal tells nothing."
-        said = figures_in_words(_alone(metrics), ["auroc"], target)
-        yield Picture.of(figures.roc_figure(roc, drawn), caption, said, "roc")
-    curve = _alone(with_columns(tables, "precision_recall", "kind", "source", "scope", "x", "y"))
+        caption = f"ROC curves by source. {band} A curve along the diagonal is no better than chance."
+        figures = figures_in_words(metrics, ["auroc"], target)
+        yield Picture.of(plots.roc_figure(roc, drawn), caption, figures, "roc")
+    curve = _curves(section, "precision_recall")
     if curve is not None:
         caption = (
-            f"Precision-recall curves by source. Band: 95% interval of {words}. Precision depends on how common "
-            "a class is in the source."
+            f"Precision-recall curves by source. {band} Precision depends on how common a class is in the source."
         )
-        said = figures_in_words(_alone(metrics), ["average_precision"], target)
-        yield Picture.of(figures.precision_recall_figure(curve, drawn), caption, said, "precision_recall")
+        figures = figures_in_words(metrics, ["average_precision"], target)
+        yield Picture.of(plots.precision_recall_figure(curve, drawn), caption, figures, "precision_recall")
 
 
-def _matrices(tables: Tables, classes: tuple[str, ...]) -> Iterator[Matrix]:
-    table = _alone(with_columns(tables, "confusion", "kind", "source", "truth", "predicted", "images"))
+def _matrices(section: Section, classes: tuple[str, ...]) -> Iterator[Matrix]:
+    table = _curves(section, "confusion")
     for (kind, source), rows in table.groupby(["kind", "source"], sort=False) if table is not None else ():
-        found = {(row["truth"], row["predicted"]): int(row["images"]) for row in rows.to_dict("records")}
-        counts = tuple(tuple(found.get((t, p), 0) for p in classes) for t in classes)
+        found = rows.set_index(["truth", "predicted"])["images"]
+        counts = tuple(tuple(int(found.loc[t, p]) for p in classes) for t in classes)
         yield Matrix(str(kind), str(source), classes, counts)
 
 
-def _calibration_pictures(tables: Tables, target: str) -> Iterator[Picture]:
-    bins = with_columns(tables, "reliability", "scope", "mean_probability", "observed", "low", "high")
+def _calibration_pictures(section: Section, target: str) -> Iterator[Picture]:
+    bins = _curves(section, "reliability")
     shown = None if bins is None else bins[bins["scope"] == target]
-    if shown is None or not len(shown):
-        return
-    if "binning" in shown.columns:
+    if shown is not None and len(shown):
         shown = shown[shown["binning"] == shown["binning"].iloc[0]]
-    caption = f"Reliability by source: how often {as_words(target)} was true, by the probability it was given."
-    said = figures_in_words(_alone(tables.get("calibration")), _IN_WORDS, target)
-    yield Picture.of(figures.reliability_figure(shown), caption, said, "reliability")
+        caption = f"Reliability by source: how often {as_words(target)} was true, by the probability it was given."
+        figures = figures_in_words(_rows(section, "calibration"), _IN_WORDS, target)
+        yield Picture.of(plots.reliability_figure(shown), caption, figures, "reliability")
 
 
-def _calibration_tables(tables: Tables, target: str) -> Iterator[PageTable | None]:
-    table, against = tables.get("calibration"), f"{as_words(target)} against the rest"
-    names = ("calibration_intercept", "calibration_slope", "ece", "ece_if_calibrated")
-    yield by_metric(table, "calibration", f"Calibration, {against}", target, names, names)
-    brier = ("brier_score", "brier_reliability", "brier_resolution", "brier_uncertainty", "brier_within_bins")
-    yield by_metric(table, "calibration", f"Brier score and its parts, {against}", target, brier)
-    yield by_metric(table, "calibration", "The most probable class", ALL_CLASSES, names, names)
-
-
-def _decision_pictures(tables: Tables) -> Iterator[Picture]:
-    curve = with_columns(tables, "risk_coverage", "coverage", "risk")
+def _decision_pictures(section: Section) -> Iterator[Picture]:
+    curve = _curves(section, "risk_coverage")
     if curve is not None:
-        caption = "Risk by coverage, by source: how many verdicts are wrong when only the surest are given."
-        said = " ".join(picked_points(curve, "coverage", "risk", (0.5, 1.0), ("coverage", "risk")))
-        yield Picture.of(figures.risk_coverage_figure(curve), caption, said, "risk_coverage")
-    curves = with_columns(tables, "decision_curve", "threshold", "net_benefit", "treat_all")
-    for origin, rows in _by_prevalence(curves):
+        caption = "Risk by coverage, by source: how many decisions are wrong if only the surest are given."
+        points = " ".join(picked_points(curve, "coverage", "risk", (0.5, 1.0), ("coverage", "risk")))
+        yield Picture.of(plots.risk_coverage_figure(curve), caption, points, "risk_coverage")
+    curves = _curves(section, "decision_curve")
+    for origin, rows in curves.groupby("prevalence_is", sort=False) if curves is not None else ():
         caption = (
             f"Decision curves by source, at the prevalence {origin}: net benefit of acting on the model, on "
-            "everyone, on no one. It helps where its line lies above the two others."
+            "everyone, on no one. The model helps where its line is above the two others."
         )
-        said = " ".join(picked_points(rows, "threshold", "net_benefit", (0.1, 0.5), ("threshold", "net benefit")))
-        yield Picture.of(figures.decision_curve_figure(rows), caption, said, "decision_curve")
+        names = ("threshold", "net benefit")
+        points = " ".join(picked_points(rows, "threshold", "net_benefit", (0.1, 0.5), names))
+        yield Picture.of(plots.decision_curve_figure(rows), caption, points, "decision_curve")
 
 
-def _by_prevalence(curves: pd.DataFrame | None) -> Iterator[tuple[str, pd.DataFrame]]:
-    if curves is None or "prevalence_is" not in curves.columns:
-        yield from () if curves is None else [("of the sample", curves)]
-        return
-    for origin, rows in curves.groupby("prevalence_is", sort=False):
-        yield str(origin), rows
-
-
-def _decision_tables(tables: Tables, target: str) -> Iterator[PageTable | None]:
-    table = tables.get("decision")
-    if with_columns(tables, "decision", "rule") is None or table is None:
-        yield by_row(table, "decision", "Decision", scope=target)
-        return
-    for rule, rows in table.groupby("rule", sort=False):
-        for scope, of_scope in rows.groupby("scope", sort=False):
-            names = tuple(dict.fromkeys(of_scope["metric"]))
-            caption = f"By {rule}: {as_words(str(scope))}"
-            yield by_metric(of_scope.drop(columns="rule"), "decision", caption, str(scope), names, names[:2])
-
-
-def _thousands(tables: Tables) -> Iterator[PerThousand]:
-    table = with_columns(tables, "per_1000", "kind", "source", "metric", "value")
-    if table is None:
-        return
-    by = [name for name in ("kind", "source", "prevalence_is") if name in table.columns]
-    for key, rows in table.groupby(by, sort=False):
-        of = dict(zip(by, key, strict=True))
-        known = {row["metric"]: row for row in records(rows) if row["value"] is not None}
-        reasons = dict.fromkeys(row.get("withheld") or "" for row in records(rows) if row["value"] is None)
+def _thousands(rows: Iterable[Row]) -> Iterator[PerThousand]:
+    groups: dict[tuple[Any, ...], dict[str, Estimate]] = {}
+    for row in rows:
+        key = tuple(plain(row.labels[name]) for name in ("kind", "source", "prevalence", "prevalence_is"))
+        groups.setdefault(key, {})[row.estimate.name] = row.estimate
+    for (kind, source, prevalence, origin), found in groups.items():
         fates, start = [], 0.0
         for metric, (words, colour) in _FATES.items():
-            if metric in known:
-                fates.append(PatientOutcome(words, colour, round(start, 2), known[metric]))
-                start += known[metric]["value"]
-        prevalence = plain(rows["prevalence"].iloc[0]) if "prevalence" in rows.columns else None
-        origin = str(of.get("prevalence_is", "of the sample"))
-        withheld = "; ".join(reason for reason in reasons if reason)
-        yield PerThousand(str(of["kind"]), str(of["source"]), prevalence, origin, tuple(fates), withheld)
+            value = found[metric].value if metric in found else None
+            if value is not None:
+                fates.append(PatientOutcome(words, colour, round(start, 2), found[metric]))
+                start += value
+        reasons = dict.fromkeys(e.withheld for e in found.values() if e.value is None and e.withheld)
+        yield PerThousand(kind, source, prevalence, origin, tuple(fates), "; ".join(reasons))

@@ -1,4 +1,4 @@
-"""The images of the highest loss, each beside what the model looked at."""
+"""The images of the highest loss, each beside its map."""
 
 from __future__ import annotations
 
@@ -21,8 +21,12 @@ AT_MOST = 24
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """One image: its row among the predictions, with its ``loss`` and the ``probability`` of its true class, its
-    image, and the two classes (``evidence_for``, ``against``) that the image's map sets against each other."""
+    """One image of the page.
+
+    Attributes:
+        row: of the predictions, with its ``loss`` and the ``probability`` of its true class.
+        evidence_for, against: the two classes that the image's map sets against each other.
+    """
 
     row: pd.Series
     image: SmallImage
@@ -31,22 +35,25 @@ class Loss:
 
 
 def wrong_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
-    """The judged images whose most probable class isn't the true one."""
-    testset = _judged(predictions)
-    return testset[testset[TRUTH] != testset[PREDICTION]]
+    """The analysed images whose most probable class isn't the true one."""
+    known = _analysed(predictions)
+    return known[known[TRUTH] != known[PREDICTION]]
 
 
 def top_losses(predictions: pd.DataFrame, at_most: int = AT_MOST) -> pd.DataFrame:
-    """The judged images, highest loss first: the negative log of the true class's ``probability``, in ``loss``."""
-    testset = _judged(predictions)
-    true = np.array([row[probability_column(str(row[TRUTH]))] for _, row in testset.iterrows()], dtype=np.float64)
-    lost = testset.assign(probability=true, loss=-np.log(np.maximum(true, 1e-300)))
+    """The analysed images, highest loss first: the negative log of the true class's ``probability``, in ``loss``."""
+    known = _analysed(predictions)
+    true = np.array([row[probability_column(str(row[TRUTH]))] for _, row in known.iterrows()], dtype=np.float64)
+    lost = known.assign(probability=true, loss=-np.log(np.maximum(true, 1e-300)))
     return lost.sort_values("loss", ascending=False, kind="stable").head(at_most)
 
 
 def write_gallery(path: Path, detector: Detector, predictions: pd.DataFrame) -> int:
-    """Write the page of the top losses among ``predictions`` (which need a column ``split``); returns how many it
-    shows."""
+    """Write the page of the top losses among ``predictions``, which need a column ``split``.
+
+    Returns:
+        How many images it shows.
+    """
     losses = [_loss(row, detector) for _, row in top_losses(predictions).iterrows()]
     write_page(
         path,
@@ -54,7 +61,7 @@ def write_gallery(path: Path, detector: Detector, predictions: pd.DataFrame) -> 
         losses=losses,
         wrong=sum(one.row[TRUTH] != one.row[PREDICTION] for one in losses),
         total=len(wrong_predictions(predictions)),
-        testset=len(_judged(predictions)),
+        analysed=len(_analysed(predictions)),
         full=full_scale(one.image.map for one in losses if one.image.map is not None),
         colour_for=FOR,
         colour_against=AGAINST,
@@ -62,27 +69,24 @@ def write_gallery(path: Path, detector: Detector, predictions: pd.DataFrame) -> 
     return len(losses)
 
 
-def _judged(predictions: pd.DataFrame) -> pd.DataFrame:
+def _analysed(predictions: pd.DataFrame) -> pd.DataFrame:
     return predictions[(predictions[TRUTH] != "") & (predictions[PREDICTION] != "")]
 
 
 def _loss(row: pd.Series, detector: Detector) -> Loss:
-    """Where a wrong class was called its map less the true class's: why this and not that. Otherwise the true class's
-    less that of the most probable other class."""
+    """With the map of a wrong prediction less the true class's, or of a right one less the next most probable's."""
     checked = detector.check_with_networks(detector.read(row["path"]))
-    said = detector.predict(detector.prepare_checked(checked)[None])
+    predicted = detector.predict(detector.prepare_checked(checked)[None])
     classes = list(detector.description.classes)
-    called, true = str(row[PREDICTION]), str(row[TRUTH])
-    if called == true:
-        others = np.where(np.array(classes) == true, -np.inf, said.logits[0])
-        one, other = true, classes[int(others.argmax())]
-    else:
-        one, other = called, true
-    i, j = classes.index(one), classes.index(other)
-    values = said.maps[0, i] - said.maps[0, j]
-    bias = float(said.logits[0, i] - said.logits[0, j] - values.mean(dtype=np.float64))
+    first, other = str(row[PREDICTION]), str(row[TRUTH])
+    if first == other:
+        others = np.where(np.array(classes) == first, -np.inf, predicted.logits[0])
+        other = classes[int(others.argmax())]
+    i, j = classes.index(first), classes.index(other)
+    values = predicted.maps[0, i] - predicted.maps[0, j]
+    bias = float(predicted.logits[0, i] - predicted.logits[0, j] - values.mean(dtype=np.float64))
     (finding,) = detector.analyse_checked([checked])
     evidence = ClassMap(values, bias, detector.description.preprocessing, crop_of(checked.lungs))
     image = SmallImage.of(replace(finding, radiograph=checked.radiograph, map=evidence))
     assert image is not None  # it holds the radiograph
-    return Loss(row, image, one, other)
+    return Loss(row, image, first, other)

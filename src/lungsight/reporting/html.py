@@ -7,36 +7,28 @@ import io
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from matplotlib.figure import Figure
 
-from lungsight import RESEARCH_ONLY, __version__
 from lungsight._files import write_whole
-from lungsight.evaluation.formatting import as_words
+from lungsight._templates import template
+from lungsight.evaluation.formatting import p_in_words, withheld_because
+from lungsight.reporting.evidence_tables import INTERVALS
 from lungsight.statistics.metrics import TITLES
 
 _DPI = 110
 
 
-def write_page(path: Path, template: str, **content: Any) -> None:
-    """Fill ``templates/<template>`` and write it, whole or not at all."""
-    environment = Environment(
-        loader=PackageLoader("lungsight.reporting"),
-        autoescape=select_autoescape(["html", "j2"], default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["words"] = as_words
-    environment.filters["embedded"] = embedded
-    environment.globals.update(titles=TITLES, research_only=RESEARCH_ONLY, version=__version__)
-    write_whole(path, environment.get_template(template).render(**content))
+def write_page(path: Path, name: str, **content: Any) -> None:
+    """Fill ``templates/<name>`` and write it, whole or not at all."""
+    filters = {"embedded": embedded, "reason": withheld_because, "p": p_in_words, "interval": INTERVALS.get}
+    page = template("lungsight.reporting", name, **filters)
+    write_whole(path, page.render(titles=TITLES, **content))
 
 
-def embedded(picture: Figure | bytes, kind: str = "image/png") -> str:
-    """A picture as a ``data:`` address."""
-    if isinstance(picture, Figure):
+def embedded(image: Figure | bytes, kind: str = "image/png") -> str:
+    """An image as a ``data:`` address."""
+    if isinstance(image, Figure):
         buffer = io.BytesIO()
-        picture.savefig(buffer, format="png", dpi=_DPI)
-        picture = buffer.getvalue()
-    return f"data:{kind};base64,{base64.b64encode(picture).decode('ascii')}"
+        image.savefig(buffer, format="png", dpi=_DPI)
+        image = buffer.getvalue()
+    return f"data:{kind};base64,{base64.b64encode(image).decode('ascii')}"

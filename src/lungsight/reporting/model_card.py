@@ -1,19 +1,20 @@
-"""The model card (Mitchell et al. 2019) after a test: the verdict first, then what the figures rest on."""
+"""The model card (Mitchell et al. 2019) after an evaluation: the grade first, then the figures it rests on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 
+from lungsight._text import as_words
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.formatting import as_figure, as_words
+from lungsight.evaluation.formatting import as_figure
+from lungsight.evaluation.rows import Row
 from lungsight.package import markdown
 from lungsight.package.model_card import TAGS, as_text, described, front_matter, opening
+from lungsight.reporting.checklists.answer import KIND_WORDS, figure, target_rows, title, where
 from lungsight.reporting.checklists.checklist import FOR_THE_AUTHORS
-from lungsight.reporting.checklists.estimates import KIND_WORDS, figure, place, target_figures, title
 from lungsight.reporting.evidence_text import deciding, states
 
 _SHOWN = ("auroc", "sensitivity", "specificity", "ppv", "npv")
@@ -34,7 +35,7 @@ def tested_card(evidence: Evidence) -> str:
     parts = (
         front_matter(subject.description.licence if subject.description else "", **_results(evidence, name)),
         opening(name),
-        _verdict(evidence),
+        _grade(evidence),
         *(described(subject.description) if subject.description else (_undescribed(evidence),)),
         _tested_on(evidence),
         _figures(evidence, "Figures", "metrics", _SHOWN),
@@ -49,14 +50,14 @@ def tested_card(evidence: Evidence) -> str:
     return as_text(parts)
 
 
-def _verdict(evidence: Evidence) -> Iterator[str]:
+def _grade(evidence: Evidence) -> Iterator[str]:
     verdict = evidence.verdict
-    yield f"## Verdict: {verdict.grade}"
+    yield f"## Grade: {verdict.grade}"
     yield ""
     yield markdown.cell(verdict.sentence)
     yield ""
-    came_of = states(evidence)
-    yield from (f"- {markdown.cell(r.sentence)} ({markdown.cell(r.rule)}: {came_of[r]}.)" for r in deciding(evidence))
+    state = states(evidence)
+    yield from (f"- {markdown.cell(r.sentence)} ({markdown.cell(r.rule)}: {state[r]}.)" for r in deciding(evidence))
 
 
 def _undescribed(evidence: Evidence) -> Iterator[str]:
@@ -91,28 +92,23 @@ def _figures(evidence: Evidence, heading: str, name: str, metrics: tuple[str, ..
     """A table with a row per source and a column per metric."""
     yield f"## {heading}"
     yield ""
-    rows = target_figures(evidence, name, *metrics)
+    rows = target_rows(evidence, name, *metrics)
     if not rows:
         yield f"{FOR_THE_AUTHORS.capitalize()}: this run gives none."
         return
-    shown = [metric for metric in metrics if any(row["metric"] == metric for row in rows)]
-    places = dict.fromkeys(place(row) for row in rows)
-    yield from markdown.table(
-        ("source", *map(title, shown)), ((where, *(_at(rows, where, metric) for metric in shown)) for where in places)
-    )
-    level = f"{evidence.resampling.level:.0%}"
+    shown = [metric for metric in metrics if any(row.estimate.name == metric for row in rows)]
+    sources = dict.fromkeys(map(where, rows))
+    lines = ((source, *(_cell(rows, source, metric) for metric in shown)) for source in sources)
+    yield from markdown.table(("source", *map(title, shown)), lines)
     yield ""
-    yield f"Each with its {level} interval and the number of images it is a share of."
+    yield f"Each with its {evidence.resampling.level:.0%} interval and the number of images it is a share of."
 
 
-def _at(rows: list[dict[str, Any]], where: str, metric: str) -> str:
-    found = [row for row in rows if place(row) == where and row["metric"] == metric]
-    return "; ".join(dict.fromkeys(_labelled(row) for row in found)) or "not given"
-
-
-def _labelled(row: dict[str, Any]) -> str:
-    """A figure with the rule it holds for, where the table tells several apart."""
-    return f"{row['rule']}: {figure(row)}" if row.get("rule") else figure(row)
+def _cell(rows: Iterable[Row], source: str, metric: str) -> str:
+    """The figures of a metric at a source, each with the rule it holds for if the table has several."""
+    found = [row for row in rows if where(row) == source and row.estimate.name == metric]
+    texts = (f"{row.labels['rule']}: {figure(row)}" if row.labels.get("rule") else figure(row) for row in found)
+    return "; ".join(dict.fromkeys(texts)) or "not given"
 
 
 def _audits(evidence: Evidence) -> Iterator[str]:
@@ -122,7 +118,7 @@ def _audits(evidence: Evidence) -> Iterator[str]:
         yield f"{FOR_THE_AUTHORS.capitalize()}: no audit was done in this run."
         return
     yield from markdown.table(
-        ("audit", "says", "effect", "meaning"),
+        ("audit", "result", "effect", "meaning"),
         (
             (audit.name, audit.call, as_figure(audit.effect) if audit.effect else "none", audit.meaning)
             for audit in evidence.audits
@@ -132,8 +128,8 @@ def _audits(evidence: Evidence) -> Iterator[str]:
 
 def _limits(evidence: Evidence) -> Iterator[str]:
     withheld = [sentence for section in evidence.sections for sentence in section.withheld]
-    said = (*evidence.notices, *withheld)
-    return _sentences("Limits", said, "nothing was withheld; the limits of the study itself")
+    limits = (*evidence.notices, *withheld)
+    return _sentences("Limits", limits, "nothing was withheld; the limits of the study itself")
 
 
 def _sentences(heading: str, sentences: tuple[str, ...], otherwise: str) -> Iterator[str]:
@@ -157,28 +153,23 @@ def _repeated(evidence: Evidence) -> Iterator[str]:
 
 
 def _results(evidence: Evidence, name: str) -> dict[str, object]:
-    """The figures as a hub reads them (``model-index``), and the verdict among the tags, since a list shows no more.
-    Figures withheld aren't among them."""
-    rows = [row for row in target_figures(evidence, "metrics", *_SHOWN) if not pd.isna(row["value"])]
+    """The figures as a hub reads them (``model-index``), and the grade among the tags, since a list shows no more.
+
+    Figures withheld aren't among them.
+    """
+    metrics: dict[str, list[dict[str, object]]] = {}
+    for row in target_rows(evidence, "metrics", *_SHOWN):
+        metric, value = row.estimate.name, row.estimate.value
+        if value is not None:
+            stated = {"type": metric, "name": f"{title(metric)}: {figure(row)}", "value": value}
+            metrics.setdefault(where(row), []).append(stated)
     results = [
         {
             "task": {"type": "image-classification"},
-            "dataset": {"name": where, "type": "chest-x-ray"},
-            "metrics": [
-                {
-                    "type": row["metric"],
-                    "name": f"{title(row['metric'])}: {figure(row)}",
-                    "value": float(row["value"]),
-                }
-                for row in rows
-                if place(row) == where
-            ],
+            "dataset": {"name": source, "type": "chest-x-ray"},
+            "metrics": found,
         }
-        for where in dict.fromkeys(place(row) for row in rows)
+        for source, found in metrics.items()
     ]
     tags = [*TAGS, f"verdict-{str(evidence.verdict.grade).replace(' ', '-')}"]
     return {"tags": tags} | ({"model-index": [{"name": name, "results": results}]} if results else {})
-
-
-def _result(row: dict[str, Any]) -> dict[str, object]:
-    return {"type": row["metric"], "name": f"{title(row['metric'])} {figure(row)}", "value": float(row["value"])}

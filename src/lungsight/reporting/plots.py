@@ -1,7 +1,7 @@
-"""Pictures of the evidence: a small panel for every source, all of one figure on the same axes.
+"""Plots of the evidence: a small panel for every source, all of one figure on the same axes.
 
-Colours are told apart by the colour-blind (Okabe & Ito 2008), and every line also differs by its stroke. Names are
-written as they stand: matplotlib is kept from reading formulas in them.
+The colour-blind can tell the colours apart (Okabe & Ito 2008), and every line also differs by its stroke. Names are
+written as they are: matplotlib doesn't read formulas in them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from lungsight import RESEARCH_ONLY
-from lungsight.evaluation.formatting import as_words
+from lungsight._text import as_words
 from lungsight.reporting.training_plots import BLUE, GREY, VERMILION
 
 GREEN, PURPLE, ORANGE, BLACK = "#009E73", "#AA4499", "#B8860B", "#111827"
@@ -49,7 +49,7 @@ Draw = Callable[[Axes, pd.DataFrame], None]
 
 @dataclass(frozen=True)
 class Rendered:
-    """A picture's bytes, and what kind they are; width in CSS pixels."""
+    """A plot's bytes, and what kind they are; width in CSS pixels."""
 
     content: bytes
     kind: str
@@ -58,17 +58,14 @@ class Rendered:
 
 def groups_by_source(table: pd.DataFrame) -> list[Group]:
     """The rows of each source, internal ones first, at most :data:`AT_MOST`; titles for panels."""
-    by = [name for name in ("kind", "source") if name in table.columns]
-    if not by:
-        return [("", table)]
+    by = ["kind", "source"]
     keys = list(table[by].drop_duplicates().itertuples(index=False, name=None))
     return [(panel_title(*key), table[(table[by] == list(key)).all(axis=1)]) for key in keys[:AT_MOST]]
 
 
-def panel_title(*words: object) -> str:
-    """``("external", "siim")`` becomes siim over (external); long names are cut."""
-    *kind, name = (short(str(word), 24) for word in words)
-    return name + (f"\n({kind[0]})" if kind else "")
+def panel_title(kind: object, source: object) -> str:
+    """The source over its kind in brackets; long names are cut."""
+    return f"{short(str(source), 24)}\n({short(str(kind), 24)})"
 
 
 def short(text: str, length: int) -> str:
@@ -100,16 +97,13 @@ def _curves(table: pd.DataFrame, classes: Sequence[str], x: str, y: str, backdro
 
 
 def reliability_figure(table: pd.DataFrame) -> Figure:
-    """How often the target was true by the probability it was given; shaded, where a calibrated model would lie."""
+    """How often the target was true by the probability it was given; shaded, where a calibrated model would be."""
 
     def draw(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=(0, (2, 3)), label="calibrated")
         x = rows["mean_probability"].to_numpy(dtype=float)
-        if {"calibrated_low", "calibrated_high"} <= set(rows.columns):
-            by_chance = [rows[name].to_numpy(dtype=float) for name in ("calibrated_low", "calibrated_high")]
-            axes.fill_between(
-                x, by_chance[0], by_chance[1], color=GREY, alpha=0.2, lw=0, label="calibrated, 95 of 100 samples"
-            )
+        by_chance = (rows[name].to_numpy(dtype=float) for name in ("calibrated_low", "calibrated_high"))
+        axes.fill_between(x, *by_chance, color=GREY, alpha=0.2, lw=0, label="calibrated, 95 of 100 samples")
         observed, low, high = (rows[name].to_numpy(dtype=float) for name in ("observed", "low", "high"))
         axes.vlines(x, low, high, color=BLUE, lw=1.2)
         axes.plot(x, observed, color=BLUE, lw=1.2, marker="o", ms=3.5, label="observed (95% interval)")
@@ -119,13 +113,13 @@ def reliability_figure(table: pd.DataFrame) -> Figure:
 
 
 def risk_coverage_figure(table: pd.DataFrame) -> Figure:
-    """The share of wrong verdicts among the surest answers, by how many of the answers are taken."""
+    """The share of wrong decisions among the surest, by how many of them are taken."""
 
     def draw(axes: Axes, rows: pd.DataFrame) -> None:
         _line(axes, rows, "coverage", "risk", 0, "the model (95% band)")
 
-    top = float(np.nanmax(table[[c for c in ("risk", "high") if c in table]].to_numpy(dtype=float), initial=0.1))
-    labels = ("Coverage: share of the images that are answered, surest first", "Risk: share answered wrongly")
+    top = float(np.nanmax(table[["risk", "high"]].to_numpy(dtype=float), initial=0.1))
+    labels = ("Coverage: share of the images that are decided, surest first", "Risk: share decided wrongly")
     return small_multiples(groups_by_source(table), draw, *labels, limits=((0, 1), (0, top * 1.05)), percent="xy")
 
 
@@ -156,8 +150,7 @@ def small_multiples(
     limits: tuple[tuple[float, float] | None, tuple[float, float] | None] = (None, None),
     percent: str = "",
 ) -> Figure:
-    """A panel for each group on shared axes, one legend for all. ``percent`` names the axes ("x", "y", "xy") that are
-    shares shown in per cent."""
+    """A panel for each group on shared axes, one legend for all; ``percent`` names the axes ("xy") in per cent."""
     across = min(len(groups), _ACROSS)
     down = math.ceil(len(groups) / across)
     side = 2.2 if across > 3 else 2.6
@@ -174,8 +167,8 @@ def small_multiples(
         figure.supxlabel(x, fontsize=9.5)
         figure.supylabel(y, fontsize=9.5)
         _legend(figure, list(panels[: len(groups)]))
-        place: dict[str, Any] = {"ha": "right", "va": "bottom", "rotation": 90}
-        figure.text(1 - 0.03 / width, 0.08 / height, RESEARCH_ONLY, fontsize=6.5, color=GREY, **place)
+        at: dict[str, Any] = {"ha": "right", "va": "bottom", "rotation": 90}
+        figure.text(1 - 0.03 / width, 0.08 / height, RESEARCH_ONLY, fontsize=6.5, color=GREY, **at)
     return figure
 
 

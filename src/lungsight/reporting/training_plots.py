@@ -1,5 +1,7 @@
-"""Pictures of a run: confusion matrices, loss curves, learning rates. Colours are told apart by the colour-blind
-(Okabe & Ito 2008), and every line also differs by its stroke."""
+"""Plots of a run: confusion matrices, loss curves, learning rates.
+
+The colour-blind can tell the colours apart (Okabe & Ito 2008), and every line also differs by its stroke.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from lungsight import RESEARCH_ONLY
 from lungsight._files import atomic_write
-from lungsight.evaluation.formatting import as_words
+from lungsight._text import as_words
 
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#6b7280"
 _DPI = 130
@@ -103,8 +105,8 @@ def _mark_stages(axes: Axes, rows: pd.DataFrame, x: str) -> None:
         return
     ends = [*starts.to_numpy()[1:], last]
     width = max(last - float(starts.iloc[0]), 1.0)
-    for place, ((stage, start), end) in enumerate(zip(starts.items(), ends, strict=True)):
-        if place % 2:
+    for i, ((stage, start), end) in enumerate(zip(starts.items(), ends, strict=True)):
+        if i % 2:
             axes.axvspan(start, end, color="#f1f3f5", zorder=0, linewidth=0)
         if end - start > 0.035 * width:
             name = f"stage {stage}" if end - start > 0.12 * width else f"{stage}"

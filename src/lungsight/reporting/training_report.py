@@ -1,5 +1,4 @@
-"""What every training run leaves in its folder: predictions, figures with intervals, pictures, and a page to open
-first.
+"""What every training run leaves in its folder: predictions, figures with intervals, plots, a page to open first.
 
 The folder already holds ``package/``, ``manifest.csv`` (with the split), ``recipe.toml``, ``history.csv``,
 ``batches.csv`` and ``environment.json``; docs/reference/run-folder.md describes them all.
@@ -18,8 +17,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lungsight._progress import ProgressBars
+from lungsight._text import as_words
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.formatting import as_words
 from lungsight.evaluation.tables import ALL_SOURCES, Scores, metric_table, score_by_source
 from lungsight.evaluation.testset.classes import class_of_labels
 from lungsight.evaluation.testset.predict import predict_manifest
@@ -38,13 +37,13 @@ from lungsight.reporting.training_plots import (
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH
 
-JUDGED_SPLITS = ("validation", "test")
+TESTED_SPLITS = ("validation", "test")
 ALSO_TRAINED_ON, NOT_TRAINED_ON = "patient or file also in training", "patient not in training"
 
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """A finished run: its folder, its package, its manifest, and what the model says of validation and test."""
+    """A finished run: its folder, package and manifest, and the predictions of its validation and test images."""
 
     folder: Path
     package: ModelPackage
@@ -57,18 +56,24 @@ class _Run:
 
     @property
     def splits(self) -> dict[str, pd.DataFrame]:
-        """The judged images of each split that has any."""
+        """The predictions of each split that has any."""
         of_class = self.predictions[self.predictions[TRUTH] != ""]
-        parts = {name: of_class[of_class["split"] == name] for name in JUDGED_SPLITS}
+        parts = {name: of_class[of_class["split"] == name] for name in TESTED_SPLITS}
         return {name: part for name, part in parts.items() if len(part)}
 
 
 def write_run_results(run: Path) -> None:
-    """Judge the run's validation and test images and write every result into its folder. Images already judged by
-    the same package are not judged again. Raises InvalidPackage, InvalidManifest."""
+    """Predict the run's validation and test images and write every result into its folder.
+
+    Images that the same package already predicted are not predicted again.
+
+    Raises:
+        PackageError: the run's package can't be used.
+        ManifestError: its manifest can't be read.
+    """
     package = ModelPackage.open(run / "package")
     manifest = Manifest.read(run / "manifest.csv")
-    testset = manifest.where(manifest.table["split"].isin(JUDGED_SPLITS))
+    testset = manifest.where(manifest.table["split"].isin(TESTED_SPLITS))
     detector = Detector.load(package, features=True)
     with ProgressBars() as progress:
         predictions = predict_manifest(detector, testset, progress=progress, cache=run / "predictions.jsonl")
@@ -111,13 +116,16 @@ def _write_results(run: _Run, detector: Detector) -> None:
 
 
 def doubts(table: pd.DataFrame, splits: Mapping[str, pd.DataFrame], target: str) -> list[str]:
-    """Why nothing in a run shows that its model learned the disease: sentences; none where test images of a source
-    that holds both the target and other classes were judged, and another source was trained on too.
+    """Why nothing in a run shows that its model learned the disease.
 
     Args:
         table: the run's manifest, with column ``source``.
-        splits: the judged images of each split, with ``source`` and ``truth``.
+        splits: the predictions of each split, with ``source`` and ``truth``.
         target: the class set against the rest.
+
+    Returns:
+        Sentences; none if there are test images of a source that holds both the target and other classes, and
+        another source was trained on too.
     """
     return list(_doubts(table, splits, as_words(target)))
 
@@ -133,7 +141,7 @@ def _doubts(table: pd.DataFrame, splits: Mapping[str, pd.DataFrame], target: str
             yield f"No source holds images with and without {target}: telling the sources apart is enough."
     if "test" not in splits:
         used = "they helped to choose the epoch or the calibration"
-        yield f"No test image was judged: every figure is of validation images, and {used}."
+        yield f"No test image was predicted: every figure is of validation images, and {used}."
 
 
 def _next_commands(run: _Run) -> dict[str, str]:
@@ -149,9 +157,9 @@ def _next_commands(run: _Run) -> dict[str, str]:
 
 
 def _uses_of_validation(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """What must be said of each split's figures, by split."""
+    """A caveat for each split's figures, by split."""
     chosen = "the epoch, " if recipe.get("keep") == "best" else ""
-    return {"validation": f"used to choose {chosen}calibration and thresholds, so these figures are too hopeful"}
+    return {"validation": f"used to choose {chosen}calibration and thresholds, so these figures are optimistic"}
 
 
 def _images(file: Path) -> dict[str, Any]:
@@ -169,14 +177,16 @@ def _split_counts(run: _Run) -> list[dict[str, object]]:
     return [
         {"split": name, "images": len(part), "patients": part["patient_key"].nunique()}
         | {"labels": part["label"].value_counts().to_dict(), "sources": part["source"].value_counts().to_dict()}
-        for name in ("train", *JUDGED_SPLITS)
+        for name in ("train", *TESTED_SPLITS)
         if len(part := table[table["split"] == name])
     ]
 
 
 def _cost_of_leaking(run: _Run) -> list[Scores]:
-    """Validation images whose patient (or very file) was trained on, and those whose wasn't, each scored alone;
-    nothing where no validation image leaks."""
+    """Validation images whose patient (or very file) was trained on, and the others, each scored alone.
+
+    Nothing if no validation image leaks.
+    """
     validation = run.splits.get("validation")
     if validation is None:
         return []
@@ -191,7 +201,7 @@ def _cost_of_leaking(run: _Run) -> list[Scores]:
 
 
 def _write_pictures(run: _Run, scores: list[Scores]) -> dict[str, Figure]:
-    """Draw, save and return the run's pictures by their file's stem."""
+    """Draw, save and return the run's plots by their file's stem."""
     pictures = {}
     for split in run.splits:
         outcomes = next(s.outcomes for s in scores if s.group == split)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
@@ -12,9 +11,13 @@ import pandas as pd
 
 from lungsight.evaluation.evidence import Evidence
 from lungsight.package.markdown import table
+from lungsight.reporting.checklists import data_items, model_items, result_items
 from lungsight.reporting.checklists.answer import Answering, ItemAnswer
 
 FOR_THE_AUTHORS = "for the authors"
+#: The file of each checklist, by the stem of the files that it is written to.
+CHECKLISTS = {"claim": "claim_2024.toml", "tripod_ai": "tripod_ai.toml"}
+_ITEMS = {"data": data_items, "model": model_items, "result": result_items}
 
 
 class Status(StrEnum):
@@ -27,12 +30,28 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Item:
-    """One item: its official number, the section it stands in, and what is to be reported, in our words."""
+    """One item of a checklist.
+
+    Attributes:
+        number: the official one.
+        section: of the article that the item belongs to.
+        wanted: what is to be reported, in our words.
+        applies: to studies that develop (D) or evaluate (E) a model; empty where the checklist doesn't say.
+        answer: the function that answers it, ``data.flow``; empty: only the authors can.
+    """
 
     number: str
     section: str
     wanted: str
     applies: str = ""
+    answer: str = ""
+
+    @property
+    def answering(self) -> Answering | None:
+        """The function that answers the item from the run, if there is one."""
+        module, _, name = self.answer.partition(".")
+        found: Answering | None = getattr(_ITEMS[module], name) if module else None
+        return found
 
 
 @dataclass(frozen=True)
@@ -47,10 +66,18 @@ class Checklist:
 
     @classmethod
     def read(cls, name: str) -> Checklist:
-        """The checklist in this package's file ``name``."""
+        """The checklist in this folder's file ``name``."""
         content = tomllib.loads(resources.files(__package__).joinpath(name).read_text("utf-8"))
         items = tuple(Item(**item) for item in content.pop("item"))
         return cls(items=items, **content)
+
+    def filled(self, evidence: Evidence) -> FilledChecklist:
+        """Every item, answered as far as the evidence knows."""
+        answers = (item.answering for item in self.items)
+        rows = (
+            Filled(i, answer(evidence) if answer else None) for i, answer in zip(self.items, answers, strict=True)
+        )
+        return FilledChecklist(self, tuple(rows), evidence.subject.model, evidence.made.date().isoformat())
 
 
 @dataclass(frozen=True)
@@ -62,19 +89,22 @@ class Filled:
 
     @property
     def status(self) -> Status:
+        """How far it is answered."""
         if self.answer is None:
             return Status.LEFT
         return Status.IN_PART if self.answer.rest else Status.FILLED
 
     @property
     def text(self) -> str:
+        """The answer, and what is left to the authors."""
         if self.answer is None:
-            return f"{FOR_THE_AUTHORS}: {_lower(self.item.wanted)}"
+            return f"{FOR_THE_AUTHORS}: {self.item.wanted[0].lower()}{self.item.wanted[1:]}"
         rest = f" {FOR_THE_AUTHORS.capitalize()}: {self.answer.rest}." if self.answer.rest else ""
         return self.answer.text + rest
 
     @property
     def source(self) -> str:
+        """The file that the answer comes from; empty without one."""
         return self.answer.source if self.answer else ""
 
 
@@ -88,6 +118,7 @@ class FilledChecklist:
     made: str
 
     def count(self, status: Status) -> int:
+        """How many items have this status."""
         return sum(row.status is status for row in self.rows)
 
     def as_table(self) -> pd.DataFrame:
@@ -105,6 +136,7 @@ class FilledChecklist:
         )
 
     def as_markdown(self) -> str:
+        """A page with one table."""
         stated = self.checklist
         counts = ", ".join(f"{self.count(status)} {status}" for status in Status)
         rows = ((r.item.number, r.item.wanted, r.text, r.source, r.status) for r in self.rows)
@@ -113,23 +145,11 @@ class FilledChecklist:
             "",
             f"For the model {self.model}, tested {self.made}. Of {len(self.rows)} items: {counts}.",
             "",
-            "What the run knows is filled in, with where it stands; nothing else is. Topics are in lungsight's own "
-            "words under the official numbers: the official form says in full what an item asks.",
+            "What the run knows is filled in, with the file it comes from; nothing else is. Topics are in "
+            "lungsight's own words under the official numbers: the official form says in full what an item asks.",
             "",
             f"After: {stated.citation} doi:{stated.doi}. Licence of the checklist: {stated.licence}.",
             "",
             *table(("item", "topic", "answer", "from", "status"), rows),
         ]
         return "\n".join(lines) + "\n"
-
-
-def fill(checklist: Checklist, answers: Mapping[str, Answering], evidence: Evidence) -> FilledChecklist:
-    """Every item of ``checklist``, answered where ``answers`` has its number and the evidence knows."""
-    rows = tuple(
-        Filled(item, answers[item.number](evidence) if item.number in answers else None) for item in checklist.items
-    )
-    return FilledChecklist(checklist, rows, evidence.subject.model, evidence.made.date().isoformat())
-
-
-def _lower(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:]

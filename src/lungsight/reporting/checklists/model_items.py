@@ -1,4 +1,4 @@
-"""What a run knows of the model: the package's description. Of somebody's table of predictions, nothing."""
+"""What a run knows of the model: the package's description. Of a table of predictions it knows nothing."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
+from lungsight._text import as_words
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.formatting import as_words
 from lungsight.package import PackageDescription
 from lungsight.package.descriptions_text import calibration_in_words, decision_in_words
 from lungsight.reporting.checklists.answer import Answering, ItemAnswer
-from lungsight.reporting.checklists.estimates import table
 
 _FILE = "package.json"
 _UNITS: Mapping[str, str] = {
-    "patient": "by patient: all images of a patient and of a study stood on one side",
-    "image": "by image: images of one patient may have stood on several sides",
+    "patient": "by patient: all images of a patient and of a study were on one side",
+    "image": "by image: images of one patient may be on several sides",
     "given": "as the manifest gave it",
 }
 
 
 def _of_description(answer: Callable[[PackageDescription], ItemAnswer | None]) -> Answering:
-    """Asks the description, where there is one."""
+    """Ask the description, if there is one."""
 
     @wraps(answer)
     def asked(evidence: Evidence) -> ItemAnswer | None:
@@ -34,12 +33,14 @@ def _of_description(answer: Callable[[PackageDescription], ItemAnswer | None]) -
 
 @_of_description
 def technology(description: PackageDescription) -> ItemAnswer:
+    """The kind of model."""
     text = f"Deep learning: a convolutional network ({description.backbone}) that classifies chest radiographs."
     return ItemAnswer(text, f"{_FILE}, backbone", "the title")
 
 
 @_of_description
 def intended_use(description: PackageDescription) -> ItemAnswer:
+    """What the model is meant for."""
     rest = "the clinical background, users, patients and place in the care pathway"
     return ItemAnswer(_stop(description.intended_use), f"{_FILE}, intended_use", rest)
 
@@ -57,6 +58,7 @@ def preprocessing(description: PackageDescription) -> ItemAnswer:
 
 @_of_description
 def selection(description: PackageDescription) -> ItemAnswer | None:
+    """How training images were chosen."""
     rules = description.recipe.get("select")
     if rules is None:
         return None
@@ -67,12 +69,12 @@ def selection(description: PackageDescription) -> ItemAnswer | None:
 
 @_of_description
 def partitions(description: PackageDescription) -> ItemAnswer:
-    """How data were dealt out."""
+    """How the data were split."""
     split = _mapping(description.recipe.get("split"))
     stated = _settings({k: split[k] for k in ("validation", "test", "allow_leaks", "find_duplicates") if k in split})
     seed = description.recipe.get("seed")
     details = "; ".join(filter(None, (stated, f"seed {seed}" if seed is not None else "")))
-    text = f"Dealt out {_UNITS[description.split_unit]}" + (f" ({details})." if details else ".")
+    text = f"Split {_UNITS[description.split_unit]}" + (f" ({details})." if details else ".")
     return ItemAnswer(text, f"{_FILE}, split_unit and recipe.split")
 
 
@@ -81,17 +83,16 @@ def disjoint(evidence: Evidence) -> ItemAnswer | None:
     description = evidence.subject.description
     if description is None:
         return None
-    text = f"Training and tuning were dealt out {_UNITS[description.split_unit]}."
-    steps = table(evidence, "flow", "step", "left_out")
-    met = [] if steps is None else [r for r in steps.to_dict("records") if "trained or tuned on" in str(r["step"])]
-    if met:
-        found = "; ".join(f"{r['step']} ({int(r['left_out']):,})" for r in met)
-        text += f" Left out of the test: {found}."
+    text = f"Training and tuning images were split {_UNITS[description.split_unit]}."
+    steps = evidence.flow.tables["flow"][["step", "left_out"]].itertuples(index=False, name=None)
+    met = "; ".join(f"{step} ({int(n):,})" for step, n in steps if "trained or tuned on" in step)
+    text += f" Left out of the test: {met}." if met else ""
     return ItemAnswer(text, f"{_FILE}, split_unit" + ("; tables/flow.csv" if met else ""))
 
 
 @_of_description
 def architecture(description: PackageDescription) -> ItemAnswer:
+    """Network, input and output."""
     p = description.preprocessing
     text = (
         f"{description.backbone}, average pooling and one linear layer. Input: one grey image, {p.image_size} × "
@@ -104,6 +105,7 @@ def architecture(description: PackageDescription) -> ItemAnswer:
 
 @_of_description
 def software(description: PackageDescription) -> ItemAnswer:
+    """Libraries and versions of the training."""
     made = f"lungsight {description.lungsight_version}"
     if not description.software:
         return ItemAnswer(f"Trained with {made}.", f"{_FILE}, lungsight_version", "the other libraries and versions")
@@ -113,11 +115,13 @@ def software(description: PackageDescription) -> ItemAnswer:
 
 @_of_description
 def initialisation(description: PackageDescription) -> ItemAnswer:
+    """Where the first weights come from."""
     return ItemAnswer(_stop(description.initial_weights), f"{_FILE}, initial_weights")
 
 
 @_of_description
 def training(description: PackageDescription) -> ItemAnswer | None:
+    """Stages, settings, augmentation and sampling."""
     recipe = description.recipe
     if not recipe.get("stages"):
         return None
@@ -134,6 +138,7 @@ def training(description: PackageDescription) -> ItemAnswer | None:
 
 @_of_description
 def final_model(description: PackageDescription) -> ItemAnswer | None:
+    """Which weights were kept."""
     kept = {"last": "the last epoch", "best": "the epoch of lowest validation loss"}
     keep = kept.get(str(description.recipe.get("keep")))
     return ItemAnswer(f"The weights of {keep} were kept.", f"{_FILE}, recipe.keep") if keep else None
@@ -141,32 +146,35 @@ def final_model(description: PackageDescription) -> ItemAnswer | None:
 
 @_of_description
 def ensembling(_: PackageDescription) -> ItemAnswer:
+    """How many networks predict together."""
     return ItemAnswer("None: the package holds one network.", _FILE)
 
 
 @_of_description
 def predictors(_: PackageDescription) -> ItemAnswer:
     """A radiograph's pixels are all that the network is given."""
-    text = "The pixels of one frontal radiograph; no age, no sex, no other variable. Nobody judges them beforehand."
+    text = "The pixels of one frontal radiograph; no age, no sex, no other variable. No reader sees them beforehand."
     return ItemAnswer(text, "network.onnx, its one input")
 
 
 @_of_description
 def prediction(description: PackageDescription) -> ItemAnswer:
+    """From the image to the probabilities."""
     text = "Each image by itself: preprocessing, network.onnx, softmax and calibration."
     return ItemAnswer(f"{text} {calibration_in_words(description.calibration)}", f"{_FILE}, calibration")
 
 
 @_of_description
 def output(description: PackageDescription) -> ItemAnswer:
-    text = (
-        f"A probability for each class, and a verdict. {decision_in_words(description.decision, description.target)}"
-    )
+    """What the model gives, and its thresholds."""
+    rule = decision_in_words(description.decision, description.target)
+    text = f"A probability for each class, and a decision. {rule}"
     return ItemAnswer(text, f"{_FILE}, decision", "why these thresholds suit the use")
 
 
 @_of_description
 def imbalance(description: PackageDescription) -> ItemAnswer | None:
+    """How unequal classes were treated."""
     sampling = _mapping(description.recipe.get("sampling"))
     if "balance" not in sampling:
         return None
@@ -177,6 +185,7 @@ def imbalance(description: PackageDescription) -> ItemAnswer | None:
 
 @_of_description
 def updating(_: PackageDescription) -> ItemAnswer:
+    """What was changed after training."""
     return ItemAnswer("None: the test ran the package as it was, calibration and thresholds included.", _FILE)
 
 
