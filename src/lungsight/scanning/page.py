@@ -13,12 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from lungsight import RESEARCH_ONLY, __version__
 from lungsight._files import atomic_write, write_whole
-from lungsight._text import as_words, in_words, percent, signed
+from lungsight._templates import template
+from lungsight._text import as_words, in_words
 from lungsight.errors import LungsightError
 from lungsight.inference.detector import Detector
 from lungsight.inference.finding import Status
@@ -119,7 +118,8 @@ class FindingsPage:
             LungsightError: it can't be written.
         """
         with atomic_write(self._path) as file:
-            _template().stream(self._content(records)).dump(file, encoding="utf-8", errors="backslashreplace")
+            page = template("lungsight.scanning", "findings.html.j2")
+            page.stream(self._content(records)).dump(file, encoding="utf-8", errors="backslashreplace")
         if complete:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -182,8 +182,6 @@ class FindingsPage:
             "description": description,
             "target": as_words(description.target),
             "cautions": self._detector.cautions,
-            "research_only": RESEARCH_ONLY,
-            "version": __version__,
             "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "colour_for": _rgb(FOR),
             "colour_against": _rgb(AGAINST),
@@ -242,15 +240,6 @@ def package_text(description: PackageDescription) -> dict[str, str]:
     decision = decision_in_words(description.decision, description.target)
     texts = {"Probabilities": calibration, "Decision": decision, **parts_in_words(description)}
     return {heading: in_words(text.replace("*", ""), description.target) for heading, text in texts.items()}
-
-
-def _template() -> Template:
-    loader = PackageLoader("lungsight.scanning")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(words=as_words, percent=percent, signed=signed)
-    return environment.get_template("findings.html.j2")
 
 
 def _rgb(colour: tuple[int, int, int]) -> str:
