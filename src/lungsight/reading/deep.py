@@ -18,7 +18,7 @@ from lungsight.reading.grayscale import Grey, grey_of_samples
 from lungsight.reading.limits import check_size, several_images
 from lungsight.reading.stderr import silent_stderr
 
-_ORIENTATION = 274
+ORIENTATION = 274
 
 
 def read_deep(name: str, data: bytes, found: Format) -> tuple[Grey, int]:
@@ -71,7 +71,7 @@ def _png(name: str, data: bytes) -> tuple[Grey, int]:
         if getattr(image, "is_animated", False):
             raise several_images(name, "several frames")
         image.load()  # stricter about damage than libpng
-        orientation = image.getexif().get(_ORIENTATION, 1)
+        orientation = image.getexif().get(ORIENTATION, 1)
     with silent_stderr():
         samples = imagecodecs.png_decode(data)
     return grey_of_samples(samples, 16), orientation

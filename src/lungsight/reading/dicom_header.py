@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -18,43 +20,10 @@ from lungsight.reading.header_words import ReadWords, vocabulary
 
 _OLDEST = 120.0
 _YEARS_PER = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
-#: DICOM PS3.16, context group 4010 (DX View), in SNOMED CT and in the older SNOMED RT codes.
-_VIEW_CODES = {
-    "272479007": View.PA,
-    "R-10214": View.PA,
-    "399348003": View.AP,
-    "R-10206": View.AP,
-    "399033003": View.FRONTAL,
-    "R-10202": View.FRONTAL,
-    "399173006": View.LATERAL,
-    "R-10236": View.LATERAL,
-    "399198007": View.LATERAL,
-    "R-10232": View.LATERAL,
-    "399067008": View.LATERAL,
-    "R-102CD": View.LATERAL,
-}
-_SUPINE_CODES = ("40199007", "F-10340")
-#: Context group 4031, likewise: chest, thorax, lung, and chest with what lies above and below it.
-_CHEST_CODES = (
-    *("816094009", "51185008", "39607008", "416550000", "416775004", "417437006", "416152001", "416319003"),
-    *("T-D3000", "T-28000", "R-FAB55", "R-FAB56", "R-FAB52", "R-FAB53", "R-FAB54"),
+_KNOWN: dict[str, Any] = tomllib.loads(
+    (resources.files("lungsight.reading") / "dicom_header.toml").read_text("utf-8")
 )
-#: Words for "not stated".
-_NOT_STATED = frozenset({"UNKNOWN", "UNK", "NONE", "NA", "N/A", "UNSPECIFIED", "UNDEFINED", "NULL", "OTHER"})
-#: The path in functional groups of what other objects state at the top level (PS3.3 C.7.6.16.2).
-_OF_FRAME = {
-    "RescaleSlope": ("PixelValueTransformationSequence", "RescaleSlope"),
-    "RescaleIntercept": ("PixelValueTransformationSequence", "RescaleIntercept"),
-    "WindowCenter": ("FrameVOILUTSequence", "WindowCenter"),
-    "WindowWidth": ("FrameVOILUTSequence", "WindowWidth"),
-    "VOILUTFunction": ("FrameVOILUTSequence", "VOILUTFunction"),
-    "VOILUTSequence": ("FrameVOILUTSequence", "VOILUTSequence"),
-    "PixelSpacing": ("PixelMeasuresSequence", "PixelSpacing"),
-    "ImagerPixelSpacing": ("FramePixelDataPropertiesSequence", "ImagerPixelSpacing"),
-    "PatientOrientation": ("PatientOrientationInFrameSequence", "PatientOrientation"),
-    "AnatomicRegionSequence": ("FrameAnatomySequence", "AnatomicRegionSequence"),
-    "ImageLaterality": ("FrameAnatomySequence", "FrameLaterality"),
-}
+_VIEW_CODES = {code: View(view) for view, codes in _KNOWN["view_codes"].items() for code in codes}
 _GROUPS = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
 
 
@@ -78,7 +47,7 @@ class Header:
         where the IOD of a radiograph keeps it.
         """
         stated = self._own(keyword)
-        path = _OF_FRAME.get(keyword)
+        path = _KNOWN["of_frame"].get(keyword)
         of_frame = self._of_frame(path) if path else None
         if stated is None or of_frame is None:
             return of_frame if stated is None else stated
@@ -94,7 +63,7 @@ class Header:
             return None
         return None if value is None or (hasattr(value, "__len__") and len(value) == 0) else value
 
-    def _of_frame(self, path: tuple[str, ...]) -> Any:
+    def _of_frame(self, path: Sequence[str]) -> Any:
         """The value at the end of ``path`` in the groups of the first frame, else in those of all frames."""
         for groups in _GROUPS:
             headers = [self]
@@ -187,7 +156,7 @@ def _words(header: Header, keyword: str) -> ReadWords | None:
         value = value.decode("latin-1")
     text = value if isinstance(value, str) or not isinstance(value, Iterable) else "\\".join(map(str, value))
     words = vocabulary("view" if keyword == "ViewPosition" else "body_part").read(str(text or ""))
-    return None if words.text.upper() in _NOT_STATED | {""} else words
+    return None if words.text.upper() in _KNOWN["not_stated"] else words
 
 
 def _body_part(header: Header) -> str | None:
@@ -199,7 +168,7 @@ def _body_part(header: Header) -> str | None:
             header.warn("BodyPartExamined", why, "only the pixels say whether this is a chest")
         return words.text.upper()
     regions = header.items("AnatomicRegionSequence")
-    if any(region.text("CodeValue") in _CHEST_CODES for region in regions):
+    if any(region.text("CodeValue") in _KNOWN["chest_codes"] for region in regions):
         return "CHEST"
     meanings = [meaning for region in regions if (meaning := region.text("CodeMeaning"))]
     return " / ".join(meanings).upper() or None
@@ -264,7 +233,7 @@ def _is_supine(header: Header) -> bool:
         for orientation in header.items("PatientOrientationCodeSequence")
         for modifier in orientation.items("PatientOrientationModifierCodeSequence")
     ]
-    return any(modifier.text("CodeValue") in _SUPINE_CODES for modifier in modifiers)
+    return any(modifier.text("CodeValue") in _KNOWN["supine_codes"] for modifier in modifiers)
 
 
 def _age(header: Header) -> float | None:

@@ -21,7 +21,7 @@ _log.propagate = False
 _UNSIGNED, _UNDEFINED = 1, 4
 _ASSOCIATED = 1
 _SHOWN = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB)
-_ORIENTATION = 274
+ORIENTATION = 274
 
 
 def needs_tifffile(data: bytes) -> bool:
@@ -48,7 +48,7 @@ def read_tiff(name: str, data: bytes) -> tuple[Grey, int]:
         check_size(name, page.imagelength, page.imagewidth)
         _check(name, page)
         samples = page.asarray(maxworkers=1)
-        tag = page.tags.get(_ORIENTATION)
+        tag = page.tags.get(ORIENTATION)
     if page.axes == "SYX":
         samples = np.moveaxis(samples, 0, -1)
     grey = grey_of_samples(samples, page.bitspersample, straight=_ASSOCIATED not in page.extrasamples)
