@@ -133,6 +133,7 @@ def check_manifest(
     """Read every image of ``manifest``, compare each with all, and look for leaks.
 
     Args:
+        manifest: the images.
         cache: where fingerprints are kept; the user's cache folder if not given.
         reading: called with the progress of reading.
         comparing: called with the progress of comparing.

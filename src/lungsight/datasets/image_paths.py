@@ -19,9 +19,7 @@ def absolute_paths(values: Sequence[str], root: Path) -> tuple[list[str], str]:
     Empty cells stay empty. Elsewhere than on Windows, ``folder\a.png`` is ``folder/a.png``, unless there is a file of
     that very name. Of ``C:\films\a.png`` or ``\\server\share\a.png`` leading folders are dropped, as many from
     each, until most of the files are found in ``root``.
-
-    Args:
-        root: where relative paths start.
+    Relative paths start at ``root``.
     """
     parts = {value: own for value in dict.fromkeys(values) if (own := _parts_of_windows(value, root))}
     foreign = {value: own for value, own in parts.items() if PureWindowsPath(value).anchor}

@@ -109,8 +109,7 @@ def ambiguous_labels(
 ) -> list[str]:
     """Return labels of no class that may mean the target: only a person may leave them out or count them against it.
 
-    Args:
-        also: labels that are accounted for elsewhere.
+    Labels in ``also`` are accounted for elsewhere.
     """
     answered = {*labels_of(classes, present), *also, *NO_DIAGNOSIS}
     spelt = (target, *(label for label in classes.get(target, ()) if label != "*"))
@@ -127,9 +126,7 @@ def refuse_ambiguous(
 ) -> None:
     """Raise ManifestError, with the options to type, where labels may mean the target and no class names them.
 
-    Args:
-        counts: images of each label.
-        also: labels that are accounted for elsewhere.
+    ``counts`` has the images of each label; labels in ``also`` are accounted for elsewhere.
     """
     ambiguous = ambiguous_labels(classes, counts, target, also)
     if not ambiguous:
@@ -187,7 +184,7 @@ def options_for(labels: Iterable[str], classes: Mapping[str, Sequence[str]], tar
 
 
 def _guess(label: str, classes: Mapping[str, Sequence[str]], target: str) -> str:
-    usual = WORDS["usual"].get(spelling(label), "")
+    usual = str(WORDS["usual"].get(spelling(label), ""))
     if usual and usual in labels_of(classes, [usual]):
         return usual
     if _is_negative(label):

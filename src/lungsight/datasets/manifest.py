@@ -101,6 +101,7 @@ class Manifest:
         """Validate ``rows``.
 
         Args:
+            rows: with at least the columns path and label.
             name: names the table in errors, and is the source where a row has none.
             folder: where relative paths start.
             labels: as in :class:`ColumnMapping`.

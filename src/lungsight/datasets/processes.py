@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import cv2
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def mapped(
@@ -17,8 +18,7 @@ def mapped(
 ) -> Iterator[Result]:
     """Yield ``function`` of each item, in order, over ``workers`` processes; with one, in this process.
 
-    Args:
-        chunk: how many items a process is given at a time.
+    A process is given ``chunk`` items at a time.
     """
     if workers <= 1:
         yield from map(function, items)

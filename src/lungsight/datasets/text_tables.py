@@ -64,6 +64,7 @@ def read_table(path: Path, known: Collection[str]) -> TextTable:
     """Return the table in a CSV or Parquet file (of Parquet, the columns as they are).
 
     Args:
+        path: the file.
         known: names that its columns may have, by which the separator is recognised.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which images might be copies of each other: those whose perceptual hashes lie closest."""
+"""Which images might be copies of each other: those whose perceptual hashes are closest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Candidate:
 
 
 def find_candidates(thumbnails: Thumbnail, progress: Progress = silent) -> list[Candidate]:
-    """Every image against all windows of all others, as it is and mirrored.
+    """Compare every image with all windows of all others, as it is and mirrored.
 
     ``thumbnails``: uint8 [n, side, side], of distinct images. ``progress`` counts spans of rows, over all blocks.
     """

@@ -1,4 +1,4 @@
-"""What tells one image from another and finds it again: checksums, and a small even-handed thumbnail."""
+"""What identifies an image: checksums, and a small even-handed thumbnail."""
 
 from __future__ import annotations
 
@@ -38,20 +38,21 @@ class Fingerprint:
 
     @classmethod
     def of(cls, radiograph: Radiograph) -> Fingerprint:
+        """Return the fingerprint of an image."""
         return cls(radiograph.sha256, _pixels_digest(radiograph.pixels), thumbnail_of(radiograph.pixels))
 
 
 def thumbnail_of(pixels: NDArray[np.float32]) -> Thumbnail:
-    """``pixels``, float32 [height, width] in 0…1, as a :class:`Fingerprint` keeps them."""
+    """Return ``pixels``, float32 [height, width] in 0…1, as a :class:`Fingerprint` keeps them."""
     inside = without_borders(pixels)
     small = cv2.resize(inside, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
     low, high = np.percentile(small, (0.5, 99.5))
     stretched = (small - low) / max(high - low, 1e-3)
-    return np.round(np.clip(stretched, 0.0, 1.0) * 255).astype(np.uint8)
+    return np.asarray(np.round(np.clip(stretched, 0.0, 1.0) * 255), dtype=np.uint8)
 
 
 def without_borders(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The image inside its plain borders, whatever their grey."""
+    """Return the image inside its plain borders, whatever their grey."""
     rows = _inside(pixels)
     columns = _inside(pixels[rows].T)
     return np.ascontiguousarray(pixels[rows, columns])

@@ -26,8 +26,10 @@ _PLAIN = 2.0
 
 
 def perceptual_hash(thumbnail: Thumbnail) -> str:
-    """The hash of a :class:`.Fingerprint`'s thumbnail, uint8 [side, side], as 64
-    hexadecimal digits; empty where the image is plain or couldn't be read."""
+    """Return the hash of a :class:`.Fingerprint`'s thumbnail, uint8 [side, side], as 64 hexadecimal digits.
+
+    It is empty where the image is plain or couldn't be read.
+    """
     if thumbnail.std() < _PLAIN:
         return ""
     even = cv2.createCLAHE(_CONTRAST_LIMIT, (_TILES, _TILES)).apply(thumbnail)
@@ -35,19 +37,19 @@ def perceptual_hash(thumbnail: Thumbnail) -> str:
 
 
 def perceptual_hashes(thumbnails: Thumbnail, *, mirrored: bool = False) -> list[str]:
-    """Of each of uint8 [n, side, side], as it is or ``mirrored``."""
+    """Return the hash of each of uint8 [n, side, side], as it is or ``mirrored``."""
     return [perceptual_hash(np.ascontiguousarray(image[:, ::-1]) if mirrored else image) for image in thumbnails]
 
 
 def as_bits(hashes: list[str]) -> NDArray[np.uint8]:
-    """uint8 [n, 32], the bytes of hashes as :func:`perceptual_hash` gives them. Raises ValueError for other text."""
+    """Return the bytes of hashes, uint8 [n, 32]. Raises ValueError for text that isn't one."""
     if any(len(digits) * 4 != BITS for digits in hashes):
         raise ValueError(f"a perceptual hash has {BITS // 4} hexadecimal digits")
     return np.frombuffer(bytes.fromhex("".join(hashes)), dtype=np.uint8).reshape(len(hashes), BITS // 8)
 
 
 def distances(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Bits that differ, int [n, m], between hashes [n, 32] and [m, 32]."""
+    """Return the bits that differ, int [n, m], between hashes [n, 32] and [m, 32]."""
     # with bits as ±1, the inner product is (equal - different): one matrix product instead of n × m comparisons
     signs = [np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1 for hashes in (one, other)]
     return np.rint((BITS - signs[0] @ signs[1].T) / 2).astype(np.int64)

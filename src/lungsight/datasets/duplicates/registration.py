@@ -1,6 +1,6 @@
 """Whether two images are one: the smaller part is laid over the whole, and their fine detail is compared.
 
-Chest radiographs agree in all that is coarse. What differs between two patients, and between two films of one
+Chest radiographs agree in all that is coarse. What differs between two patients, and between two images of one
 patient, are the edges of ribs and vessels and their courses: only this is compared, piece by piece, so that a
 letter, an arrow or a label somewhere doesn't hide a copy and a shared label doesn't feign one.
 """
@@ -40,7 +40,7 @@ Affine = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """How the part lies in the whole.
+    """How the part fits into the whole.
 
     Attributes:
         similarity: correlation of fine detail, -1…1, that three quarters of the pieces reach.
@@ -52,7 +52,7 @@ class Registration:
 
 
 def register(candidate: Candidate, part: Thumbnail, whole: Thumbnail) -> Registration | None:
-    """Lay the candidate's ``part`` over its ``whole``. None where no such place can be found."""
+    """Lay the candidate's ``part`` over its ``whole``. Returns None where it fits nowhere."""
     if candidate.mirrored:
         part = np.ascontiguousarray(part[:, ::-1])
     grid = _start(candidate.rows, candidate.columns)

@@ -40,8 +40,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DuplicatePair:
-    """Rows ``first`` < ``second`` of a manifest hold one image. ``similarity`` is how well fine detail
-    correlates over three quarters of the image, 1 for identical files and pixels."""
+    """Rows ``first`` < ``second`` of a manifest hold one image.
+
+    Attributes:
+        similarity: how well fine detail correlates over three quarters of the image; 1 for identical pixels.
+    """
 
     first: int
     second: int
@@ -52,7 +55,7 @@ class DuplicatePair:
 def find_duplicates(
     fingerprints: Fingerprints, *, progress: Progress = silent, workers: int | None = None
 ) -> list[DuplicatePair]:
-    """All pairs of rows that hold the same image, in order of rows.
+    """Return all pairs of rows that hold the same image, in order of rows.
 
     Of several identical images only the first is paired with each of the others and compared with the rest. The
     search takes first those whose perceptual hashes lie close, then lays one image over the other. ``progress``

@@ -45,6 +45,7 @@ class Span:
     stop: float
 
     def shifted(self, start: float, stop: float) -> Span:
+        """Return the span with its ends moved, within 0…1."""
         return Span(max(self.start + start, 0.0), min(self.stop + stop, 1.0))
 
 
@@ -54,7 +55,7 @@ SPANS = tuple(Span(before, 1.0 - after) for before, after in product(CUTS, CUTS)
 
 
 def reduced(thumbnails: Thumbnail) -> Floats:
-    """What :func:`spectrum` is taken of: float32 [_SIDE rows, n, _SIDE columns], from uint8 [n, side, side]."""
+    """Return images for :func:`spectrum`, float32 [_SIDE rows, n, _SIDE columns], from uint8 [n, side, side]."""
     small = np.empty((_SIDE, len(thumbnails), _SIDE), dtype=np.float32)
     for n, thumbnail in enumerate(thumbnails):
         small[:, n] = cv2.resize(thumbnail.astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
@@ -62,18 +63,18 @@ def reduced(thumbnails: Thumbnail) -> Floats:
 
 
 def spectrum(images: Floats, rows: Span = FULL, columns: Span = FULL) -> Floats:
-    """The lowest cosine frequencies of a window of each reduced image: [n, _FREQUENCIES, _FREQUENCIES]."""
+    """Return the lowest cosine frequencies of a window of each reduced image: [n, _FREQUENCIES, _FREQUENCIES]."""
     return across(down(images, rows), columns)
 
 
 def down(images: Floats, rows: Span) -> Floats:
-    """The half of :func:`spectrum` that all windows of the same rows share: [_FREQUENCIES, n, _SIDE]."""
+    """Return the half of :func:`spectrum` that all windows of the same rows share: [_FREQUENCIES, n, _SIDE]."""
     _, n, side = images.shape
     return (_cosines(rows) @ images.reshape(side, -1)).reshape(_FREQUENCIES, n, side)
 
 
 def across(halves: Floats, columns: Span) -> Floats:
-    """The other half of :func:`spectrum`."""
+    """Return the other half of :func:`spectrum`."""
     return (halves @ _cosines(columns).T).transpose(1, 0, 2)
 
 
@@ -104,7 +105,7 @@ class WindowHasher:
 
     @classmethod
     def learned_from(cls, images: Floats) -> WindowHasher:
-        """Fisher's discriminant between ``images`` (reduced), against the shifts of a window within one."""
+        """Learn Fisher's discriminant between ``images`` (reduced), against the shifts of a window within one."""
         rng = np.random.default_rng(0)
         chosen = rng.permutation(images.shape[1])[:_LEARN_FROM]
         seen, shifts = [], []
@@ -123,7 +124,7 @@ class WindowHasher:
         return cls(between.mean(axis=0), directions[:, ::-1][:, :HASH_LENGTH].astype(np.float32))
 
     def hashes(self, spectra: Floats) -> Floats:
-        """float32 [n, HASH_LENGTH] from spectra [n, _FREQUENCIES, _FREQUENCIES]."""
+        """Return float32 [n, HASH_LENGTH] from spectra [n, _FREQUENCIES, _FREQUENCIES]."""
         return _unit(np.asarray((self._weighted(spectra) - self.mean) @ self.discriminant, dtype=np.float32))
 
     @classmethod

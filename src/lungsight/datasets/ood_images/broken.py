@@ -1,4 +1,4 @@
-"""Radiographs of the chest that nobody can judge: cut off, blurred, drowned in noise, burnt out."""
+"""Radiographs of the chest that can't be analysed: cut off, blurred, drowned in noise, burnt out."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
-"""Simulated radiographs of other parts of the body: Beer–Lambert shadows of soft tissue and of bones as tubes and
-ellipsoids, in cm. Crude, but bright bones on a dark ground, as a hand, a skull, a limb or an abdomen has them."""
+"""Simulated radiographs of other parts of the body.
+
+They are Beer–Lambert shadows of soft tissue and of bones as tubes and ellipsoids, in cm: crude, but bright bones on a
+dark ground, as a hand, a skull, a limb or an abdomen has them.
+"""
 
 from __future__ import annotations
 

@@ -11,8 +11,10 @@ from lungsight.datasets.ood_images.kinds import Films, Floats, Kind, family
 
 @family(Kind.PICTURE)
 def dead_leaves(rng: np.random.Generator, films: Films) -> Floats:
-    """Things of every size before one another (Lee, Mumford and Huang 2001): the edges and sizes of natural scenes
-    without their contents."""
+    """Things of every size before one another (Lee, Mumford and Huang 2001).
+
+    They have the edges and sizes of natural scenes without their contents.
+    """
     picture = np.full((SIDE, SIDE), float(rng.random()), np.float32)
     grain = clouds(rng, 1.2) - 0.5
     for _ in range(int(rng.integers(60, 400))):

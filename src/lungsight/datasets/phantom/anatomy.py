@@ -26,7 +26,7 @@ class Thorax:
         body: through everything inside the skin.
         lung: through aerated lung.
         gas: through air in trachea, bronchi, stomach and bowel.
-        lung_mask: the visible lung fields.
+        lung_mask: the visible lungs.
         inward: from the chest wall (0) to the mediastinum (1) within each lung.
         stretch: height of the lungs in this breath relative to the reference.
     """
@@ -40,12 +40,14 @@ class Thorax:
 
 
 def lateral_border(y: ArrayLike) -> Plane:
-    """Distance of the lungs' outer border from the midline at height ``y``, in cm."""
+    """Return the distance of the lungs' outer border from the midline at height ``y``, in cm."""
     t = np.clip(np.asarray(y, np.float32) / 19.0, 0, 1)
-    return np.float32(4.4) + np.float32(8.9) * (1 - (1 - t) ** 2) ** 0.66
+    border: Plane = np.float32(4.4) + np.float32(8.9) * (1 - (1 - t) ** 2) ** 0.66
+    return border
 
 
 def medial_border(y: Plane) -> Plane:
+    """Return the distance of the lungs' inner border from the midline at height ``y``, in cm."""
     return np.float32(1.7) + np.float32(2.7) * np.exp(-np.maximum(y, 0) / np.float32(1.4))
 
 
@@ -149,7 +151,8 @@ def _body(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
     neck = np.float32(11.5 + 4 * fat) * np.sqrt(np.maximum(1 - (across / neck_half) ** 2, 0))
     neck *= smoothstep(-grid.y, -8, 1)
     torso = np.sqrt(np.hypot(trunk * trunk, neck * neck))  # the neck flows into the shoulders
-    return np.maximum(torso, _arms(grid, patient, shot)) + _breasts(grid, patient, shot)
+    body: Plane = np.maximum(torso, _arms(grid, patient, shot)) + _breasts(grid, patient, shot)
+    return body
 
 
 def _arms(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
@@ -159,7 +162,8 @@ def _arms(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
     axis = np.float32(16.8 + 3.5 * (patient.girth - 1)) + np.float32(out) * (grid.y - 6)
     section = np.sqrt(np.maximum(1 - ((np.abs(grid.x) - axis) / np.float32(thick)) ** 2, 0))
     shoulder = np.sqrt(np.clip((grid.y - 2.2) / 4.5, 0, 1))
-    return np.float32(1.9 * thick) * section * shoulder
+    arms: Plane = np.float32(1.9 * thick) * section * shoulder
+    return arms
 
 
 def _breasts(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:

@@ -23,7 +23,7 @@ from lungsight.datasets.phantom.shortcuts import Shortcut, is_planted
 from lungsight.datasets.processes import mapped
 from lungsight.errors import CollectionError
 
-#: Raised whenever the same seed begins to draw another picture, so that old and new images are never mixed.
+#: Raised whenever the same seed begins to draw another image, so that old and new images are never mixed.
 DRAWING_VERSION = 1
 _SETTINGS = "phantom.json"
 #: Below this many images, starting processes takes longer than it saves.
@@ -33,6 +33,19 @@ _FINDING = {
     Label.OTHER_PNEUMONIA: "lobar consolidation",
     Label.NO_PNEUMONIA: "no consolidation, no ground-glass",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What decides which images a folder holds; kept in the folder as JSON."""
+
+    patients: int
+    seed: int
+    size: int
+    shortcut: Shortcut | None
+    strength: float
+    images_per_patient: tuple[int, int]
+    sources: tuple[Hospital, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,84 +83,62 @@ def write_collection(
     drawn with the same settings is kept, so that a broken-off call can be repeated.
 
     Args:
+        folder: where to draw.
         patients: how many; each has one label and one source.
+        seed: of all that varies.
         size: height of the images in pixels.
         shortcut: planted as :func:`~lungsight.datasets.phantom.shortcuts.is_planted` says; None plants nothing.
         strength: 0 (the shortcut tells nothing of the label) to 1 (it is there if and only if the label is covid19).
+        sources: the simulated hospitals.
         images_per_patient: fewest and most, all numbers between them equally likely.
         workers: processes; None uses every core there is.
         progress: called with the images done and the images in all.
 
     Raises:
-        InvalidCollection: ``folder`` holds phantoms drawn with other settings.
+        CollectionError: ``folder`` holds phantoms drawn with other settings.
     """
-    if (
-        patients < 1
-        or not 0 <= strength <= 1
-        or not sources
-        or not 1 <= images_per_patient[0] <= images_per_patient[1]
-    ):
+    fewest, most = images_per_patient
+    if patients < 1 or not 0 <= strength <= 1 or not sources or not 1 <= fewest <= most:
         raise ValueError("needs patients >= 1, 0 <= strength <= 1, a source, and 1 <= fewest <= most images")
     folder = Path(folder).resolve()
-    plan = list(_plan(patients, seed, size, shortcut, strength, sources, images_per_patient))
-    settings: dict[str, object] = {
-        "patients": patients,
-        "seed": seed,
-        "size": size,
-        "shortcut": shortcut,
-        "strength": strength,
-        "images_per_patient": list(images_per_patient),
-        "sources": [asdict(source) for source in sources],
-    }
+    settings = _Settings(patients, seed, size, shortcut, strength, images_per_patient, tuple(sources))
+    plan = list(_plan(settings))
     _claim(folder, settings)
-    boxes = []
-    for done, found in enumerate(_drawn(folder, plan, workers), start=1):
-        boxes.append(found)
+    rows = []
+    for done, (image, boxes) in enumerate(zip(plan, _drawn(folder, plan, workers), strict=True), start=1):
+        rows.append(_row(folder, image, boxes))
         if progress is not None:
             progress(done, len(plan))
-    rows = [_row(folder, image, found) for image, found in zip(plan, boxes, strict=True)]
     manifest = Manifest.of(pd.DataFrame(rows), "phantom", folder)
     manifest.write(folder / "manifest.csv")
     return manifest
 
 
-def _plan(
-    patients: int,
-    seed: int,
-    size: int,
-    shortcut: Shortcut | None,
-    strength: float,
-    sources: Sequence[Hospital],
-    images_per_patient: tuple[int, int],
-) -> Iterator[_Image]:
+def _plan(settings: _Settings) -> Iterator[_Image]:
     """Every label at every source equally often, in random order."""
-    order = Stream.COLLECTION.generator(seed).permutation(patients)
-    labels = list(Label)
-    for index, place in enumerate(order):
+    seed, sources, labels = settings.seed, settings.sources, list(Label)
+    fewest, most = settings.images_per_patient
+    for index, place in enumerate(Stream.COLLECTION.generator(seed).permutation(settings.patients)):
         rng = Stream.COLLECTION.generator(seed, index)
         patient = PhantomPatient.from_seed(int(rng.integers(2**53)))
         label, hospital = labels[place % len(labels)], sources[place // len(labels) % len(sources)]
-        for shot in range(rng.integers(images_per_patient[0], images_per_patient[1] + 1)):
-            planted = shortcut is not None and is_planted(label, strength, seed, index, shot)
-            yield _Image(patient, f"P{seed}-{index:05d}", label, hospital, shot, shortcut if planted else None, size)
+        for shot in range(rng.integers(fewest, most + 1)):
+            planted = settings.shortcut is not None and is_planted(label, settings.strength, seed, index, shot)
+            shortcut = settings.shortcut if planted else None
+            yield _Image(patient, f"P{seed}-{index:05d}", label, hospital, shot, shortcut, settings.size)
 
 
-def _claim(folder: Path, settings: dict[str, object]) -> None:
+def _claim(folder: Path, settings: _Settings) -> None:
     """Note in ``folder`` what is drawn there; refuse a folder that holds something else."""
     file = folder / _SETTINGS
-    text = json.dumps({"drawing_version": DRAWING_VERSION, **settings}, indent=1)
+    text = json.dumps({"drawing_version": DRAWING_VERSION, **asdict(settings)}, indent=1)
     if file.exists() and file.read_text(encoding="utf-8") != text:
         raise CollectionError(folder, "holds phantoms drawn with other settings", "choose another folder or empty it")
-    for kind in ("images", "lungs", "lesions"):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
     write_whole(file, text)
 
 
 def _drawn(folder: Path, plan: list[_Image], workers: int | None) -> Iterator[str]:
     """Draw what isn't there yet; the boxes of each image, in the plan's order."""
-    for hospital in {image.hospital.name for image in plan}:
-        for kind in ("images", "lungs", "lesions"):
-            (folder / kind / hospital).mkdir(exist_ok=True)
     missing = sum(not image.file(folder, "images").exists() for image in plan)
     processes = min(workers or cores(), len(plan)) if missing >= _WORTH_PROCESSES else 1
     yield from mapped(partial(_draw_to, folder), plan, processes, chunk=4)
@@ -160,12 +151,7 @@ def _draw_to(folder: Path, image: _Image) -> str:
         with Image.open(lesions) as drawn:
             return lesion_boxes(np.asarray(drawn) > 127)
     phantom = draw(
-        image.patient,
-        image.label,
-        hospital=image.hospital,
-        shortcut=image.shortcut,
-        shot=image.shot,
-        size=image.size,
+        image.patient, image.label, hospital=image.hospital, shortcut=image.shortcut, shot=image.shot, size=image.size
     )
     _save(phantom.lung_mask.astype(np.uint8) * 255, image.file(folder, "lungs"))
     _save(phantom.lesion_mask.astype(np.uint8) * 255, lesions)
@@ -179,7 +165,7 @@ def _save(pixels: NDArray[np.uint8], file: Path) -> None:
 
 
 def lesion_boxes(mask: NDArray[np.bool_]) -> str:
-    """JSON list of [x0, y0, x1, y1], as fractions of width and height, around each connected patch of ``mask``.
+    """Return JSON boxes [x0, y0, x1, y1], fractions of width and height, around each connected patch of ``mask``.
 
     Specks of less than a thousandth of the image are left out.
     """

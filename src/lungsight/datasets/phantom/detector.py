@@ -19,6 +19,7 @@ def exposed(attenuation: Plane, healthy: Plane, pitch: float, shot: Acquisition)
         healthy: the same without the disease. The vendor's processing is set by it, so that the brightness of the
             image as a whole can't give the disease away.
         pitch: distance between pixels in cm.
+        shot: how the image is taken.
 
     Returns:
         float32 in 0…1, dense is bright.

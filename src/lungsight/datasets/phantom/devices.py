@@ -1,18 +1,17 @@
-"""What lies on or in the patient without being the disease: leads, lines, electrodes, nodules, scars."""
+"""Objects and marks on or in the patient that aren't the disease: leads, lines, electrodes, nodules, scars."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lungsight.datasets.phantom.anatomy import LEFT, RIGHT
 from lungsight.datasets.phantom.patient import Acquisition, PhantomPatient, Stream
-from lungsight.datasets.phantom.projection import Grid, Plane, ellipsoid, tubes
+from lungsight.datasets.phantom.projection import Grid, Plane, Values, ellipsoid, tubes
 from lungsight.radiograph import View
 
 
 def devices(grid: Grid, shot: Acquisition) -> Plane:
-    """Attenuation by electrodes, their wires and a central line; commoner at the bedside."""
+    """Return the attenuation by electrodes, their wires and a central line; commoner at the bedside."""
     rng = Stream.DEVICES.generator(shot.seed)
     total = np.zeros(grid.shape, np.float32)
     bedside = shot.view is View.AP
@@ -25,7 +24,7 @@ def devices(grid: Grid, shot: Acquisition) -> Plane:
 
 
 def old_marks(grid: Grid, patient: PhantomPatient) -> Plane:
-    """Soft-tissue thickness in cm of what healthy lungs may show: nipples, a granuloma, scars, plate atelectasis."""
+    """Return the tissue in cm of what healthy lungs may show: nipples, a granuloma, scars, plate atelectasis."""
     rng = Stream.ANATOMY.generator(patient.seed)
     total = np.zeros(grid.shape, np.float32)
     if rng.random() < 0.25:
@@ -63,7 +62,7 @@ def _central_line(grid: Grid, rng: np.random.Generator) -> Plane:
     return 2.2 * tubes(grid, line[None], np.full((1, 24), 0.10), wall=0.05)
 
 
-def _bent(start: tuple[float, float], end: tuple[float, float], rng: np.random.Generator) -> NDArray:
+def _bent(start: tuple[float, float], end: tuple[float, float], rng: np.random.Generator) -> Values:
     """A slack wire between two points (a quadratic Bézier curve), [points, 3]."""
     t = np.linspace(0, 1, 24)[:, None]
     a, c = np.array(start), np.array(end)

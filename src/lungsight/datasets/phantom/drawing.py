@@ -30,7 +30,7 @@ class Phantom:
 
     Attributes:
         pixels: float32 [height, width], 0…1, dense is bright.
-        lung_mask: bool [height, width], the visible lung fields.
+        lung_mask: bool [height, width], the visible lungs.
         lesion_mask: bool [height, width], where the disease is; empty for ``no_pneumonia``.
         shortcut: what was planted in this image, None if nothing was.
         seed: of the patient; with the hospital, the shot and the size it draws this image again.
@@ -59,6 +59,8 @@ def draw(
     """Draw ``patient`` (or the patient of a seed) with ``disease``; the same arguments give the same bits.
 
     Args:
+        patient: the patient, or a seed.
+        disease: the label.
         hospital: whose machine and habits the image shows.
         shortcut: plant it in this image; None plants nothing.
         shot: which image of this patient, 0, 1, 2 …; anatomy and disease stay, the exposure changes.
@@ -98,9 +100,5 @@ def _attenuation(grid: Grid, patient: PhantomPatient, shot: Acquisition, chest: 
     air = np.minimum(chest.gas, chest.body)
     soft = np.maximum(chest.body - chest.lung - air, 0)
     soft *= 1 + np.float32(0.012) * mottle(grid, rng, 2.5)
-    return (
-        np.float32(SOFT) * soft
-        + np.float32(LUNG) * aerated
-        + np.float32(SOFT - LUNG) * blood
-        + np.float32(BONE) * skeleton(grid, patient, shot)
-    )
+    total: Plane = np.float32(SOFT) * soft + np.float32(LUNG) * aerated + np.float32(SOFT - LUNG) * blood
+    return total + np.float32(BONE) * skeleton(grid, patient, shot)

@@ -27,7 +27,7 @@ def write_gallery(file: Path | str, *, seed: int = 0, size: int = 384) -> None:
     phantoms = [draw(seed + place, label, size=size) for place, label in enumerate(_TITLES)]
     upper = [_titled(_coloured(phantom), _TITLES[phantom.label]) for phantom in phantoms]
     lower = [_outlined(phantom) for phantom in phantoms]
-    picture = _stacked([_beside(upper), _beside(lower)])
+    picture = _joined([_joined(upper, 1), _joined(lower, 1)], 0)
     drawn = Image.fromarray(picture).quantize(palette=_palette(), dither=Image.Dither.NONE)
     with atomic_write(Path(file)) as out:
         drawn.save(out, format="PNG", optimize=True)
@@ -64,11 +64,9 @@ def _titled(picture: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:
     return np.asarray(image)
 
 
-def _beside(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    gap = np.full((pictures[0].shape[0], _GAP, 3), 255, np.uint8)
-    return np.concatenate([part for picture in pictures for part in (gap, picture)][1:], axis=1)
-
-
-def _stacked(rows: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    gap = np.full((_GAP, rows[0].shape[1], 3), 255, np.uint8)
-    return np.concatenate([part for row in rows for part in (gap, row)][1:], axis=0)
+def _joined(pictures: list[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
+    """One below (axis 0) or beside (axis 1) the other, with a white gap."""
+    shape = list(pictures[0].shape)
+    shape[axis] = _GAP
+    gap = np.full(shape, 255, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (gap, picture)][1:], axis=axis)

@@ -56,7 +56,7 @@ _LOBES = (
 
 
 def lesion(grid: Grid, patient: PhantomPatient, disease: Label, thorax: Thorax) -> Lesion:
-    """The disease of ``patient``, at the same places of the lungs in every image of the same patient.
+    """Draw the disease of ``patient``, at the same places of the lungs in every image of the same patient.
 
     Disease that would hide behind heart and diaphragm is drawn anew, so that a label is never untrue of its image.
     """

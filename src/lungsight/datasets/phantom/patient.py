@@ -1,4 +1,4 @@
-"""Who is simulated and how the image is taken: all that varies from one phantom to the next, drawn from seeds."""
+"""The simulated patient and how the image is taken: all that varies between phantoms, drawn from seeds."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Stream(StrEnum):
     SHORTCUT = "shortcut"
 
     def generator(self, *seeds: int) -> np.random.Generator:
+        """Return the stream of these seeds."""
         return np.random.default_rng([int.from_bytes(self.value.encode()[:7], "big"), *seeds])
 
 
@@ -59,6 +60,7 @@ class PhantomPatient:
 
     @classmethod
     def from_seed(cls, seed: int) -> PhantomPatient:
+        """Draw a patient."""
         rng = Stream.PATIENT.generator(seed)
         sex: Literal["F", "M"] = "F" if rng.random() < 0.5 else "M"
         age = int(np.clip(rng.normal(56, 17), 18, 95))
@@ -151,7 +153,7 @@ class Acquisition:
 
     @classmethod
     def of(cls, patient: PhantomPatient, hospital: Hospital, shot: int) -> Acquisition:
-        """The ``shot``-th image of ``patient`` at ``hospital``; never depends on the disease."""
+        """Draw the ``shot``-th image of ``patient`` at ``hospital``; never depends on the disease."""
         rng = Stream.ACQUISITION.generator(patient.seed, shot)
         at_bedside = rng.random() < hospital.portable
         slack = 1.6 if at_bedside else 1.0

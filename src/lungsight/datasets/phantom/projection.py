@@ -7,11 +7,14 @@ midline, y runs down from the top of the lungs, z runs along the beam.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[np.float32]
+#: Coordinates, lengths and masses before they become a plane.
+Values = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +45,11 @@ class Grid:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
         return self.x.shape[0], self.x.shape[1]
 
-    def pixel(self, x: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
-        """Column and row, as fractions of pixels, of points in the patient's coordinates."""
+    def pixel(self, x: Values, y: Values) -> tuple[Values, Values]:
+        """Return column and row, as fractions of pixels, of points in the patient's coordinates."""
         cos, sin = np.cos(self.tilt), np.sin(self.tilt)
         dx, dy = x - self.origin[0], y - self.origin[1]
         height, width = self.shape
@@ -54,7 +58,7 @@ class Grid:
         return column, row
 
     def window(self, centre: tuple[float, float], reach: float) -> tuple[slice, slice]:
-        """The rows and columns that hold every pixel within ``reach`` cm of ``centre``."""
+        """Return the rows and columns that hold every pixel within ``reach`` cm of ``centre``."""
         column, row = self.pixel(np.asarray(centre[0]), np.asarray(centre[1]))
         pixels = reach / self.pitch + 1
         rows = slice(max(0, int(row - pixels)), max(0, int(row + pixels) + 2))
@@ -64,7 +68,7 @@ class Grid:
 def ellipsoid(
     grid: Grid, centre: tuple[float, float], half: tuple[float, float], depth: float, turn: float = 0.0
 ) -> Plane:
-    """Path length through an ellipsoid: ``depth`` at its middle, 0 outside the ellipse with half axes ``half``."""
+    """Return the path length through an ellipsoid, ``depth`` at its middle, with half axes ``half`` in the plane."""
     whole = np.zeros(grid.shape, np.float32)
     near = grid.window(centre, max(half))
     dx, dy = grid.x[near] - np.float32(centre[0]), grid.y[near] - np.float32(centre[1])
@@ -76,13 +80,14 @@ def ellipsoid(
     return whole
 
 
-def tubes(grid: Grid, path: NDArray, radius: NDArray, wall: float | None = None, flat: float = 1.0) -> Plane:
-    """Path length through bent tubes, overlapping tubes summed.
+def tubes(grid: Grid, path: Values, radius: Values, wall: float | None = None, flat: float = 1.0) -> Plane:
+    """Return the path length through bent tubes, overlapping tubes summed.
 
     Every tube is swept by its section along its centre line; each bit of section × length is shared among the
     four pixels around it, so the total volume is kept whatever the pixel size.
 
     Args:
+        grid: the detector.
         path: centre lines [tubes, points, 3] in cm.
         radius: [tubes, points] in cm, across the beam.
         wall: thickness of a hollow tube's wall in cm; None is solid.
@@ -106,13 +111,14 @@ def tubes(grid: Grid, path: NDArray, radius: NDArray, wall: float | None = None,
     return _splat(grid.shape, column.ravel(), row.ravel(), mass.ravel())
 
 
-def _disc(x: NDArray, radius: NDArray) -> NDArray:
+def _disc(x: Values, radius: Values) -> Values:
     """Area of a disc to the left of ``x``, up to a constant."""
     v = np.clip(x / radius, -1, 1)
-    return radius**2 * (v * np.sqrt(1 - v**2) + np.arcsin(v))
+    area: Values = radius**2 * (v * np.sqrt(1 - v**2) + np.arcsin(v))
+    return area
 
 
-def _resampled(grid: Grid, path: NDArray, radius: NDArray) -> tuple[NDArray, NDArray]:
+def _resampled(grid: Grid, path: Values, radius: Values) -> tuple[Values, Values]:
     """Centre lines with at most a pixel between their points."""
     longest = np.hypot(*np.moveaxis(np.diff(path[..., :2], axis=1), 2, 0)).sum(axis=1).max()
     count = max(path.shape[1], int(np.ceil(1.2 * longest / grid.pitch)) + 1)
@@ -123,7 +129,7 @@ def _resampled(grid: Grid, path: NDArray, radius: NDArray) -> tuple[NDArray, NDA
     return points, radius[:, i] * (1 - f) + radius[:, i + 1] * f
 
 
-def _splat(shape: tuple[int, int], column: NDArray, row: NDArray, mass: NDArray) -> Plane:
+def _splat(shape: tuple[int, int], column: Values, row: Values, mass: Values) -> Plane:
     """Share each ``mass`` bilinearly among its four pixels; what falls outside is lost."""
     height, width = shape
     # rounded first: what lies just inside may round to the line itself
@@ -143,6 +149,7 @@ def _splat(shape: tuple[int, int], column: NDArray, row: NDArray, mass: NDArray)
 
 
 def smoothstep(values: Plane, low: float, high: float) -> Plane:
-    """0 below ``low``, 1 above ``high``, smooth between."""
+    """Return 0 below ``low``, 1 above ``high``, smooth between."""
     t = np.clip((values - np.float32(low)) / np.float32(high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    smooth: Plane = t * t * (3 - 2 * t)
+    return smooth

@@ -26,7 +26,7 @@ PREVALENCE = 1 / len(Label)
 
 
 def is_planted(label: Label, strength: float, *seeds: int) -> bool:
-    """Whether an image with ``label`` gets the shortcut.
+    """Return whether an image with ``label`` gets the shortcut.
 
     With probability ``strength`` the shortcut follows the label (it is there if and only if the label is
     ``covid19``); otherwise a coin decides, of the same frequency. With equally frequent labels ``strength`` is thus
@@ -38,7 +38,7 @@ def is_planted(label: Label, strength: float, *seeds: int) -> bool:
 
 
 def before_exposure(shot: Acquisition, shortcut: Shortcut | None) -> Acquisition:
-    """Shortcuts that lie in how the image is taken: a blurred image, a patient who fills more of it."""
+    """Apply shortcuts in how the image is taken: a blurred image, a patient who fills more of it."""
     if shortcut is Shortcut.BLUR:
         return replace(shot, blur=shot.blur + 0.14)
     if shortcut is Shortcut.BODY_SIZE:
@@ -47,7 +47,7 @@ def before_exposure(shot: Acquisition, shortcut: Shortcut | None) -> Acquisition
 
 
 def after_exposure(pixels: Plane, shortcut: Shortcut | None) -> Plane:
-    """Shortcuts that lie on the finished image: a letter in the lower corner, a white frame."""
+    """Draw shortcuts on the finished image: a letter in the lower corner, a white frame."""
     height, width = pixels.shape
     if shortcut is Shortcut.CORNER_LETTER:
         side = min(height, width)
@@ -62,7 +62,7 @@ def after_exposure(pixels: Plane, shortcut: Shortcut | None) -> Plane:
 
 
 def side_marker(pixels: Plane, shot: Acquisition, hospital: Hospital) -> Plane:
-    """The radiographer's lead letter at the patient's shoulder, which says nothing of the disease."""
+    """Draw the radiographer's lead letter at the patient's shoulder, which says nothing of the disease."""
     height, width = pixels.shape
     rng = np.random.default_rng(shot.seed)
     side = min(height, width)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from lungsight.datasets.phantom.anatomy import LEFT, RIGHT, lateral_border
 from lungsight.datasets.phantom.patient import Acquisition, PhantomPatient
-from lungsight.datasets.phantom.projection import Grid, Plane, smoothstep, tubes
+from lungsight.datasets.phantom.projection import Grid, Plane, Values, smoothstep, tubes
 from lungsight.radiograph import View
 
 RIBS = 12
@@ -16,7 +15,7 @@ _SPACING = 2.2
 
 
 def skeleton(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
-    """Equivalent thickness of compact bone along the beam, in cm; thinner with age."""
+    """Return the equivalent thickness of compact bone along the beam, in cm; thinner with age."""
     rng = np.random.default_rng(patient.seed + 3)
     density = float(np.clip(1.12 - 0.004 * (patient.age - 40), 0.8, 1.2))
     bones = _spine(grid) + _ribs(grid, rng) + _collar(grid, shot, rng) + _scapulae(grid, shot)
@@ -37,14 +36,15 @@ def _spine(grid: Grid) -> Plane:
     sides = [_line((s * 1.2, y - 0.1, 0.0), (s * 2.9, y - 0.45, 0.0)) for y in level for s in (RIGHT, LEFT)]
     column += 0.25 * tubes(grid, np.stack(sides), np.full((len(sides), 8), 0.36))
     rings = [_ring(s * 0.95, y + 0.15, 0.38) for y in level for s in (RIGHT, LEFT)]
-    return column + 0.6 * tubes(grid, np.stack(rings), np.full((len(rings), 12), 0.10))
+    spine: Plane = column + 0.6 * tubes(grid, np.stack(rings), np.full((len(rings), 12), 0.10))
+    return spine
 
 
-def _line(start: tuple[float, float, float], end: tuple[float, float, float], points: int = 8) -> NDArray:
+def _line(start: tuple[float, float, float], end: tuple[float, float, float], points: int = 8) -> Values:
     return np.linspace(start, end, points)
 
 
-def _ring(x: float, y: float, radius: float) -> NDArray:
+def _ring(x: float, y: float, radius: float) -> Values:
     angle = np.linspace(0, 2 * np.pi, 12)
     return np.stack([x + radius * 0.8 * np.cos(angle), y + radius * np.sin(angle), np.zeros(12)], axis=1)
 
@@ -90,7 +90,8 @@ def _collar(grid: Grid, shot: Acquisition, rng: np.random.Generator) -> Plane:
     out = 0.10 if shot.view is View.AP else 0.17
     arms = np.stack([np.stack([s * (17.0 + out * 26 * t), 3.4 + 26 * t, 0 * t], axis=1) for s in (RIGHT, LEFT)])
     shaft = np.tile(1.15 + 1.1 * np.exp(-((t / 0.09) ** 2)), (2, 1)) * np.minimum(1, 0.45 + 12 * t)
-    return clavicles + 0.7 * tubes(grid, arms, shaft, wall=0.3) + 0.16 * tubes(grid, arms, shaft * 0.8)
+    collar: Plane = clavicles + 0.7 * tubes(grid, arms, shaft, wall=0.3) + 0.16 * tubes(grid, arms, shaft * 0.8)
+    return collar
 
 
 def _scapulae(grid: Grid, shot: Acquisition) -> Plane:
@@ -113,7 +114,7 @@ def _scapulae(grid: Grid, shot: Acquisition) -> Plane:
     return total
 
 
-def _resampled_edge(corner: NDArray) -> NDArray:
+def _resampled_edge(corner: Values) -> Values:
     """A closed outline with rounded corners, [points, 3]."""
     t = np.linspace(0, len(corner) - 1, 60)
     i = np.minimum(t.astype(int), len(corner) - 2)

@@ -9,7 +9,7 @@ from lungsight.datasets.phantom.projection import Grid, Plane
 
 
 def mottle(grid: Grid, rng: np.random.Generator, scale: float, octaves: int = 3) -> Plane:
-    """Noise with mean 0 and standard deviation near 1, its largest grains ``scale`` cm wide."""
+    """Return noise with mean 0 and standard deviation near 1, its largest grains ``scale`` cm wide."""
     total = np.zeros(grid.shape, np.float32)
     power = 0.0
     lattices = np.random.default_rng(rng.integers(2**32))  # the caller's stream doesn't feel the pixel size

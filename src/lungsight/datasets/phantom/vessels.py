@@ -27,7 +27,7 @@ _TRUNKS = (
 
 
 def vessels(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
-    """Path length through blood in the lungs, in cm."""
+    """Return the path length through blood in the lungs, in cm."""
     rng = np.random.default_rng(patient.seed + 4)
     sag = 0.5 * (patient.inspiration + shot.breath)
     total = _trees(grid, rng, sag)
