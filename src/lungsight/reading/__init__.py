@@ -4,8 +4,8 @@
 ...     radiograph = read_radiograph(found)
 """
 
-from lungsight.reading.decoding import read_radiograph
 from lungsight.reading.discovery import walk_images
 from lungsight.reading.files import ImageFile
+from lungsight.reading.reader import read_radiograph
 
 __all__ = ["ImageFile", "read_radiograph", "walk_images"]

@@ -1,4 +1,4 @@
-"""Findings as one page to look at: self-contained, the most urgent first."""
+"""Findings as one page, the most urgent first. Its sentences are in ``templates/findings.html.j2``."""
 
 from __future__ import annotations
 

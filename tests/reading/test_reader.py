@@ -118,7 +118,7 @@ def test_too_little_memory_is_said_so(image: Path, monkeypatch: pytest.MonkeyPat
     def exhausted(*_args: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("lungsight.reading.decoding.read_image", exhausted)
+    monkeypatch.setattr("lungsight.reading.reader.read_image", exhausted)
     assert "not enough memory" in refusal(image)
 
 
