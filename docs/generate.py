@@ -17,6 +17,8 @@ from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.docs_page import catalogue
 from lungsight.datasets.label_mapping import NO_DIAGNOSIS
 from lungsight.datasets.manifest import COLUMNS, LABELS
+from lungsight.evaluation.audits.audit import Need
+from lungsight.evaluation.audits.registry import AUDITS
 from lungsight.package.description import PackageDescription
 from lungsight.training.augmentation import Augmentation
 from lungsight.training.recipe import Recipe, built_in_recipes
@@ -87,6 +89,21 @@ twice with different values, are refused with their rows.
 The table may have commas, semicolons, tabs or bars between its cells; it may be UTF-8, UTF-16 or
 Windows-1252. Names of columns may have any case, and spaces for underscores; other names are given with
 `--column path=FilePath`, other labels with `--label 'COVID-19 positive=covid19'`."""
+
+
+def audits() -> Lines:
+    yield from _opening("Audits", "Each audit asks one question of the model or of the images it is tested on.\n")
+    yield "What each does, and what it can't see: [the audits](../explanation/audits.md). Those with a rule can call"
+    yield "a shortcut, and then the [grade](../explanation/verdict.md) is *confounded*.\n"
+    yield "| audit | asks | needs | rule | `tables/` |\n| --- | --- | --- | --- | --- |"
+    for audit in AUDITS:
+        needs = ", ".join(need for need in Need if need in audit.needs) or "the predictions"
+        rule = "yes" if audit.calls_shortcut else "of its own" if audit.rule else "no"
+        question = audit.question.format(target="the target")
+        yield f"| {audit.name} | {question} | {needs} | {rule} | `audit_{audit.slug}.csv` |"
+    groups = dict.fromkeys(audit.required for audit in AUDITS if audit.required)
+    asked = [" or ".join(f"*{audit.name}*" for audit in AUDITS if audit.required == group) for group in groups]
+    yield f"\nA model is graded *holds at several other sources* only if {' and '.join(asked)} could be asked."
 
 
 def manifest() -> Lines:
@@ -250,6 +267,7 @@ def _page(lines: Sequence[str]) -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "audits.md": lambda: _page([*audits()]),
     "collections.md": catalogue,
     "commands.md": lambda: _page([*commands()]),
     "manifest.md": lambda: _page([*manifest()]),

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lungsight.evaluation.audits import localization, occlusion
+
 RELEASED, HELD_OUT = "released", "held out"
 TARGET, NORMAL = "{target}", "no_pneumonia"
 TO_COMPARE = "to compare with"
@@ -59,8 +61,8 @@ _INTERNAL, _EXTERNAL = _where(kind="internal"), _where(kind="external")
 _SIIM = _where(source="siim", scope=TARGET, against=NORMAL, metric="auroc")
 _IEEE = _where(source="ieee8023", scope=TARGET, against="other_pneumonia")
 _BOXES = _where(source="siim", region="lesions")
-_HIDDEN = ("lungs black", "lungs filled from around")
-_ONE, _LOOKS = "one_against_one", "where it looks"
+_HIDDEN = (occlusion.HIDDEN_BLACK, occlusion.HIDDEN_FILLED)
+_ONE, _LOOKS, _LUNGS_HIDDEN = "one_against_one", localization.SPEC.name, occlusion.LUNGS_HIDDEN.name
 
 AIMS = (
     Aim("AUROC Typical against Negative within siim, other patients", _ONE, _INTERNAL | _SIIM, 0.94, of=(RELEASED,)),
@@ -108,8 +110,8 @@ AIMS = (
         "normal radiographs that scanning says are normal",
         "verdicts", _where(truth=NORMAL, metric=f"verdict_{NORMAL}"),
     ),
-    Aim("AUROC with the lungs hidden", "lungs hidden", _where(picture=_HIDDEN), most=0.60),
-    Aim("AUROC with the lungs shown, same images", "lungs hidden", _where(picture="as it is")),
+    Aim("AUROC with the lungs hidden", _LUNGS_HIDDEN, _where(picture=_HIDDEN), most=0.60),
+    Aim("AUROC with the lungs shown, same images", _LUNGS_HIDDEN, _where(picture="as it is")),
     Aim(
         "real radiographs that the gate would refuse",
         "safeguards", _where(metric="refused", truth="every class"), most=0.02,

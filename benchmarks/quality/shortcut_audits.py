@@ -31,10 +31,8 @@ from lungsight.datasets.duplicates.fingerprints import fingerprint_manifest
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom import Label, Shortcut, write_collection
 from lungsight.datasets.phantom.shortcuts import is_planted
-from lungsight.evaluation.audits.audit import Audit
-from lungsight.evaluation.audits.image_statistics_only import image_statistics_only
-from lungsight.evaluation.audits.nuisance_edits import nuisance_edits
-from lungsight.evaluation.audits.occlusion import occlusion_audits
+from lungsight.evaluation.audits import image_statistics_only, nuisance_edits, occlusion
+from lungsight.evaluation.audits.audit import Audit, AuditInput
 from lungsight.evaluation.grade import GradeStatement, decide
 from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import INTERNAL, KIND, TestSet
@@ -65,6 +63,16 @@ RECIPE = (
 RESAMPLING = Resampling(replicates=1000)
 NONE = "none"
 SHORTCUTS = (NONE, *(kind.value for kind in Shortcut))
+
+
+#: The audits that are asked of every network.
+ASKED = (
+    occlusion.LUNGS_HIDDEN,
+    occlusion.ONLY_BORDER,
+    occlusion.ONLY_LUNGS,
+    nuisance_edits.SPEC,
+    image_statistics_only.SPEC,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +110,8 @@ def run(condition: Condition, out: Path) -> dict[str, Any]:
     detector = Detector.load(folder / "package", features=True)
     testset = predict_manifest_images(detector, data["test"])
     testset = testset.with_columns(**{KIND: INTERNAL, TRUTH: testset.table["label"]})
-    audits = [
-        *occlusion_audits(detector, testset, resampling=RESAMPLING),
-        nuisance_edits(detector, testset, resampling=RESAMPLING),
-        image_statistics_only(testset, resampling=RESAMPLING),
-    ]
+    given = AuditInput(testset, RESAMPLING, detector)
+    audits = [audit.audit(given) for audit in ASKED]
     verdict = decide(testset, audits, RESAMPLING)
     seconds = {"drawing": drawn - started, "training": trained - drawn, "testing": time.perf_counter() - trained}
     shutil.rmtree(folder)

@@ -9,9 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from lungsight.evaluation.audits.audit import Audit, AuditResult
-from lungsight.evaluation.audits.image_statistics_only import NAME as HEADER_ONLY
-from lungsight.evaluation.audits.nuisance_edits import NAME as IRRELEVANT_CHANGES
-from lungsight.evaluation.audits.occlusion import LUNGS_HIDDEN, ONLY_BORDER
+from lungsight.evaluation.audits.registry import AUDITS
 from lungsight.evaluation.formatting import as_figure, as_words, signed
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, KINDS, UNSTATED, TestSet
 from lungsight.statistics.bootstrap import Resampling
@@ -25,10 +23,6 @@ ENOUGH_PATIENTS = 30
 HOLDS = 0.70
 #: What telling the sources apart may be worth: pooled AUROC less the mean within the sources.
 SOURCE_GAP = 0.05
-#: The audits that can call a shortcut.
-CALLING = (LUNGS_HIDDEN, ONLY_BORDER, IRRELEVANT_CHANGES, HEADER_ONLY)
-#: Audits without which no model is said to hold at several sources.
-ASKED_FOR = (LUNGS_HIDDEN, ONLY_BORDER)
 
 
 class Grade(StrEnum):
@@ -126,9 +120,10 @@ def _within_sources(testset: TestSet, resampling: Resampling) -> Iterator[_AtSou
 
 
 def _called(audits: Sequence[Audit]) -> Iterator[Reason]:
-    """What the audits that can call a shortcut say."""
+    """Of each audit that can call a shortcut, whether it does."""
+    calling = {audit.name for audit in AUDITS if audit.calls_shortcut}
     for audit in audits:
-        if audit.name in CALLING and audit.rule:
+        if audit.name in calling and audit.rule:
             yield Reason(f"{audit.name}: {audit.rule}", audit.call is AuditResult.SHORTCUT, audit.meaning)
 
 
@@ -157,14 +152,14 @@ def _source_gaps(testset: TestSet, resampling: Resampling) -> Iterator[Reason]:
 
 def _holding(elsewhere: list[_AtSource], audits: Sequence[Audit]) -> Reason:
     """Whether it may be said to hold at several sources."""
-    asked = [audit.name for audit in audits if audit.name in ASKED_FOR and audit.call is not AuditResult.NOT_DONE]
+    asked = {audit.name for audit in audits if audit.call is not AuditResult.NOT_DONE}
     failing = [each.source for each in elsewhere if each.fails]
-    header = next((audit for audit in audits if audit.name == HEADER_ONLY), None)
     lacking = []
-    if not asked:
-        lacking.append(f"neither {' nor '.join(ASKED_FOR)} could be asked")
-    if header is None or header.call is AuditResult.NOT_DONE:
-        lacking.append(f"{HEADER_ONLY} could not be asked")
+    for group in dict.fromkeys(audit.required for audit in AUDITS if audit.required):
+        names = [audit.name for audit in AUDITS if audit.required == group]
+        if asked.isdisjoint(names):
+            one = f"{names[0]} could not be asked"
+            lacking.append(one if len(names) == 1 else f"neither {' nor '.join(names)} could be asked")
     if failing:
         lacking.append(f"it fails at {', '.join(failing)}")
     rule = "several: it holds at two other sources or more, fails at none, and the audits could be asked"

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lungsight.evaluation.rows import Row, frame
+from lungsight.evaluation.testset.testset import ALL_SOURCES as ALL_SOURCES
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import estimate_all
 from lungsight.statistics.outcomes import Outcomes
-
-#: The ``source`` of rows that put the sources of a group together.
-ALL_SOURCES = "all"
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ class Detector:
         model: its id, as findings give it.
         grade: what its evidence report concludes; None where the package holds none.
         cautions: what to keep in mind about this model: sentences.
+        checker: what examines an image before the network does: the package's lung segmentation and input gate.
+        lungs_from: id of the package whose lungs :meth:`lungs_to_audit` gives; empty for the package's own.
         takes_batches: whether several images at once are quicker than one by one: so on a GPU.
     """
 
@@ -76,6 +78,7 @@ class Detector:
         *,
         features: bool = False,
         audit_lungs: LungSegmentation | None = None,
+        lungs_from: str = "",
         keep_identifiers: bool = False,
     ) -> None:
         self.package = package
@@ -85,10 +88,11 @@ class Detector:
         self.cautions = model_warnings(package.description, package.verdict)
         self.takes_batches = network.takes_batches
         self._network = network
-        self._examiner = examiner or ImageChecker()
+        self.checker = examiner or ImageChecker()
         self._familiarity = familiarity
         self._features = features or familiarity is not None
         self._audit_lungs = audit_lungs
+        self.lungs_from = lungs_from
         self._keep_identifiers = keep_identifiers
         self._target = self.description.classes.index(self.description.target)
 
@@ -128,7 +132,7 @@ class Detector:
         audit_lungs = lungs_from.lung_fields(1, runtime=runtime) if lungs_from else None
         return cls(
             opened, network, examiner, familiarity, features=features, audit_lungs=audit_lungs,
-            keep_identifiers=keep_identifiers,
+            lungs_from=lungs_from.id if lungs_from else "", keep_identifiers=keep_identifiers,
         )  # fmt: skip
 
     def read(self, source: Path | str | ImageFile | RemoteFile) -> Radiograph:
@@ -138,11 +142,11 @@ class Detector:
     def check_input(self, radiograph: Radiograph) -> CheckedImage:
         """The radiograph with its lungs, and with what speaks against judging it: its header, its pixels, or the
         package's gate."""
-        return self._examiner.check_input(radiograph)
+        return self.checker.check_input(radiograph)
 
     def check_with_networks(self, radiograph: Radiograph) -> CheckedImage:
         """:meth:`check_input`, though header and pixels aren't asked."""
-        return self._examiner.check_with_networks(radiograph)
+        return self.checker.check_with_networks(radiograph)
 
     def lungs_to_audit(self, checked: CheckedImage) -> Lungs | None:
         """The lungs that audits hide: of the package named at loading, or else the image's own."""

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from lungsight._progress import ProgressBars
 from lungsight._text import as_words
 from lungsight.datasets.manifest import Manifest
+from lungsight.evaluation.answer_store import FILE, AnswerStore
 from lungsight.evaluation.tables import ALL_SOURCES, Scores, metric_table, score_by_source
 from lungsight.evaluation.testset.classes import class_of_labels
 from lungsight.evaluation.testset.predict import predict_manifest
@@ -75,8 +76,8 @@ def write_run_results(run: Path) -> None:
     manifest = Manifest.read(run / "manifest.csv")
     testset = manifest.where(manifest.table["split"].isin(TESTED_SPLITS))
     detector = Detector.load(package, features=True)
-    with ProgressBars() as progress:
-        predictions = predict_manifest(detector, testset, progress=progress, cache=run / "predictions.jsonl")
+    with ProgressBars() as bars, AnswerStore.open(run / FILE) as store:
+        predictions = predict_manifest(detector, testset, progress=bars.counting("Judging images"), store=store)
     classes = class_of_labels(package, predictions["label"].unique())
     predictions[TRUTH] = predictions["label"].map(classes).fillna("")
     write_table(predictions, run / "predictions.csv")

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from lungsight.components.lungs import Lungs
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import INTERNAL, KIND, TestSet
 from lungsight.inference import Detector
-from lungsight.package import ModelPackage
+from lungsight.inference.preparation import ImageChecker
+from lungsight.package import ModelPackage, Preprocessing
 from lungsight.statistics.outcomes import TRUTH
 
 SIDE = 80
 LUNGS = np.zeros((SIDE, SIDE), dtype=bool)
 LUNGS[20:60, 14:36] = LUNGS[20:60, 44:66] = True
+
+
+@dataclass
+class KnownLungs:
+    """A lung segmentation that finds the lungs that were drawn, or only one of them in the first images it is asked
+    about; it keeps what it is asked."""
+
+    mask: np.ndarray = field(default_factory=lambda: LUNGS)
+    problems: tuple[str, ...] = ()
+    implausible: int = 0
+    asked: list[np.ndarray] = field(default_factory=list)
+    seen: dict[bytes, int] = field(default_factory=dict)
+
+    def find(self, pixels: np.ndarray) -> Lungs:
+        self.asked.append(pixels)
+        if self.seen.setdefault(pixels.tobytes(), len(self.seen)) < self.implausible:
+            return Lungs(self.mask, ("Only one lung was found.",))
+        return Lungs(self.mask, self.problems)
 
 
 def chests(
@@ -40,9 +61,20 @@ def chests(
     return pd.DataFrame(rows).assign(lung_mask=str(folder / "mask.png"), split="train", view="PA", modality="CR")
 
 
-def judged_by(package: Path, rows: pd.DataFrame, kind: str = INTERNAL) -> tuple[Detector, TestSet]:
-    """The model, and what it says of the rows."""
+def judged_by(
+    package: Path,
+    rows: pd.DataFrame,
+    kind: str = INTERNAL,
+    *,
+    checker: ImageChecker | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> tuple[Detector, TestSet]:
+    """The model, and its predictions for the rows."""
     detector = Detector.load(ModelPackage.open(package), 1, features=True)
+    if checker is not None:
+        detector.checker = checker
+    if preprocessing is not None:
+        detector.description = detector.description.model_copy(update={"preprocessing": preprocessing})
     manifest = Manifest.of(rows.assign(split=""), "chests")
     truth = manifest.table["label"].replace("no_pneumonia", "other")
     testset = predict_manifest_images(detector, manifest.with_columns(**{TRUTH: truth}))

@@ -7,7 +7,7 @@ import pytest
 
 from lungsight.datasets.phantom import Label, PhantomPatient, draw
 from lungsight.evaluation.audits.corruptions import AS_IT_IS, STRESSES, Stress, alterations
-from lungsight.evaluation.audits.perturbed_predictions import AuditedImage
+from lungsight.evaluation.testset.altered import AuditedImage
 
 
 @pytest.fixture(scope="module")

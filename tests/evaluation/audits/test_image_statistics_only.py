@@ -6,14 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lungsight.evaluation.audits.audit import AuditResult
-from lungsight.evaluation.audits.image_statistics_only import image_statistics_only, statistics_score
+from lungsight.evaluation.audits.audit import Audit, AuditInput, AuditResult
+from lungsight.evaluation.audits.image_statistics_only import SPEC, statistics_score
 from lungsight.evaluation.testset.image_statistics import ImageStatistics
 from lungsight.evaluation.testset.testset import EXTERNAL, KIND, TestSet
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT, TRUTH
 
 FEW = Resampling(replicates=200)
+
+
+def image_statistics_only(testset: TestSet) -> Audit:
+    return SPEC.audit(AuditInput(testset, FEW))
 
 
 def a_test(count: int, header: float, model: float, sources: int = 1, seed: int = 0) -> TestSet:
@@ -40,21 +44,21 @@ def a_test(count: int, header: float, model: float, sources: int = 1, seed: int 
 
 
 def test_a_header_that_tells_as_much_as_the_model_is_a_shortcut() -> None:
-    audit = image_statistics_only(a_test(300, header=2.5, model=1.5), resampling=FEW)
+    audit = image_statistics_only(a_test(300, header=2.5, model=1.5))
     assert audit.call is AuditResult.SHORTCUT
     assert audit.effect.low > 0.8
     assert "without looking at the lungs" in audit.meaning
 
 
 def test_a_model_that_clearly_tells_more_is_clear() -> None:
-    audit = image_statistics_only(a_test(400, header=1.2, model=4), resampling=FEW)
+    audit = image_statistics_only(a_test(400, header=1.2, model=4))
     assert audit.effect.low > 0.6
     assert audit.call is AuditResult.CLEAR
     assert "the model clearly tells more" in audit.meaning
 
 
 def test_a_header_that_tells_nothing_is_clear_however_weak_the_model() -> None:
-    called = [image_statistics_only(a_test(200, 0, 0.3, seed=s), resampling=FEW).call for s in range(5)]
+    called = [image_statistics_only(a_test(200, 0, 0.3, seed=s)).call for s in range(5)]
     assert called == [AuditResult.CLEAR] * 5
 
 
@@ -62,7 +66,7 @@ def test_sources_of_one_label_each_give_no_call() -> None:
     """Over the sources together the header tells all; within one there is nothing to tell."""
     testset = a_test(200, header=4, model=4, sources=2)
     table = testset.table.assign(source=np.where(testset.positive, "a", "b"))
-    audit = image_statistics_only(TestSet(table, testset.classes, testset.target, testset.headers), resampling=FEW)
+    audit = image_statistics_only(TestSet(table, testset.classes, testset.target, testset.headers))
     assert audit.call is AuditResult.NOT_DONE
     assert "patients on the positive side" in audit.meaning or "patients on the negative side" in audit.meaning
 
@@ -70,7 +74,7 @@ def test_sources_of_one_label_each_give_no_call() -> None:
 def test_unreadable_images_are_left_out() -> None:
     testset = a_test(200, header=0, model=2)
     testset.headers.loc[:49] = np.nan
-    assert image_statistics_only(testset, resampling=FEW).images == 150
+    assert image_statistics_only(testset).images == 150
 
 
 def test_the_forest_never_sees_the_patient_it_scores() -> None:

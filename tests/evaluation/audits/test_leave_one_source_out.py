@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from lungsight.evaluation.audits.audit import Audit, AuditResult
-from lungsight.evaluation.audits.leave_one_source_out import AS_IT_STANDS, DIFFERENCE, RETRAINED, leave_one_source_out
+from lungsight.evaluation.audits.audit import Audit, AuditInput, AuditResult
+from lungsight.evaluation.audits.leave_one_source_out import AS_IT_STANDS, DIFFERENCE, RETRAINED, SPEC
 from lungsight.evaluation.audits.retraining import HeldOut
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.statistics.bootstrap import Resampling
 
 QUICK = Resampling(replicates=200)
+
+
+def leave_one_source_out(testset: TestSet, retrained: Sequence[HeldOut] = ()) -> Audit:
+    return SPEC.audit(AuditInput(testset, QUICK, retrained=tuple(retrained)))
 
 
 def images(source: str, kind: str, shift: float, *, n: int = 100, positives: float = 0.5, seed: int = 0) -> TestSet:
@@ -54,7 +60,7 @@ def test_a_model_that_fails_elsewhere_drops_by_the_difference_of_the_means() -> 
         images("near", "external", 0, seed=2),
         images("far", "external", 0, seed=3),
     )
-    audit = leave_one_source_out(testset, resampling=QUICK)
+    audit = leave_one_source_out(testset)
     of = {name: figure(audit, AS_IT_STANDS, name, "auroc")["value"] for name in ("home", "near", "far")}
     assert audit.call == AuditResult.REPORTED
     assert audit.effect is not None
@@ -67,7 +73,7 @@ def test_a_model_that_fails_elsewhere_drops_by_the_difference_of_the_means() -> 
 
 def test_a_model_that_holds_elsewhere_does_not_drop() -> None:
     testset = together(images("home", "internal", 3, seed=1), images("far", "external", 3, seed=2))
-    effect = leave_one_source_out(testset, resampling=QUICK).effect
+    effect = leave_one_source_out(testset).effect
     assert effect is not None
     assert effect.low is not None
     assert effect.low < 0 < effect.high  # type: ignore[operator]
@@ -75,7 +81,7 @@ def test_a_model_that_holds_elsewhere_does_not_drop() -> None:
 
 def test_a_source_of_one_class_gives_its_specificity_alone() -> None:
     testset = together(images("home", "internal", 3), images("healthy", "external", 3, positives=0))
-    audit = leave_one_source_out(testset, resampling=QUICK)
+    audit = leave_one_source_out(testset)
     assert figure(audit, AS_IT_STANDS, "healthy", "specificity")["low"] > 0.8
     assert figure(audit, AS_IT_STANDS, "healthy", "auroc")["withheld"] == "no image of COVID-19 here"
     assert audit.effect is None
@@ -88,7 +94,7 @@ def test_both_models_are_compared_on_the_same_images() -> None:
         HeldOut("home", full, held_out),
         HeldOut("other", full.where(np.zeros(100, bool)), full, "too small"),
     ]
-    audit = leave_one_source_out(full, retrained=retrained, resampling=QUICK)
+    audit = leave_one_source_out(full, retrained=retrained)
     apart = figure(audit, AS_IT_STANDS, "home", "auroc")["value"] - figure(audit, RETRAINED, "home", "auroc")["value"]
     assert figure(audit, DIFFERENCE, "home", "auroc_difference")["value"] == pytest.approx(apart)
     assert audit.effect is not None

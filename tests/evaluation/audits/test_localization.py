@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -17,16 +19,23 @@ from sklearn.metrics import f1_score
 
 from lungsight.components.lungs import Box, Lungs
 from lungsight.evaluation.audits import localization as module
-from lungsight.evaluation.audits.audit import Audit, AuditResult
-from lungsight.evaluation.audits.localization import GRID, localization
+from lungsight.evaluation.audits.audit import Audit, AuditInput, AuditResult
+from lungsight.evaluation.audits.localization import GRID, SPEC
 from lungsight.evaluation.testset.lung_masks import LungMask
 from lungsight.evaluation.testset.testset import TestSet
+from lungsight.inference import Detector
 from lungsight.package import Preprocessing
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=300)
 SQUASH = Preprocessing(image_size=64)
 LEFT = np.tile(np.where(np.arange(8) < 4, 1.0, -1.0), (8, 1))
+
+
+def localization(testset: TestSet, preprocessing: Preprocessing, at_most: int = 400) -> Audit:
+    """By a model of which no more is asked than how it prepares images."""
+    model = SimpleNamespace(description=SimpleNamespace(preprocessing=preprocessing))
+    return SPEC.audit(AuditInput(testset, FEW, cast(Detector, model), at_most))
 
 
 def draw_mask(file: Path, mask: np.ndarray) -> str:
@@ -56,13 +65,13 @@ def value_of(audit: Audit, metric: str, region: str = "lungs") -> float:
 def test_heat_in_the_left_half(tmp_path: Path) -> None:
     left = draw_mask(tmp_path / "left.png", np.arange(100)[None].repeat(80, 0) < 50)
     right = draw_mask(tmp_path / "right.png", np.arange(100)[None].repeat(80, 0) >= 50)
-    audit = localization(judged_of([LEFT] * 4, lung_mask=[left, left, right, right]), SQUASH, resampling=FEW)
+    audit = localization(judged_of([LEFT] * 4, lung_mask=[left, left, right, right]), SQUASH)
     assert audit.call is AuditResult.REPORTED
     assert value_of(audit, "heat_inside") == pytest.approx(0.5, abs=0.01)
     assert value_of(audit, "area") == pytest.approx(0.5)
     assert audit.effect is not None
     assert audit.effect.name == "heat_inside_minus_area"
-    alone = localization(judged_of([LEFT] * 4, lung_mask=left), SQUASH, resampling=FEW)
+    alone = localization(judged_of([LEFT] * 4, lung_mask=left), SQUASH)
     assert value_of(alone, "heat_inside") == pytest.approx(1, abs=0.02)
     assert value_of(alone, "guess_heat_inside") > 0.95  # the average of others is the same mask
 
@@ -78,7 +87,7 @@ def test_even_heat_is_no_better_than_chance(tmp_path: Path, geometry: str) -> No
         masks.append(draw_mask(tmp_path / f"{i}.png", mask))
     preprocessing = Preprocessing(image_size=64, geometry=geometry)  # type: ignore[arg-type]
     testset = judged_of([np.ones((8, 8))] * 6, width=60, height=90, lung_mask=masks)
-    audit = localization(testset, preprocessing, resampling=FEW)
+    audit = localization(testset, preprocessing)
     gap = value_of(audit, "heat_inside_minus_area")
     if geometry == "crop":  # nothing above and below is seen, and these masks lie in between
         assert gap == pytest.approx(value_of(audit, "area") / 2, rel=0.1)
@@ -128,7 +137,7 @@ def test_the_pointing_game_against_centre_and_fixed_place() -> None:
         one[row, column] = 2
         evidence.append(one)
         boxes.append(json.dumps([[column / 8 - 0.05, row / 8 - 0.05, column / 8 + 0.2, row / 8 + 0.2]]))
-    audit = localization(judged_of(evidence, boxes=boxes), SQUASH, resampling=FEW)
+    audit = localization(judged_of(evidence, boxes=boxes), SQUASH)
     assert value_of(audit, "pointing_game", "lesions") == 1
     assert value_of(audit, "pointing_at_centre", "lesions") == 0
     assert 0 < value_of(audit, "pointing_at_fixed_place", "lesions") < 1
@@ -143,7 +152,7 @@ def test_the_fixed_place_never_comes_from_the_same_patient() -> None:
     """Each patient's lesion lies where no other's does: chosen on other patients, the place must always miss."""
     boxes = [json.dumps([[i / 8, i / 8, (i + 1) / 8, (i + 1) / 8]]) for i in range(8) for _ in range(2)]
     patients = [f"p{i}" for i in range(8) for _ in range(2)]
-    audit = localization(judged_of([LEFT] * 16, boxes=boxes, patient=patients), SQUASH, resampling=FEW)
+    audit = localization(judged_of([LEFT] * 16, boxes=boxes, patient=patients), SQUASH)
     assert value_of(audit, "pointing_at_fixed_place", "lesions") == 0
     assert value_of(audit, "guess_heat_inside", "lesions") < 0.02
 
@@ -163,7 +172,7 @@ def test_dice_is_the_overlap_with_as_large_a_part(seed: int, share: float) -> No
 def test_a_lesion_mask_goes_before_boxes(tmp_path: Path) -> None:
     left = draw_mask(tmp_path / "left.png", np.arange(100)[None].repeat(80, 0) < 50)
     testset = judged_of([LEFT] * 3, lesion_mask=left, boxes="[[0.6, 0, 1, 1]]")
-    assert value_of(localization(testset, SQUASH, resampling=FEW), "heat_inside", "lesions") > 0.95
+    assert value_of(localization(testset, SQUASH), "heat_inside", "lesions") > 0.95
 
 
 def test_images_of_other_classes_have_no_lesions_to_find(tmp_path: Path) -> None:
@@ -171,16 +180,16 @@ def test_images_of_other_classes_have_no_lesions_to_find(tmp_path: Path) -> None
     testset = judged_of([LEFT] * 3, truth="other", boxes="[[0, 0, 1, 1]]", lung_mask=["", "", mask])
     assert localization(testset, SQUASH).call is AuditResult.NOT_DONE  # a line as thin as that is no lung on the grid
     whole = draw_mask(tmp_path / "w.png", np.ones((50, 50)))
-    audit = localization(testset.with_columns(lung_mask=whole), SQUASH, resampling=FEW)
+    audit = localization(testset.with_columns(lung_mask=whole), SQUASH)
     assert set(audit.table["region"]) == {"lungs"}
 
 
 def test_against_everywhere_is_no_heat(tmp_path: Path) -> None:
     left = draw_mask(tmp_path / "left.png", np.arange(100)[None].repeat(80, 0) < 50)
-    audit = localization(judged_of([LEFT, LEFT, -np.ones((8, 8))], lung_mask=left), SQUASH, resampling=FEW)
+    audit = localization(judged_of([LEFT, LEFT, -np.ones((8, 8))], lung_mask=left), SQUASH)
     assert value_of(audit, "has_heat") == pytest.approx(2 / 3)
     assert audit.table.set_index("metric").loc["heat_inside", "n"] == 2
-    none = localization(judged_of([-np.ones((8, 8))] * 3, lung_mask=left), SQUASH, resampling=FEW)
+    none = localization(judged_of([-np.ones((8, 8))] * 3, lung_mask=left), SQUASH)
     assert none.effect is not None
     assert none.effect.value is None
 
@@ -202,7 +211,7 @@ def test_what_is_not_a_list_of_boxes_counts_as_none(boxes: str) -> None:
 def test_maps_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
     left = draw_mask(tmp_path / "left.png", np.arange(100)[None].repeat(80, 0) < 50)
     testset = judged_of([LEFT, np.full((8, 8), np.nan), LEFT], lung_mask=[left, left, str(tmp_path / "gone.png")])
-    audit = localization(testset, SQUASH, resampling=FEW)
+    audit = localization(testset, SQUASH)
     assert audit.images == 1
     assert audit.effect is not None
     assert "one patient" in (audit.effect.withheld or "")
@@ -215,11 +224,9 @@ def test_maps_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
 def test_sources_stay_apart_and_each_gives_at_most_so_many(tmp_path: Path) -> None:
     left = draw_mask(tmp_path / "left.png", np.arange(100)[None].repeat(80, 0) < 50)
     sources, kinds = ["a"] * 5 + ["b"] * 3, ["internal"] * 5 + ["external"] * 3
-    done: list[int] = []
     testset = judged_of([LEFT] * 8, lung_mask=left, source=sources, kind=kinds)
-    audit = localization(testset, SQUASH, at_most=4, progress=done.append, resampling=FEW)
+    audit = localization(testset, SQUASH, at_most=4)
     assert audit.images == 7
-    assert sum(done) == 7
     assert audit.effect is not None
     assert audit.effect.n == 3  # external
 
@@ -245,7 +252,7 @@ def test_lungs_that_a_network_found_stand_in_for_masks(tmp_path: Path) -> None:
     bad = LungMask.of(Lungs(half, ("Only one lung was found.",)))
     testset = judged_of([LEFT] * 5, lung_mask=["", "", draw_mask(tmp_path / "right.png", ~half), "", ""])
     found = LungMask.of(Lungs(half))
-    audit = localization(replace(testset, lungs=(found, found, found, bad, None)), SQUASH, resampling=FEW)
+    audit = localization(replace(testset, lungs=(found, found, found, bad, None)), SQUASH)
     assert audit.images == 3  # those with bad lungs, or none, aren't looked at
     assert value_of(audit, "heat_inside") == pytest.approx(2 / 3, abs=0.03)
     assert "Lung fields: 1 from the manifest's masks, 2 found by a network." in audit.meaning
@@ -258,7 +265,7 @@ def test_even_heat_in_the_lungs_box_is_no_better_than_chance_there() -> None:
     found = LungMask.of(Lungs(two), Lungs(two).box)
     testset = replace(judged_of([np.ones((8, 8))] * 4), lungs=(found,) * 4)
     preprocessing = Preprocessing(image_size=64, geometry="lungs", margin=0.1)
-    audit = localization(testset, preprocessing, resampling=FEW)
+    audit = localization(testset, preprocessing)
     assert value_of(audit, "heat_inside_minus_area") > 0.2
     assert value_of(audit, "heat_inside_minus_area_in_view") == pytest.approx(0, abs=0.03)
     assert audit.effect is not None

@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.audits.drawn import LUNGS, SIDE, chests, judged_by
-from lungsight.components.lungs import Box, Lungs
+from evaluation.audits.drawn import LUNGS, SIDE, KnownLungs, chests, judged_by
 from lungsight.components.preprocessing import Region
-from lungsight.evaluation.audits.audit import Audit, AuditResult
-from lungsight.evaluation.audits.occlusion import black_lungs, filled_lungs, occlusion_audits, only_border, only_lungs
-from lungsight.evaluation.audits.perturbed_predictions import AuditedImage
-from lungsight.evaluation.testset.lung_masks import LungMask
+from lungsight.evaluation.answer_store import AnswerStore
+from lungsight.evaluation.audits.audit import Audit, AuditInput, AuditResult
+from lungsight.evaluation.audits.occlusion import (
+    LUNGS_HIDDEN,
+    ONLY_BORDER,
+    ONLY_LUNGS,
+    black_lungs,
+    filled_lungs,
+    only_border,
+    only_lungs,
+)
+from lungsight.evaluation.testset.altered import AuditedImage
 from lungsight.evaluation.testset.testset import TestSet
+from lungsight.inference import Detector
+from lungsight.inference.preparation import ImageChecker
 from lungsight.package import Preprocessing
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)
 
 
-def audited(rows: pd.DataFrame, make_package: Callable[[pd.DataFrame], Path], **settings: object) -> dict[str, Audit]:
-    detector, testset = judged_by(make_package(rows), rows)
-    return {audit.name: audit for audit in occlusion_audits(detector, testset, resampling=FEW, **settings)}
+def occlusion_audits(detector: Detector, testset: TestSet, store: AnswerStore | None = None) -> list[Audit]:
+    given = AuditInput(testset, FEW, detector, store=store or AnswerStore.in_memory())
+    return [spec.audit(given) for spec in (LUNGS_HIDDEN, ONLY_BORDER, ONLY_LUNGS)]
+
+
+def audited(
+    rows: pd.DataFrame, make_package: Callable[[pd.DataFrame], Path], store: AnswerStore | None = None
+) -> dict[str, Audit]:
+    return {audit.name: audit for audit in occlusion_audits(*judged_by(make_package(rows), rows), store)}
 
 
 def test_a_disease_in_the_lungs_is_clear(tmp_path: Path, make_package: Callable) -> None:
@@ -72,11 +86,13 @@ def test_too_few_of_one_side_is_said(tmp_path: Path, make_package: Callable, sic
 def test_an_audit_that_was_cut_off_goes_on_with_the_same_figures(tmp_path: Path, make_package: Callable) -> None:
     rows = chests(tmp_path / "films", 40, lungs=lambda sick: 0.5 if sick else 0.4, around=lambda sick: 0.5)
     whole = audited(rows, make_package)["lungs hidden"]
-    cache = tmp_path / "audits.jsonl"
-    audited(rows, make_package, cache=cache)
-    lines = cache.read_text().splitlines()
-    cache.write_text("\n".join([*lines[:50], lines[50][:20]]))
-    again = audited(rows, make_package, cache=cache)["lungs hidden"]
+    with AnswerStore.open(tmp_path / "a.sqlite") as store:
+        audited(rows, make_package, store)
+        gone = store.database.execute(
+            "DELETE FROM answers WHERE key LIKE '%altered%a7%' OR key LIKE '%image%_3.png%'"
+        )
+        assert 0 < gone.rowcount < 200
+        again = audited(rows, make_package, store)["lungs hidden"]
     pd.testing.assert_frame_equal(again.table, whole.table)
 
 
@@ -99,18 +115,18 @@ def test_the_border_keeps_no_lung_that_reaches_into_it() -> None:
     assert only_border(AuditedImage(np.full((SIDE, SIDE), 0.5, np.float32), wide, 0))[30, 0] == 0
 
 
-def found_on(testset: TestSet, mask: np.ndarray = LUNGS, crop: Box | None = None, bad: int = 0) -> TestSet:
-    """The images with the lungs that a network found; the first ``bad`` of them implausible."""
-    good, faulty = LungMask.of(Lungs(mask), crop), LungMask.of(Lungs(mask, ("Only one lung was found.",)), crop)
-    return replace(testset, lungs=(faulty,) * bad + (good,) * (len(testset) - bad))
+def judged_with(
+    lungs: KnownLungs, package: Path, rows: pd.DataFrame, preprocessing: Preprocessing | None = None
+) -> tuple[Detector, TestSet]:
+    """By a package whose lung segmentation finds these lungs."""
+    return judged_by(package, rows, checker=ImageChecker(lungs), preprocessing=preprocessing)  # type: ignore[arg-type]
 
 
 def test_lungs_that_a_network_found_are_hidden_where_there_is_no_mask(tmp_path: Path, make_package: Callable) -> None:
     rows = chests(tmp_path / "films", 60, lungs=lambda sick: 0.4, around=lambda sick: 0.6 if sick else 0.3)
     package = make_package(rows)
-    with_masks = occlusion_audits(*judged_by(package, rows), resampling=FEW)
-    detector, testset = judged_by(package, rows.assign(lung_mask=""))
-    found = occlusion_audits(detector, found_on(testset), resampling=FEW)
+    with_masks = occlusion_audits(*judged_by(package, rows))
+    found = occlusion_audits(*judged_with(KnownLungs(), package, rows.assign(lung_mask="")))
     for one, other in zip(with_masks, found, strict=True):
         np.testing.assert_allclose(one.table["value"], other.table["value"], atol=0.02)
     assert "Lung fields of 60 images: 60 from the manifest's masks." in with_masks[0].meaning
@@ -120,8 +136,8 @@ def test_lungs_that_a_network_found_are_hidden_where_there_is_no_mask(tmp_path: 
 def test_bad_lungs_are_not_hidden_and_counted(tmp_path: Path, make_package: Callable) -> None:
     rows = chests(tmp_path / "films", 60, lungs=lambda sick: 0.6 if sick else 0.3, around=lambda sick: 0.5)
     rows.loc[:49, "lung_mask"] = ""
-    detector, testset = judged_by(make_package(rows), rows)
-    hidden, border, _ = occlusion_audits(detector, found_on(testset, bad=20), resampling=FEW)
+    one_lung = KnownLungs(implausible=20)
+    hidden, border, _ = occlusion_audits(*judged_with(one_lung, make_package(rows), rows))
     assert hidden.effect.n == 40
     assert border.effect.n == 60
     assert "10 from the manifest's masks, 30 found by a network, 20 without." in hidden.meaning
@@ -132,11 +148,10 @@ def test_a_network_that_sees_the_lungs_box_sees_the_altered_image_in_the_same_bo
 ) -> None:
     """The disease is told by what lies just around the lungs, inside the box; hiding the lungs must not move it."""
     rows = chests(tmp_path / "films", 60, lungs=lambda sick: 0.4, around=lambda sick: 0.6 if sick else 0.3)
-    detector, testset = judged_by(make_package(rows), rows.assign(lung_mask=""))
-    crop = Lungs(LUNGS).box
     preprocessing = Preprocessing(image_size=32, geometry="lungs", margin=0.2)
-    detector.description = detector.description.model_copy(update={"preprocessing": preprocessing})
-    hidden, border, alone = occlusion_audits(detector, found_on(testset, crop=crop), resampling=FEW)
+    package = make_package(rows)
+    judged = judged_with(KnownLungs(), package, rows.assign(lung_mask=""), preprocessing)
+    hidden, border, alone = occlusion_audits(*judged)
     assert hidden.call is border.call is AuditResult.SHORTCUT
     assert alone.effect.value < 0.8
     assert hidden.meaning.endswith("in the box around the lungs of the unaltered one.")

@@ -11,7 +11,8 @@ from rich.console import Console
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom import write_collection
 from lungsight.errors import ManifestError, PackageError
-from lungsight.evaluation.audits.leave_one_source_out import leave_one_source_out
+from lungsight.evaluation.audits.audit import AuditInput
+from lungsight.evaluation.audits.leave_one_source_out import SPEC
 from lungsight.evaluation.audits.retraining import HeldOut, retrain_without_each
 from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import KIND, TestSet
@@ -102,7 +103,7 @@ def test_both_models_judge_the_same_unseen_images(testset: TestSet, held_out: tu
 
 
 def test_the_audit_compares_them(testset: TestSet, held_out: tuple[HeldOut, ...]) -> None:
-    audit = leave_one_source_out(testset, retrained=held_out, resampling=Resampling(replicates=100))
+    audit = SPEC.audit(AuditInput(testset, Resampling(replicates=100), retrained=held_out))
     table = audit.table[audit.table["model"] == "as it stands less trained without it"]
     assert {"phantom-north", "phantom-south"} <= set(table["source"])
     assert audit.images == len(testset)

@@ -9,13 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lungsight.evaluation.audits.audit import Audit, AuditResult
-from lungsight.evaluation.audits.corruptions import alterations
-from lungsight.evaluation.audits.robustness import stress, summary
+from lungsight.evaluation.answer_store import AnswerStore
+from lungsight.evaluation.audits.audit import Audit, AuditInput, AuditResult
+from lungsight.evaluation.audits.robustness import SPEC, summary
+from lungsight.evaluation.testset.testset import TestSet
 from lungsight.inference import Detector
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)
+
+
+def stress(detector: Detector, testset: TestSet, images: int = 120, store: AnswerStore | None = None) -> Audit:
+    """At most ``images`` are altered: a quarter of what audits may."""
+    return SPEC.audit(AuditInput(testset, FEW, detector, 4 * images, store or AnswerStore.in_memory()))
 
 
 def some_films(film: type, source: str = "north", at: float = 0.0) -> list:
@@ -34,7 +40,7 @@ def figure(audit: Audit, **labels: object) -> pd.Series:
 
 def test_what_must_turn_turns_and_nothing_else(tested: Callable, film: type) -> None:
     model = tested(some_films(film))
-    audit = stress(model.detector, model.testset, resampling=FEW)
+    audit = stress(model.detector, model.testset)
     assert audit.call is AuditResult.REPORTED
     assert audit.images == 20
     turned = {"kind": "external", "source": "north", "metric": "verdicts_turned"}
@@ -50,7 +56,7 @@ def test_what_must_turn_turns_and_nothing_else(tested: Callable, film: type) -> 
 
 def test_a_mark_that_makes_the_target_is_counted_among_the_negatives_only(tested: Callable, film: type) -> None:
     model = tested(some_films(film))
-    audit = stress(model.detector, model.testset, resampling=FEW)
+    audit = stress(model.detector, model.testset)
     wide = figure(audit, source="north", stress="white border", strength=5, metric="turned_into_target")
     assert (wide["value"], wide["n"], wide["positives"]) == (1, 10, 0)
     assert wide["interval"] == "exact"
@@ -66,7 +72,7 @@ def test_a_mark_that_makes_the_target_is_counted_among_the_negatives_only(tested
 
 def test_the_strength_that_turns_a_tenth_and_a_half(tested: Callable, film: type) -> None:
     model = tested(some_films(film))
-    table = summary(stress(model.detector, model.testset, resampling=FEW).table).set_index("stress")
+    table = summary(stress(model.detector, model.testset).table).set_index("stress")
     assert table.loc["brighter", "tenth_turns_at"] == 1.1
     assert table.loc["inversion", "half_turned_by"] == 25  # the positives' greys lie above 0.7, the others' do not
     assert np.isnan(table.loc["contrast", "tenth_turns_at"])
@@ -80,7 +86,7 @@ def test_internal_and_external_stay_apart_and_a_source_of_one_class_has_no_auroc
         some_films(film) + some_films(film, "south", -0.2) + [film("other", 0.3, f"q{i}", "east") for i in range(5)]
     )
     model = tested(films, ["north"])
-    audit = stress(model.detector, model.testset, resampling=FEW)
+    audit = stress(model.detector, model.testset)
     groups = set(audit.table[["kind", "source"]].itertuples(index=False, name=None))
     assert groups == {("internal", "north"), ("external", "all"), ("external", "south"), ("external", "east")}
     aurocs = audit.table[audit.table["metric"] == "auroc"]
@@ -94,22 +100,22 @@ def test_what_was_answered_is_not_asked_again(
     tested: Callable, film: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tested(some_films(film))
-    done: list[int] = []
-    first = stress(model.detector, model.testset, cache=tmp_path / "a.jsonl", progress=done.append, resampling=FEW)
-    assert sum(done) == 20
-    lines = (tmp_path / "a.jsonl").read_text().splitlines()
-    (tmp_path / "a.jsonl").write_text("\n".join(lines)[:-7])  # a kill in the middle of the last line
     asked: list[int] = []
     predict = Detector.predict
     monkeypatch.setattr(Detector, "predict", lambda self, pixels: asked.append(len(pixels)) or predict(self, pixels))
-    second = stress(model.detector, model.testset, cache=tmp_path / "a.jsonl", resampling=FEW)
-    assert sum(asked) == len(alterations())
+    with AnswerStore.open(tmp_path / "a.sqlite") as store:
+        first = stress(model.detector, model.testset, store=store)
+        assert sum(asked) == 20 * len(SPEC.perturbations.alterations)
+        store.database.execute("DELETE FROM answers WHERE key LIKE '%stress: noise 0.1%'")
+        asked.clear()
+        second = stress(model.detector, model.testset, store=store)
+    assert sum(asked) == 20
     pd.testing.assert_frame_equal(first.table, second.table)
 
 
 def test_only_some_images_are_altered(tested: Callable, film: type) -> None:
     model = tested(some_films(film))
-    audit = stress(model.detector, model.testset, at_most=6, resampling=FEW)
+    audit = stress(model.detector, model.testset, images=6)
     assert audit.images == 6
     assert figure(audit, stress="noise", strength=0.01, metric="verdicts_turned")["positives"] == 3
 
@@ -127,7 +133,7 @@ def test_no_image_and_no_file_are_named(tested: Callable, film: type) -> None:
 
 def test_without_negatives_the_marks_have_no_figure(tested: Callable, film: type) -> None:
     model = tested([film("covid19", 0.8, f"p{i}") for i in range(4)])
-    audit = stress(model.detector, model.testset, resampling=FEW)
+    audit = stress(model.detector, model.testset)
     assert audit.effect is not None
     assert audit.effect.value is None
     assert audit.effect.withheld

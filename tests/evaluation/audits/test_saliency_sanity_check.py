@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,11 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.evaluation.audits.audit import Audit, AuditResult
+from lungsight.evaluation.answer_store import AnswerStore
+from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult
 from lungsight.evaluation.audits.saliency_sanity_check import ABSOLUTE, SIGNED, saliency_sanity_check
 from lungsight.evaluation.audits.weight_shuffling import ShuffledNetwork
+from lungsight.evaluation.rows import frame
 from lungsight.evaluation.testset.predict import predict_manifest_images
-from lungsight.evaluation.testset.testset import TestSet
 from lungsight.inference import Detector
 from lungsight.package import ModelPackage, Network, Preprocessing
 from lungsight.statistics.bootstrap import Resampling
@@ -86,24 +88,24 @@ def films(folder: Path, count: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def judged_by(folder: Path, model: onnx.ModelProto, count: int = 12) -> tuple[ModelPackage, TestSet]:
+def judged_by(folder: Path, model: onnx.ModelProto, count: int = 12) -> AuditInput:
     package = ModelPackage.open(write_tiny(folder / "package", model, preprocessing=Preprocessing(image_size=96)))
     manifest = Manifest.of(films(folder / "images", count), "films")
     manifest = manifest.with_columns(truth=manifest.table["label"])
-    return package, predict_manifest_images(Detector.load(package, 1, features=True), manifest).with_columns(
-        kind="external"
-    )
+    detector = Detector.load(package, 1, features=True)
+    testset = predict_manifest_images(detector, manifest).with_columns(kind="external")
+    return AuditInput(testset, FEW, detector)
 
 
-def value_of(audit: Audit, metric: str, depth: int) -> float:
-    rows = audit.table[(audit.table["metric"] == metric) & (audit.table["layers_shuffled"] == depth)]
-    assert len(rows) == 1
-    return float(rows["value"].iloc[0])
+def value_of(audit: AuditAnswer, metric: str, depth: int) -> float:
+    (row,) = (r for r in audit.rows if r.estimate.name == metric and r.labels["layers_shuffled"] == depth)
+    assert row.estimate.value is not None
+    return row.estimate.value
 
 
 def test_an_edge_detector_fails(tmp_path: Path) -> None:
-    package, testset = judged_by(tmp_path, edge_detector())
-    audit = saliency_sanity_check(package, testset, resampling=FEW)
+    given = judged_by(tmp_path, edge_detector())
+    audit = saliency_sanity_check(given)
     assert audit.call is AuditResult.REPORTED
     assert audit.meaning.startswith("FAILED")
     assert value_of(audit, SIGNED, 1) == pytest.approx(1)
@@ -112,40 +114,45 @@ def test_an_edge_detector_fails(tmp_path: Path) -> None:
 
 
 def test_a_network_that_learned_passes(tmp_path: Path) -> None:
-    package, testset = judged_by(tmp_path, stripe_detector())
-    audit = saliency_sanity_check(package, testset, shuffles=8, resampling=FEW)
+    given = judged_by(tmp_path, stripe_detector())
+    audit = saliency_sanity_check(given, shuffles=8)
     assert audit.call is AuditResult.CLEAR, audit.meaning
     assert audit.effect is not None
     assert audit.effect.high is not None
     assert audit.effect.high < 0.5
-    assert sorted(set(audit.table["layers_shuffled"])) == [1, 2]
+    assert {row.labels["layers_shuffled"] for row in audit.rows} == {1, 2}
     assert audit.images == 12
 
 
 def test_what_was_shuffled_is_not_shuffled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package, testset = judged_by(tmp_path, stripe_detector(), 4)
-    cache, done = tmp_path / "c.jsonl", list[int]()
-    first = saliency_sanity_check(package, testset, shuffles=2, cache=cache, progress=done.append, resampling=FEW)
-    assert len(done) == 2 * 2
-    cache.write_text(cache.read_text()[:-20])
+    given = judged_by(tmp_path, stripe_detector(), 4)
+    done: list[tuple[str, int, int]] = []
     ran: list[int] = []
     run = Network.run
     monkeypatch.setattr(Network, "run", lambda self, pixels: ran.append(1) or run(self, pixels))
-    second = saliency_sanity_check(package, testset, shuffles=2, cache=cache, resampling=FEW)
-    assert len(ran) == 2  # the trained network, and the one whose line was cut short
-    pd.testing.assert_frame_equal(first.table, second.table)
+    with AnswerStore.open(tmp_path / "a.sqlite") as store:
+        kept = replace(given, store=store, progress=lambda *step: done.append(step))
+        first = saliency_sanity_check(kept, shuffles=2)
+        assert [step[1:] for step in done] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+        assert len(ran) == 5  # the trained network, and two shuffled ones of two layers each
+        store.database.execute("DELETE FROM answers WHERE key LIKE '%, 1, 2]'")
+        ran.clear()
+        second = saliency_sanity_check(kept, shuffles=2)
+    assert len(ran) == 2  # the trained network, and the one whose answer was lost
+    pd.testing.assert_frame_equal(frame(first.rows), frame(second.rows))
 
 
 def test_too_little_to_go_by(tmp_path: Path) -> None:
-    package, testset = judged_by(tmp_path, stripe_detector(), 1)
-    one = saliency_sanity_check(package, testset, shuffles=2, resampling=FEW)
+    given = judged_by(tmp_path, stripe_detector(), 1)
+    one = saliency_sanity_check(given, shuffles=2)
     assert one.call is AuditResult.REPORTED
     assert "can't be said" in one.meaning or "FAILED" in one.meaning
     assert one.effect is not None
     assert one.effect.low is None
-    assert saliency_sanity_check(package, testset.where(np.array([False]))).call is AuditResult.NOT_DONE
-    Path(testset.table["path"][0]).unlink()
-    assert saliency_sanity_check(package, testset).call is AuditResult.NOT_DONE
+    nothing = replace(given, testset=given.testset.where(np.array([False])))
+    assert saliency_sanity_check(nothing).call is AuditResult.NOT_DONE
+    Path(given.testset.table["path"][0]).unlink()
+    assert saliency_sanity_check(given).call is AuditResult.NOT_DONE
 
 
 def test_a_network_whose_maps_are_flat_is_not_judged(tmp_path: Path) -> None:
@@ -153,8 +160,8 @@ def test_a_network_whose_maps_are_flat_is_not_judged(tmp_path: Path) -> None:
         helper.make_node("GlobalAveragePool", ["pixels"], ["mean"]),
         helper.make_node("Conv", ["mean", "gain"], ["maps"]),
     ]
-    package, testset = judged_by(tmp_path, network_of(flat, {"gain": np.arange(1.0, 4).reshape(3, 1, 1, 1)}), 3)
-    audit = saliency_sanity_check(package, testset, resampling=FEW)
+    given = judged_by(tmp_path, network_of(flat, {"gain": np.arange(1.0, 4).reshape(3, 1, 1, 1)}), 3)
+    audit = saliency_sanity_check(given)
     assert audit.call is AuditResult.NOT_DONE
     assert "the same everywhere" in audit.meaning
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,13 +12,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats.contingency import association
 
-from lungsight.evaluation.audits.audit import Audit, AuditResult
-from lungsight.evaluation.audits.source_probe import cramers_v, source_probe
+from lungsight.evaluation.audits.audit import Audit, AuditInput, AuditResult
+from lungsight.evaluation.audits.source_probe import SPEC, cramers_v
 from lungsight.evaluation.testset.testset import TestSet
+from lungsight.inference import Detector
 from lungsight.statistics.bootstrap import Resampling
 
 CLASSES = ("covid19", "other")
 QUICK = Resampling(replicates=200)
+
+
+def source_probe(testset: TestSet) -> Audit:
+    """A model is there, and isn't asked: the features are known."""
+    return SPEC.audit(AuditInput(testset, QUICK, cast(Detector, object())))
 
 
 def a_test(*, told: float, shares: dict[str, float], n: int = 120, seed: int = 0, per_patient: int = 2) -> TestSet:
@@ -56,7 +64,7 @@ def figure(audit: Audit, metric: str, among: str = "all classes", source: str = 
 
 
 def test_a_source_that_is_told_and_tells_the_truth_is_said_to_be_enough() -> None:
-    audit = source_probe(a_test(told=4, shares={"north": 0.9, "south": 0.1}, n=240), resampling=QUICK)
+    audit = source_probe(a_test(told=4, shares={"north": 0.9, "south": 0.1}, n=240))
     assert audit.call == AuditResult.REPORTED
     for among in ("all classes", "covid19", "other"):
         assert figure(audit, "source_auroc", among)["low"] > 0.9
@@ -69,7 +77,7 @@ def test_a_source_that_is_told_and_tells_the_truth_is_said_to_be_enough() -> Non
 
 
 def test_features_that_do_not_tell_the_source_stay_at_chance() -> None:
-    audit = source_probe(a_test(told=0, shares={"north": 0.5, "south": 0.5, "west": 0.5}), resampling=QUICK)
+    audit = source_probe(a_test(told=0, shares={"north": 0.5, "south": 0.5, "west": 0.5}))
     for among in ("all classes", "covid19", "other"):
         assert figure(audit, "source_auroc", among)["value"] == pytest.approx(0.5, abs=0.12)
     assert figure(audit, "source_balanced_accuracy")["chance"] == pytest.approx(1 / 3)
@@ -77,14 +85,14 @@ def test_features_that_do_not_tell_the_source_stay_at_chance() -> None:
 
 
 def test_a_source_that_is_told_but_tells_nothing_is_worth_little() -> None:
-    audit = source_probe(a_test(told=4, shares={"north": 0.5, "south": 0.5}), resampling=QUICK)
+    audit = source_probe(a_test(told=4, shares={"north": 0.5, "south": 0.5}))
     assert figure(audit, "auroc_of_knowing_the_source")["value"] == pytest.approx(0.5, abs=0.03)
     assert "worth little" in audit.meaning
 
 
 def test_the_disease_alone_does_not_tell_the_source_within_one_class() -> None:
     """The features show the disease, which one source has more of: only over all classes does that tell sources."""
-    audit = source_probe(a_test(told=0, shares={"north": 0.85, "south": 0.15}, n=200), resampling=QUICK)
+    audit = source_probe(a_test(told=0, shares={"north": 0.85, "south": 0.15}, n=200))
     assert figure(audit, "source_auroc")["low"] > 0.55
     within = audit.effect
     assert within is not None
@@ -98,7 +106,7 @@ def test_patients_are_never_on_both_sides() -> None:
     rng = np.random.default_rng(3)
     own = rng.normal(size=(160, 20))[testset.patient]
     testset = TestSet(testset.table, CLASSES, "covid19", testset.headers, own.astype(np.float32))
-    row = figure(source_probe(testset, resampling=QUICK), "source_auroc")
+    row = figure(source_probe(testset), "source_auroc")
     assert row["low"] < 0.5
     assert row["value"] < 0.8
 
@@ -106,7 +114,7 @@ def test_patients_are_never_on_both_sides() -> None:
 def test_small_sources_are_left_out_and_named() -> None:
     testset = a_test(told=4, shares={"north": 0.5, "south": 0.5, "west": 0.5})
     few = ((testset.table["source"] != "west") | (testset.table["patient"].astype(int) < 5)).to_numpy()
-    audit = source_probe(testset.where(few), resampling=QUICK)
+    audit = source_probe(testset.where(few))
     assert "fewer than 10 patients: west" in audit.meaning
     assert audit.images == 240
 
@@ -122,7 +130,7 @@ def test_what_cannot_be_asked_is_not_done() -> None:
 
 
 def test_a_source_of_one_class_each_leaves_the_within_class_question_open() -> None:
-    audit = source_probe(a_test(told=4, shares={"north": 1.0, "south": 0.0}), resampling=QUICK)
+    audit = source_probe(a_test(told=4, shares={"north": 1.0, "south": 0.0}))
     assert "No class is shared by two sources" in audit.meaning
     assert figure(audit, "cramers_v")["value"] == pytest.approx(1)
 

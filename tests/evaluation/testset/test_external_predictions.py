@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import LungsightError, ManifestError
+from lungsight.evaluation.answer_store import AnswerStore
 from lungsight.evaluation.sections.calibration import calibration
 from lungsight.evaluation.sections.decision import decision
 from lungsight.evaluation.testset.data_warnings import data_warnings
 from lungsight.evaluation.testset.external_predictions import match_predictions, read_predictions
-from lungsight.evaluation.testset.image_statistics_cache import CachedStatistics
+from lungsight.evaluation.testset.image_statistics import FileStatistics
 from lungsight.evaluation.testset.predictions_csv import PredictionsError
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, UNSTATED, TestSet
 from lungsight.package.description import Decision
@@ -251,7 +252,7 @@ def test_a_missing_label_is_no_negative(manifest: Manifest, tmp_path: Path, labe
 def test_one_side_alone_is_refused_before_any_image_is_read(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
 ) -> None:
-    monkeypatch.setattr(CachedStatistics, "of", lambda path: pytest.fail("read an image"))
+    monkeypatch.setattr(FileStatistics, "of", lambda path: pytest.fail("read an image"))
     side = "without" if kept == "covid19" else "with"
     with pytest.raises(ManifestError, match=f"no image {side} COVID-19 among the 2"):
         read_predictions(table(tmp_path, written()), manifest.where(manifest.table["label"] == kept), classes=BINARY)
@@ -267,18 +268,16 @@ def test_paths_of_windows_name_images_by_their_end(manifest: Manifest, tmp_path:
 def test_images_read_once_are_not_read_again(
     manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = tmp_path / "headers.jsonl"
-    once, _ = read_predictions(table(tmp_path, written(ROWS[:2])), manifest, classes=BINARY, cache=cache)
-    with cache.open("a") as file:
-        file.write('["cut by a ki')
+    store = AnswerStore.in_memory()
+    once, _ = read_predictions(table(tmp_path, written(ROWS[:2])), manifest, classes=BINARY, store=store)
     read: list[str] = []
-    of = CachedStatistics.of
-    monkeypatch.setattr(CachedStatistics, "of", lambda path: read.append(Path(path).name) or of(path))
-    both, _ = read_predictions(table(tmp_path, written()), manifest, classes=BINARY, cache=cache)
+    of = FileStatistics.of
+    monkeypatch.setattr(FileStatistics, "of", lambda path: read.append(Path(path).name) or of(path))
+    both, _ = read_predictions(table(tmp_path, written()), manifest, classes=BINARY, store=store)
     assert sorted(read) == ["film_002.png", "film_003.png"]
     pd.testing.assert_frame_equal(both.headers.head(2), once.headers)
     read.clear()
-    read_predictions(table(tmp_path, written()), manifest, classes=BINARY, cache=cache)
+    read_predictions(table(tmp_path, written()), manifest, classes=BINARY, store=store)
     assert read == []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lungsight.components.lungs import Box, Lungs
+from lungsight.evaluation.answer_store import AnswerStore
 from lungsight.evaluation.testset.lung_masks import SIDE, LungMask
 
 TWO = np.zeros((256, 256), dtype=bool)
@@ -21,13 +22,17 @@ TWO[60:200, 40:110] = TWO[60:200, 150:220] = True
 @given(arrays(bool, (SIDE, SIDE)), st.lists(st.text(max_size=20), max_size=2), st.booleans())
 def test_what_was_kept_is_what_was_found(mask: np.ndarray, problems: list[str], cropped: bool) -> None:
     found = LungMask(mask, tuple(problems), Box(0.1, 1 / 3, 0.9, 0.95) if cropped else None)
-    again = LungMask.from_json(json.loads(json.dumps(found.as_json())))
+    store = AnswerStore.in_memory()
+    store.add({("lungs",): asdict(found)})
+    again = LungMask.restored(store.get([("lungs",)])[("lungs",)])
     np.testing.assert_array_equal(again.mask, mask)
     assert (again.problems, again.crop, again.digest) == (found.problems, found.crop, found.digest)
 
 
 def test_two_lungs_take_less_room_than_a_line_of_text() -> None:
-    assert len(json.dumps(LungMask.of(Lungs(TWO)).as_json())) < 300
+    store = AnswerStore.in_memory()
+    store.add({("lungs",): asdict(LungMask.of(Lungs(TWO)))})
+    assert store.database.execute("SELECT length(answer) FROM answers").fetchone()[0] < 300
 
 
 def test_on_the_radiographs_grid_they_lie_where_the_network_found_them() -> None:

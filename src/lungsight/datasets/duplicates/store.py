@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lungsight._files import file_state, unwritable
+from lungsight._database import open_database
+from lungsight._files import file_state
 from lungsight.datasets.duplicates.fingerprint import THUMBNAIL_SIDE, Fingerprint
-from lungsight.errors import LungsightError
 
 #: Another way to make fingerprints needs another number: those of the old way are then made anew.
 _VERSION = 1
 _TABLE = "CREATE TABLE IF NOT EXISTS fingerprints (image TEXT PRIMARY KEY, file TEXT, pixels TEXT, thumbnail BLOB)"
-#: How long to wait for another process that is writing, in seconds.
-_PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -34,19 +32,8 @@ class FingerprintStore:
     @contextmanager
     def open(cls, folder: Path) -> Iterator[FingerprintStore]:
         """Open the store in ``folder``. Raises LungsightError where it can't be written to, or is damaged."""
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file = folder / f"fingerprints-{_VERSION}.sqlite"
-            with closing(sqlite3.connect(file, timeout=_PATIENCE)) as database:
-                database.execute(_TABLE)
-                yield cls(database)
-        except OSError as error:
-            raise unwritable(folder, error) from error
-        except sqlite3.DatabaseError as error:
-            damaged = not isinstance(error, sqlite3.OperationalError)
-            problem = f"holds a damaged cache ({error})" if damaged else f"can't be used as a cache ({error})"
-            hint = f"{'remove it' if damaged else 'make room'} or name another folder"
-            raise LungsightError(folder, problem, hint) from error
+        with open_database(folder / f"fingerprints-{_VERSION}.sqlite", _TABLE) as database:
+            yield cls(database)
 
     def get(self, path: str) -> Fingerprint | None:
         """Return the fingerprint of the file as it is now; None where none is kept."""

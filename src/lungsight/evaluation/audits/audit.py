@@ -1,19 +1,32 @@
-"""An audit: one question put to the model or to the test's images, and what came of it."""
+"""An audit: one question to the model or to the test set, and its answer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import pandas as pd
 
+from lungsight._text import as_words
+from lungsight.evaluation.answer_store import AnswerStore
+from lungsight.evaluation.audits.perturbed_predictions import Perturbations
+from lungsight.evaluation.audits.retraining import HeldOut
 from lungsight.evaluation.rows import Row, frame, rows_of
+from lungsight.evaluation.testset.testset import TestSet
+from lungsight.inference import Detector
+from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
+from lungsight.statistics.outcomes import Floats
+
+_NEEDS_A_MODEL = "Only a model package can be asked: these are somebody's predictions, without their model."
 
 
 class AuditResult(StrEnum):
-    """What an audit says. ``SHORTCUT``: the model's score can be had without the lungs. ``CLEAR``: it was looked for
-    and not found. ``REPORTED``: figures without a rule of their own. ``NOT_DONE``: it couldn't be asked here."""
+    """The result of an audit.
+
+    ``SHORTCUT``: the model can reach its score without the lungs. ``CLEAR``: that was looked for and not found.
+    ``REPORTED``: figures without a rule of their own. ``NOT_DONE``: it couldn't be asked here."""
 
     SHORTCUT = "shortcut"
     CLEAR = "clear"
@@ -21,17 +34,28 @@ class AuditResult(StrEnum):
     NOT_DONE = "not done"
 
 
+class Need(StrEnum):
+    """What an audit needs beside the test set."""
+
+    MODEL = "the model"
+    LUNGS = "lung fields"
+    MASKS = "lesion masks or boxes"
+    FILES = "the image files"
+    TWO_SOURCES = "two sources"
+    OTHER_SOURCE = "an external source, or `--retrain`"
+
+
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """One audit's answer.
+    """One audit's answer, as reports show it.
 
     Attributes:
         name: as documented: ``lungs hidden``, ``header only`` …
-        question: what it asks, in plain words, one sentence.
-        call: what it says.
+        question: in plain words, one sentence.
+        call: the result.
         meaning: what that means here, in plain words with the figures, one to three sentences; for ``NOT_DONE``
             why it couldn't be asked.
-        effect: the figure that the call rests on, with its interval; None where there is none.
+        effect: the figure that the result depends on, with its interval; None if there is none.
         table: every figure; becomes ``audit_<name>.csv``. Given as ``rows``, it is the frame of them.
         images: how many images it looked at.
         rule: when it calls a shortcut, in one sentence with its thresholds; empty for an audit without a rule.
@@ -58,9 +82,111 @@ class Audit:
     @property
     def stem(self) -> str:
         """Of its CSV file."""
-        return "audit_" + self.name.replace(" ", "_").replace("'", "")
+        return "audit_" + slug_of(self.name)
+
+
+def slug_of(name: str) -> str:
+    """An audit's name as files have it."""
+    return name.replace(" ", "_").replace("'", "")
 
 
 def not_done(name: str, question: str, reason: str, rule: str = "") -> Audit:
     """An audit that couldn't be asked, with one sentence why."""
     return Audit(name, question, AuditResult.NOT_DONE, reason, rule=rule)
+
+
+@dataclass(frozen=True, eq=False)
+class AuditInput:
+    """All that an audit may use.
+
+    Attributes:
+        testset: the images with their predictions.
+        resampling: for intervals.
+        detector: the model, loaded with its features; None for predictions without their model.
+        images: at most this many of each kind are altered.
+        store: keeps the model's answers.
+        retrained: models trained without one source each.
+        progress: called with the name of a step, what is done of it and of how much.
+    """
+
+    testset: TestSet
+    resampling: Resampling = field(default_factory=Resampling)
+    detector: Detector | None = None
+    images: int = 400
+    store: AnswerStore = field(default_factory=AnswerStore.in_memory)
+    retrained: tuple[HeldOut, ...] = ()
+    progress: Callable[[str, int, int], None] = lambda step, done, total: None
+
+    @property
+    def model(self) -> Detector:
+        """The detector, for audits that need :attr:`Need.MODEL`."""
+        assert self.detector is not None
+        return self.detector
+
+    @property
+    def target(self) -> int:
+        """Place of the target class among the model's."""
+        return self.testset.classes.index(self.testset.target)
+
+    def perturbed(self, perturbations: Perturbations) -> tuple[TestSet, dict[str, Floats]]:
+        """The images chosen, n, and by alteration the probabilities, float64 [n, k]; NaN if it can't be made."""
+        return perturbations.predict(self.model, self.testset, self.images, self.store)
+
+
+@dataclass(frozen=True, eq=False)
+class AuditAnswer:
+    """What an audit's run gives; its attributes are those of :class:`Audit`."""
+
+    call: AuditResult
+    meaning: str
+    effect: Estimate | None = None
+    rows: tuple[Row, ...] = ()
+    images: int = 0
+
+
+def unanswered(reason: str, rows: tuple[Row, ...] = (), images: int = 0) -> AuditAnswer:
+    """The question couldn't be asked, with one sentence why."""
+    return AuditAnswer(AuditResult.NOT_DONE, reason, None, rows, images)
+
+
+@dataclass(frozen=True, eq=False)
+class AuditSpec:
+    """One audit: all that the evaluation, the grade, the checklists and the documentation know of it.
+
+    Attributes:
+        name: as reports give it.
+        question: one sentence; ``{target}`` is the target class.
+        run: answers it.
+        rule: when it calls a shortcut, in one sentence; empty for an audit without a rule.
+        needs: what it can't do without.
+        calls_shortcut: the grade is *confounded* if it finds one.
+        required: a model is graded *several* only if one of the audits with the same word here could be asked.
+        of_heatmap: it is about the heatmap, not about the score.
+        perturbations: the altered images that it asks the model about, predicted in the same pass as the originals.
+    """
+
+    name: str
+    question: str
+    run: Callable[[AuditInput], AuditAnswer]
+    rule: str = ""
+    needs: frozenset[Need] = frozenset()
+    calls_shortcut: bool = False
+    required: str = ""
+    of_heatmap: bool = False
+    perturbations: Perturbations | None = None
+
+    @property
+    def slug(self) -> str:
+        """Its name in files."""
+        return slug_of(self.name)
+
+    def audit(self, given: AuditInput) -> Audit:
+        """Run it, unless it needs a model and there is none."""
+        question = self.question.format(target=as_words(given.testset.target))
+        if Need.MODEL in self.needs and given.detector is None:
+            return not_done(self.name, question, _NEEDS_A_MODEL)
+        answer = self.run(given)
+        return Audit(
+            self.name, question, answer.call, answer.meaning, answer.effect,
+            images=answer.images, rule=self.rule, rows=answer.rows,
+        )  # fmt: skip

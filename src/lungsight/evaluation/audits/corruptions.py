@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from lungsight.evaluation.audits.perturbed_predictions import Alteration, AuditedImage
+from lungsight.evaluation.testset.altered import Alteration, AuditedImage
 from lungsight.statistics.outcomes import Floats32
 
 #: The key of the unaltered image.
@@ -41,7 +41,7 @@ class Stress:
     is_mark: bool = False
 
     def key(self, strength: float) -> str:
-        """Of the alteration, in the file of the network's answers."""
+        """Of the alteration, among the network's answers."""
         return f"stress: {self.name} {strength:g}"
 
     def level(self, strength: float) -> str:
@@ -149,9 +149,15 @@ STRESSES = (
 
 def alterations(stresses: tuple[Stress, ...] = STRESSES) -> dict[str, Alteration]:
     """Every stress at every strength, and the image as it is."""
-    altered = {s.key(x): partial(_at, s.alter, x) for s in stresses for x in s.strengths}
-    return {AS_IT_IS: lambda exam: exam.pixels, **altered}
+    altered = {s.key(x): at(s, x) for s in stresses for x in s.strengths}
+    return {AS_IT_IS: as_it_is, **altered}
 
 
-def _at(alter: Callable[[AuditedImage, float], Floats32], strength: float, exam: AuditedImage) -> Floats32:
-    return alter(exam, strength)
+def at(stress: Stress, strength: float) -> Alteration:
+    """The stress at one strength."""
+    return lambda exam: stress.alter(exam, strength)
+
+
+def as_it_is(exam: AuditedImage) -> Floats32:
+    """The image, not altered."""
+    return exam.pixels

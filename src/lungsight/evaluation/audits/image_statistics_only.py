@@ -1,4 +1,4 @@
-"""Header only: could the truth be told from the image's size, greys, edges and sharpness alone?"""
+"""Image statistics only ("header only"): do size, greys, edges and sharpness alone tell the truth?"""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
-from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
+from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
 from lungsight.evaluation.formatting import as_figure, signed, withheld_because
-from lungsight.evaluation.tables import estimate_table
-from lungsight.evaluation.testset.testset import KIND, KINDS, TestSet
+from lungsight.evaluation.rows import Row
+from lungsight.evaluation.testset.testset import ALL_SOURCES, TestSet
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats, Mask
 
-NAME = "header only"
-QUESTION = "Could the truth be told without looking into the image: from its size, greys, edges and sharpness alone?"
 #: The header tells the truth where its AUROC's whole interval stays above this (a disease itself changes the greys of
 #: a whole image: on phantoms without a shortcut that alone reached an interval from 0.62) …
 TELLS = 0.65
@@ -30,49 +28,31 @@ RULE = (
 _FOLDS = 5
 
 
-def image_statistics_only(testset: TestSet, *, resampling: Resampling = Resampling(), seed: int = 0) -> Audit:
-    """A random forest on each image's :class:`.ImageStatistics`, tested on patients it
-    wasn't fitted on, within each source and over the sources of each kind together; beside it the model on the same
-    images."""
-    known = testset.where(testset.headers.notna().all(axis=1).to_numpy()).scored
-    rows: list[tuple[dict[str, object], Estimate]] = []
+def image_statistics_only(given: AuditInput, *, seed: int = 0) -> AuditAnswer:
+    """A random forest on each image's :class:`.ImageStatistics`, tested on patients it wasn't fitted on, within each
+    source and over the sources of each kind together; beside it the model on the same images."""
+    known = given.testset.where(given.testset.headers.notna().all(axis=1).to_numpy()).scored
+    rows: list[Row] = []
     explained: list[tuple[str, Estimate, Estimate]] = []
-    for kind, source, images in _groups(known):
-        figures = _figures(images, resampling, seed)
-        rows += [({"kind": kind, "source": source}, estimate) for estimate in figures]
-        header, _, gap = figures
-        if source != "all" and header.low is not None and gap.low is not None:
+    for kind, source, mask in known.groups():
+        header, model, gap = _figures(known.where(mask), given.resampling, seed)
+        rows += [Row({"kind": kind, "source": source}, estimate) for estimate in (header, model, gap)]
+        if source != ALL_SOURCES and header.low is not None and gap.low is not None:
             explained.append((source, header, gap))
     if not explained:
-        reasons = sorted({withheld_because(e) for _, e in rows if e.withheld}) or ["no image could be read"]
-        return not_done(NAME, QUESTION, f"At no source could it be asked: {'; '.join(reasons)}.", RULE)
+        withheld = {withheld_because(row.estimate) for row in rows if row.estimate.withheld}
+        return unanswered(
+            f"At no source could it be asked: {'; '.join(sorted(withheld) or ['no image could be read'])}."
+        )
     calling = [one for one in explained if explains(*one[1:])]
     source, header, gap = max(calling or explained, key=lambda one: float(one[1].low or 0))
-    return Audit(
-        NAME,
-        QUESTION,
-        AuditResult.SHORTCUT if calling else AuditResult.CLEAR,
-        _meaning(source, header, gap, bool(calling)),
-        header,
-        estimate_table(rows),
-        header.n,
-        RULE,
-    )
+    call = AuditResult.SHORTCUT if calling else AuditResult.CLEAR
+    return AuditAnswer(call, _meaning(source, header, gap, bool(calling)), header, tuple(rows), header.n)
 
 
 def explains(header: Estimate, gap: Estimate) -> bool:
     """Whether the header's AUROC, and the model's lead over it, leave nothing that only the image could tell."""
     return header.low is not None and gap.low is not None and header.low > TELLS and gap.low <= BETTER
-
-
-def _groups(testset: TestSet) -> list[tuple[str, str, TestSet]]:
-    alone = list(testset.by_source())
-    together = []
-    for kind in KINDS:
-        mask = (testset.table[KIND] == kind).to_numpy()
-        if testset.table["source"][mask].nunique() > 1:
-            together.append((kind, "all", testset.where(mask)))
-    return together + alone
 
 
 def _figures(images: TestSet, resampling: Resampling, seed: int) -> tuple[Estimate, Estimate, Estimate]:
@@ -111,3 +91,14 @@ def _meaning(source: str, header: Estimate, gap: Estimate, called: bool) -> str:
     if header.low is not None and header.low > TELLS:
         return sentence + "The header tells something here, and the model clearly tells more."
     return sentence + "The header tells little here."
+
+
+SPEC = AuditSpec(
+    "header only",
+    "Could the truth be told without looking into the image: from its size, greys, edges and sharpness alone?",
+    image_statistics_only,
+    RULE,
+    needs=frozenset({Need.FILES}),
+    calls_shortcut=True,
+    required="image statistics",
+)

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
+from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
 from lungsight.evaluation.audits.retraining import HeldOut
 from lungsight.evaluation.formatting import as_figure, as_sample, signed
-from lungsight.evaluation.tables import estimate_table
+from lungsight.evaluation.rows import Label, Row
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, TestSet
 from lungsight.statistics.auroc import FEWEST_PATIENTS
 from lungsight.statistics.binary import Binary
@@ -26,42 +26,36 @@ from lungsight.statistics.outcomes import Floats
 from lungsight.statistics.paired import paired_differences
 from lungsight.statistics.ranking import Ranking
 
-NAME = "leave one source out"
-QUESTION = "What does the model do at a source that it wasn't trained on?"
 _METRICS = ("auroc", "sensitivity", "specificity")
 AS_IT_STANDS, RETRAINED, DIFFERENCE = "as it stands", "trained without it", "as it stands less trained without it"
 
-Row = tuple[dict[str, object], Estimate]
 
-
-def leave_one_source_out(
-    testset: TestSet, *, retrained: Sequence[HeldOut] = (), resampling: Resampling = Resampling()
-) -> Audit:
+def leave_one_source_out(given: AuditInput) -> AuditAnswer:
     """The target's AUROC, sensitivity and specificity within each source: at those that the model never saw, beside
-    those that it was trained on; and for each of ``retrained``, those of a model that didn't see it, on the same
-    images, with the difference.
+    those that it was trained on; and for each retrained model, those of a model that didn't see the source, on the
+    same images, with the difference.
 
     The effect is the mean difference in AUROC over the retrained sources or, without any, how much lower the mean
     AUROC within a source is where the model never saw it."""
-    images = testset.scored
-    by_kind = {kind: images.where((images.table[KIND] == kind).to_numpy(dtype=bool)) for kind in (INTERNAL, EXTERNAL)}
-    compared = [each for each in retrained if len(each.full)]
+    images, resampling = given.testset.scored, given.resampling
+    by_kind = {kind: images.where(images.of_kind(kind)) for kind in (INTERNAL, EXTERNAL)}
+    compared = [each for each in given.retrained if len(each.full)]
     if not len(by_kind[EXTERNAL]) and not compared:
-        return not_done(NAME, QUESTION, " ".join([_nothing_held_out(images), *_not_retrained(retrained)]))
+        return unanswered(" ".join([_nothing_held_out(images), *_not_retrained(given.retrained)]))
     rows = [*_as_it_stands(images, resampling)]
     for each in compared:
         rows += _against_retrained(each, resampling)
     drop = _drop(by_kind[INTERNAL], by_kind[EXTERNAL], resampling)
     mean = _mean_difference(compared, resampling) if compared else None
-    rows += [({"model": AS_IT_STANDS, "kind": "internal less external", "source": "mean"}, drop)] if drop else []
-    rows += [({"model": DIFFERENCE, "kind": INTERNAL, "source": "mean"}, mean)] if mean else []
+    rows += [Row({"model": AS_IT_STANDS, "kind": "internal less external", "source": "mean"}, drop)] if drop else []
+    rows += [Row({"model": DIFFERENCE, "kind": INTERNAL, "source": "mean"}, mean)] if mean else []
     sentences = [
         *_of_kinds(by_kind, drop, resampling),
         *_of_retrained(compared, rows, mean),
-        *_not_retrained(retrained),
+        *_not_retrained(given.retrained),
     ]
     effect = next((e for e in (mean, drop) if e is not None and e.value is not None), None)
-    return Audit(NAME, QUESTION, AuditResult.REPORTED, " ".join(sentences), effect, estimate_table(rows), len(images))
+    return AuditAnswer(AuditResult.REPORTED, " ".join(sentences), effect, tuple(rows), len(images))
 
 
 def _nothing_held_out(images: TestSet) -> str:
@@ -81,7 +75,7 @@ def _not_retrained(retrained: Sequence[HeldOut]) -> Iterator[str]:
 def _as_it_stands(images: TestSet, resampling: Resampling) -> Iterator[Row]:
     for kind, source, part in images.by_source():
         for estimate in _figures(part, resampling):
-            yield {"model": AS_IT_STANDS, "kind": kind, "source": source}, estimate
+            yield Row({"model": AS_IT_STANDS, "kind": kind, "source": source}, estimate)
 
 
 def _figures(images: TestSet, resampling: Resampling) -> list[Estimate]:
@@ -91,12 +85,12 @@ def _figures(images: TestSet, resampling: Resampling) -> list[Estimate]:
 
 def _against_retrained(each: HeldOut, resampling: Resampling) -> Iterator[Row]:
     """Both models on the same images of the source, and the difference."""
-    labels = {"kind": INTERNAL, "source": each.source}
+    labels: dict[str, Label] = {"kind": INTERNAL, "source": each.source}
     for estimate in _figures(each.held_out, resampling):
-        yield {"model": RETRAINED, **labels}, estimate
+        yield Row({"model": RETRAINED, **labels}, estimate)
     wanted = [(metric, each.full.target) for metric in _METRICS]
     for paired in paired_differences(each.full.outcomes, each.held_out.outcomes, wanted, resampling):
-        yield {"model": DIFFERENCE, **labels}, paired.difference
+        yield Row({"model": DIFFERENCE, **labels}, paired.difference)
 
 
 def _drop(internal: TestSet, external: TestSet, resampling: Resampling) -> Estimate | None:
@@ -185,10 +179,18 @@ def _of_retrained(compared: Sequence[HeldOut], rows: Sequence[Row], mean: Estima
             f"({signed(mean.low)} to {signed(mean.high)}) on average, on the same images."
         )
     for each in compared:
-        found = [e for labels, e in rows if labels["model"] == DIFFERENCE and labels["source"] == each.source]
-        given = next((e for e in found if e.value is not None), None)
+        of_source = (r for r in rows if r.labels["model"] == DIFFERENCE and r.labels["source"] == each.source)
+        given = next((row.estimate for row in of_source if row.estimate.value is not None), None)
         if given is not None:
             metric = given.name.removesuffix("_difference").replace("auroc", "AUROC")
             between = "no interval" if given.low is None else f"{signed(given.low)} to {signed(given.high)}"
             lower = f"{signed(given.value)} ({between}, {as_sample(given)})"
             yield f"Without {each.source}: {metric} lower by {lower} there."
+
+
+SPEC = AuditSpec(
+    "leave one source out",
+    "What does the model do at a source that it wasn't trained on?",
+    leave_one_source_out,
+    needs=frozenset({Need.OTHER_SOURCE}),
+)

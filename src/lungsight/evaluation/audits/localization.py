@@ -1,4 +1,4 @@
-"""Where the evidence for the target lies: in the lungs, in the lesions, or where anybody would guess without looking.
+"""Localization: is the evidence for the target in the lungs, in the lesions, or where a guess would put it?
 
 Everything is measured on a grid of fractions of the image's width and height, the same for every image, so that areas
 are shares of the image. The network's map is coarse (8 x 8 for 256 pixels): it is laid over the image as a heatmap
@@ -8,7 +8,7 @@ strongest cell, and that is the peak; it is no more exact than a cell is wide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,11 +16,12 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from lungsight._text import as_words
 from lungsight.components.lungs import Box
-from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
+from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
 from lungsight.evaluation.audits.regions import GRID, lesions_on_grid, lungs_on_grid
-from lungsight.evaluation.formatting import as_figure, as_words
-from lungsight.evaluation.tables import estimate_table
+from lungsight.evaluation.formatting import as_figure
+from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.testset import EXTERNAL, KINDS, TestSet
 from lungsight.package import Preprocessing
 from lungsight.statistics.bootstrap import Resampling
@@ -28,12 +29,9 @@ from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.means import Sample, estimate_means
 from lungsight.statistics.outcomes import Floats, Floats32, Integers, Mask
 
-NAME = "where it looks"
-QUESTION = "Does the evidence for the target lie in the lungs, and in the lesions where these are known?"
 _WORKING_SIDE = 256
 _FOLDS = 5
 _SEEN = 0.5
-_AT_ONCE = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +55,7 @@ class _Looked:
 
     @property
     def sample(self) -> Sample:
+        """What means are taken over."""
         return Sample(self.testset.patient, self.testset.positive, self.testset.target)
 
     @cached_property
@@ -93,22 +92,15 @@ class _Looked:
         return averages
 
 
-def localization(
-    testset: TestSet,
-    preprocessing: Preprocessing,
-    *,
-    at_most: int = 400,
-    progress: Callable[[int], None] = lambda done: None,
-    resampling: Resampling = Resampling(),
-) -> Audit:
-    """Compare each image's evidence with its lung fields (column ``lung_mask``, or else those that a network found,
-    where they are two plausible ones; every image) and with its lesions (column ``lesion_mask``, or else ``boxes``;
-    images truly of the target class), at most ``at_most`` of each in each source. Heat is the evidence for the target
-    where there is any (what speaks against it is left out).
+def localization(given: AuditInput) -> AuditAnswer:
+    """Compare each image's evidence with its lungs (column ``lung_mask``, or else those that a network found, if they
+    are two plausible ones; every image) and with its lesions (column ``lesion_mask``, or else ``boxes``; images truly
+    of the target class), as many of each in each source as may be altered. Heat is the evidence for the target if
+    there is any (what speaks against it is left out).
 
-    The table has, for each source and for ``region`` lungs or lesions, means over images:
+    The rows have, for each source and for ``region`` lungs or lesions, means over images:
 
-    - ``has_heat``: share of the images with any heat; the others are no part of the next seven;
+    - ``has_heat``: share of the images with any heat; the others are excluded from the next seven;
     - ``heat_inside``: share of the heat inside; ``area``: share of the image that the region covers, which is what
       heat spread evenly would give; ``heat_inside_minus_area``; ``area_in_view`` and
       ``heat_inside_minus_area_in_view``: the same of the part of the image that the network saw, since a network that
@@ -124,25 +116,26 @@ def localization(
       large a part by lot (equal to the area), ``guess_dice``: of the average lesions of other patients, and the
       differences.
 
-    The guesses come from five folds by patient, never from the patient they are held against. ``progress`` is told
-    how many more images were looked at.
+    The guesses come from five folds by patient, never from the patient they are held against.
     """
+    testset = given.testset
     if testset.maps is None:
-        return not_done(NAME, QUESTION, "There are predictions only: without the model there are no heatmaps.")
+        return unanswered("There are predictions only: without the model there are no heatmaps.")
+    preprocessing = given.model.description.preprocessing
     groups = [
         (kind, source, name, looked)
         for kind, source, part in testset.by_source()
         for name, wanted in (("lungs", _lung_rows(part)), ("lesions", _lesion_rows(part)))
-        if len(looked := _look(part, _some(wanted, at_most), name, preprocessing, progress))
+        if len(looked := _look(part, _some(wanted, given.images), name, preprocessing))
     ]
     if not groups:
-        return not_done(NAME, QUESTION, _why_not(testset))
-    rows = [row for group in groups for row in _figures(*group, resampling)]
-    effect, meaning = _conclusion(groups, resampling)
+        return unanswered(_why_not(testset))
+    rows = tuple(row for group in groups for row in _figures(*group, given.resampling))
+    effect, meaning = _conclusion(groups, given.resampling)
     images = sum(len(looked) for *_, looked in groups)
     if any(name == "lungs" for _, _, name, _ in groups):
         meaning += f" {_whose_lungs([looked.testset for _, _, name, looked in groups if name == 'lungs'])}"
-    return Audit(NAME, QUESTION, AuditResult.REPORTED, meaning, effect, estimate_table(rows), images)
+    return AuditAnswer(AuditResult.REPORTED, meaning, effect, rows, images)
 
 
 def _whose_lungs(groups: list[TestSet]) -> str:
@@ -172,39 +165,26 @@ def _some(rows: Integers, at_most: int) -> Integers:
     return np.sort(np.random.default_rng(0).permutation(rows)[:at_most])
 
 
-def _look(
-    part: TestSet, rows: Integers, name: str, preprocessing: Preprocessing, progress: Callable[[int], None]
-) -> _Looked:
+def _look(part: TestSet, rows: Integers, name: str, preprocessing: Preprocessing) -> _Looked:
     """The images of ``rows`` whose map is of numbers and whose region can be read."""
     find = lungs_on_grid if name == "lungs" else lesions_on_grid
     maps = part.maps
     assert maps is not None  # asked before
     target = part.classes.index(part.target)
     files = part.table[["lung_mask", "lesion_mask", "boxes"]].assign(found=part.found).to_dict("records")
-    usable = [row for row in rows if np.isfinite(maps[row]).all()]
-    kept, evidence, peaks, regions = [], [], [], []
-    for start in range(0, len(usable), _AT_ONCE):
-        batch = usable[start : start + _AT_ONCE]
-        with ThreadPoolExecutor(2) as readers:
-            found = list(readers.map(lambda row: find(files[row]), batch))
-        for row, region in zip(batch, found, strict=True):
-            shape = _shape(part, row)
-            against = maps[row, target] - np.delete(maps[row], target, axis=0).mean(axis=0)
-            if region is None or shape is None:
-                continue
-            kept.append(row)
-            regions.append(region)
-            evidence.append(_on_grid(against, shape, preprocessing, part.crop_of(row)))
-            peaks.append(_peak(against, shape, preprocessing, part.crop_of(row)))
-        progress(len(batch))
-    chosen = part.where(np.isin(np.arange(len(part)), kept))
-    nothing = np.zeros((0, GRID, GRID))
-    return _Looked(
-        chosen,
-        np.stack(evidence) if kept else nothing.astype(np.float32),
-        np.array(peaks, dtype=np.int64).reshape(-1, 2),
-        np.stack(regions) if kept else nothing.astype(bool),
-    )
+    usable = [row for row in rows if np.isfinite(maps[row]).all() and _shape(part, row) is not None]
+    with ThreadPoolExecutor(2) as readers:
+        found = dict(zip(usable, readers.map(lambda row: find(files[row]), usable), strict=True))
+    kept = [row for row in usable if found[row] is not None]
+    evidence = np.full((len(kept), GRID, GRID), -np.inf, dtype=np.float32)
+    peaks = np.full((len(kept), 2), -1, dtype=np.int64)
+    regions = np.zeros((len(kept), GRID, GRID), dtype=bool)
+    for i, row in enumerate(kept):
+        against = maps[row, target] - np.delete(maps[row], target, axis=0).mean(axis=0)
+        shape, crop = _shape(part, row) or (1, 1), part.crop_of(row)
+        regions[i], evidence[i] = found[row], _on_grid(against, shape, preprocessing, crop)
+        peaks[i] = _peak(against, shape, preprocessing, crop)
+    return _Looked(part.where(np.isin(np.arange(len(part)), kept)), evidence, peaks, regions)
 
 
 def _shape(part: TestSet, row: int) -> tuple[int, int] | None:
@@ -242,13 +222,10 @@ def _peak(
     return int(y / shape[0] * GRID), int(x / shape[1] * GRID)
 
 
-def _figures(
-    kind: str, source: str, name: str, looked: _Looked, resampling: Resampling
-) -> Iterator[tuple[dict[str, object], Estimate]]:
-    """Labels and estimates, as the table has them."""
+def _figures(kind: str, source: str, name: str, looked: _Looked, resampling: Resampling) -> Iterator[Row]:
     measured = _heat(looked) | (_pointing(looked) | _overlap(looked) if name == "lesions" else {})
     for estimate in _estimates(looked, measured, resampling).values():
-        yield {"kind": kind, "source": source, "region": name}, estimate
+        yield Row({"kind": kind, "source": source, "region": name}, estimate)
 
 
 def _estimates(looked: _Looked, measured: dict[str, Floats], resampling: Resampling) -> dict[str, Estimate]:
@@ -377,3 +354,12 @@ def _against(gap: Estimate) -> str:
     if gap.low > 0:
         return "more than by chance"
     return "less than by chance" if gap.high < 0 else "no more than by chance"
+
+
+SPEC = AuditSpec(
+    "where it looks",
+    "Does the evidence for the target lie in the lungs, and in the lesions where these are known?",
+    localization,
+    needs=frozenset({Need.MODEL, Need.LUNGS, Need.MASKS}),
+    of_heatmap=True,
+)

@@ -7,31 +7,24 @@ part them from the disease.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
 
-from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
-from lungsight.evaluation.audits.corruptions import AS_IT_IS, STRESSES
-from lungsight.evaluation.audits.perturbed_predictions import (
-    Alteration,
-    AuditedImage,
-    audited_rows,
-    predict_perturbed,
-)
-from lungsight.evaluation.formatting import as_figure, as_sample, as_words, withheld_because
-from lungsight.evaluation.tables import estimate_table
-from lungsight.evaluation.testset.testset import KIND, KINDS, TestSet
-from lungsight.inference import Detector
-from lungsight.statistics.auroc import Ranked
+from lungsight._text import as_words
+from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
+from lungsight.evaluation.audits.corruptions import AS_IT_IS, STRESSES, as_it_is, at
+from lungsight.evaluation.audits.perturbed_predictions import Perturbations
+from lungsight.evaluation.formatting import as_figure, as_sample, withheld_because
+from lungsight.evaluation.rows import Row
+from lungsight.evaluation.testset.altered import Alteration, AuditedImage
+from lungsight.evaluation.testset.testset import ALL_SOURCES, KINDS, TestSet
+from lungsight.statistics.auroc import FEWEST_PATIENTS, Ranked
 from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats, Floats32
 
-NAME = "irrelevant changes"
-QUESTION = "Does a mark, a softer focus or a closer patient alone move an image towards {target}?"
 #: A change that moves a negative more than this part of the way to a positive is read as the disease.
 MOVES = 2 / 3
 RULE = (
@@ -43,7 +36,6 @@ TOLD = 0.65
 _NAMES = {"letter below": 8, "white border": 2, "blur": 0.5}
 _CLOSER = "taken closer"
 _MAGNIFIED = 1.15
-_FEWEST_PATIENTS = 10
 #: A probability nearer to 0 or 1 than this is as good as certain; keeps the logit finite.
 _CERTAIN = 1e-6
 
@@ -56,53 +48,41 @@ def closer(exam: AuditedImage) -> Floats32:
 
 
 def _changes() -> dict[str, tuple[str, Alteration]]:
-    """By what is shown to people: the key of the network's answers, and the alteration."""
-    changes: dict[str, tuple[str, Alteration]] = {_CLOSER: (f"closer {_MAGNIFIED:g}", closer)}
-    for stress in STRESSES:
-        if stress.name in _NAMES:
-            strength = _NAMES[stress.name]
-            alter: Alteration = lambda exam, s=stress, x=strength: s.alter(exam, x)  # type: ignore[misc] # noqa: E731
-            changes[f"{stress.name} ({stress.level(strength)})"] = (stress.key(strength), alter)
-    return changes
+    """By the words for people: the name among the network's answers, and the alteration."""
+    stressed = ((s, _NAMES[s.name]) for s in STRESSES if s.name in _NAMES)
+    return {_CLOSER: (f"closer {_MAGNIFIED:g}", closer)} | {
+        f"{s.name} ({s.level(x)})": (s.key(x), at(s, x)) for s, x in stressed
+    }
 
 
-def nuisance_edits(
-    detector: Detector,
-    testset: TestSet,
-    *,
-    at_most: int = 200,
-    cache: Path | None = None,
-    advance: Callable[[int], None] = lambda done: None,
-    resampling: Resampling = Resampling(),
-) -> Audit:
-    """Change at most ``at_most`` images of each kind and see how far towards the target that moves those which
-    truly aren't. The effect is the largest mean move of the target's logit among the negatives, as a part of the
-    distance between the mean logits of negatives and positives as they are."""
-    question = QUESTION.format(target=as_words(testset.target))
-    kinds = [(testset.table[KIND] == kind).to_numpy() for kind in KINDS]
-    rows = np.sort(np.concatenate([audited_rows(testset, at_most, among=kind) for kind in kinds if kind.any()]))
-    changes = _changes()
-    alterations = {AS_IT_IS: lambda exam: exam.pixels, **dict(changes.values())}
-    answers = predict_perturbed(detector, testset, rows, alterations, cache=cache, advance=advance)
-    logits = {name: _logit(p[:, testset.classes.index(testset.target)]) for name, p in answers.items()}
-    shown = testset.where(np.isin(np.arange(len(testset)), rows))
-    figures: list[tuple[Mapping[str, object], Estimate]] = []
+CHANGES = _changes()
+PERTURBATIONS = Perturbations({AS_IT_IS: as_it_is, **dict(CHANGES.values())}, share=1 / 2)
+
+
+def nuisance_edits(given: AuditInput) -> AuditAnswer:
+    """Change images and see how far towards the target that moves those which truly aren't. The effect is the largest
+    mean move of the target's logit among the negatives, as a part of the distance between the mean logits of
+    negatives and positives as they are."""
+    shown, answers = given.perturbed(PERTURBATIONS)
+    logits = {name: _logit(p[:, given.target]) for name, p in answers.items()}
+    rows = []
     for kind in KINDS:
-        mask = (shown.table[KIND] == kind).to_numpy() & np.isfinite(logits[AS_IT_IS])
-        for name, (key, _) in changes.items() if mask.any() else ():
-            moved = _moved(shown.where(mask), logits[AS_IT_IS][mask], logits[key][mask], resampling)
-            figures.append(({"kind": kind, "source": "all", "change": name}, moved))
-    known = [(labels, e) for labels, e in figures if e.low is not None]
+        mask = shown.of_kind(kind) & np.isfinite(logits[AS_IT_IS])
+        images, before = shown.where(mask), logits[AS_IT_IS][mask]
+        for name, (key, _) in CHANGES.items() if mask.any() else ():
+            labels = {"kind": kind, "source": ALL_SOURCES, "change": name}
+            rows.append(Row(labels, _moved(images, before, logits[key][mask], given.resampling)))
+    known = [row for row in rows if row.estimate.low is not None]
     if not known:
-        reasons = sorted({withheld_because(e) for _, e in figures if e.withheld}) or ["no image could be altered"]
-        return not_done(NAME, question, f"It couldn't be asked: {'; '.join(reasons)}.", RULE)
-    labels, effect = max(known, key=lambda one: float(one[1].low or 0))
-    called = effect.low is not None and effect.low > MOVES
-    return Audit(
-        NAME, question, AuditResult.SHORTCUT if called else AuditResult.CLEAR,
-        _meaning(labels, effect, testset.target, called),
-        effect, estimate_table(figures), len(shown), RULE,
-    )  # fmt: skip
+        withheld = (withheld_because(row.estimate) for row in rows if row.estimate.withheld)
+        return unanswered(
+            f"It couldn't be asked: {'; '.join(sorted(set(withheld)) or ['no image could be altered'])}."
+        )
+    chosen = max(known, key=lambda row: float(row.estimate.low or 0))
+    called = chosen.estimate.low is not None and chosen.estimate.low > MOVES
+    call = AuditResult.SHORTCUT if called else AuditResult.CLEAR
+    meaning = _meaning(chosen.labels, chosen.estimate, shown.target, called)
+    return AuditAnswer(call, meaning, chosen.estimate, tuple(rows), len(shown))
 
 
 def _logit(probability: Floats) -> Floats:
@@ -116,9 +96,9 @@ def _moved(images: TestSet, before: Floats, after: Floats, resampling: Resamplin
     codes = np.unique(images.patient, return_inverse=True)[1]
     patients = [len(np.unique(codes[side])) for side in (positive, ~positive)]
     counts = (len(codes), int(positive.sum()), int((~positive).sum()), len(np.unique(codes)))
-    if min(patients) < _FEWEST_PATIENTS:
+    if min(patients) < FEWEST_PATIENTS:
         reason = (
-            f"{patients[0]} positive and {patients[1]} negative patients, and {_FEWEST_PATIENTS} of each are needed"
+            f"{patients[0]} positive and {patients[1]} negative patients, and {FEWEST_PATIENTS} of each are needed"
         )
         return Estimate(name, images.target, None, None, None, *counts, withheld=reason)
     told = Ranked(positive, images.patient, images.target).auroc(before, resampling)
@@ -154,3 +134,14 @@ def _meaning(labels: Mapping[str, object], effect: Estimate, target: str, called
         if called
         else "That is too little to be taken for the disease."
     )
+
+
+SPEC = AuditSpec(
+    "irrelevant changes",
+    "Does a mark, a softer focus or a closer patient alone move an image towards {target}?",
+    nuisance_edits,
+    RULE,
+    needs=frozenset({Need.MODEL}),
+    calls_shortcut=True,
+    perturbations=PERTURBATIONS,
+)

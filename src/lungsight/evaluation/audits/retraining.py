@@ -15,6 +15,7 @@ from lungsight.datasets.duplicates.fingerprints import Progress, fingerprint_man
 from lungsight.datasets.manifest import COLUMNS, Manifest
 from lungsight.datasets.splits import TRAIN, VALIDATION
 from lungsight.errors import ManifestError, PackageError
+from lungsight.evaluation.answer_store import FILE, AnswerStore
 from lungsight.evaluation.testset.classes import class_of_labels
 from lungsight.evaluation.testset.overlap import Match, TrainingImages, find_overlap
 from lungsight.evaluation.testset.predict import predict_manifest_images
@@ -109,7 +110,8 @@ def _held_out(
     held_out = ModelPackage.open(run / "package")
     tested = tested.where(_unseen(tested, held_out))
     images = Manifest(tested.table[[*COLUMNS, TRUTH, KIND]], source)
-    again = predict_manifest_images(Detector.load(held_out, features=True), images, cache=run / "predictions.jsonl")
+    with AnswerStore.open(run / FILE) as store:
+        again = predict_manifest_images(Detector.load(held_out, features=True), images, store=store)
     readable = (again.table[FAULT] == "").to_numpy(dtype=bool)
     return HeldOut(source, tested.where(readable), replace(again, target=testset.target).where(readable))
 

@@ -1,82 +1,64 @@
-"""Stress: how much must be done to an image, without touching the disease, until the verdict turns?"""
+"""Robustness ("stress"): how strong must a corruption be, without touching the disease, until the decision turns?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
+from lungsight._text import as_words
+from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
 from lungsight.evaluation.audits.corruptions import AS_IT_IS, STRESSES, Stress, alterations
-from lungsight.evaluation.audits.perturbed_predictions import audited_rows, predict_perturbed
-from lungsight.evaluation.formatting import as_figure, as_words
-from lungsight.evaluation.tables import ALL_SOURCES, estimate_table
-from lungsight.evaluation.testset.testset import KIND, KINDS, TestSet
-from lungsight.inference import Detector
+from lungsight.evaluation.audits.perturbed_predictions import Perturbations
+from lungsight.evaluation.formatting import as_figure
+from lungsight.evaluation.rows import Label, Row
+from lungsight.evaluation.testset.testset import ALL_SOURCES, TestSet
 from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.means import Sample, estimate_means
-from lungsight.statistics.outcomes import Floats, Mask
+from lungsight.statistics.outcomes import Floats
 
-NAME = "stress"
-QUESTION = "How much must be done to an image, without touching the disease, until the verdict turns?"
 #: The verdict counts as turned by a stress from the strength on at which this share of the verdicts turns.
 TURNS = 0.1
 
 
-def stress(
-    detector: Detector,
-    testset: TestSet,
-    *,
-    at_most: int = 120,
-    cache: Path | None = None,
-    progress: Callable[[int], None] = lambda done: None,
-    resampling: Resampling = Resampling(),
-) -> Audit:
-    """Alter at most ``at_most`` images, spread over source and truth, in every way of :data:`STRESSES`.
+PERTURBATIONS = Perturbations(alterations(), share=1 / 4, of_each_kind=False)
 
-    The verdict is the most probable class; it turns where it differs from the verdict on the same image unaltered.
-    The table has, for each source, for each kind of source where it has several, and for each stress and strength:
 
-    - ``verdicts_turned``: share of the images whose verdict turns;
+def stress(given: AuditInput) -> AuditAnswer:
+    """Alter images, spread over source and truth, in every way of :data:`STRESSES`.
+
+    The decision meant here is the most probable class; it turns if it differs from that of the same image unaltered.
+    The rows have, for each source, for each kind of source with several, and for each stress and strength:
+
+    - ``verdicts_turned``: share of the images whose decision turns;
     - ``probability_change``: mean change of the target's probability;
     - ``auroc``: of the target's probability, within one source that has both positives and negatives;
     - ``turned_into_target``: for marks, the share that the model now calls the target among the images that aren't of
       the target class and weren't called so;
 
-    and for each stress ``tenth_turns_at``, the weakest strength at which at least a tenth of the verdicts turn, and
-    ``half_turned_by``, the median over the images of the weakest strength that turns each. ``cache`` is the file of
-    the network's answers; ``progress`` is told how many more images are done.
+    and for each stress ``tenth_turns_at``, the weakest strength at which at least a tenth of the decisions turn, and
+    ``half_turned_by``, the median over the images of the weakest strength that turns each.
     """
-    rows = audited_rows(testset, at_most)
-    if not len(rows):
-        return not_done(NAME, QUESTION, "There is no image with a truth that could be read.")
-    answers = predict_perturbed(detector, testset, rows, alterations(), cache=cache, advance=progress)
-    shown = testset.where(np.isin(np.arange(len(testset)), rows))
+    shown, answers = given.perturbed(PERTURBATIONS)
+    if not len(shown):
+        return unanswered("There is no image with a truth that could be read.")
     readable = np.isfinite(answers[AS_IT_IS]).all(axis=1)
     if not readable.any():
-        return not_done(NAME, QUESTION, "The images can no longer be read, or the network gives no number for them.")
-    known = ((kind, source, which & readable) for kind, source, which in _groups(shown))
-    groups = [_Group.of(kind, source, shown, w, answers, resampling) for kind, source, w in known if w.any()]
-    table = estimate_table(row for group in groups for row in group.figures())
+        return unanswered("The images can no longer be read, or the network gives no number for them.")
+    groups = []
+    for kind, source, of_source in shown.groups():
+        which = of_source & readable
+        if which.any():
+            after = {key: probabilities[which] for key, probabilities in answers.items()}
+            groups.append(_Group(kind, source, shown.where(which), after, given.resampling))
     group = _most_telling(groups)
     effect = group.marked()
-    return Audit(NAME, QUESTION, AuditResult.REPORTED, _meaning(group, effect), effect, table, int(readable.sum()))
-
-
-def _groups(shown: TestSet) -> Iterator[tuple[str, str, Mask]]:
-    """(kind, source, which of the images): every source, and each kind's sources together where there are several."""
-    for kind in KINDS:
-        of_kind = shown.table[KIND] == kind
-        sources = sorted(set(shown.table["source"][of_kind]))
-        if len(sources) > 1:
-            yield kind, ALL_SOURCES, of_kind.to_numpy()
-        for source in sources:
-            yield kind, source, (of_kind & (shown.table["source"] == source)).to_numpy()
+    rows = tuple(row for one in groups for row in one.figures())
+    return AuditAnswer(AuditResult.REPORTED, _meaning(group, effect), effect, rows, int(readable.sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,36 +66,28 @@ class _Group:
     """Images of one source, or of one kind of source, unaltered and altered.
 
     Attributes:
-        before: float [n, k], the probabilities of the unaltered images.
-        after: by key of stress and strength, float [n, k]; NaN where an image couldn't be altered.
+        after: by key of stress and strength the probabilities, float [n, k]; NaN if an image can't be altered so.
     """
 
     kind: str
     source: str
     shown: TestSet
-    before: Floats
     after: Mapping[str, Floats]
     resampling: Resampling
 
-    @classmethod
-    def of(
-        cls,
-        kind: str,
-        source: str,
-        shown: TestSet,
-        which: Mask,
-        answers: Mapping[str, Floats],
-        resampling: Resampling,
-    ) -> _Group:
-        after = {key: probabilities[which] for key, probabilities in answers.items()}
-        return cls(kind, source, shown.where(which), after[AS_IT_IS], after, resampling)
+    @property
+    def before(self) -> Floats:
+        """The probabilities of the unaltered images, float [n, k]."""
+        return self.after[AS_IT_IS]
 
     @property
     def sample(self) -> Sample:
+        """What means are taken over."""
         return Sample(self.shown.patient, self.shown.positive, self.shown.target)
 
     @property
     def target(self) -> int:
+        """Place of the target class."""
         return self.shown.classes.index(self.shown.target)
 
     def turned(self, stress: Stress) -> Floats:
@@ -148,49 +122,49 @@ class _Group:
         shares = [float(one[np.isfinite(one)].mean()) if np.isfinite(one).any() else 0.0 for one in turned.T]
         return next((x for x, share in zip(stress.strengths, shares, strict=True) if share >= TURNS), None)
 
-    def figures(self) -> Iterator[tuple[dict[str, object], Estimate]]:
-        """Labels and estimates, as the table has them."""
+    def figures(self) -> Iterator[Row]:
+        """All rows of the group."""
         for stress in STRESSES:
             yield from self._shares(stress)
             for strength in stress.strengths if self.source != ALL_SOURCES else ():
                 yield from self._auroc(stress.key(strength), self._labels(stress, strength))
-            yield self._labels(stress), self._tenth(stress)
-            yield self._labels(stress), self._half(stress)
+            yield Row(self._labels(stress), self._tenth(stress))
+            yield Row(self._labels(stress), self._half(stress))
         if self.source != ALL_SOURCES:
             yield from self._auroc(AS_IT_IS, self._named("as it is"))
         for one in (self.ordinary(), self.marked()):
-            yield self._named("any"), one
+            yield Row(self._named("any"), one)
 
-    def _labels(self, stress: Stress, strength: float | None = None) -> dict[str, object]:
+    def _labels(self, stress: Stress, strength: float | None = None) -> dict[str, Label]:
         if strength is None:
             return self._named(stress.name)
         return self._named(stress.name) | {"strength": strength, "level": stress.level(strength)}
 
-    def _named(self, stress: str) -> dict[str, object]:
+    def _named(self, stress: str) -> dict[str, Label]:
         return {"kind": self.kind, "source": self.source, "stress": stress, "strength": np.nan, "level": ""}
 
-    def _shares(self, stress: Stress) -> Iterator[tuple[dict[str, object], Estimate]]:
-        count = len(stress.strengths)
+    def _shares(self, stress: Stress) -> Iterator[Row]:
         change = np.stack([self._change(stress.key(x)) for x in stress.strengths], axis=1)
         wanted = [("verdicts_turned", self.turned(stress), True), ("probability_change", change, False)]
         if stress.is_mark:
             wanted.append(("turned_into_target", self.into_target(stress), True))
         for name, values, shares in wanted:
-            found = estimate_means(self.sample, values, [name] * count, shares=shares, resampling=self.resampling)
+            names = [name] * len(stress.strengths)
+            found = estimate_means(self.sample, values, names, shares=shares, resampling=self.resampling)
             for strength, estimate in zip(stress.strengths, found, strict=True):
-                yield self._labels(stress, strength), estimate
+                yield Row(self._labels(stress, strength), estimate)
 
     def _change(self, key: str) -> Floats:
         return np.asarray(self.after[key][:, self.target] - self.before[:, self.target])
 
-    def _auroc(self, key: str, labels: dict[str, object]) -> Iterator[tuple[dict[str, object], Estimate]]:
+    def _auroc(self, key: str, labels: dict[str, Label]) -> Iterator[Row]:
         """Nothing where the images are all of the target class, or none is."""
         score = self.after[key][:, self.target]
         known = np.isfinite(score)
         positive = self.shown.positive[known]
         if positive.any() and not positive.all():
             ranked = Ranked(positive, self.shown.patient[known], self.shown.target)
-            yield labels, ranked.auroc(score[known], self.resampling)
+            yield Row(labels, ranked.auroc(score[known], self.resampling))
 
     def _tenth(self, stress: Stress) -> Estimate:
         found = self.tenth_turns_at(stress)
@@ -275,3 +249,12 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     wanted = table[table["metric"].isin(("tenth_turns_at", "half_turned_by"))]
     index = ["kind", "source", "stress"]
     return wanted.pivot_table(index=index, columns="metric", values="value", dropna=False, sort=False).reset_index()
+
+
+SPEC = AuditSpec(
+    "stress",
+    "How much must be done to an image, without touching the disease, until the verdict turns?",
+    stress,
+    needs=frozenset({Need.MODEL}),
+    perturbations=PERTURBATIONS,
+)

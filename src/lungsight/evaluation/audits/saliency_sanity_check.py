@@ -7,29 +7,27 @@ stays the same shows the image's edges, not what the model learned.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lungsight.errors import UnreadableImageError
-from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
+from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
 from lungsight.evaluation.audits.perturbed_predictions import audited_rows
 from lungsight.evaluation.audits.weight_shuffling import ShuffledNetwork
 from lungsight.evaluation.formatting import as_figure
-from lungsight.evaluation.tables import estimate_table
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, TestSet
-from lungsight.package import ModelPackage, Network
+from lungsight.evaluation.rows import Row
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, UNSTATED, TestSet
+from lungsight.inference import Detector
+from lungsight.package import Network
 from lungsight.package.storage import NETWORK
 from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.map_similarity import rank_correlation, structural_similarity
 from lungsight.statistics.outcomes import SHA256, Floats, Floats32, Integers
 
-NAME = "does the heatmap follow the model"
-QUESTION = "Does the heatmap change when the model's weights are shuffled, as it must if it shows what was learned?"
 #: With every layer shuffled, the likeness to the trained model's heatmap must stay below this.
 FOLLOWS_BELOW = 0.5
 RULE = (
@@ -47,7 +45,7 @@ class _Images:
     """What the networks are shown.
 
     Attributes:
-        judged: the images, n.
+        testset: the images, n.
         prepared: float32 [n, 1, side, side].
         partner: int [n], for each image one of another patient; the image itself where there is none.
     """
@@ -58,25 +56,16 @@ class _Images:
 
     @property
     def target(self) -> int:
+        """Place of the target class."""
         return self.testset.classes.index(self.testset.target)
 
 
-def saliency_sanity_check(
-    package: ModelPackage,
-    testset: TestSet,
-    *,
-    at_most: int = 24,
-    steps: int = 10,
-    shuffles: int = 5,
-    cache: Path | None = None,
-    progress: Callable[[int], None] = lambda done: None,
-    resampling: Resampling = Resampling(),
-) -> Audit:
+def saliency_sanity_check(given: AuditInput, *, at_most: int = 24, steps: int = 10, shuffles: int = 5) -> AuditAnswer:
     """Shuffle the weights of the package's network, ever more layers from the last to the first in ``steps`` steps,
     ``shuffles`` times over, and compare the target's heatmap with the trained network's on ``at_most`` images.
 
-    Shuffling keeps each tensor's values and loses their order. The images are of one kind, external ones where there
-    are any, spread over source and truth. The table has, for each step:
+    Shuffling keeps each tensor's values and loses their order. The images are of one kind, external ones if there
+    are any, spread over source and truth. The rows have, for each step:
 
     - ``signed_rank_correlation``: Spearman's, without its sign, since a shuffled last layer turns for into against by
       lot; ``absolute_rank_correlation``: Spearman's of the maps without their signs; ``ssim``;
@@ -84,39 +73,36 @@ def saliency_sanity_check(
       the shuffled network's of another patient's image, which is how alike maps are that share no image;
     - ``pattern``: share of the shuffled maps that aren't the same everywhere; the others are compared with nothing.
 
-    Intervals by resampling patients, and shuffles with them. ``cache`` keeps each step; ``progress`` is told after
-    each of the ``shuffles`` times ``steps`` networks. Raises InvalidPackage.
+    Intervals by resampling patients, and shuffles with them. Raises PackageError.
     """
-    content = package.read(NETWORK)
-    network = ShuffledNetwork(content)
+    network = ShuffledNetwork(given.model.package.read(NETWORK))
     if not network.layers:
-        return not_done(NAME, QUESTION, "The network holds no weights that could be shuffled.", RULE)
-    images = _read(package, testset, at_most)
+        return unanswered("The network holds no weights that could be shuffled.")
+    images = _read(given.model, given.testset, at_most)
     if images is None:
-        return not_done(NAME, QUESTION, "There is no image with a truth that could be read.", RULE)
+        return unanswered("There is no image with a truth that could be read.")
     depths = np.unique(np.linspace(1, len(network.layers), steps).round()).astype(int).tolist()
-    likeness = _likeness(package, network, images, depths, shuffles, cache, progress)
-    rows = [
-        ({"layers_shuffled": depth, "layers": len(network.layers), "down_to": network.layers[-depth][0]}, estimate)
+    likeness = _likeness(given, network, images, depths, shuffles)
+    rows = tuple(
+        Row({"layers_shuffled": depth, "layers": len(network.layers), "down_to": network.layers[-depth][0]}, one)
         for depth in depths
-        for estimate in _estimates(images, likeness[depth], resampling)
-    ]
-    return _concluded(images, {e.name: e for labels, e in rows if labels["layers_shuffled"] == depths[-1]}, rows)
+        for one in _estimates(images, likeness[depth], given.resampling)
+    )
+    last = {row.estimate.name: row.estimate for row in rows if row.labels["layers_shuffled"] == depths[-1]}
+    return _concluded(len(images.testset), last, rows)
 
 
-def _read(package: ModelPackage, testset: TestSet, at_most: int) -> _Images | None:
-    """Images of the first kind that has any, as the network sees them; None where none can be read."""
+def _read(detector: Detector, testset: TestSet, at_most: int) -> _Images | None:
+    """Images of the first kind that has any, as the network sees them; None if none can be read."""
     for kind in (EXTERNAL, INTERNAL, UNSTATED):
-        rows = audited_rows(testset, at_most, among=(testset.table[KIND] == kind).to_numpy())
         kept, prepared = [], []
-        for row in rows:
+        for row in audited_rows(testset, at_most, among=testset.of_kind(kind)):
             try:
-                pixels = package.description.preprocessing.read(testset.table["path"].iloc[row]).pixels
+                radiograph = detector.read(Path(testset.table["path"].iloc[row]))
             except UnreadableImageError:  # it was readable a moment ago
                 continue
             kept.append(row)
-            shown_as = np.asarray(1 - pixels, dtype=np.float32) if testset.was_inverted(row) else pixels
-            prepared.append(package.description.preprocessing.apply(shown_as, testset.crop_of(row))[None])
+            prepared.append(detector.prepare_checked(detector.check_with_networks(radiograph)))
         if kept:
             shown = testset.where(np.isin(np.arange(len(testset)), kept))
             return _Images(shown, np.stack(prepared), _partners(shown.patient))
@@ -139,29 +125,25 @@ def _evidence(network: Network, images: _Images) -> Floats:
 
 
 def _likeness(
-    package: ModelPackage,
-    network: ShuffledNetwork,
-    images: _Images,
-    depths: list[int],
-    shuffles: int,
-    cache: Path | None,
-    progress: Callable[[int], None],
+    given: AuditInput, network: ShuffledNetwork, images: _Images, depths: list[int], shuffles: int
 ) -> dict[int, dict[str, Floats]]:
     """By depth and measure, float [n, shuffles]."""
-    opening: list[object] = [package.id, images.testset.target, images.testset.table[SHA256].tolist()]
-    kept = dict(_kept(cache, opening))
-    whole = _evidence(package.network(), images) if len(kept) < len(depths) * shuffles else np.empty(0)
-    for shuffle in range(shuffles):
-        for depth in depths:
-            if (shuffle, depth) not in kept:
-                shuffled = _evidence(Network(network.shuffled(depth, shuffle)), images)
-                kept[shuffle, depth] = _compared(whole, shuffled, images.partner)
-                _keep(cache, [opening, shuffle, depth, kept[shuffle, depth]])
-            progress(1)
+    shown = tuple(images.testset.table[SHA256])
+    steps = [(shuffle, depth) for shuffle in range(shuffles) for depth in depths]
+    keys = {step: ("shuffled", given.model.model, images.testset.target, shown, *step) for step in steps}
+    kept = given.store.get(keys.values())
+    whole = _evidence(given.model.package.network(), images) if len(kept) < len(keys) else np.empty(0)
+    for done, (step, key) in enumerate(keys.items()):
+        if key not in kept:
+            shuffle, depth = step
+            shuffled = _evidence(Network(network.shuffled(depth, shuffle)), images)
+            kept[key] = _compared(whole, shuffled, images.partner)
+            given.store.add({key: kept[key]})
+        given.progress("Shuffling weights", done + 1, len(keys))
     return {
         depth: {
-            name: np.array([kept[shuffle, depth][name] for shuffle in range(shuffles)], dtype=np.float64).T
-            for name in kept[0, depth]
+            name: np.array([kept[keys[shuffle, depth]][name] for shuffle in range(shuffles)], dtype=np.float64).T
+            for name in kept[keys[0, depth]]
         }
         for depth in depths
     }
@@ -179,24 +161,6 @@ def _compared(whole: Floats, shuffled: Floats, partner: Integers) -> dict[str, l
         "another_patients_absolute": (rank_correlation(np.abs(whole), np.abs(other)) * apart).tolist(),
         "pattern": np.isfinite(signed).astype(float).tolist(),
     }
-
-
-def _kept(cache: Path | None, opening: list[object]) -> Iterator[tuple[tuple[int, int], dict[str, list[float]]]]:
-    """The steps in ``cache`` of this model, target and images; a line cut short by a kill is passed over."""
-    for line in cache.read_text("utf-8").splitlines() if cache and cache.is_file() else ():
-        try:
-            stated, shuffle, depth, likeness = json.loads(line)
-        except ValueError:
-            continue
-        if stated == opening:
-            yield (shuffle, depth), likeness
-
-
-def _keep(cache: Path | None, line: list[object]) -> None:
-    if cache:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with cache.open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps(line) + "\n")  # a line before may have been cut short
 
 
 def _estimates(images: _Images, measured: Mapping[str, Floats], resampling: Resampling) -> list[Estimate]:
@@ -228,30 +192,35 @@ def _estimates(images: _Images, measured: Mapping[str, Floats], resampling: Resa
     return found
 
 
-def _concluded(
-    images: _Images, last: Mapping[str, Estimate], rows: list[tuple[dict[str, object], Estimate]]
-) -> Audit:
+def _concluded(n: int, last: Mapping[str, Estimate], rows: tuple[Row, ...]) -> AuditAnswer:
     """By the rule, from the step with every layer shuffled."""
-    n, table = len(images.testset), estimate_table(rows)
     pattern = last["pattern"].value or 0
     if pattern < 0.5 or last[SIGNED].value is None:
-        reason = (
-            f"With every layer shuffled {1 - pattern:.0%} of the maps are the same everywhere: there is nothing to "
-            f"compare."
-        )
-        return Audit(NAME, QUESTION, AuditResult.NOT_DONE, reason, table=table, images=n, rule=RULE)
+        same = f"With every layer shuffled {1 - pattern:.0%} of the maps are the same everywhere"
+        return unanswered(f"{same}: there is nothing to compare.", rows, n)
     effect = max(last[SIGNED], last[ABSOLUTE], key=lambda e: -1 if e.value is None else e.value)
     said = f"rank correlation with the trained model's heatmap is {as_figure(effect)}"
     other = last["another_patients_signed" if effect is last[SIGNED] else "another_patients_absolute"]
     compare = f"maps of different patients' images: {as_figure(other)}"
+    result = AuditResult.REPORTED
     if effect.high is not None and effect.high < FOLLOWS_BELOW:
+        result = AuditResult.CLEAR
         meaning = f"The heatmap follows the model: with every layer shuffled its {said} ({compare})."
-        return Audit(NAME, QUESTION, AuditResult.CLEAR, meaning, effect, table, n, RULE)
-    if effect.value is not None and effect.value < FOLLOWS_BELOW:
+    elif effect.value is not None and effect.value < FOLLOWS_BELOW:
         meaning = f"Whether the heatmap follows the model can't be said from so few images: its {said} ({compare})."
-        return Audit(NAME, QUESTION, AuditResult.REPORTED, meaning, effect, table, n, RULE)
-    meaning = (
-        f"FAILED: the heatmap is not shown to follow the model. With every layer shuffled it still looks like the "
-        f"trained model's (its {said}; {compare}). Don't use it as an explanation."
-    )
-    return Audit(NAME, QUESTION, AuditResult.REPORTED, meaning, effect, table, n, RULE)
+    else:
+        meaning = (
+            f"FAILED: the heatmap is not shown to follow the model. With every layer shuffled it still looks like "
+            f"the trained model's (its {said}; {compare}). Don't use it as an explanation."
+        )
+    return AuditAnswer(result, meaning, effect, rows, n)
+
+
+SPEC = AuditSpec(
+    "does the heatmap follow the model",
+    "Does the heatmap change when the model's weights are shuffled, as it must if it shows what was learned?",
+    saliency_sanity_check,
+    RULE,
+    needs=frozenset({Need.MODEL}),
+    of_heatmap=True,
+)

@@ -20,9 +20,9 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
+from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
 from lungsight.evaluation.formatting import as_figure, as_words, fixed, withheld_because
-from lungsight.evaluation.tables import estimate_table
+from lungsight.evaluation.rows import Label, Row
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.statistics.binary import Binary, ratio
 from lungsight.statistics.bootstrap import Resampling
@@ -30,8 +30,6 @@ from lungsight.statistics.estimate import ALL_CLASSES, Estimate
 from lungsight.statistics.outcomes import TRUTH, Floats, Floats32, Integers, Mask
 from lungsight.statistics.ranking import Ranking
 
-NAME = "whose image is it"
-QUESTION = "Can the source of an image be read off what the network sees, and would knowing it tell the truth?"
 #: Sources with fewer patients (of a class, where one class is looked at) are left out.
 FEWEST_PATIENTS = 10
 #: The features tell the source, and the source the truth, where an AUROC's whole interval lies above these.
@@ -62,37 +60,31 @@ class _Probe:
     patient: Integers
 
 
-def source_probe(testset: TestSet, *, resampling: Resampling = Resampling(), seed: int = 0) -> Audit:
+def source_probe(given: AuditInput, *, seed: int = 0) -> AuditAnswer:
     """A logistic regression on the network's features, tested on patients it wasn't fitted on: how well it tells the
     source over all images, and among images of one class at a time; beside it how far the source tells the truth.
 
     Sources of every kind are looked at together: the question is how they differ. The regression reads the features'
     leading components, so a source that shows only in faint ones goes unnoticed: its figures are lower bounds. Not
-    done without features (somebody's predictions) or with fewer than two sources of at least :data:`FEWEST_PATIENTS`
-    patients."""
+    done without features or with fewer than two sources of at least :data:`FEWEST_PATIENTS` patients."""
+    testset, resampling = given.testset, given.resampling
     if testset.features is None:
-        return not_done(NAME, QUESTION, "The network's features aren't known: only a model package has them.")
+        return unanswered("The network's features aren't known: only a model package has them.")
     seen = np.asarray(np.isfinite(testset.features).all(axis=1), dtype=bool)
     known = testset.where(seen).scored
     large = _large_enough(known)
     if len(large) < 2:
-        return not_done(NAME, QUESTION, _why_not(known, large))
+        return unanswered(_why_not(known, large))
     images = known.where(known.table["source"].isin(large).to_numpy())
     probes = list(_probes(images, seed))
-    of_source = [(_labels(probe, name, e.name), e) for probe in probes for name, e in _told_by(probe, resampling)]
+    of_source = [Row(_labels(probe, name, e.name), e) for probe in probes for name, e in _told_by(probe, resampling)]
     tie = _tie(images, resampling, seed)
-    labels = {"among": ALL_CLASSES, "source": EVERY_SOURCE, "sources": len(large)}
-    of_truth = [(labels | {"chance": chance}, e) for e, chance in zip(tie, (0.0, 0.5), strict=True)]
+    labels: dict[str, Label] = {"among": ALL_CLASSES, "source": EVERY_SOURCE, "sources": len(large)}
+    of_truth = [Row(labels | {"chance": chance}, e) for e, chance in zip(tie, (0.0, 0.5), strict=True)]
     effect = _most_telling(probes, of_source)
-    return Audit(
-        NAME,
-        QUESTION,
-        AuditResult.REPORTED,
-        _meaning(effect, of_source, tie, images.target, sorted(set(known.table["source"]) - set(large))),
-        effect[1],
-        estimate_table([*of_source, *of_truth]),
-        len(images),
-    )
+    left_out = sorted(set(known.table["source"]) - set(large))
+    meaning = _meaning(effect, of_source, tie, images.target, left_out)
+    return AuditAnswer(AuditResult.REPORTED, meaning, effect.estimate, (*of_source, *of_truth), len(images))
 
 
 def _large_enough(images: TestSet) -> list[str]:
@@ -169,7 +161,7 @@ def _told_by(probe: _Probe, resampling: Resampling) -> Iterator[tuple[str, Estim
         yield source, replace(of_one, name="source_auroc")
 
 
-def _labels(probe: _Probe, source: str, metric: str) -> dict[str, object]:
+def _labels(probe: _Probe, source: str, metric: str) -> dict[str, Label]:
     k = len(probe.sources)
     chance = 1 / k if metric == "source_balanced_accuracy" else 0.5
     return {"among": probe.among, "source": source, "sources": k, "chance": chance}
@@ -244,23 +236,18 @@ def _shares(source: Integers, positive: Mask, sources: int) -> Floats:
     return np.where(np.isnan(share), positive.mean(), share)
 
 
-def _most_telling(probes: list[_Probe], rows: list[tuple[dict[str, object], Estimate]]) -> tuple[str, Estimate]:
-    """The class with the most images and its figure; over all images where no class is shared by two sources."""
+def _most_telling(probes: list[_Probe], rows: list[Row]) -> Row:
+    """The class with the most images and its figure; over all images if no class is shared by two sources."""
     among = max(probes[1:] or probes, key=lambda probe: len(probe.source)).among
-    return among, next(e for labels, e in rows if labels["among"] == among)
+    return next(row for row in rows if row.labels["among"] == among)
 
 
-def _meaning(
-    effect: tuple[str, Estimate],
-    rows: list[tuple[dict[str, object], Estimate]],
-    tie: tuple[Estimate, Estimate],
-    target: str,
-    left_out: list[str],
-) -> str:
-    among, auroc = effect
-    figures = {e.name: (labels, e) for labels, e in rows if labels["among"] == among and e.scope == EVERY_SOURCE}
-    labels, accuracy = figures["source_balanced_accuracy"]
-    k = labels["sources"]
+def _meaning(effect: Row, rows: list[Row], tie: tuple[Estimate, Estimate], target: str, left_out: list[str]) -> str:
+    among, auroc, k = str(effect.labels["among"]), effect.estimate, effect.labels["sources"]
+    accuracy = next(
+        row.estimate for row in rows
+        if row.labels["among"] == among and row.estimate.name == "source_balanced_accuracy"
+    )  # fmt: skip
     of_class = "" if among == ALL_CLASSES else f"Among images of {as_words(among)} alone, "
     sentence = (
         f"{of_class}{'t' if of_class else 'T'}he network's features tell {k} sources apart with an AUROC of "
@@ -286,3 +273,11 @@ def _consequence(auroc: Estimate, tie: tuple[Estimate, Estimate], target: str) -
     if auroc.low is None or auroc.low <= TELLS:
         return worth + "but the features don't clearly tell the source."
     return worth + "so its figures over all sources together can be had without looking at the disease."
+
+
+SPEC = AuditSpec(
+    "whose image is it",
+    "Can the source of an image be read off what the network sees, and would knowing it tell the truth?",
+    source_probe,
+    needs=frozenset({Need.MODEL, Need.TWO_SOURCES}),
+)

@@ -9,11 +9,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 import pandas as pd
-from rich.progress import Progress
 
+from lungsight.datasets.duplicates.fingerprints import Progress, silent
 from lungsight.datasets.label_mapping import unmapped_labels
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import printable
+from lungsight.evaluation.answer_store import AnswerStore
 from lungsight.evaluation.testset.classes import truth_of
 from lungsight.evaluation.testset.eligibility import (
     Eligible,
@@ -22,9 +23,8 @@ from lungsight.evaluation.testset.eligibility import (
     refuse_two_truths,
     without_overlap,
 )
-from lungsight.evaluation.testset.image_statistics_cache import CachedStatistics, read_image_statistics
+from lungsight.evaluation.testset.image_statistics import FileStatistics, read_image_statistics, statistics_table
 from lungsight.evaluation.testset.overlap import TrainingImages
-from lungsight.evaluation.testset.predict import statistics_table
 from lungsight.evaluation.testset.predictions_csv import PredictionsError, PredictionTable, read_predictions_file
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, TestSet
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, TRUTH, probability_column
@@ -58,8 +58,8 @@ def read_predictions(
     classes: Mapping[str, Sequence[str]] | None = None,
     target: str | None = None,
     trained_sources: Sequence[str] | None = None,
-    progress: Progress | None = None,
-    cache: Path | None = None,
+    progress: Progress = silent,
+    store: AnswerStore | None = None,
 ) -> tuple[TestSet, tuple[str, ...]]:
     """The predictions in ``table`` for the images of ``manifest``, and sentences about what was assumed or left out.
 
@@ -74,7 +74,7 @@ def read_predictions(
         target=target,
         trained_sources=trained_sources,
         progress=progress,
-        cache=cache,
+        store=store,
     )
     return matched.testset, matched.notices
 
@@ -88,8 +88,8 @@ def match_predictions(
     called: Mapping[str, str] | None = None,
     trained_sources: Sequence[str] | None = None,
     trained: TrainingImages | None = None,
-    progress: Progress | None = None,
-    cache: Path | None = None,
+    progress: Progress = silent,
+    store: AnswerStore | None = None,
 ) -> ExternalPredictions:
     """As :func:`read_predictions`, with the flow of images; those of ``trained`` are left out. ``called`` is that of
     :func:`~.predictions_file.read_predictions_file`. Raises InvalidManifest where labels are unknown or may be
@@ -99,7 +99,7 @@ def match_predictions(
     truth = truth_of(manifest.table["label"], stated.labels, stated.target, manifest.name)
     manifest = manifest.with_columns(**{TRUTH: truth})
     found, notices = _found(stated, manifest, table)
-    eligible, rows, headers = _eligible(manifest, stated, found, trained, progress, cache)
+    eligible, rows, headers = _eligible(manifest, stated, found, trained, progress, store)
     if not len(eligible.manifest):
         reasons = "; ".join(f"{step.left_out} {step.reason}" for step in eligible.flow if step.left_out)
         hint = "say which labels each class holds, with --class CLASS=LABEL"
@@ -214,9 +214,9 @@ def _eligible(
     stated: PredictionTable,
     found: pd.Series,
     trained: TrainingImages | None,
-    progress: Progress | None,
-    cache: Path | None,
-) -> tuple[Eligible, list[int], list[CachedStatistics]]:
+    progress: Progress,
+    store: AnswerStore | None,
+) -> tuple[Eligible, list[int], list[FileStatistics]]:
     """Only images that the table judges, of a label that a class has, that are frontal X-rays the model wasn't
     trained on, each file once; the table's row and the header of each."""
     images = manifest.with_columns(**{_ROW: found})
@@ -225,7 +225,7 @@ def _eligible(
     for reason, keeps in _RULES:
         eligible = eligible.after(reason, keeps(eligible.manifest))
     refuse_one_sided(eligible, stated.labels, stated.target)
-    headers = read_image_statistics(list(eligible.manifest.table["path"]), progress=progress, cache=cache)
+    headers = read_image_statistics(list(eligible.manifest.table["path"]), progress=progress, store=store)
     read = {SHA256: [one.sha256 for one in headers], _PLACE: range(len(headers))}
     eligible = replace(eligible, manifest=eligible.manifest.with_columns(**read))
     refuse_two_truths(eligible.manifest)
@@ -252,7 +252,7 @@ def _judged(
     images: Manifest,
     stated: PredictionTable,
     rows: Sequence[int],
-    headers: Sequence[CachedStatistics],
+    headers: Sequence[FileStatistics],
     trained_sources: Sequence[str] | None,
 ) -> TestSet:
     values = stated.probabilities[rows]
@@ -267,7 +267,7 @@ def _judged(
         for path, problem in zip(table["path"], problems, strict=True)
     ]
     table[KIND] = [_kind(source, trained_sources) for source in table["source"]]
-    return TestSet(table, stated.classes, stated.target, statistics_table([one.header for one in headers]))
+    return TestSet(table, stated.classes, stated.target, statistics_table([one.statistics for one in headers]))
 
 
 def _kind(source: str, trained_sources: Sequence[str] | None) -> str:
@@ -304,7 +304,7 @@ def _of_sources(manifest: Manifest, trained_sources: Sequence[str] | None) -> It
             )
 
 
-def _of_files(testset: TestSet, headers: Sequence[CachedStatistics]) -> Iterator[str]:
+def _of_files(testset: TestSet, headers: Sequence[FileStatistics]) -> Iterator[str]:
     unread = [one.problem for one in headers if one.problem]
     if unread:
         yield (

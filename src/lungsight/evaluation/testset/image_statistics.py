@@ -1,18 +1,29 @@
-"""What an image tells without anything in it being looked at: its size, its greys, its edges, its sharpness.
+"""Statistics of an image that need no look at its content: size, greys, edges, sharpness.
 
 A model that does no better than these features need not have looked at the lungs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from lungsight._cores import cores
+from lungsight._files import file_state
 from lungsight.datasets.duplicates.fingerprint import without_borders
+from lungsight.datasets.duplicates.fingerprints import Progress, silent
+from lungsight.errors import UnreadableImageError
+from lungsight.evaluation.answer_store import AnswerStore, Key
 from lungsight.radiograph import Radiograph
+from lungsight.reading import read_radiograph
 
 Floats32 = NDArray[np.float32]
 
@@ -22,6 +33,7 @@ _FINE_SIDE = 1024
 #: Width of the frame that counts as the edge, as a share of the shorter side.
 _EDGE = 0.03
 _CORNER = 0.12
+_BATCH = 32
 
 
 class ImageStatistics(NamedTuple):
@@ -52,6 +64,7 @@ class ImageStatistics(NamedTuple):
 
     @classmethod
     def of(cls, radiograph: Radiograph) -> ImageStatistics:
+        """From an image with all of its pixels."""
         pixels = radiograph.pixels
         height, width = pixels.shape
         small = _reduced(pixels, _WORKING_SIDE)
@@ -100,3 +113,48 @@ def _sharpness(image: Floats32) -> float:
     whatever the contrast."""
     own = float(image.var())
     return float(np.log((float(cv2.Laplacian(image, cv2.CV_32F).var()) + 1e-8) / (own + 1e-8)))
+
+
+@dataclass(frozen=True)
+class FileStatistics:
+    """A file's sha256 and :class:`ImageStatistics`; these are empty and ``problem`` says why if it can't be read."""
+
+    sha256: str = ""
+    statistics: tuple[float, ...] = ()
+    problem: str = ""
+
+    @classmethod
+    def of(cls, path: str) -> FileStatistics:
+        """Read the file."""
+        try:
+            radiograph = read_radiograph(Path(path))
+        except UnreadableImageError as problem:
+            return cls(problem=str(problem))
+        return cls(radiograph.sha256, tuple(float(value) for value in ImageStatistics.of(radiograph)))
+
+
+def read_image_statistics(
+    paths: Sequence[str], *, progress: Progress = silent, store: AnswerStore | None = None
+) -> list[FileStatistics]:
+    """Of each file, in their order; what ``store`` keeps of files that haven't changed isn't read again."""
+    store = store or AnswerStore.in_memory()
+    keys: list[Key] = [("statistics", ImageStatistics._fields, *file_state(path)) for path in paths]
+    kept = store.get(keys)
+    known = {i: FileStatistics(**kept[key]) for i, key in enumerate(keys) if key in kept}
+    waiting = [i for i in range(len(paths)) if i not in known]
+    with ThreadPoolExecutor(cores()) as readers:
+        for start in range(0, len(waiting), _BATCH):
+            batch = waiting[start : start + _BATCH]
+            read = dict(zip(batch, readers.map(FileStatistics.of, [paths[i] for i in batch]), strict=True))
+            store.add({keys[i]: asdict(one) for i, one in read.items() if not one.problem})
+            known |= read
+            progress(start + len(batch), len(waiting))
+    return [known[i] for i in range(len(paths))]
+
+
+def statistics_table(statistics: Sequence[Sequence[float]]) -> pd.DataFrame:
+    """One row per image, one column per field of :class:`ImageStatistics`; NaN for images without statistics."""
+    missing = (np.nan,) * len(ImageStatistics._fields)
+    return pd.DataFrame(
+        [one or missing for one in statistics], columns=list(ImageStatistics._fields), dtype=np.float64
+    )

@@ -1,232 +1,304 @@
-"""What a detector says of every image of a manifest: judged once, kept, and taken up again after an interruption."""
+"""A detector's predictions for the images of a manifest: computed once, kept, and continued after an interruption."""
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from lungsight._cores import cores
-from lungsight._files import FileState, file_state, write_whole
+from lungsight._files import file_state
+from lungsight.components.lungs import crop_of
+from lungsight.datasets.duplicates.fingerprints import Progress, silent
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import UnreadableImageError, printable
-from lungsight.evaluation.testset.companions import Companions
-from lungsight.evaluation.testset.image_statistics import ImageStatistics
+from lungsight.evaluation.answer_store import AnswerStore, Key
+from lungsight.evaluation.testset.altered import Alteration, audited_image
+from lungsight.evaluation.testset.image_statistics import ImageStatistics, statistics_table
 from lungsight.evaluation.testset.lung_masks import LungMask
-from lungsight.evaluation.testset.testset import INVERTED, LUNG_FAULTS, REFUSED, UNFAMILIAR, TestSet
-from lungsight.inference import Detector, refusals
+from lungsight.evaluation.testset.testset import DECISION, INVERTED, LUNG_FAULTS, REFUSED, UNFAMILIAR, TestSet
+from lungsight.inference import REFUSED as REFUSED_DECISION
+from lungsight.inference import Answer, CheckedImage, Detector
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, Floats32, logit_column, probability_column
 
+#: Images that are read together, and pixels of altered ones that go through the network together: many alterations of
+#: a large image don't fit in memory at once, and small batches aren't slower.
 _AT_ONCE = 8
+_PIXELS_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True, eq=False)
 class ImagePrediction:
-    """What the model says of one file.
+    """All that is known of one file.
 
     Attributes:
+        problem: why it can't be read or isn't judged, a sentence; what the network would give is then empty.
         probabilities, logits: by class.
-        header: the image's :class:`ImageStatistics`, empty where it couldn't be read.
+        decision: as scanning gives it: a class, ``inconclusive`` or ``refused``.
+        statistics: the fields of :class:`.ImageStatistics`; empty if the file can't be read.
         features: float16 [c], what the network's last layer weighs, averaged over the image.
         maps: float16 [k, h, w], the logits region by region.
-        fault: the sentence why it couldn't be read or isn't judged.
-        lungs: what was found of its lung fields, where they were looked for.
-        refused: why the package's gate would refuse it: sentences. It is judged all the same.
-        inverted: the gate took it for a negative, and it was judged as a positive.
+        lungs: None if no component segments them.
+        refused: why the package's input gate refuses it: sentences. It is judged all the same.
+        inverted: the gate took it for a negative, so it was judged as a positive.
+        unfamiliar: it is out-of-distribution; None if no component measures that.
     """
 
     sha256: str = ""
+    problem: str = ""
     probabilities: Mapping[str, float] = field(default_factory=dict)
     logits: Mapping[str, float] = field(default_factory=dict)
-    header: tuple[float, ...] = ()
+    decision: str = ""
+    statistics: tuple[float, ...] = ()
     features: NDArray[np.float16] | None = None
     maps: NDArray[np.float16] | None = None
-    problem: str = ""
     lungs: LungMask | None = None
     refused: tuple[str, ...] = ()
     inverted: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        stated = {"sha256": self.sha256, "probabilities": dict(self.probabilities), "logits": dict(self.logits)}
-        arrays = {"features": _packed(self.features), "maps": _packed(self.maps)}
-        lungs = None if self.lungs is None else self.lungs.as_json()
-        beside = {"lungs": lungs, "refused": list(self.refused), "inverted": self.inverted}
-        return stated | {"header": [round(v, 6) for v in self.header], "problem": self.problem} | arrays | beside
+    unfamiliar: bool | None = None
 
     @classmethod
-    def from_json(cls, stated: Mapping[str, Any]) -> ImagePrediction:
-        arrays = {name: _unpacked(stated[name]) for name in ("features", "maps")}
-        tuples = {name: tuple(stated[name]) for name in ("header", "refused")}
-        lungs = None if stated["lungs"] is None else LungMask.from_json(stated["lungs"])
-        return cls(**{**stated, **tuples, **arrays, "lungs": lungs})
+    def restored(cls, stated: Mapping[str, Any]) -> ImagePrediction:
+        """From :func:`dataclasses.asdict`, through JSON."""
+        tuples = {name: tuple(stated[name]) for name in ("statistics", "refused")}
+        lungs = None if stated["lungs"] is None else LungMask.restored(stated["lungs"])
+        return cls(**{**stated, **tuples, "lungs": lungs})
 
 
-def _packed(array: NDArray[np.float16] | None) -> list[Any] | None:
-    return None if array is None else [list(array.shape), base64.b64encode(array.tobytes()).decode("ascii")]
+@dataclass(frozen=True, eq=False)
+class AskedImage:
+    """One image to predict, with the alterations of it to predict too, by their names in the store."""
+
+    path: str
+    lung_mask: str = ""
+    alterations: Mapping[str, Alteration] = field(default_factory=dict)
 
 
-def _unpacked(packed: list[Any] | None) -> NDArray[np.float16] | None:
-    if packed is None:
-        return None
-    shape, content = packed
-    return np.frombuffer(base64.b64decode(content), dtype=np.float16).reshape(shape)
+class ImageAnswer(NamedTuple):
+    """An image's prediction, and the logits [k] of each alteration; None if it can't be altered so."""
+
+    prediction: ImagePrediction
+    altered: Mapping[str, list[float] | None]
 
 
 def predict_manifest(
-    detector: Detector, manifest: Manifest, *, progress: Progress | None = None, cache: Path | None = None
+    detector: Detector, manifest: Manifest, *, progress: Progress = silent, store: AnswerStore | None = None
 ) -> pd.DataFrame:
     """The table of :func:`predict_manifest_images`."""
-    return predict_manifest_images(detector, manifest, progress=progress, cache=cache).table
+    return predict_manifest_images(detector, manifest, progress=progress, store=store).table
 
 
 def predict_manifest_images(
     detector: Detector,
     manifest: Manifest,
     *,
-    progress: Progress | None = None,
-    cache: Path | None = None,
-    companions: Companions | None = None,
+    progress: Progress = silent,
+    store: AnswerStore | None = None,
+    alterations: Mapping[int, Mapping[str, Alteration]] | None = None,
 ) -> TestSet:
-    """Judge every image of ``manifest``. The answer's table is the manifest's with, for each image, ``sha256``, a
-    calibrated probability and a logit per class, ``prediction`` (the most probable class) and ``problem`` (why a file
-    couldn't be read, or why scanning refuses it whatever the model; then the rest is empty). Of ``companions`` (the
-    package's own where None) come ``refused`` and ``inverted``, ``unfamiliar``, ``lung_faults``, each where there is
-    who can say it: what the gate would refuse is judged all the same.
+    """Predict every image of ``manifest``.
 
-    With ``cache``, a file that grows as images are judged, an interrupted call is taken up where it stopped, and
-    images aren't judged again as long as neither file nor model has changed. ``detector`` must have been loaded with
-    its features.
+    Args:
+        detector: loaded with its features.
+        manifest: the images.
+        progress: called with how many images are done, and of how many.
+        store: keeps the answers. An interrupted call continues where it stopped, and nothing is computed again as
+            long as neither file nor model has changed.
+        alterations: for some rows, what audits will do to the image: predicted in the same pass, into the store.
+
+    Returns:
+        The manifest's table with ``sha256``, a calibrated probability and a logit per class, ``prediction`` (the most
+        probable class), ``verdict`` (the decision that scanning gives) and ``fault`` (why a file can't be read or
+        isn't judged; then the rest is empty). With the component in the package also ``refused`` and ``inverted``,
+        ``unfamiliar``, ``lung_faults``; what the gate refuses is judged all the same.
     """
-    beside = Companions.of(detector.package) if companions is None else companions
-    keys = [file_state(path) for path in manifest.table["path"]]
-    opening = _opening(detector.model, beside)
-    kept = _kept(cache, opening) if cache else {}
-    waiting = list(dict.fromkeys(key for key in keys if key not in kept))
-    task = progress.add_task("Judging images", total=len(waiting)) if progress else None
-    with _rewritten(cache, opening, kept) as out:
-        for batch in (waiting[i : i + _AT_ONCE] for i in range(0, len(waiting), _AT_ONCE)):
-            testset = dict(zip(batch, analyse(detector, [Path(path) for path, *_ in batch], beside), strict=True))
-            kept |= testset
-            out.writelines(
-                _line(key, image_prediction)
-                for key, image_prediction in testset.items()
-                if not image_prediction.problem
-            )
-            out.flush()
-            if progress and task is not None:
-                progress.advance(task, len(batch))
-    return _together(detector, manifest.table, [kept[key] for key in keys], beside)
+    wanted = alterations or {}
+    rows = zip(manifest.table["path"], manifest.table["lung_mask"], strict=True)
+    asked = [AskedImage(str(path), str(mask), wanted.get(row, {})) for row, (path, mask) in enumerate(rows)]
+    answers = answer_images(detector, asked, store, progress)
+    return _testset(detector, manifest.table, [answer.prediction for answer in answers])
 
 
-def _together(
-    detector: Detector, images: pd.DataFrame, image_predictions: list[ImagePrediction], beside: Companions
-) -> TestSet:
-    description = detector.description
-    features = _stacked([j.features for j in image_predictions])
-    table = _as_table(images, image_predictions, description.classes).assign(
-        **_said(image_predictions, features, beside)
-    )
-    return TestSet(
-        table=table,
-        classes=description.classes,
-        target=description.target,
-        headers=statistics_table([j.header for j in image_predictions]),
-        features=features,
-        maps=_stacked([j.maps for j in image_predictions]),
-        lungs=tuple(j.lungs for j in image_predictions) if any(j.lungs for j in image_predictions) else (),
-    )
+def answer_images(
+    detector: Detector, asked: Sequence[AskedImage], store: AnswerStore | None = None, progress: Progress = silent
+) -> list[ImageAnswer]:
+    """Predict images and alterations of them, each file opened once: the only way from a file to a prediction."""
+    store = store or AnswerStore.in_memory()
+    answers = [_kept(detector, image, store) for image in asked]
+    waiting = [i for i, image in enumerate(asked) if not _complete(answers[i], image)]
+    for start in range(0, len(waiting), _AT_ONCE):
+        batch = waiting[start : start + _AT_ONCE]
+        new = _answered(detector, [asked[i] for i in batch], [answers[i] for i in batch])
+        for i, answer in zip(batch, new, strict=True):
+            answers[i] = answer
+        _keep(detector, [(asked[i], answers[i]) for i in batch], store)
+        progress(start + len(batch), len(waiting))
+    return [answer for answer in answers if answer is not None]
 
 
-def _said(
-    image_predictions: list[ImagePrediction], features: Floats32 | None, beside: Companions
-) -> dict[str, list[Any]]:
-    """The columns of what the companions say."""
-    columns: dict[str, list[Any]] = {}
-    if beside.examiner.gate is not None:
-        columns[REFUSED] = [" ".join(j.refused) for j in image_predictions]
-        columns[INVERTED] = [j.inverted for j in image_predictions]
-    if beside.find_lungs:
-        columns[LUNG_FAULTS] = [" ".join(j.lungs.problems) if j.lungs else "" for j in image_predictions]
-    if beside.familiarity is not None and features is not None:
-        columns[UNFAMILIAR] = beside.familiarity.is_far(features).tolist()  # NaN, of a file not read, is no distance
-    return columns
+def _complete(answer: ImageAnswer | None, image: AskedImage) -> bool:
+    return answer is not None and image.alterations.keys() <= answer.altered.keys()
 
 
-class _Ready(NamedTuple):
-    """A file that was read: what is known of it, and what the network will see of it."""
+def _key(detector: Detector, path: str) -> Key:
+    return ("image", detector.model, detector.lungs_from, ImageStatistics._fields, *file_state(path))
+
+
+def _altered_key(detector: Detector, prediction: ImagePrediction, lung_mask: str, name: str) -> Key:
+    """With other lungs, named or found, the answer is another."""
+    mask = file_state(lung_mask) if lung_mask else None
+    lungs = prediction.lungs.digest if prediction.lungs else ""
+    return ("altered", detector.model, prediction.sha256, mask, lungs, name)
+
+
+def _kept(detector: Detector, image: AskedImage, store: AnswerStore) -> ImageAnswer | None:
+    key = _key(detector, image.path)
+    stated = store.get([key]).get(key)
+    if stated is None:
+        return None
+    prediction = ImagePrediction.restored(stated)
+    keys = {name: _altered_key(detector, prediction, image.lung_mask, name) for name in image.alterations}
+    found = store.get(keys.values())
+    return ImageAnswer(prediction, {name: found[one] for name, one in keys.items() if one in found})
+
+
+def _keep(detector: Detector, answers: Sequence[tuple[AskedImage, ImageAnswer | None]], store: AnswerStore) -> None:
+    """Add what was computed; files that can't be read are tried again at the next call."""
+    new: dict[Key, Any] = {}
+    for image, answer in answers:
+        if answer is not None and not answer.prediction.problem:
+            new[_key(detector, image.path)] = asdict(answer.prediction)
+            for name, logits in answer.altered.items():
+                new[_altered_key(detector, answer.prediction, image.lung_mask, name)] = logits
+    store.add(new)
+
+
+class _Read(NamedTuple):
+    """A file that was read: what is known of it, what the network will see of it, and of its alterations."""
 
     known: ImagePrediction
+    checked: CheckedImage
     prepared: Floats32
+    altered: dict[str, Floats32 | None]
 
 
-def analyse(detector: Detector, paths: Sequence[Path], beside: Companions) -> list[ImagePrediction]:
-    """Read the files and judge them as one batch."""
-    with ThreadPoolExecutor(min(len(paths), cores())) as readers:
-        read = list(readers.map(lambda path: _read(detector, beside, path), paths))
-    ready = [one for one in read if isinstance(one, _Ready)]
-    testset = iter(_predicted(detector, ready))
-    return [next(testset) if isinstance(one, _Ready) else one for one in read]
+def _answered(
+    detector: Detector, asked: Sequence[AskedImage], kept: Sequence[ImageAnswer | None]
+) -> list[ImageAnswer]:
+    """Read the files and predict what isn't kept yet, as one batch."""
+    with ThreadPoolExecutor(min(len(asked), cores())) as readers:
+        read = list(readers.map(lambda image, answer: _read(detector, image, answer), asked, kept))
+    ready = [one for one in read if isinstance(one, _Read)]
+    new = [one for one in ready if not one.known.probabilities]
+    outputs = iter(detector.answer_checked([one.checked for one in new], [one.prepared for one in new]))
+    seen = [pixels for one in ready for pixels in one.altered.values() if pixels is not None]
+    logits = iter(_logits(detector, seen))
+    answers = []
+    for one, answer in zip(read, kept, strict=True):
+        if isinstance(one, ImagePrediction):
+            answers.append(ImageAnswer(one, {}))
+            continue
+        prediction = one.known if one.known.probabilities else _with_outputs(one.known, next(outputs))
+        altered = {name: None if pixels is None else next(logits) for name, pixels in one.altered.items()}
+        answers.append(ImageAnswer(prediction, {**(answer.altered if answer else {}), **altered}))
+    return answers
 
 
-def _read(detector: Detector, beside: Companions, path: Path) -> _Ready | ImagePrediction:
+def _read(detector: Detector, image: AskedImage, kept: ImageAnswer | None) -> _Read | ImagePrediction:
     try:
-        radiograph = detector.read(path)
+        radiograph = detector.read(Path(image.path))
     except UnreadableImageError as problem:
         return ImagePrediction(problem=str(problem))
-    if reasons := refusals(radiograph):
-        return ImagePrediction(radiograph.sha256, problem=f"{printable(path)}: refused. {' '.join(reasons)}")
-    looked = beside.look(radiograph)
-    known = ImagePrediction(
+    checked = detector.check_input(radiograph)
+    if checked.refused_by not in (None, "gate"):
+        problem = f"{printable(image.path)}: refused. {' '.join(checked.refusals)}"
+        return ImagePrediction(radiograph.sha256, problem)
+    known = kept.prediction if kept else _known(detector, radiograph, checked, image.path)
+    missing = {name: alter for name, alter in image.alterations.items() if not kept or name not in kept.altered}
+    altered: dict[str, Floats32 | None] = {}
+    if missing:
+        preprocessing, turned = detector.description.preprocessing, checked.radiograph.turned - radiograph.turned
+        exam = audited_image(checked, image.lung_mask, known.lungs, preprocessing, turned % 360)
+        crop = known.lungs.crop if known.lungs else None
+        for name, alter in missing.items():
+            pixels = alter(exam)
+            altered[name] = None if pixels is None else preprocessing.apply(pixels, crop)[None]
+    return _Read(known, checked, detector.prepare_checked(checked), altered)
+
+
+def _known(detector: Detector, radiograph: Radiograph, checked: CheckedImage, path: str) -> ImagePrediction:
+    """What is known before the network is run.
+
+    The lungs are those that audits hide; a crop is made by the package's own. The detector needs fewer pixels of a
+    large image, but its size and sharpness are those of the file."""
+    found = detector.lungs_to_audit(checked)
+    crop = crop_of(checked.lungs) if detector.description.preprocessing.needs_lungs else None
+    whole = radiograph if radiograph.file_shape is None else read_radiograph(Path(path))
+    return ImagePrediction(
         radiograph.sha256,
-        header=tuple(float(value) for value in ImageStatistics.of(_whole(radiograph, path))),
-        lungs=looked.lungs,
-        refused=looked.refused,
-        inverted=looked.inverted,
+        statistics=tuple(float(value) for value in ImageStatistics.of(whole)),
+        lungs=None if found is None else LungMask.of(found, crop),
+        refused=checked.refusals,
+        inverted=checked.inverted,
     )
-    crop = looked.lungs.crop if looked.lungs else None
-    return _Ready(known, detector.description.preprocessing.apply(looked.radiograph.pixels, crop)[None])
 
 
-def _whole(radiograph: Radiograph, path: Path) -> Radiograph:
-    """With every pixel: the detector needs fewer of a large image, its size and sharpness are those of the file."""
-    return radiograph if radiograph.file_shape is None else read_radiograph(path)
+def _with_outputs(known: ImagePrediction, answer: Answer) -> ImagePrediction:
+    finding = answer.finding
+    if not finding.probabilities:  # the network gives no number for it
+        return ImagePrediction(known.sha256, " ".join(finding.reasons), statistics=known.statistics)
+    return replace(
+        known,
+        probabilities=finding.probabilities,
+        logits=dict(zip(finding.probabilities, answer.logits.tolist(), strict=True)),
+        decision=REFUSED_DECISION if known.refused else str(finding.decision),
+        features=None if answer.features is None else answer.features.astype(np.float16),
+        maps=answer.maps.astype(np.float16),
+        unfamiliar=None if finding.unfamiliarity is None else finding.unfamiliarity > 1,
+    )
 
 
-def _predicted(detector: Detector, ready: Sequence[_Ready]) -> list[ImagePrediction]:
-    if not ready:
-        return []
-    prediction, features = detector.predict_with_features(np.stack([one.prepared for one in ready]))
+def _logits(detector: Detector, seen: Sequence[Floats32]) -> Iterator[list[float]]:
+    """Of prepared images, float32 [1, side, side], a few at a time."""
+    few = max(1, _PIXELS_AT_ONCE // detector.description.preprocessing.image_size**2)
+    for i in range(0, len(seen), few):
+        yield from detector.predict(np.stack(seen[i : i + few])).logits.tolist()
+
+
+def _testset(detector: Detector, images: pd.DataFrame, predictions: list[ImagePrediction]) -> TestSet:
     classes = detector.description.classes
-    return [
-        replace(
-            one.known,
-            probabilities=dict(zip(classes, prediction.probabilities[i].tolist(), strict=True)),
-            logits=dict(zip(classes, prediction.logits[i].tolist(), strict=True)),
-            features=features[i].astype(np.float16),
-            maps=prediction.maps[i].astype(np.float16),
-        )
-        for i, one in enumerate(ready)
-    ]
-
-
-def statistics_table(headers: Sequence[tuple[float, ...]]) -> pd.DataFrame:
-    """One row per image, one column per field of :class:`ImageStatistics`; NaN where an image couldn't be read."""
-    missing = (np.nan,) * len(ImageStatistics._fields)
-    return pd.DataFrame(
-        [header or missing for header in headers], columns=list(ImageStatistics._fields), dtype=np.float64
+    columns: dict[str, list[Any]] = {SHA256: [one.sha256 for one in predictions]}
+    columns |= {probability_column(c): [p.probabilities.get(c, np.nan) for p in predictions] for c in classes}
+    columns |= {logit_column(c): [p.logits.get(c, np.nan) for p in predictions] for c in classes}
+    most = [max(classes, key=p.probabilities.__getitem__) if p.probabilities else "" for p in predictions]
+    columns |= {
+        PREDICTION: most,
+        DECISION: [p.decision for p in predictions],
+        FAULT: [p.problem for p in predictions],
+    }
+    if detector.checker.gate is not None:
+        columns[REFUSED] = [" ".join(p.refused) for p in predictions]
+        columns[INVERTED] = [p.inverted for p in predictions]
+    if any(p.lungs for p in predictions):
+        columns[LUNG_FAULTS] = [" ".join(p.lungs.problems) if p.lungs else "" for p in predictions]
+    if any(p.unfamiliar is not None for p in predictions):
+        columns[UNFAMILIAR] = [bool(p.unfamiliar) for p in predictions]
+    return TestSet(
+        table=images.assign(**columns),
+        classes=classes,
+        target=detector.description.target,
+        headers=statistics_table([p.statistics for p in predictions]),
+        features=_stacked([p.features for p in predictions]),
+        maps=_stacked([p.maps for p in predictions]),
+        lungs=tuple(p.lungs for p in predictions) if any(p.lungs for p in predictions) else (),
     )
 
 
@@ -235,57 +307,5 @@ def _stacked(arrays: Sequence[NDArray[np.float16] | None]) -> Floats32 | None:
     known = next((array for array in arrays if array is not None), None)
     if known is None:
         return None
-    stacked = np.full((len(arrays), *known.shape), np.nan, dtype=np.float32)
-    for row, array in enumerate(arrays):
-        if array is not None:
-            stacked[row] = array
-    return stacked
-
-
-def _as_table(images: pd.DataFrame, testset: list[ImagePrediction], classes: tuple[str, ...]) -> pd.DataFrame:
-    table = images.copy()
-    table[SHA256] = [j.sha256 for j in testset]
-    for name in classes:
-        table[probability_column(name)] = [j.probabilities.get(name, np.nan) for j in testset]
-    for name in classes:
-        table[logit_column(name)] = [j.logits.get(name, np.nan) for j in testset]
-    table[PREDICTION] = [max(classes, key=j.probabilities.__getitem__) if j.probabilities else "" for j in testset]
-    table[FAULT] = [j.problem for j in testset]
-    return table
-
-
-def _kept(cache: Path, opening: Mapping[str, Any]) -> dict[FileState, ImagePrediction]:
-    """The judgements of this very model in ``cache``; a line cut short by a kill, and all after it, is dropped."""
-    lines: list[Any] = []
-    for text in cache.read_text("utf-8").splitlines() if cache.is_file() else ():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            break
-    if not lines or lines[0] != opening:
-        return {}
-    return {tuple(key): ImagePrediction.from_json(stated) for key, stated in lines[1:]}
-
-
-def _opening(model: str, beside: Companions) -> dict[str, Any]:
-    """A cache's first line: another model (its companions with it), other lung fields for the audits, or other
-    features of an image need another cache."""
-    return {"model": model, "lung_fields": beside.borrowed, "header": list(ImageStatistics._fields)}
-
-
-@contextmanager
-def _rewritten(
-    cache: Path | None, opening: Mapping[str, Any], kept: Mapping[FileState, ImagePrediction]
-) -> Iterator[IO[str]]:
-    """``cache`` holding its first line and what is kept, one JSON value a line, open for more."""
-    if cache is None:
-        yield io.StringIO()
-        return
-    lines = [json.dumps(opening) + "\n", *(_line(key, image_prediction) for key, image_prediction in kept.items())]
-    write_whole(cache, "".join(lines))
-    with cache.open("a", encoding="utf-8") as out:
-        yield out
-
-
-def _line(key: FileState, image_prediction: ImagePrediction) -> str:
-    return json.dumps([key, image_prediction.as_json()]) + "\n"
+    nothing = np.full(known.shape, np.nan, dtype=np.float32)
+    return np.stack([nothing if array is None else array.astype(np.float32) for array in arrays])

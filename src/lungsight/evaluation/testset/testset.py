@@ -1,4 +1,4 @@
-"""A test's images: what is known of each, and what the model said of it. What every part of the report reads."""
+"""The test set: what is known of each image and what the model predicts for it; every section and audit reads it."""
 
 from __future__ import annotations
 
@@ -19,27 +19,29 @@ KIND = "kind"
 #: The model was trained on other patients of the source; it never saw the source; nobody said which.
 INTERNAL, EXTERNAL, UNSTATED = "internal", "external", "unstated"
 KINDS = (INTERNAL, EXTERNAL, UNSTATED)
-#: Columns that a package's gate, measure of familiarity and lung fields add where it holds them: why the gate would
-#: refuse the image (empty where it wouldn't), whether it took it for a negative; whether the image is unlike anything
-#: in training; why its lungs aren't two plausible ones.
+#: The ``source`` of rows that put the sources of a group together.
+ALL_SOURCES = "all"
+#: The decision that scanning gives: a class, ``inconclusive`` or ``refused``.
+DECISION = "verdict"
+#: Columns of a package's other components: why its input gate refuses the image (empty if it doesn't), whether the
+#: gate took it for a negative; whether it is out-of-distribution; why its lungs aren't two plausible ones.
 REFUSED, INVERTED, UNFAMILIAR, LUNG_FAULTS = "refused", "inverted", "unfamiliar", "lung_faults"
 
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """Images with a truth and a judgement, row by row the same in all five.
+    """Images with a truth and a prediction; row by row the same in all five.
 
     Attributes:
-        table: a manifest's columns with ``truth``, ``sha256``, ``probability_<class>``, ``prediction``, ``problem``
-            and ``kind``; index 0…n-1. ``logit_<class>`` where there is a model; ``refused``, ``inverted``,
-            ``unfamiliar`` and ``lung_faults`` where it brings who can say them.
+        table: a manifest's columns with ``truth``, ``sha256``, ``probability_<class>``, ``prediction``, ``fault`` and
+            ``kind``; index 0…n-1. With a model also ``logit_<class>`` and ``verdict``; with its components
+            ``refused``, ``inverted``, ``unfamiliar`` and ``lung_faults``.
         classes: of the model, in its order.
         target: the class set against the rest.
-        headers: a column for each field of :class:`.ImageStatistics`; NaN where it can't
-            be read.
+        headers: a column for each field of :class:`.ImageStatistics`; NaN if an image can't be read.
         features: float32 [n, c], what the network's last layer weighs; None without a model.
         maps: float32 [n, k, h, w], the logits region by region; None without a model.
-        lungs: the lung fields found on each image; empty where nobody looked for any.
+        lungs: the lungs found on each image; empty if no component segments them.
     """
 
     __test__: ClassVar[bool] = False  # not a test case, whatever pytest makes of its name
@@ -68,29 +70,26 @@ class TestSet:
 
     @property
     def found(self) -> pd.Series[Any]:
-        """The lung fields found on each image, None where nobody looked or it couldn't be read."""
+        """The lungs found on each image; None if they weren't looked for or it can't be read."""
         return pd.Series(self.lungs or [None] * len(self), index=self.table.index, dtype=object)
 
     def crop_of(self, row: int) -> Box | None:
-        """The box that the network's input was cut by; None where it saw what its geometry says of the whole."""
+        """The box that the network's input was cut by; None if it saw what its geometry makes of the whole."""
         found = self.lungs[row] if self.lungs else None
         return None if found is None else found.crop
 
-    def was_inverted(self, row: int) -> bool:
-        """Whether the network was shown the image's negative, since the gate took it for one."""
-        return INVERTED in self.table and bool(self.table[INVERTED].iloc[row])
-
     def with_columns(self, **columns: object) -> TestSet:
+        """The same with columns added to the table, or replaced."""
         return replace(self, table=self.table.assign(**columns))  # type: ignore[arg-type]
 
     @property
     def scored(self) -> TestSet:
-        """Without the images that couldn't be read or have no truth."""
+        """Without the images that can't be read or have no truth."""
         return self.where((self.has_truth & (self.table[FAULT] == "")).to_numpy(dtype=bool))
 
     @property
     def denial(self) -> str:
-        """The truth of images of which no more is known than that they aren't of the target."""
+        """The truth of images known only not to be of the target."""
         return NOT + self.target
 
     @property
@@ -100,7 +99,7 @@ class TestSet:
 
     @property
     def outcomes(self) -> Outcomes:
-        """Of the images that were judged."""
+        """Of the images with a prediction and a truth."""
         return Outcomes.of(self.table, self.classes, self.target, self.denial)
 
     @property
@@ -119,9 +118,22 @@ class TestSet:
         keys = self.table["source"].astype(str) + "/" + self.table["patient"].astype(str)
         return pd.factorize(keys)[0].astype(np.int64)
 
+    def of_kind(self, kind: str) -> Mask:
+        """bool [n]: the images whose source is of this kind."""
+        return (self.table[KIND] == kind).to_numpy(dtype=bool)
+
     def by_source(self) -> Iterator[tuple[str, str, TestSet]]:
         """(kind, source, its images) for every source, internal ones first."""
+        for kind, source, mask in self.groups(together=False):
+            yield kind, source, self.where(mask)
+
+    def groups(self, *, together: bool = True) -> Iterator[tuple[str, str, Mask]]:
+        """(kind, source, bool [n]) for every source, internal ones first; with ``together`` before a kind's several
+        sources also all of them, named :data:`ALL_SOURCES`."""
         for kind in KINDS:
-            of_kind = (self.table[KIND] == kind).to_numpy()
-            for source in sorted(set(self.table["source"][of_kind])):
-                yield kind, source, self.where(of_kind & (self.table["source"] == source).to_numpy())
+            of_kind = self.of_kind(kind)
+            sources = sorted(set(self.table["source"][of_kind]))
+            if together and len(sources) > 1:
+                yield kind, ALL_SOURCES, of_kind
+            for source in sources:
+                yield kind, source, of_kind & (self.table["source"] == source).to_numpy(dtype=bool)

@@ -7,8 +7,7 @@ from importlib.metadata import metadata
 from lungsight import __version__
 from lungsight._text import as_words
 from lungsight.evaluation.audits.audit import Audit, AuditResult
-from lungsight.evaluation.audits.localization import NAME as LOCALIZATION
-from lungsight.evaluation.audits.saliency_sanity_check import NAME as SALIENCY_SANITY_CHECK
+from lungsight.evaluation.audits.registry import AUDITS
 from lungsight.evaluation.evidence import Evidence
 from lungsight.reporting.checklists.answer import (
     KIND_WORDS,
@@ -25,7 +24,7 @@ from lungsight.statistics.outcomes import FAULT, PREDICTION
 
 _ESTIMATES = ("metrics", "calibration", "decision")
 #: Audits of the heatmap: what CLAIM asks for when it asks how an explanation was validated.
-_OF_THE_HEATMAP = (LOCALIZATION, SALIENCY_SANITY_CHECK)
+_OF_THE_HEATMAP = frozenset(audit.name for audit in AUDITS if audit.of_heatmap)
 
 
 def goal(evidence: Evidence) -> ItemAnswer:

@@ -1,0 +1,29 @@
+"""The audits: the one list of them, in the order of reports."""
+
+from __future__ import annotations
+
+from lungsight.evaluation.audits import (
+    image_statistics_only,
+    leave_one_source_out,
+    localization,
+    nuisance_edits,
+    occlusion,
+    robustness,
+    saliency_sanity_check,
+    source_probe,
+)
+from lungsight.evaluation.audits.audit import AuditSpec
+
+#: To add an audit, write its file and name its ``SPEC`` here.
+AUDITS: tuple[AuditSpec, ...] = (
+    occlusion.LUNGS_HIDDEN,
+    occlusion.ONLY_BORDER,
+    occlusion.ONLY_LUNGS,
+    nuisance_edits.SPEC,
+    robustness.SPEC,
+    localization.SPEC,
+    saliency_sanity_check.SPEC,
+    image_statistics_only.SPEC,
+    source_probe.SPEC,
+    leave_one_source_out.SPEC,
+)
