@@ -94,7 +94,7 @@ Windows-1252. Names of columns may have any case, and spaces for underscores; ot
 def audits() -> Lines:
     yield from _opening("Audits", "Each audit asks one question of the model or of the images it is tested on.\n")
     yield "What each does, and what it can't see: [the audits](../explanation/audits.md). Those with a rule can call"
-    yield "a shortcut, and then the [grade](../explanation/verdict.md) is *confounded*.\n"
+    yield "a shortcut, and then the [grade](../explanation/grade.md) is *confounded*.\n"
     yield "| audit | asks | needs | rule | `tables/` |\n| --- | --- | --- | --- | --- |"
     for audit in AUDITS:
         needs = ", ".join(need for need in Need if need in audit.needs) or "the predictions"

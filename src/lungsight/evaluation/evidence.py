@@ -1,4 +1,4 @@
-"""Evidence: all that a test found out about a model, ready to be written down."""
+"""Evidence: all results of an evaluation, ready to be reported."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lungsight.statistics.bootstrap import Resampling
 
 @dataclass(frozen=True, eq=False)
 class TestedModel:
-    """What was tested.
+    """The model that was evaluated.
 
     Attributes:
-        model: the package's id or, for somebody's predictions, the name of their table.
-        description: of the package; None for somebody's predictions.
-        trained_sources: the sources it was trained on; None where nobody says.
+        model: the package's id or, for predictions without their model, the name of their table.
+        description: of the package; None without one.
+        trained_sources: the sources it was trained on; None if that isn't known.
     """
 
     model: str
@@ -32,11 +32,13 @@ class TestedModel:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that a test found out.
+    """All results of an evaluation.
 
     Attributes:
-        judged: every eligible image, those included that couldn't be read.
-        prevalence: of the target class, where the user named one.
+        subject: the model.
+        testset: every eligible image, also those that can't be read.
+        verdict: the grade with its reasons.
+        prevalence: of the target class, if the user named one.
         notices: what is wrong with the data and what was therefore withheld: sentences for the first screen.
         command: what repeats it.
     """
@@ -58,4 +60,5 @@ class Evidence:
 
     @property
     def sections(self) -> tuple[Section, ...]:
+        """In the order of the report."""
         return (self.flow, self.discrimination, self.calibration, self.decision, self.subgroups)

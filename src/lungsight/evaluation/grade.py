@@ -26,8 +26,11 @@ SOURCE_GAP = 0.05
 
 
 class Grade(StrEnum):
-    """What may be said of a model, weakest first. ``CONFOUNDED`` outranks every good score: whatever a model scores,
-    it isn't said to hold while an audit shows that the score can be had without the lungs."""
+    """The grades of a model, weakest first.
+
+    ``CONFOUNDED`` outranks every good score: no model is said to hold while an audit shows that it can reach its
+    score without the lungs.
+    """
 
     NO_EVIDENCE = "no evidence"
     INTERNAL_ONLY = "internal only"

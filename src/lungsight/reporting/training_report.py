@@ -22,7 +22,7 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.answer_store import FILE, AnswerStore
 from lungsight.evaluation.tables import ALL_SOURCES, Scores, metric_table, score_by_source
 from lungsight.evaluation.testset.classes import class_of_labels
-from lungsight.evaluation.testset.predict import predict_manifest
+from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.inference import Detector
 from lungsight.package import ModelPackage
 from lungsight.reporting.gallery import write_gallery, wrong_predictions
@@ -77,7 +77,8 @@ def write_run_results(run: Path) -> None:
     testset = manifest.where(manifest.table["split"].isin(TESTED_SPLITS))
     detector = Detector.load(package, features=True)
     with ProgressBars() as bars, AnswerStore.open(run / FILE) as store:
-        predictions = predict_manifest(detector, testset, progress=bars.counting("Judging images"), store=store)
+        progress = bars.counting("Judging images")
+        predictions = predict_manifest_images(detector, testset, progress=progress, store=store).table
     classes = class_of_labels(package, predictions["label"].unique())
     predictions[TRUTH] = predictions["label"].map(classes).fillna("")
     write_table(predictions, run / "predictions.csv")

@@ -11,7 +11,7 @@ import pytest
 
 from lungsight.evaluation.answer_store import AnswerStore
 from lungsight.evaluation.audits.audit import Audit, AuditInput, AuditResult
-from lungsight.evaluation.audits.robustness import SPEC, summary
+from lungsight.evaluation.audits.robustness import SPEC
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.inference import Detector
 from lungsight.statistics.bootstrap import Resampling
@@ -22,6 +22,13 @@ FEW = Resampling(replicates=200)
 def stress(detector: Detector, testset: TestSet, images: int = 120, store: AnswerStore | None = None) -> Audit:
     """At most ``images`` are altered: a quarter of what audits may."""
     return SPEC.audit(AuditInput(testset, FEW, detector, 4 * images, store or AnswerStore.in_memory()))
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Of the audit's table, what turns the verdict when: a row per kind, source and stress, with the strengths."""
+    wanted = table[table["metric"].isin(("tenth_turns_at", "half_turned_by"))]
+    index = ["kind", "source", "stress"]
+    return wanted.pivot_table(index=index, columns="metric", values="value", dropna=False, sort=False).reset_index()
 
 
 def some_films(film: type, source: str = "north", at: float = 0.0) -> list:

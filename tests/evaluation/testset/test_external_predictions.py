@@ -19,7 +19,7 @@ from lungsight.evaluation.answer_store import AnswerStore
 from lungsight.evaluation.sections.calibration import calibration
 from lungsight.evaluation.sections.decision import decision
 from lungsight.evaluation.testset.data_warnings import data_warnings
-from lungsight.evaluation.testset.external_predictions import match_predictions, read_predictions
+from lungsight.evaluation.testset.external_predictions import match_predictions
 from lungsight.evaluation.testset.image_statistics import FileStatistics
 from lungsight.evaluation.testset.predictions_csv import PredictionsError
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, UNSTATED, TestSet
@@ -28,6 +28,11 @@ from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.metrics import estimate_all
 
 BINARY = {"covid19": ["covid19"], "other": ["*"]}
+
+
+def read_predictions(path: Path, manifest: Manifest, **more: Any) -> tuple[TestSet, tuple[str, ...]]:
+    matched = match_predictions(path, manifest, **more)
+    return matched.testset, matched.notices
 
 
 @pytest.fixture

@@ -13,8 +13,12 @@ from PIL import Image
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.answer_store import AnswerStore
-from lungsight.evaluation.testset.predict import predict_manifest
+from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.inference import Detector
+
+
+def predict_manifest(detector: Detector, manifest: Manifest, **more: Any) -> pd.DataFrame:
+    return predict_manifest_images(detector, manifest, **more).table
 
 
 @pytest.fixture

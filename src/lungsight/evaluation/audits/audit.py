@@ -26,7 +26,8 @@ class AuditResult(StrEnum):
     """The result of an audit.
 
     ``SHORTCUT``: the model can reach its score without the lungs. ``CLEAR``: that was looked for and not found.
-    ``REPORTED``: figures without a rule of their own. ``NOT_DONE``: it couldn't be asked here."""
+    ``REPORTED``: figures without a rule of their own. ``NOT_DONE``: it couldn't be asked here.
+    """
 
     SHORTCUT = "shortcut"
     CLEAR = "clear"

@@ -11,10 +11,10 @@ from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResu
 from lungsight.evaluation.formatting import as_figure, signed, withheld_because
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.testset import ALL_SOURCES, TestSet
-from lungsight.statistics.auroc import Ranked
-from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.bootstrap import Exact, Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats, Mask
+from lungsight.statistics.ranking import auroc, ranking_estimate
 
 #: The header tells the truth where its AUROC's whole interval stays above this (a disease itself changes the greys of
 #: a whole image: on phantoms without a shortcut that alone reached an interval from 0.62) …
@@ -29,8 +29,10 @@ _FOLDS = 5
 
 
 def image_statistics_only(given: AuditInput, *, seed: int = 0) -> AuditAnswer:
-    """A random forest on each image's :class:`.ImageStatistics`, tested on patients it wasn't fitted on, within each
-    source and over the sources of each kind together; beside it the model on the same images."""
+    """Compare the model with a random forest on each image's :class:`.ImageStatistics`.
+
+    The forest is tested on patients it wasn't fitted on, within each source and over each kind's sources together.
+    """
     known = given.testset.where(given.testset.headers.notna().all(axis=1).to_numpy()).scored
     rows: list[Row] = []
     explained: list[tuple[str, Estimate, Estimate]] = []
@@ -57,18 +59,24 @@ def explains(header: Estimate, gap: Estimate) -> bool:
 
 def _figures(images: TestSet, resampling: Resampling, seed: int) -> tuple[Estimate, Estimate, Estimate]:
     """The header's AUROC, the model's, and by how much the model's is higher."""
-    ranked = Ranked(images.positive, images.patient, images.target)
+    sample = images.sample
     score = statistics_score(images.headers, images.positive, images.patient, seed)
+    header, model = auroc(score, sample.positive), auroc(images.score, sample.positive)
     return (
-        ranked.auroc(score, resampling, "auroc_header"),
-        ranked.auroc(images.score, resampling, "auroc_model"),
-        ranked.auroc_gap(images.score, score, resampling, "model_above_header"),
-    )
+        ranking_estimate("auroc_header", sample, header, resampling=resampling),
+        ranking_estimate("auroc_model", sample, model, resampling=resampling),
+        ranking_estimate(
+            "model_above_header", sample, lambda weights: model(weights) - header(weights),
+            exact=Exact.AUROC_DIFFERENCE, resampling=resampling,
+        ),
+    )  # fmt: skip
 
 
 def statistics_score(headers: pd.DataFrame, positive: Mask, patient: np.ndarray, seed: int = 0) -> Floats:
-    """float [n]: how sure a random forest is of the target, fitted on other patients; the same for all where there
-    are too few patients to fit one."""
+    """The probability that a random forest, fitted on other patients, gives the target, float [n].
+
+    The same for all images if there are too few patients to fit one.
+    """
     fewest = min(len(np.unique(patient[positive])), len(np.unique(patient[~positive])))
     score = np.full(len(headers), float(positive.mean()) if len(headers) else 0.0)
     if fewest < _FOLDS:

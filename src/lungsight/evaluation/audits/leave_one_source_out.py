@@ -17,26 +17,24 @@ from lungsight.evaluation.audits.retraining import HeldOut
 from lungsight.evaluation.formatting import as_figure, as_sample, signed
 from lungsight.evaluation.rows import Label, Row
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, TestSet
-from lungsight.statistics.auroc import FEWEST_PATIENTS
-from lungsight.statistics.binary import Binary
-from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.bootstrap import FEWEST_PATIENTS, Resampling, Sample, estimate
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import estimate_all
 from lungsight.statistics.outcomes import Floats
 from lungsight.statistics.paired import paired_differences
-from lungsight.statistics.ranking import Ranking
+from lungsight.statistics.ranking import auroc
 
 _METRICS = ("auroc", "sensitivity", "specificity")
 AS_IT_STANDS, RETRAINED, DIFFERENCE = "as it stands", "trained without it", "as it stands less trained without it"
 
 
 def leave_one_source_out(given: AuditInput) -> AuditAnswer:
-    """The target's AUROC, sensitivity and specificity within each source: at those that the model never saw, beside
-    those that it was trained on; and for each retrained model, those of a model that didn't see the source, on the
-    same images, with the difference.
+    """The target's AUROC, sensitivity and specificity within each source, seen in training or not.
 
+    For each retrained model also its own on the same images, whose source it didn't see, and the difference.
     The effect is the mean difference in AUROC over the retrained sources or, without any, how much lower the mean
-    AUROC within a source is where the model never saw it."""
+    AUROC within a source is where the model never saw it.
+    """
     images, resampling = given.testset.scored, given.resampling
     by_kind = {kind: images.where(images.of_kind(kind)) for kind in (INTERNAL, EXTERNAL)}
     compared = [each for each in given.retrained if len(each.full)]
@@ -74,8 +72,8 @@ def _not_retrained(retrained: Sequence[HeldOut]) -> Iterator[str]:
 
 def _as_it_stands(images: TestSet, resampling: Resampling) -> Iterator[Row]:
     for kind, source, part in images.by_source():
-        for estimate in _figures(part, resampling):
-            yield Row({"model": AS_IT_STANDS, "kind": kind, "source": source}, estimate)
+        for one in _figures(part, resampling):
+            yield Row({"model": AS_IT_STANDS, "kind": kind, "source": source}, one)
 
 
 def _figures(images: TestSet, resampling: Resampling) -> list[Estimate]:
@@ -86,16 +84,18 @@ def _figures(images: TestSet, resampling: Resampling) -> list[Estimate]:
 def _against_retrained(each: HeldOut, resampling: Resampling) -> Iterator[Row]:
     """Both models on the same images of the source, and the difference."""
     labels: dict[str, Label] = {"kind": INTERNAL, "source": each.source}
-    for estimate in _figures(each.held_out, resampling):
-        yield Row({"model": RETRAINED, **labels}, estimate)
+    for one in _figures(each.held_out, resampling):
+        yield Row({"model": RETRAINED, **labels}, one)
     wanted = [(metric, each.full.target) for metric in _METRICS]
     for paired in paired_differences(each.full.outcomes, each.held_out.outcomes, wanted, resampling):
         yield Row({"model": DIFFERENCE, **labels}, paired.difference)
 
 
 def _drop(internal: TestSet, external: TestSet, resampling: Resampling) -> Estimate | None:
-    """By how much the mean AUROC within a source is lower where the source was never seen; None where one side has
-    no source with enough patients of both kinds."""
+    """By how much the mean AUROC within a source is lower at sources never seen.
+
+    None if one side has no source with enough patients of both kinds.
+    """
     sides = [_with_both(images) for images in (internal, external)]
     if not all(sides):
         return None
@@ -120,19 +120,19 @@ def _sum_of_aurocs(name: str, parts: Sequence[Part], resampling: Resampling) -> 
     table = pd.concat([images.table[["source", "patient"]] for images, _ in parts], ignore_index=True)
     keys = table["source"].astype(str) + "/" + table["patient"].astype(str)
     positive = np.concatenate([images.positive for images, _ in parts])
-    together = Binary.from_arrays(parts[0][0].target, positive, np.zeros(len(positive)), pd.factorize(keys)[0])
+    together = Sample(pd.factorize(keys)[0], positive, parts[0][0].target)
     ends = np.cumsum([len(images) for images, _ in parts])
     terms = [
-        (counts, slice(end - len(images), end), Ranking.of(score, images.positive))
+        (counts, slice(end - len(images), end), auroc(score, images.positive))
         for end, (images, scores) in zip(ends, parts, strict=True)
         for counts, score in scores.items()
     ]
-
-    def figures(weights: Floats) -> dict[str, Floats]:
-        of_images = weights[:, together.patient]
-        return {name: np.sum([c * ranking.sweep(of_images[:, place]).auroc() for c, place, ranking in terms], axis=0)}
-
-    return together.estimate(name, together.resampled(figures, resampling), resampling.level)
+    return estimate(
+        name,
+        together,
+        lambda weights: np.asarray(np.sum([c * of_one(weights[:, place]) for c, place, of_one in terms], axis=0)),
+        resampling=resampling,
+    )
 
 
 def _with_both(images: TestSet) -> list[TestSet]:
@@ -141,8 +141,8 @@ def _with_both(images: TestSet) -> list[TestSet]:
 
 def _has_both(images: TestSet) -> bool:
     """Whether an AUROC says something: enough patients with the target, and without."""
-    sides = (images.positive, ~images.positive)
-    return min(len(np.unique(images.patient[side])) for side in sides) >= FEWEST_PATIENTS
+    sample = images.sample
+    return min(sample.patients_among(side) for side in (sample.positive, ~sample.positive)) >= FEWEST_PATIENTS
 
 
 def _of_kinds(by_kind: dict[str, TestSet], drop: Estimate | None, resampling: Resampling) -> Iterator[str]:

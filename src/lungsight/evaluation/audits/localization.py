@@ -24,9 +24,8 @@ from lungsight.evaluation.formatting import as_figure
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.testset import EXTERNAL, KINDS, TestSet
 from lungsight.package import Preprocessing
-from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.bootstrap import Resampling, means
 from lungsight.statistics.estimate import Estimate
-from lungsight.statistics.means import Sample, estimate_means
 from lungsight.statistics.outcomes import Floats, Floats32, Integers, Mask
 
 _WORKING_SIDE = 256
@@ -53,24 +52,19 @@ class _Looked:
     def __len__(self) -> int:
         return len(self.testset)
 
-    @property
-    def sample(self) -> Sample:
-        """What means are taken over."""
-        return Sample(self.testset.patient, self.testset.positive, self.testset.target)
-
     @cached_property
     def area(self) -> Floats:
-        """float [n]: the share of the image that the region covers."""
+        """The share of the image that the region covers, float [n]."""
         return np.asarray(self.region.mean(axis=(1, 2)))
 
     @cached_property
     def view(self) -> Mask:
-        """bool [n, GRID, GRID]: what the network saw of the image."""
+        """What the network saw of the image, bool [n, GRID, GRID]."""
         return np.asarray(np.isfinite(self.evidence))
 
     @cached_property
     def area_in_view(self) -> Floats:
-        """float [n]: the share that the region covers of what the network saw: chance, for a map that lies there."""
+        """The share that the region covers of what the network saw, float [n]: chance, for a map that lies there."""
         return np.asarray((self.region & self.view).mean(axis=(1, 2)) / self.view.mean(axis=(1, 2)))
 
     @cached_property
@@ -80,8 +74,10 @@ class _Looked:
 
     @cached_property
     def guess(self) -> Floats:
-        """float [n, GRID, GRID]: for each image the average region of the patients of the other folds, a little
-        smoothed so that its highest place isn't an accident; NaN where there are none."""
+        """For each image the average region of the patients of other folds, float [n, GRID, GRID].
+
+        A little smoothed, so that its highest place isn't an accident; NaN if there are none.
+        """
         patients, patient = np.unique(self.testset.patient, return_inverse=True)
         fold = np.random.default_rng(0).permutation(len(patients))[patient] % _FOLDS
         averages = np.full((len(self), GRID, GRID), np.nan)
@@ -93,10 +89,11 @@ class _Looked:
 
 
 def localization(given: AuditInput) -> AuditAnswer:
-    """Compare each image's evidence with its lungs (column ``lung_mask``, or else those that a network found, if they
-    are two plausible ones; every image) and with its lesions (column ``lesion_mask``, or else ``boxes``; images truly
-    of the target class), as many of each in each source as may be altered. Heat is the evidence for the target if
-    there is any (what speaks against it is left out).
+    """Compare each image's evidence with its lungs and with its lesions.
+
+    Lungs: column ``lung_mask``, or else those that a network found, if they are two plausible ones; every image.
+    Lesions: column ``lesion_mask``, or else ``boxes``; images truly of the target class. As many of each in each
+    source as may be altered. Heat is the evidence for the target (what speaks against it is left out).
 
     The rows have, for each source and for ``region`` lungs or lesions, means over images:
 
@@ -234,9 +231,8 @@ def _estimates(looked: _Looked, measured: dict[str, Floats], resampling: Resampl
     for metric, values in measured.items():
         known = values[np.isfinite(values)]
         shares = bool(np.isin(known, (0, 1)).all()) and "minus" not in metric
-        found[metric] = estimate_means(
-            looked.sample, values[:, None], (metric,), shares=shares, resampling=resampling
-        )[0]
+        sample = looked.testset.sample
+        (found[metric],) = means(sample, values[:, None], (metric,), shares=shares, resampling=resampling)
     return found
 
 
@@ -294,15 +290,17 @@ def _overlap(looked: _Looked) -> dict[str, Floats]:
 
 
 def _share_inside(heat: Floats, region: Mask) -> Floats:
-    """float [n]: the share of each map's sum that lies inside; NaN where the map holds nothing."""
+    """The share of each map's sum that lies inside, float [n]; NaN where the map holds nothing."""
     total = heat.sum(axis=(1, 2))
     inside = (heat * region).sum(axis=(1, 2))
     return np.divide(inside, total, out=np.full(len(heat), np.nan), where=total > 0)
 
 
 def _dice(maps: np.ndarray, region: Mask) -> Floats:
-    """float [n]: overlap of each region with the map's strongest part of the same area. Dice is then the share of
-    either that lies in the other; NaN where there is no map."""
+    """Overlap of each region with the map's strongest part of the same area, float [n].
+
+    Dice is then the share of either inside the other; NaN without a map.
+    """
     n = len(maps)
     place = np.argsort(-maps.reshape(n, -1), axis=1, kind="stable")
     ranked = np.take_along_axis(region.reshape(n, -1), place, axis=1)
@@ -312,8 +310,10 @@ def _dice(maps: np.ndarray, region: Mask) -> Floats:
 
 
 def _conclusion(groups: list[tuple[str, str, str, _Looked]], resampling: Resampling) -> tuple[Estimate | None, str]:
-    """The effect, heat in the lungs minus their area (in the lesions, where no lungs are known), and its sentences:
-    of the largest group, an external one before an internal one."""
+    """The effect and its sentences: of the largest group, an external one before an internal one.
+
+    The effect is the heat in the lungs minus their area; in the lesions if no lungs are known.
+    """
     order = {kind: (kind != EXTERNAL, place) for place, kind in enumerate(KINDS)}
     chosen = [min((g for g in groups if g[2] == name), key=lambda g: (order[g[0]], -len(g[3])), default=None)
               for name in ("lungs", "lesions")]  # fmt: skip

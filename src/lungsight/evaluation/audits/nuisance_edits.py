@@ -20,10 +20,10 @@ from lungsight.evaluation.formatting import as_figure, as_sample, withheld_becau
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.altered import Alteration, AuditedImage
 from lungsight.evaluation.testset.testset import ALL_SOURCES, KINDS, TestSet
-from lungsight.statistics.auroc import FEWEST_PATIENTS, Ranked
-from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
+from lungsight.statistics.bootstrap import FEWEST_PATIENTS, Resampling, estimate, withheld
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats, Floats32
+from lungsight.statistics.ranking import auroc, ranking_estimate
 
 #: A change that moves a negative more than this part of the way to a positive is read as the disease.
 MOVES = 2 / 3
@@ -60,9 +60,11 @@ PERTURBATIONS = Perturbations({AS_IT_IS: as_it_is, **dict(CHANGES.values())}, sh
 
 
 def nuisance_edits(given: AuditInput) -> AuditAnswer:
-    """Change images and see how far towards the target that moves those which truly aren't. The effect is the largest
-    mean move of the target's logit among the negatives, as a part of the distance between the mean logits of
-    negatives and positives as they are."""
+    """Change images and measure how far towards the target that moves the negatives.
+
+    The effect is the largest mean move of the target's logit among the negatives, as a part of the distance between
+    the mean logits of negatives and positives as they are.
+    """
     shown, answers = given.perturbed(PERTURBATIONS)
     logits = {name: _logit(p[:, given.target]) for name, p in answers.items()}
     rows = []
@@ -92,35 +94,29 @@ def _logit(probability: Floats) -> Floats:
 
 def _moved(images: TestSet, before: Floats, after: Floats, resampling: Resampling) -> Estimate:
     """Mean move of the negatives over the distance between positives and negatives, resampled together by patient."""
-    positive, name = images.positive, "moved_towards_target"
-    codes = np.unique(images.patient, return_inverse=True)[1]
-    patients = [len(np.unique(codes[side])) for side in (positive, ~positive)]
-    counts = (len(codes), int(positive.sum()), int((~positive).sum()), len(np.unique(codes)))
+    sample, positive, name = images.sample, images.positive, "moved_towards_target"
+    patients = [sample.patients_among(side) for side in (positive, ~positive)]
     if min(patients) < FEWEST_PATIENTS:
         reason = (
             f"{patients[0]} positive and {patients[1]} negative patients, and {FEWEST_PATIENTS} of each are needed"
         )
-        return Estimate(name, images.target, None, None, None, *counts, withheld=reason)
-    told = Ranked(positive, images.patient, images.target).auroc(before, resampling)
+        return withheld(name, sample, reason)
+    told = ranking_estimate("auroc", sample, auroc(before, positive), resampling=resampling)
     if told.low is None or told.low <= TOLD:
-        reason = f"the model hardly tells the two apart here, AUROC {as_figure(told)}"
-        return Estimate(name, images.target, None, None, None, *counts, withheld=reason)
+        return withheld(name, sample, f"the model hardly tells the two apart here, AUROC {as_figure(told)}")
     move = np.where(positive, 0.0, after - before)
 
     def part(weights: Floats) -> Floats:
         of_positive, of_negative = weights * positive, weights * ~positive
         negatives = of_negative.sum(axis=1)
-        distance = of_positive @ before / of_positive.sum(axis=1) - of_negative @ before / negatives
         with np.errstate(invalid="ignore", divide="ignore"):
+            distance = of_positive @ before / of_positive.sum(axis=1) - of_negative @ before / negatives
             return np.asarray(np.where(distance > 0, of_negative @ move / negatives / distance, np.nan))
 
-    blocks = patient_weights(counts[3], len(codes), resampling)
-    bounds = percentile_interval(np.concatenate([part(weights[:, codes]) for weights in blocks]), resampling.level)
-    value = float(part(np.ones((1, len(codes))))[0])
-    if bounds is None or not np.isfinite(value):
-        reason = "the model's answers for positives and negatives don't lie surely apart"
-        return Estimate(name, images.target, None, None, None, *counts, withheld=reason)
-    return Estimate(name, images.target, value, *bounds, *counts, interval="percentile")
+    found = estimate(name, sample, part, resampling=resampling)
+    if found.low is None:
+        return withheld(name, sample, "the model's answers for positives and negatives don't lie surely apart")
+    return found
 
 
 def _meaning(labels: Mapping[str, object], effect: Estimate, target: str, called: bool) -> str:

@@ -19,9 +19,9 @@ from lungsight.evaluation.formatting import as_figure, withheld_because
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.altered import AuditedImage
 from lungsight.evaluation.testset.testset import ALL_SOURCES, KINDS, TestSet
-from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import Floats, Floats32, Mask
+from lungsight.statistics.ranking import auroc, auroc_within, ranking_estimate
 
 #: Half an AUROC of chance; what stays above this with its whole interval isn't chance.
 SURVIVES = 0.55
@@ -41,8 +41,10 @@ def black_lungs(exam: AuditedImage) -> Floats32 | None:
 
 
 def filled_lungs(exam: AuditedImage) -> Floats32 | None:
-    """The lung fields, with a margin, filled with the blurred greys of what lies around them: no outline is left that
-    is sharp, and nothing of what was inside."""
+    """The lungs, with a margin, filled with the blurred greys around them.
+
+    No sharp outline is left, and nothing of what was inside.
+    """
     if exam.lungs is None:
         return None
     hidden = _widened(exam.lungs)
@@ -54,8 +56,10 @@ def filled_lungs(exam: AuditedImage) -> Floats32 | None:
 
 
 def only_border(exam: AuditedImage) -> Floats32:
-    """A frame of a tenth of each side, without what of the lungs reaches into it; the rest is black. Of a network
-    that sees only the box around the lungs, the frame is that of the box: of the image's own it would see nothing."""
+    """A frame of a tenth of each side, without what of the lungs reaches into it; the rest is black.
+
+    For a network that sees only the box around the lungs, the frame of the box: it would see nothing of the image's.
+    """
     height, width = exam.pixels.shape
     seen = exam.region or Region(0, 0, width, height)
     y, x = (max(1, round(_FRAME * side)) for side in (seen.bottom - seen.top, seen.right - seen.left))
@@ -138,19 +142,15 @@ def _figures(pictures: tuple[str, ...], given: AuditInput) -> tuple[TestSet, tup
 
 
 def _of_kind(kind: str, images: TestSet, scores: Mapping[str, Floats], resampling: Resampling) -> list[Row]:
-    ranked = Ranked(images.positive, images.patient, images.target)
-    pictures = {"as it is": images.score, **scores}
-    rows = [
-        Row({"kind": kind, "source": ALL_SOURCES, "picture": name}, ranked.auroc(score, resampling))
-        for name, score in pictures.items()
-    ]
-    sources = images.table["source"].to_numpy(dtype=str)
-    if len(set(sources)) < 2:
-        return rows
-    return rows + [
-        Row({"kind": kind, "source": "within each", "picture": n}, ranked.mean_within(s, sources, resampling))
-        for n, s in pictures.items()
-    ]
+    sample, sources = images.sample, images.table["source"].to_numpy(dtype=str)
+    found = []
+    for name, score in {"as it is": images.score, **scores}.items():
+        pooled = ranking_estimate("auroc", sample, auroc(score, sample.positive), resampling=resampling)
+        found.append(Row({"kind": kind, "source": ALL_SOURCES, "picture": name}, pooled))
+    for name, score in {"as it is": images.score, **scores}.items() if len(set(sources)) > 1 else ():
+        within = auroc_within("auroc_within", sample, score, sources, resampling=resampling)
+        found.append(Row({"kind": kind, "source": "within each", "picture": name}, within))
+    return found
 
 
 def _why_not(rows: tuple[Row, ...]) -> str:

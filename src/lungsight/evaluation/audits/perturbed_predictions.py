@@ -45,7 +45,8 @@ class Perturbations:
         """The chosen images, n, and by alteration the probabilities, float64 [n, k]; NaN if it can't be made.
 
         A network that sees only the box around the lungs sees the altered image in the box found on the unaltered
-        one: hiding the lungs must not move what it looks at."""
+        one: hiding the lungs must not move what it looks at.
+        """
         rows = self.rows(testset, at_most)
         table = testset.table.iloc[rows]
         images = zip(table["path"], table["lung_mask"], strict=True)
@@ -65,8 +66,10 @@ class Perturbations:
 def planned(
     perturbations: Iterable[Perturbations], manifest: Manifest, classes: tuple[str, ...], target: str, at_most: int
 ) -> dict[int, dict[str, Alteration]]:
-    """By row of the manifest, which has ``truth`` and ``kind``, all that audits will do to it if every image can be
-    read: then the images are opened once for the predictions and for all audits."""
+    """All that audits will do to each row of the manifest if every image can be read.
+
+    So images are opened once for the predictions and for all audits. The manifest has ``truth`` and ``kind``.
+    """
     readable = manifest.table.assign(**{FAULT: ""})
     testset = TestSet(readable, classes, target, pd.DataFrame(index=readable.index))
     plan: dict[int, dict[str, Alteration]] = {}
@@ -77,8 +80,10 @@ def planned(
 
 
 def audited_rows(testset: TestSet, at_most: int, *, seed: int = 0, among: Mask | None = None) -> Integers:
-    """Rows of the images to alter: all that have a prediction and a truth, or a random ``at_most`` of them (under
-    ``among``), as evenly spread over source and truth as their numbers allow."""
+    """Rows of the images to alter: at most ``at_most`` random ones with a prediction and a truth, under ``among``.
+
+    They are as evenly spread over source and truth as their numbers allow.
+    """
     table = testset.table
     usable = (table[FAULT] == "").to_numpy() & testset.has_truth.to_numpy(dtype=bool)
     rows = np.flatnonzero(usable if among is None else usable & among)

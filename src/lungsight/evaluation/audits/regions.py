@@ -32,7 +32,8 @@ def lesions_on_grid(row: Mapping[Hashable, Any]) -> Mask | None:
 def _boxes(stated: str) -> Mask | None:
     """The cells whose middle is in a box of the JSON list, bool [GRID, GRID].
 
-    None without any, or if a number isn't a fraction of the image (a box in pixels would be taken for all of it)."""
+    None without any, or if a number isn't a fraction of the image (a box in pixels would be taken for all of it).
+    """
     try:
         boxes = np.array(json.loads(stated or "[]"), dtype=np.float64).reshape(-1, 4)
     except (ValueError, TypeError, RecursionError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lungsight.evaluation.audits import (
+    corners_and_borders,
     image_statistics_only,
     leave_one_source_out,
     localization,
@@ -26,4 +27,5 @@ AUDITS: tuple[AuditSpec, ...] = (
     image_statistics_only.SPEC,
     source_probe.SPEC,
     leave_one_source_out.SPEC,
+    corners_and_borders.SPEC,
 )

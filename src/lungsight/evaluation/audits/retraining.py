@@ -55,21 +55,22 @@ def retrain_without_each(
     say: Callable[[str], None] = lambda sentence: None,
     progress: Progress = silent,
 ) -> tuple[HeldOut, ...]:
-    """Train the package's recipe without each of its sources, into ``folder``/without-<source>, and let each model
-    judge the source that it didn't see.
+    """Train the package's recipe without each of its sources, and let each model predict the source left out.
 
     Args:
+        package: whose recipe is trained.
         manifest: holds the images that the package was trained on; they are known by their sha256, and keep the side
             of the split that they had.
-        judged: of the package; a held-out source is tested on its internal images (other patients than those
+        testset: of the package; a held-out source is tested on its internal images (other patients than those
             trained on), so that both models are compared on images that neither has seen.
+        folder: gets a run ``without-<source>`` for each.
         cache: where training keeps decoded images (if not given, the user's cache folder).
-        say: is told which source is held out.
+        say: called with a sentence on each source held out.
         progress: counts the manifest's images as they are looked up.
 
     Raises:
-        InvalidPackage: it doesn't hold a whole recipe.
-        InvalidManifest: it lacks images that the package was trained on.
+        PackageError: it doesn't hold a whole recipe.
+        ManifestError: it lacks images that the package was trained on.
     """
     trained = _trained_images(package, manifest, progress)
     sources = sorted(set(trained.table["source"]))
@@ -117,7 +118,7 @@ def _held_out(
 
 
 def _unseen(tested: TestSet, package: ModelPackage) -> Mask:
-    """bool [n]: images that the other sources don't hold too, by file or by their looks."""
+    """Images that the other sources don't hold too, by file or by their looks, bool [n]."""
     images = Manifest(tested.table, "tested")
     overlap = find_overlap(images, TrainingImages.of_package(package), patients=False)
     return ~(overlap.masks[Match.FILE] | overlap.masks[Match.LOOK_ALIKE])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from lungsight._text import as_words
 from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
@@ -15,11 +14,10 @@ from lungsight.evaluation.audits.perturbed_predictions import Perturbations
 from lungsight.evaluation.formatting import as_figure
 from lungsight.evaluation.rows import Label, Row
 from lungsight.evaluation.testset.testset import ALL_SOURCES, TestSet
-from lungsight.statistics.auroc import Ranked
-from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
+from lungsight.statistics.bootstrap import Resampling, Sample, estimate, means, withheld
 from lungsight.statistics.estimate import Estimate
-from lungsight.statistics.means import Sample, estimate_means
 from lungsight.statistics.outcomes import Floats
+from lungsight.statistics.ranking import auroc, ranking_estimate
 
 #: The verdict counts as turned by a stress from the strength on at which this share of the verdicts turns.
 TURNS = 0.1
@@ -83,7 +81,7 @@ class _Group:
     @property
     def sample(self) -> Sample:
         """What means are taken over."""
-        return Sample(self.shown.patient, self.shown.positive, self.shown.target)
+        return self.shown.sample
 
     @property
     def target(self) -> int:
@@ -91,12 +89,14 @@ class _Group:
         return self.shown.classes.index(self.shown.target)
 
     def turned(self, stress: Stress) -> Floats:
-        """float [n, strengths]: 1 where the verdict turned, NaN where it isn't known."""
+        """1 where the verdict turned, NaN where it isn't known, float [n, strengths]."""
         return np.stack([_turned(self.before, self.after[stress.key(x)]) for x in stress.strengths], axis=1)
 
     def into_target(self, stress: Stress) -> Floats:
-        """float [n, strengths]: 1 where the image is now called the target; NaN for images that are of the target
-        class, or were called so before."""
+        """1 where the image is now called the target, float [n, strengths].
+
+        NaN for images that are of the target class, or were called so before.
+        """
         asked = ~self.shown.positive & (self.before.argmax(axis=1) != self.target)
         turned = [_called(self.after[stress.key(x)], self.target) for x in stress.strengths]
         return np.where(asked[:, None], np.stack(turned, axis=1), np.nan)
@@ -107,14 +107,14 @@ class _Group:
         known = np.isfinite(marks).all(axis=1)
         some = np.where(known, (marks > 0).any(axis=1), np.nan)
         names = ("turned_into_target_by_some_ordinary_mark",)
-        return estimate_means(self.sample, some[:, None], names, shares=True, resampling=self.resampling)[0]
+        return means(self.sample, some[:, None], names, shares=True, resampling=self.resampling)[0]
 
     def ordinary(self) -> Estimate:
         """The share of the verdicts that some stress of ordinary strength turns."""
         some = np.concatenate([self.turned(s)[:, : s.ordinary] for s in STRESSES], axis=1)
         any_turned = np.where(np.isfinite(some).all(axis=1), (some > 0).any(axis=1), np.nan)
         names = ("turned_by_some_ordinary_stress",)
-        return estimate_means(self.sample, any_turned[:, None], names, shares=True, resampling=self.resampling)[0]
+        return means(self.sample, any_turned[:, None], names, shares=True, resampling=self.resampling)[0]
 
     def tenth_turns_at(self, stress: Stress) -> float | None:
         """The weakest strength at which a tenth of the verdicts turn; None where none does."""
@@ -150,9 +150,9 @@ class _Group:
             wanted.append(("turned_into_target", self.into_target(stress), True))
         for name, values, shares in wanted:
             names = [name] * len(stress.strengths)
-            found = estimate_means(self.sample, values, names, shares=shares, resampling=self.resampling)
-            for strength, estimate in zip(stress.strengths, found, strict=True):
-                yield Row(self._labels(stress, strength), estimate)
+            found = means(self.sample, values, names, shares=shares, resampling=self.resampling)
+            for strength, one in zip(stress.strengths, found, strict=True):
+                yield Row(self._labels(stress, strength), one)
 
     def _change(self, key: str) -> Floats:
         return np.asarray(self.after[key][:, self.target] - self.before[:, self.target])
@@ -161,53 +161,47 @@ class _Group:
         """Nothing where the images are all of the target class, or none is."""
         score = self.after[key][:, self.target]
         known = np.isfinite(score)
-        positive = self.shown.positive[known]
-        if positive.any() and not positive.all():
-            ranked = Ranked(positive, self.shown.patient[known], self.shown.target)
-            yield Row(labels, ranked.auroc(score[known], self.resampling))
+        sample = self.sample.where(known)
+        if 0 < sample.positives < len(sample):
+            statistic = auroc(score[known], sample.positive)
+            yield Row(labels, ranking_estimate("auroc", sample, statistic, resampling=self.resampling))
 
     def _tenth(self, stress: Stress) -> Estimate:
         found = self.tenth_turns_at(stress)
         note = f"fewer than {TURNS:.0%} of the verdicts turn at any strength" if found is None else _A_CHOICE
-        return self._strength("tenth_turns_at", found, None, note)
+        return replace(withheld("tenth_turns_at", self.sample, note), value=found)
 
     def _half(self, stress: Stress) -> Estimate:
-        """The weighted median of an ordered strength: the first at which half of the weight has turned."""
+        """The weighted median of an ordered strength: the first at which half of the weight has turned.
+
+        Its interval is that of the strength's place, past the last if more than half never turn.
+        """
         turned = np.cumsum(np.nan_to_num(self.turned(stress)), axis=1) > 0
-        places = len(stress.strengths)
-        patients, patient = np.unique(self.shown.patient, return_inverse=True)
+        never = np.ones((len(turned), 1), dtype=bool)
+        name, turned = "half_turned_by", np.concatenate([turned, never], axis=1)
 
-        def median(weights: Floats) -> Floats:
-            by_now = weights @ turned / weights.sum(axis=1, keepdims=True)
-            return np.where(by_now[:, -1] >= 0.5, (by_now >= 0.5).argmax(axis=1), np.nan)
+        def place(weights: Floats) -> Floats:
+            return (
+                np.asarray(weights @ turned >= 0.5 * weights.sum(axis=1, keepdims=True)).argmax(axis=1).astype(float)
+            )
 
-        blocks = [median(w[:, patient]) for w in patient_weights(len(patients), len(turned), self.resampling)]
-        place = median(np.ones((1, len(turned))))[0]
-        if not np.isfinite(place):
-            return self._strength("half_turned_by", None, None, "more than half of the verdicts hold at any strength")
-        replicates = np.nan_to_num(np.concatenate(blocks), nan=places)
-        bounds = percentile_interval(replicates, self.resampling.level) if len(patients) > 1 else None
-        if bounds is None or bounds[1] > places - 1:
+        found = estimate(name, self.sample, place, resampling=self.resampling)
+        last = len(stress.strengths) - 1
+        if found.value is None or found.value > last:
+            return withheld(name, self.sample, "more than half of the verdicts hold at any strength")
+        value = stress.strengths[int(found.value)]
+        if found.low is None or found.high is None or found.high > last:
             note = "no interval: many resamples lie at the same strength, or beyond the strongest"
-            return self._strength("half_turned_by", stress.strengths[int(place)], None, note)
-        low, high = sorted(stress.strengths[round(bound)] for bound in bounds)
-        return self._strength("half_turned_by", stress.strengths[int(place)], (low, high), None)
-
-    def _strength(
-        self, name: str, value: float | None, bounds: tuple[float, float] | None, note: str | None
-    ) -> Estimate:
-        sample, n = self.sample, len(self.shown)
-        positives = int(sample.positive.sum())
-        counts = (n, positives, n - positives, len(np.unique(sample.patient)))
-        low, high = bounds or (None, None)
-        return Estimate(name, sample.scope, value, low, high, *counts, "percentile" if bounds else "", withheld=note)
+            return replace(withheld(name, self.sample, note), value=value)
+        low, high = sorted(stress.strengths[round(bound)] for bound in (found.low, found.high))
+        return replace(found, value=value, low=low, high=high)
 
 
 _A_CHOICE = "no interval: one of a few strengths; see the shares and their intervals"
 
 
 def _turned(before: Floats, after: Floats) -> Floats:
-    """float [n]: 1 where the most probable class differs, NaN where there is no answer."""
+    """1 where the most probable class differs, NaN where there is no answer, float [n]."""
     differs = before.argmax(axis=1) != np.where(np.isfinite(after), after, 0).argmax(axis=1)
     return np.where(np.isfinite(after).all(axis=1), differs, np.nan)
 
@@ -242,13 +236,6 @@ def _meaning(group: _Group, effect: Estimate) -> str:
         f"and weren't called so."
     )
     return first + second + (third if effect.value is not None else "")
-
-
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Of the audit's table, what turns the verdict when: a row per kind, source and stress, with the strengths."""
-    wanted = table[table["metric"].isin(("tenth_turns_at", "half_turned_by"))]
-    index = ["kind", "source", "stress"]
-    return wanted.pivot_table(index=index, columns="metric", values="value", dropna=False, sort=False).reset_index()
 
 
 SPEC = AuditSpec(

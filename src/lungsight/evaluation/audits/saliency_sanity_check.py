@@ -23,7 +23,14 @@ from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, UNSTATED, T
 from lungsight.inference import Detector
 from lungsight.package import Network
 from lungsight.package.storage import NETWORK
-from lungsight.statistics.bootstrap import Resampling, patient_weights, percentile_interval
+from lungsight.statistics.bootstrap import (
+    Drawn,
+    Resampling,
+    divided,
+    estimate_from,
+    leave_out_weights,
+    patient_weights,
+)
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.map_similarity import rank_correlation, structural_similarity
 from lungsight.statistics.outcomes import SHA256, Floats, Floats32, Integers
@@ -61,11 +68,11 @@ class _Images:
 
 
 def saliency_sanity_check(given: AuditInput, *, at_most: int = 24, steps: int = 10, shuffles: int = 5) -> AuditAnswer:
-    """Shuffle the weights of the package's network, ever more layers from the last to the first in ``steps`` steps,
-    ``shuffles`` times over, and compare the target's heatmap with the trained network's on ``at_most`` images.
+    """Shuffle the network's weights and compare the target's heatmap with the trained network's.
 
-    Shuffling keeps each tensor's values and loses their order. The images are of one kind, external ones if there
-    are any, spread over source and truth. The rows have, for each step:
+    Ever more layers are shuffled, from the last to the first in ``steps`` steps, ``shuffles`` times over: each tensor
+    keeps its values and loses their order. The ``at_most`` images are of one kind, external ones if there are any,
+    spread over source and truth. The rows have, for each step:
 
     - ``signed_rank_correlation``: Spearman's, without its sign, since a shuffled last layer turns for into against by
       lot; ``absolute_rank_correlation``: Spearman's of the maps without their signs; ``ssim``;
@@ -164,31 +171,30 @@ def _compared(whole: Floats, shuffled: Floats, partner: Integers) -> dict[str, l
 
 
 def _estimates(images: _Images, measured: Mapping[str, Floats], resampling: Resampling) -> list[Estimate]:
-    """The mean of each measure, float [n, shuffles], with an interval from resampling patients and shuffles, each
-    drawn with replacement (Owen 2007, "The pigeonhole bootstrap")."""
-    patients, patient = np.unique(images.testset.patient, return_inverse=True)
-    shuffles = next(iter(measured.values())).shape[1]
-    whose = np.concatenate(list(patient_weights(len(patients), len(patient), resampling)))[:, patient]
+    """The mean of each measure, float [n, shuffles], with an interval from resampling patients and shuffles.
+
+    Each is drawn with replacement (Owen 2007, "The pigeonhole bootstrap").
+    """
+    sample, shuffles = images.testset.sample, next(iter(measured.values())).shape[1]
     again = Resampling(resampling.replicates, resampling.level, resampling.seed + 1)
+    whose = np.concatenate(list(patient_weights(sample.patients, len(sample), resampling)))[:, sample.patient]
     which = np.concatenate(list(patient_weights(shuffles, shuffles, again)))
-    positives = int(images.testset.positive.sum())
-    counts = (len(patient), positives, len(patient) - positives, len(patients))
-    found = []
-    for name, values in measured.items():
+    without = np.concatenate(list(leave_out_weights(sample.patients, len(sample))))[:, sample.patient]
+
+    def mean(values: Floats, whose: Floats, which: Floats) -> Floats:
         known = np.isfinite(values)
         sums, total = (
             np.einsum("rn,nd,rd->r", whose, v, which, optimize=True)
             for v in (np.where(known, values, 0), known.astype(float))
         )
-        replicates = np.divide(sums, total, out=np.full(len(sums), np.nan), where=total > 0)
-        bounds = percentile_interval(replicates, resampling.level) if len(patients) > 1 else None
-        alone = "one patient only" if len(patients) < 2 else "every resample gives the same figure"
-        note = None if bounds else f"no interval: {alone}"
-        value = float(values[known].mean()) if known.any() else None
-        note = note if value is not None else "no map to compare"
-        low, high = bounds if bounds and value is not None else (None, None)
-        method = "percentile" if low is not None else ""
-        found.append(Estimate(name, images.testset.target, value, low, high, *counts, method, note))  # type: ignore[arg-type]
+        return divided(sums, total)
+
+    found = []
+    for name, values in measured.items():
+        point = mean(values, np.ones((1, len(sample))), np.ones((1, shuffles)))[0]
+        left_out = mean(values, without, np.ones((len(without), shuffles)))
+        drawn = Drawn(point, mean(values, whose, which), left_out)
+        found.append(estimate_from(name, sample, drawn, level=resampling.level))
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,20 @@ from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResu
 from lungsight.evaluation.formatting import as_figure, as_words, fixed, withheld_because
 from lungsight.evaluation.rows import Label, Row
 from lungsight.evaluation.testset.testset import TestSet
-from lungsight.statistics.binary import Binary, ratio
-from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.bootstrap import (
+    FEWEST_PATIENTS,
+    Policy,
+    Resampling,
+    Sample,
+    divided,
+    draw,
+    estimate_from,
+    withheld,
+)
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate
 from lungsight.statistics.outcomes import TRUTH, Floats, Floats32, Integers, Mask
-from lungsight.statistics.ranking import Ranking
+from lungsight.statistics.ranking import Ranking, auroc
 
-#: Sources with fewer patients (of a class, where one class is looked at) are left out.
-FEWEST_PATIENTS = 10
 #: The features tell the source, and the source the truth, where an AUROC's whole interval lies above these.
 TELLS, TIED = 0.7, 0.6
 EVERY_SOURCE = "every source"
@@ -61,12 +67,14 @@ class _Probe:
 
 
 def source_probe(given: AuditInput, *, seed: int = 0) -> AuditAnswer:
-    """A logistic regression on the network's features, tested on patients it wasn't fitted on: how well it tells the
-    source over all images, and among images of one class at a time; beside it how far the source tells the truth.
+    """How well a logistic regression on the network's features tells the source, and the source the truth.
+
+    It is tested on patients it wasn't fitted on, over all images and among images of one class at a time.
 
     Sources of every kind are looked at together: the question is how they differ. The regression reads the features'
     leading components, so a source that shows only in faint ones goes unnoticed: its figures are lower bounds. Not
-    done without features or with fewer than two sources of at least :data:`FEWEST_PATIENTS` patients."""
+    done without features or with fewer than two sources of at least :data:`FEWEST_PATIENTS` patients.
+    """
     testset, resampling = given.testset, given.resampling
     if testset.features is None:
         return unanswered("The network's features aren't known: only a model package has them.")
@@ -120,7 +128,7 @@ def _probe(images: TestSet, among: str, seed: int) -> _Probe:
 
 
 def out_of_fold(features: Floats32, source: Integers, patient: Integers, seed: int) -> Floats:
-    """float [n, k]: probability of each of k sources, by a classifier fitted on other patients' features [n, c]."""
+    """Probability of each of k sources, by a classifier fitted on other patients' features [n, c], float [n, k]."""
     probabilities = np.zeros((len(source), int(source.max()) + 1))
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
     for fitted, tested in folds.split(features, source, patient):
@@ -138,27 +146,23 @@ def _classifier(components: int, seed: int) -> Pipeline:
 
 def _told_by(probe: _Probe, resampling: Resampling) -> Iterator[tuple[str, Estimate]]:
     """(source, figure): one-against-rest AUROC, the mean over all sources first, and the balanced accuracy."""
-    n, k = len(probe.source), len(probe.sources)
-    images = Binary.from_arrays(EVERY_SOURCE, np.ones(n, dtype=bool), np.zeros(n), probe.patient)
+    k, level = len(probe.sources), resampling.level
+    images = Sample(probe.patient, scope=EVERY_SOURCE)
     own = np.arange(k) == probe.source[:, None]
-    rankings = [Ranking.of(probe.probabilities[:, i], own[:, i]) for i in range(k)]
+    aurocs = [auroc(probe.probabilities[:, i], own[:, i]) for i in range(k)]
     right = np.argmax(probe.probabilities, axis=1) == probe.source
-    above, below = (images.sums(*(column & mask for column in own.T)) for mask in (right, np.ones(n, dtype=bool)))
 
-    def figures(weights: Floats) -> dict[str, Floats]:
-        of_images = weights[:, images.patient]
-        each = np.stack([ranking.sweep(of_images).auroc() for ranking in rankings], axis=1)
-        recall = ratio(weights @ above, weights @ below)
-        means = {"source_auroc": each.mean(axis=1), "source_balanced_accuracy": recall.mean(axis=1)}
-        return means | {f"source_auroc_{i}": each[:, i] for i in range(k)}
+    def figures(weights: Floats) -> dict[str | int, Floats]:
+        each = np.stack([one(weights) for one in aurocs], axis=1)
+        recall = divided(weights @ (own & right[:, None]), weights @ own)
+        means: dict[str | int, Floats] = {"auroc": each.mean(axis=1), "balanced_accuracy": recall.mean(axis=1)}
+        return means | {i: each[:, i] for i in range(k)}
 
-    resampled = images.resampled(figures, resampling)
-    for name in ("source_auroc", "source_balanced_accuracy"):
-        yield EVERY_SOURCE, images.estimate(name, resampled, resampling.level)
+    drawn = draw(images, figures, resampling)
+    for name in ("auroc", "balanced_accuracy"):
+        yield EVERY_SOURCE, estimate_from(f"source_{name}", images, drawn[name], level=level)
     for i, source in enumerate(probe.sources if k > 2 else ()):
-        one = Binary.from_arrays(source, own[:, i], probe.probabilities[:, i], probe.patient)
-        of_one = one.estimate(f"source_auroc_{i}", resampled, resampling.level)
-        yield source, replace(of_one, name="source_auroc")
+        yield source, estimate_from("source_auroc", Sample(probe.patient, own[:, i], source), drawn[i], level=level)
 
 
 def _labels(probe: _Probe, source: str, metric: str) -> dict[str, Label]:
@@ -168,48 +172,47 @@ def _labels(probe: _Probe, source: str, metric: str) -> dict[str, Label]:
 
 
 def _tie(images: TestSet, resampling: Resampling, seed: int) -> tuple[Estimate, Estimate]:
-    """Cramér's V between source and truth (the target against the rest), and the AUROC of a rule that knows nothing
-    but the source."""
+    """Cramér's V between source and truth, and the AUROC of a rule that knows nothing but the source."""
     sources, source = np.unique(images.table["source"].to_numpy(dtype=str), return_inverse=True)
-    binary = Binary.from_arrays(images.target, images.positive, np.zeros(len(images)), images.patient)
-    own = [source == i for i in range(len(sources))]
-    positives, totals = binary.sums(*(one & binary.positive for one in own)), binary.sums(*own)
-    if reason := _one_sided(binary):
-        return binary.withheld("cramers_v", reason), binary.withheld("auroc_of_knowing_the_source", reason)
-    knowing = _knowing_the_source(source.astype(np.int64), binary, seed)
+    sample, names = images.sample, ("cramers_v", "auroc_of_knowing_the_source")
+    if reason := _one_sided(sample):
+        return withheld(names[0], sample, reason), withheld(names[1], sample, reason)
+    own = source[:, None] == np.arange(len(sources))
+    knowing = _knowing_the_source(source.astype(np.int64), sample, seed)
 
     def figures(weights: Floats) -> dict[str, Floats]:
-        return {
-            "cramers_v": cramers_v(weights @ positives, weights @ totals),
-            "auroc_of_knowing_the_source": knowing(weights[:, binary.patient]),
-        }
+        v = cramers_v(weights @ (own & sample.positive[:, None]), weights @ own)
+        return {names[0]: v, names[1]: knowing(weights)}
 
-    resampled = binary.resampled(figures, resampling)
-    v = binary.estimate("cramers_v", resampled, resampling.level, biased=True)
-    return v, binary.estimate("auroc_of_knowing_the_source", resampled, resampling.level)
+    drawn = draw(sample, figures, resampling)
+    v = estimate_from(names[0], sample, drawn[names[0]], policy=Policy.BASIC, level=resampling.level)
+    return v, estimate_from(names[1], sample, drawn[names[1]], level=resampling.level)
 
 
-def _one_sided(binary: Binary) -> str:
-    for side, mask in (("positive", binary.positive), ("negative", ~binary.positive)):
-        patients = binary.patients_among(mask)
+def _one_sided(sample: Sample) -> str:
+    for side, mask in (("positive", sample.positive), ("negative", ~sample.positive)):
+        patients = sample.patients_among(mask)
         if patients < FEWEST_PATIENTS:
             return f"{patients} {side} patients, and {FEWEST_PATIENTS} are needed"
     return ""
 
 
 def cramers_v(positives: Floats, totals: Floats) -> Floats:
-    """float [r], from each source's positives and images, float [r, k]: 0 where all sources hold the same share of
-    positives, 1 where each is all positive or all negative (Cramér 1946, for a table of k by 2)."""
-    n, overall = totals.sum(axis=1), ratio(positives.sum(axis=1), totals.sum(axis=1))
-    share = np.nan_to_num(ratio(positives, totals))
+    """Cramér's V, float [r], of each source's positives and images, float [r, k] (Cramér 1946, a table of k by 2).
+
+    0 if all sources hold the same share of positives, 1 if each is all positive or all negative.
+    """
+    n, overall = totals.sum(axis=1), divided(positives.sum(axis=1), totals.sum(axis=1))
+    share = np.nan_to_num(divided(positives, totals))
     between = (totals * (share - overall[:, None]) ** 2).sum(axis=1)
-    return np.sqrt(ratio(between, n * overall * (1 - overall)))
+    return np.sqrt(divided(between, n * overall * (1 - overall)))
 
 
-def _knowing_the_source(source: Integers, images: Binary, seed: int) -> Callable[[Floats], Floats]:
-    """From image weights [r, n] to the AUROC [r] of a score that is the target's share among other patients of the
-    image's source. Pairs are compared within a fold: between folds, leaving out a positive would lower its own
-    score."""
+def _knowing_the_source(source: Integers, images: Sample, seed: int) -> Callable[[Floats], Floats]:
+    """The AUROC of a score that is the target's share among other patients of the image's source, as a statistic.
+
+    Pairs are compared within a fold: between folds, leaving out a positive would lower its own score.
+    """
     strata = source * 2 + images.positive
     folds = []
     split = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
@@ -220,19 +223,19 @@ def _knowing_the_source(source: Integers, images: Binary, seed: int) -> Callable
         score = _shares(source[fitted], images.positive[fitted], int(source.max()) + 1)[source[tested]]
         folds.append((tested, Ranking.of(score, images.positive[tested])))
 
-    def auroc(weights: Floats) -> Floats:
+    def within_folds(weights: Floats) -> Floats:
         sweeps = [ranking.sweep(weights[:, tested]) for tested, ranking in folds]
         pairs = np.stack([sweep.positives * sweep.negatives for sweep in sweeps])
         aurocs = np.stack([sweep.auroc() for sweep in sweeps])
-        return ratio((np.nan_to_num(aurocs) * pairs).sum(axis=0), pairs.sum(axis=0))
+        return divided((np.nan_to_num(aurocs) * pairs).sum(axis=0), pairs.sum(axis=0))
 
-    return auroc
+    return within_folds
 
 
 def _shares(source: Integers, positive: Mask, sources: int) -> Floats:
     """The target's share in each source; of one without images, over all."""
     totals = np.bincount(source, minlength=sources).astype(np.float64)
-    share = ratio(np.bincount(source, weights=positive, minlength=sources).astype(np.float64), totals)
+    share = divided(np.bincount(source, weights=positive, minlength=sources).astype(np.float64), totals)
     return np.where(np.isnan(share), positive.mean(), share)
 
 

@@ -48,8 +48,10 @@ class ShuffledNetwork:
         return layers[::-1]
 
     def shuffled(self, last: int, seed: int) -> bytes:
-        """The network with the values of each tensor of the ``last`` layers in random order. The same seed shuffles a
-        layer the same way, however many others are shuffled with it, so that more layers go on from fewer."""
+        """The network with the values of each tensor of the ``last`` layers in random order.
+
+        The same seed shuffles a layer the same way, however many others are shuffled with it.
+        """
         chosen = {name for layer in self.layers[len(self.layers) - last :] for name in layer}
         for place, (name, tensor) in enumerate(self._tensors.items()):
             values = self._values[name]

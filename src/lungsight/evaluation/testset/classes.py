@@ -15,7 +15,8 @@ from lungsight.package import ModelPackage
 def class_of_labels(package: ModelPackage, present: Iterable[str]) -> dict[str, str]:
     """The class of each label in ``present``, by the recipe the model was trained with.
 
-    Raises InvalidPackage where the package doesn't say which labels its classes hold."""
+    Raises InvalidPackage where the package doesn't say which labels its classes hold.
+    """
     return labels_of(classes_of_package(package), present)
 
 
@@ -32,7 +33,8 @@ def truth_of(labels: pd.Series, classes: Mapping[str, Sequence[str]], target: st
     """What each label says is true: its class; ``not_<target>`` where it says only that; else empty.
 
     ``name`` is that of the table. Raises InvalidManifest where no label says anything, or where a label may mean the
-    target and no class names it."""
+    target and no class names it.
+    """
     counts = {str(label): int(n) for label, n in labels.value_counts().items()}
     refuse_ambiguous(name, counts, classes, target)
     known = labels_of(classes, counts)

@@ -10,15 +10,14 @@ from lungsight._text import counted, listed
 from lungsight.datasets.manifest import names_patient
 from lungsight.evaluation.formatting import as_words
 from lungsight.evaluation.testset.testset import KIND, UNSTATED, TestSet
-from lungsight.statistics.auroc import FEWEST_PATIENTS
+from lungsight.statistics.bootstrap import FEWEST_PATIENTS
 from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH, Mask, probability_column
 
 _ROUNDING = 1e-3
 
 
 def data_warnings(testset: TestSet) -> tuple[str, ...]:
-    """What is wrong with the images of a test, the gravest first: sentences that name the images and what is withheld
-    because of them; empty where nothing is."""
+    """What is wrong with the images of a test set and what is therefore withheld, the gravest first: sentences."""
     scored = testset.scored
     if not len(scored):
         return ("No image has both a truth and a prediction: every figure is withheld.",)

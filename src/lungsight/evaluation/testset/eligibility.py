@@ -86,7 +86,8 @@ def eligible_images(
     ``trained_patients`` keeps other images of patients trained or tuned on, ``look_alikes`` images that only look
     like one trained on. ``target`` is the class set against the rest (None: the package's own). ``cache`` and
     ``progress`` are those of :func:`find_overlap`. Raises InvalidPackage; InvalidManifest where labels are unknown or
-    may be mistaken, where a file has two of them, and where no image is of the target, or none without it."""
+    may be mistaken, where a file has two of them, and where no image is of the target, or none without it.
+    """
     target = target or package.description.target
     classes = classes_of_package(package)
     truth = truth_of(manifest.table["label"], classes, target, manifest.name)
@@ -129,8 +130,11 @@ def without_overlap(
     cache: Path | None = None,
     progress: Progress = silent,
 ) -> Eligible:
-    """Leave out what the model was trained or tuned on. ``look_alikes`` keeps images that look like one trained on,
-    though they are listed; ``trained_patients`` as in :func:`eligible_images`."""
+    """Leave out what the model was trained or tuned on.
+
+    ``look_alikes`` keeps images that look like one trained on, though they are listed; ``trained_patients`` as in
+    :func:`eligible_images`.
+    """
     overlap = find_overlap(eligible.manifest, trained, patients=not trained_patients, cache=cache, progress=progress)
     reasons = [match for match in Match if not (match == Match.PATIENT and trained_patients)]
     if look_alikes or not trained.any_hash:
@@ -140,8 +144,7 @@ def without_overlap(
 
 
 def refuse_one_sided(eligible: Eligible, classes: Mapping[str, Sequence[str]], target: str) -> None:
-    """Raise InvalidManifest where no image that is left is of the target, or none is without it: nothing can then be
-    said of how well a model tells them apart."""
+    """Raise ManifestError if no image that is left is of the target, or none is without it."""
     images = eligible.manifest
     positive = images.table[TRUTH] == target
     if not len(images) or (positive.any() and not positive.all()):

@@ -51,34 +51,6 @@ class ExternalPredictions:
     notices: tuple[str, ...]
 
 
-def read_predictions(
-    table: Path,
-    manifest: Manifest,
-    *,
-    classes: Mapping[str, Sequence[str]] | None = None,
-    target: str | None = None,
-    trained_sources: Sequence[str] | None = None,
-    progress: Progress = silent,
-    store: AnswerStore | None = None,
-) -> tuple[TestSet, tuple[str, ...]]:
-    """The predictions in ``table`` for the images of ``manifest``, and sentences about what was assumed or left out.
-
-    ``classes`` maps each class to the manifest's labels, ``*`` for the rest (None: labels of the same names).
-    ``target`` is the class set against the rest (None: ``covid19``). ``trained_sources`` are the sources the model
-    was trained on (None: nobody says). Raises InvalidPredictions.
-    """
-    matched = match_predictions(
-        table,
-        manifest,
-        classes=classes,
-        target=target,
-        trained_sources=trained_sources,
-        progress=progress,
-        store=store,
-    )
-    return matched.testset, matched.notices
-
-
 def match_predictions(
     table: Path,
     manifest: Manifest,
@@ -91,9 +63,24 @@ def match_predictions(
     progress: Progress = silent,
     store: AnswerStore | None = None,
 ) -> ExternalPredictions:
-    """As :func:`read_predictions`, with the flow of images; those of ``trained`` are left out. ``called`` is that of
-    :func:`~.predictions_file.read_predictions_file`. Raises InvalidManifest where labels are unknown or may be
-    mistaken, where a file has two of them, and where no image is of the target, or none without it."""
+    """Bring a table of predictions and the images of a manifest together.
+
+    Args:
+        table: the predictions.
+        manifest: the images.
+        classes: the manifest's labels of each class, ``*`` for the rest; None: labels of the same names.
+        target: the class set against the rest; None: ``covid19``.
+        called: what the table calls its columns, as in :func:`~.predictions_csv.read_predictions_file`.
+        trained_sources: the sources the model was trained on; None if that isn't known.
+        trained: the images it was trained on, which are left out.
+        progress: counts the images as they are read.
+        store: keeps what was read of them.
+
+    Raises:
+        PredictionsError: the table can't be used.
+        ManifestError: labels are unknown or may be mistaken, a file has two of them, or no image is of the target or
+            none is without it.
+    """
     present = sorted(set(manifest.table["label"]))
     stated = read_predictions_file(table, present, classes=classes, target=target, called=called)
     truth = truth_of(manifest.table["label"], stated.labels, stated.target, manifest.name)
@@ -217,8 +204,10 @@ def _eligible(
     progress: Progress,
     store: AnswerStore | None,
 ) -> tuple[Eligible, list[int], list[FileStatistics]]:
-    """Only images that the table judges, of a label that a class has, that are frontal X-rays the model wasn't
-    trained on, each file once; the table's row and the header of each."""
+    """The images to test on, with the table's row and the statistics of each.
+
+    Those that the table names, of a label that a class has, frontal, not trained on, each file once.
+    """
     images = manifest.with_columns(**{_ROW: found})
     labels = images.table["label"][(images.table[TRUTH] == "") & (found != _ABSENT)].value_counts()
     eligible = Eligible(images, len(manifest), (), {str(label): int(n) for label, n in labels.items()})

@@ -109,8 +109,10 @@ def _middle(pixels: Floats32) -> Floats32:
 
 
 def _sharpness(image: Floats32) -> float:
-    """Logarithm of the Laplacian's variance against the image's own (Pech-Pacheco et al. 2000): one number for focus,
-    whatever the contrast."""
+    """Logarithm of the Laplacian's variance against the image's own: focus, whatever the contrast.
+
+    Pech-Pacheco et al. 2000.
+    """
     own = float(image.var())
     return float(np.log((float(cv2.Laplacian(image, cv2.CV_32F).var()) + 1e-8) / (own + 1e-8)))
 

@@ -48,7 +48,7 @@ class LungMask:
         return not self.problems and bool(self.mask.any())
 
     def on(self, height: int, width: int) -> Mask:
-        """bool [height, width]: the mask on the image's own grid."""
+        """The mask on the image's own grid, bool [height, width]."""
         size = (width, height)
         drawn = cv2.resize(self.mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
         return np.asarray(drawn > _IN_A_MASK, dtype=bool)
@@ -69,7 +69,8 @@ class LungMask:
 def read_mask(file: str, width: int, height: int, *, turned: int = 0) -> Mask | None:
     """A mask's white part, bool [height, width]; None if the file can't be read or nothing in it is white.
 
-    It is first turned clockwise by ``turned`` degrees."""
+    It is first turned clockwise by ``turned`` degrees.
+    """
     try:
         pixels = read_radiograph(Path(file)).placed(turned=turned).pixels
     except UnreadableImageError:

@@ -60,8 +60,10 @@ class TrainingImages:
 
     @classmethod
     def of_manifest(cls, manifest: Manifest, *, cache: Path | None = None, progress: Progress = silent) -> Self:
-        """As a manifest lists them, for a model that isn't ours: all but its test images. Files that can't be read
-        are known by their patients alone. ``cache`` is where fingerprints are kept (the user's cache folder)."""
+        """As a manifest lists them, all but its test images, for a model without a package.
+
+        Files that can't be read are known by their patients alone. ``cache`` is where fingerprints are kept.
+        """
         fitted = manifest.where(manifest.table["split"] != TEST)
         fingerprints = fingerprint_manifest(fitted, cache=cache, progress=progress)
         rows = fitted.table[["source", "patient", "split"]].to_numpy(dtype=str)
@@ -150,7 +152,7 @@ def find_overlap(
 
 
 def _rows_of(known: dict[str, int], keys: Sequence[str] | pd.Series) -> Integers:
-    """int [n]: the training image with each key, -1 where there is none."""
+    """The training image with each key, -1 where there is none, int [n]."""
     return np.array([known.get(key, -1) for key in keys], dtype=np.int64)
 
 
@@ -162,8 +164,10 @@ def _digests(images: Manifest) -> list[str]:
 def _nearest(
     images: Manifest, rows: NDArray[np.intp], trained: TrainingImages, cache: Path | None, progress: Progress
 ) -> tuple[Integers, Integers]:
-    """For each image the training image it looks most like, as it is or mirrored, and the bits that differ; bits
-    beyond any hash for images not in ``rows`` and for those that have no hash."""
+    """For each image the training image it looks most like, as it is or mirrored, and the bits that differ.
+
+    Bits beyond any hash for images not in ``rows`` and for those that have no hash.
+    """
     nearest = np.full(len(images), -1, dtype=np.int64)
     apart = np.full(len(images), np.iinfo(np.int64).max)
     hashed = np.array([i for i, image in enumerate(trained.images) if image.perceptual_hash], dtype=np.int64)

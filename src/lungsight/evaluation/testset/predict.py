@@ -89,13 +89,6 @@ class ImageAnswer(NamedTuple):
     altered: Mapping[str, list[float] | None]
 
 
-def predict_manifest(
-    detector: Detector, manifest: Manifest, *, progress: Progress = silent, store: AnswerStore | None = None
-) -> pd.DataFrame:
-    """The table of :func:`predict_manifest_images`."""
-    return predict_manifest_images(detector, manifest, progress=progress, store=store).table
-
-
 def predict_manifest_images(
     detector: Detector,
     manifest: Manifest,
@@ -238,7 +231,8 @@ def _known(detector: Detector, radiograph: Radiograph, checked: CheckedImage, pa
     """What is known before the network is run.
 
     The lungs are those that audits hide; a crop is made by the package's own. The detector needs fewer pixels of a
-    large image, but its size and sharpness are those of the file."""
+    large image, but its size and sharpness are those of the file.
+    """
     found = detector.lungs_to_audit(checked)
     crop = crop_of(checked.lungs) if detector.description.preprocessing.needs_lungs else None
     whole = radiograph if radiograph.file_shape is None else read_radiograph(Path(path))
@@ -303,7 +297,7 @@ def _testset(detector: Detector, images: pd.DataFrame, predictions: list[ImagePr
 
 
 def _stacked(arrays: Sequence[NDArray[np.float16] | None]) -> Floats32 | None:
-    """float32 [n, …], NaN where an image has none; None where none has any."""
+    """NaN where an image has none, float32 [n, …]; None where none has any."""
     known = next((array for array in arrays if array is not None), None)
     if known is None:
         return None

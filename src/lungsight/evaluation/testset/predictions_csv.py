@@ -69,9 +69,18 @@ def read_predictions_file(
     target: str | None = None,
     called: Mapping[str, str] | None = None,
 ) -> PredictionTable:
-    """Read ``path``. ``present`` are the manifest's labels: columns may be named as them; ``classes`` says which
-    labels each class holds; ``called`` what the table calls the column ``path``, ``probability`` or
-    ``probability_<class>``. Raises InvalidPredictions."""
+    """Read a table of predictions.
+
+    Args:
+        path: the table.
+        present: the manifest's labels; columns may be named as them.
+        classes: the labels of each class.
+        target: the class set against the rest.
+        called: what the table calls the column ``path``, ``probability`` or ``probability_<class>``.
+
+    Raises:
+        PredictionsError: it can't be used.
+    """
     rows, assumed = _read(path, called or {})
     images = _images(rows, path)
     columns = _columns_of_classes(rows, path, present, classes, target)
@@ -97,8 +106,7 @@ def read_predictions_file(
 
 
 def _read(path: Path, called: Mapping[str, str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The table as it stands, text where it is CSV, and what was assumed. Column names are stripped, at least one row
-    is there."""
+    """The table, text if it is CSV, and what was assumed; column names are stripped, it has a row or more."""
     if not path.is_file():
         raise PredictionsError(path, "there is no such file", "give the path of a CSV, Parquet or JSON lines table")
     try:
@@ -224,8 +232,10 @@ def _for(classes: Mapping[str, Sequence[str]], found: Mapping[str, str], path: P
 def _named(
     columns: Mapping[str, str], path: Path, classes: Mapping[str, Sequence[str]] | None, target: str | None
 ) -> tuple[tuple[str, ...], Mapping[str, Sequence[str]]]:
-    """The classes and the labels each holds. Where the user says nothing, labels of the same name; where the table
-    has one class only, every other diagnosis is its opposite."""
+    """The classes and the labels each holds.
+
+    By default labels of the same name; if the table has one class only, every other diagnosis is its opposite.
+    """
     if classes:
         if len(classes) < 2:
             raise PredictionsError(path, "one class alone can't be told from anything", "add --class other=*")

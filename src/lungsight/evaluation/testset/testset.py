@@ -12,6 +12,7 @@ import pandas as pd
 from lungsight.components.lungs import Box
 from lungsight.datasets.spellings import NOT
 from lungsight.evaluation.testset.lung_masks import LungMask
+from lungsight.statistics.bootstrap import Sample
 from lungsight.statistics.outcomes import FAULT, TRUTH, Floats, Floats32, Mask, Outcomes, probability_column
 
 #: The column that says how the model stands to an image's source.
@@ -94,7 +95,7 @@ class TestSet:
 
     @property
     def has_truth(self) -> pd.Series[Any]:
-        """bool [n]: the images known to be of a class, or not of the target."""
+        """The images known to be of a class, or not of the target, bool [n]."""
         return self.table[TRUTH].isin((*self.classes, self.denial))
 
     @property
@@ -104,22 +105,27 @@ class TestSet:
 
     @property
     def positive(self) -> Mask:
-        """bool [n]: truly of the target class."""
+        """Truly of the target class, bool [n]."""
         return (self.table[TRUTH] == self.target).to_numpy(dtype=bool)
 
     @property
+    def sample(self) -> Sample:
+        """The images as figures of the target are estimated from."""
+        return Sample(self.patient, self.positive, self.target)
+
+    @property
     def score(self) -> Floats:
-        """float [n]: probability of the target class."""
+        """Probability of the target class, float [n]."""
         return self.table[probability_column(self.target)].to_numpy(dtype=np.float64)
 
     @property
     def patient(self) -> np.ndarray:
-        """int [n]: a number for each patient, told apart within the source."""
+        """A number for each patient, told apart within the source, int [n]."""
         keys = self.table["source"].astype(str) + "/" + self.table["patient"].astype(str)
         return pd.factorize(keys)[0].astype(np.int64)
 
     def of_kind(self, kind: str) -> Mask:
-        """bool [n]: the images whose source is of this kind."""
+        """The images whose source is of this kind, bool [n]."""
         return (self.table[KIND] == kind).to_numpy(dtype=bool)
 
     def by_source(self) -> Iterator[tuple[str, str, TestSet]]:
@@ -128,8 +134,10 @@ class TestSet:
             yield kind, source, self.where(mask)
 
     def groups(self, *, together: bool = True) -> Iterator[tuple[str, str, Mask]]:
-        """(kind, source, bool [n]) for every source, internal ones first; with ``together`` before a kind's several
-        sources also all of them, named :data:`ALL_SOURCES`."""
+        """(kind, source, bool [n]) for every source, internal ones first.
+
+        With ``together`` a kind's several sources come first as one, named :data:`ALL_SOURCES`.
+        """
         for kind in KINDS:
             of_kind = self.of_kind(kind)
             sources = sorted(set(self.table["source"][of_kind]))
