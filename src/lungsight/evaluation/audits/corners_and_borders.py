@@ -31,9 +31,9 @@ def corners_and_borders(given: AuditInput) -> AuditAnswer:
     rows = tuple(
         Row(
             {"kind": kind, "source": source, "measured": name},
-            _correlation(known.where(mask), name, given.resampling),
+            _correlation(images, name, given.resampling),
         )
-        for kind, source, mask in known.groups()
+        for kind, source, images in known.groups()
         for name in MEASURED
     )
     sure = [row for row in rows if row.estimate.low is not None]

@@ -36,8 +36,8 @@ def image_statistics_only(given: AuditInput, *, seed: int = 0) -> AuditAnswer:
     known = given.testset.where(given.testset.headers.notna().all(axis=1).to_numpy()).scored
     rows: list[Row] = []
     explained: list[tuple[str, Estimate, Estimate]] = []
-    for kind, source, mask in known.groups():
-        header, model, gap = _figures(known.where(mask), given.resampling, seed)
+    for kind, source, images in known.groups():
+        header, model, gap = _figures(images, given.resampling, seed)
         rows += [Row({"kind": kind, "source": source}, estimate) for estimate in (header, model, gap)]
         if source != ALL_SOURCES and header.low is not None and gap.low is not None:
             explained.append((source, header, gap))

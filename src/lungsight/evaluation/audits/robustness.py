@@ -48,7 +48,7 @@ def stress(given: AuditInput) -> AuditAnswer:
     if not readable.any():
         return unanswered("The images can no longer be read, or the network gives no number for them.")
     groups = []
-    for kind, source, of_source in shown.groups():
+    for kind, source, of_source in shown.group_masks():
         which = of_source & readable
         if which.any():
             after = {key: probabilities[which] for key, probabilities in answers.items()}

@@ -128,12 +128,15 @@ class TestSet:
         """The images whose source is of this kind, bool [n]."""
         return (self.table[KIND] == kind).to_numpy(dtype=bool)
 
+    def groups(self) -> Iterator[tuple[str, str, TestSet]]:
+        """(kind, source, its images), kind by kind: its sources together, if it has several, then each alone."""
+        return ((kind, source, self.where(mask)) for kind, source, mask in self.group_masks())
+
     def by_source(self) -> Iterator[tuple[str, str, TestSet]]:
         """(kind, source, its images) for every source, internal ones first."""
-        for kind, source, mask in self.groups(together=False):
-            yield kind, source, self.where(mask)
+        return ((kind, source, self.where(mask)) for kind, source, mask in self.group_masks(together=False))
 
-    def groups(self, *, together: bool = True) -> Iterator[tuple[str, str, Mask]]:
+    def group_masks(self, *, together: bool = True) -> Iterator[tuple[str, str, Mask]]:
         """(kind, source, bool [n]) for every source, internal ones first.
 
         With ``together`` a kind's several sources come first as one, named :data:`ALL_SOURCES`.

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from lungsight.cli import app
 from lungsight.components.ood import OODDescription
 from lungsight.datasets.manifest import Manifest
+from lungsight.evaluation.answer_store import FILE, AnswerStore
 from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.inference import Detector
 from lungsight.package import Preprocessing
@@ -73,6 +74,13 @@ def evaluated(folder: Path, package: str, out: str, *more: str, data: str = "unm
     return stated
 
 
+def answers(folder: Path) -> list[tuple[str, bytes]]:
+    with AnswerStore.open(folder / FILE) as store:
+        found: list[tuple[str, bytes]] = store.database.execute("SELECT * FROM answers ORDER BY key").fetchall()
+    assert found
+    return found
+
+
 def audit(stated: dict[str, Any], name: str) -> dict[str, Any]:
     return next(one for one in stated["audits"] if one["name"] == name)
 
@@ -97,9 +105,9 @@ def test_a_cropping_model_with_its_own_lungs(folder: Path) -> None:
     said = verdicts.groupby(["kind", "source", "truth"])["value"].sum()
     assert said.to_numpy() == pytest.approx(1)
     assert "verdict_inconclusive" in set(verdicts["metric"])
-    kept = (folder / "tested" / "cropped" / "predictions.jsonl").read_bytes()
+    kept = answers(folder / "tested" / "cropped")
     assert evaluated(folder, "cropping", "cropped")["audits"] == stated["audits"]
-    assert (folder / "tested" / "cropped" / "predictions.jsonl").read_bytes() == kept
+    assert answers(folder / "tested" / "cropped") == kept
     page = (folder / "tested" / "cropped" / "index.html").read_text()
     assert "unlike anything in training" in page
 
