@@ -80,7 +80,7 @@ def test_too_few_of_one_side_is_said(tmp_path: Path, make_package: Callable, sic
     few = pd.concat([rows[rows["label"] != "covid19"], rows[rows["label"] == "covid19"].head(sick)])
     audits = audited(few, make_package)
     assert audits["lungs hidden"].call is AuditResult.NOT_DONE
-    assert f"{sick} positive patients, and 10 are needed" in audits["lungs hidden"].meaning
+    assert f"{sick} patients on the positive side, and 10 are needed" in audits["lungs hidden"].meaning
 
 
 def test_an_audit_that_was_cut_off_goes_on_with_the_same_figures(tmp_path: Path, make_package: Callable) -> None:
