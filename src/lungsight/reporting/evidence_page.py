@@ -14,7 +14,7 @@ from lungsight.evaluation.rows import Row
 from lungsight.reporting.audit_charts import AuditCard
 from lungsight.reporting.evidence_json import images_by_source
 from lungsight.reporting.evidence_sections import sections_of
-from lungsight.reporting.evidence_tables import by_metric, titled
+from lungsight.reporting.evidence_tables import by_metric
 from lungsight.reporting.evidence_text import FOR_A_PATIENT, alone, deciding, extremes, states
 from lungsight.reporting.html import write_page
 from lungsight.reporting.tables import tables_of
@@ -57,7 +57,6 @@ def write_evidence_page(evidence: Evidence, path: Path) -> None:
             each.name for each in path.parent.glob("*") if each.suffix in _BESIDE and each.is_file() and each != path
         ),
         versions=_versions(),
-        titled=titled,
     )
 
 

@@ -211,7 +211,7 @@ def by_row(
         estimate = row.estimate
         several = {"scope": estimate.scope} if len(scopes) > 1 else {}
         several |= {"metric": estimate.name} if len(scales) > 1 else {}
-        lines.append((dict(_labels(row)) | several, (Cell(estimate, scales[estimate.name]),)))
+        lines.append(({**dict(_labels(row)), **several}, (Cell(estimate, scales[estimate.name]),)))
     heading = "Figure" if len(scales) > 1 else titled(kept[0].estimate.name)
     return _shown(caption, stem, (heading,), lines, len(rows) - len(kept))
 

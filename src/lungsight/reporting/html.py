@@ -12,17 +12,23 @@ from matplotlib.figure import Figure
 from lungsight._files import write_whole
 from lungsight._templates import template
 from lungsight.evaluation.formatting import p_in_words, withheld_because
-from lungsight.reporting.evidence_tables import INTERVALS
-from lungsight.statistics.metrics import TITLES
+from lungsight.reporting.evidence_tables import INTERVALS, titled
 
 _DPI = 110
 
 
-def write_page(path: Path, name: str, **content: Any) -> None:
-    """Fill ``templates/<name>`` and write it, whole or not at all."""
-    filters = {"embedded": embedded, "reason": withheld_because, "p": p_in_words, "interval": INTERVALS.get}
-    page = template("lungsight.reporting", name, **filters)
-    write_whole(path, page.render(titles=TITLES, **content))
+def write_page(path: Path, file: str, **content: Any) -> None:
+    """Fill ``templates/<file>`` and write it, whole or not at all."""
+    page = template(
+        "lungsight.reporting",
+        file,
+        embedded=embedded,
+        reason=withheld_because,
+        p=p_in_words,
+        interval=INTERVALS.get,
+        titled=titled,
+    )
+    write_whole(path, page.render(**content))
 
 
 def embedded(image: Figure | bytes, kind: str = "image/png") -> str:

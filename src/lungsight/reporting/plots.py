@@ -102,8 +102,8 @@ def reliability_figure(table: pd.DataFrame) -> Figure:
     def draw(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=(0, (2, 3)), label="calibrated")
         x = rows["mean_probability"].to_numpy(dtype=float)
-        by_chance = (rows[name].to_numpy(dtype=float) for name in ("calibrated_low", "calibrated_high"))
-        axes.fill_between(x, *by_chance, color=GREY, alpha=0.2, lw=0, label="calibrated, 95 of 100 samples")
+        low, high = (rows[name].to_numpy(dtype=float) for name in ("calibrated_low", "calibrated_high"))
+        axes.fill_between(x, low, high, color=GREY, alpha=0.2, lw=0, label="calibrated, 95 of 100 samples")
         observed, low, high = (rows[name].to_numpy(dtype=float) for name in ("observed", "low", "high"))
         axes.vlines(x, low, high, color=BLUE, lw=1.2)
         axes.plot(x, observed, color=BLUE, lw=1.2, marker="o", ms=3.5, label="observed (95% interval)")
