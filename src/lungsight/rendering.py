@@ -1,4 +1,4 @@
-"""The pictures on the page: the radiograph, small, and layers of colour to lie over it."""
+"""What the page draws: the image, small, and layers of colour over it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Mask = NDArray[np.bool_]
 
 MAX_SIDE = 1024
 
-#: What a picture of a radiograph on a page may weigh, so that five hundred of them can be opened.
+#: What an image on the page may take, so that a page of 500 can be opened.
 MAX_BYTES = 64_000
-#: Longest side and JPEG quality, in the order in which they are tried until a picture is light enough.
+#: Longest side and JPEG quality, in the order in which they are tried until an image is small enough.
 _SIZES = ((MAX_SIDE, 85), (MAX_SIDE, 70), (896, 65), (768, 60), (640, 55), (640, 35))
 
 #: For and against the target class; told apart with any colour vision (Brewer's RdBu ends, brightened on grey).
@@ -37,7 +37,7 @@ _OUTLINE_OPACITY = 0.8
 
 
 def thumbnail(radiograph: Radiograph, side: int = MAX_SIDE) -> Image.Image:
-    """The radiograph in 8-bit grey, at most ``side`` pixels a side, antialiased."""
+    """The image in 8-bit grey, at most ``side`` pixels a side, antialiased."""
     image = Image.fromarray(radiograph.pixels)
     image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
     return Image.fromarray(np.rint(np.clip(np.asarray(image), 0, 1) * 255).astype(np.uint8))
@@ -55,8 +55,14 @@ def small_jpeg(radiograph: Radiograph) -> bytes:
 
 
 def with_evidence(grey: Image.Image, evidence: Floats, full: float, *, against: bool = False) -> Image.Image:
-    """``grey`` under ``evidence`` (logits, on any grid of the same shape): red speaks for the target, and blue
-    ``against`` it where that is asked for. ``full`` logits have the strongest colour."""
+    """An image under its evidence: red speaks for the target.
+
+    Args:
+        grey: the image.
+        evidence: float32 on any grid of the same shape, in logits.
+        full: logits that have the strongest colour.
+        against: blue shows what speaks against the target, too.
+    """
     mixed = grey.convert("RGB")
     for colour, speaks in ((FOR, evidence), (AGAINST, -evidence)) if against else ((FOR, evidence),):
         mixed.paste(colour, mask=_covering(speaks, full, grey.size))
@@ -64,8 +70,13 @@ def with_evidence(grey: Image.Image, evidence: Floats, full: float, *, against: 
 
 
 def heat_layer(evidence: Floats, full: float, colour: tuple[int, int, int]) -> bytes:
-    """A PNG that is clear where ``evidence``, float32 [height, width] in logits, is 0 or less, and has the strongest
-    ``colour`` from ``full`` logits on. To be stretched over the picture of the radiograph."""
+    """A PNG to be stretched over the image: clear where the evidence is 0 or less.
+
+    Args:
+        evidence: float32 [height, width], in logits.
+        full: logits from which on the colour is strongest.
+        colour: red, green and blue, 0…255.
+    """
     return _layer(_covering(evidence, full, (evidence.shape[1], evidence.shape[0])), colour)
 
 
@@ -125,6 +136,7 @@ def unpacked(png: bytes) -> Mask:
 
 
 def jpeg(image: Image.Image, quality: int = 85) -> bytes:
+    """The bytes of a JPEG."""
     data = BytesIO()
     image.save(data, format="JPEG", quality=quality)
     return data.getvalue()

@@ -45,6 +45,7 @@ class ScanTable:
         self._findings: list[Finding] = []
 
     def add(self, finding: Finding) -> None:
+        """Count a finding, and keep it as a row while there is room."""
         self.counts[finding.status] += 1
         self._decisions[finding.decision or "not readable"] += 1
         self._unfamiliar += _is_unfamiliar(finding)
@@ -135,13 +136,12 @@ def _is_unfamiliar(finding: Finding) -> bool:
 
 
 def _file_and_reasons(finding: Finding) -> str:
-    """The file on a line; why it was refused or can't be read follows. Why images are inconclusive is said once, at
-    the end."""
+    """The file, and why it was refused or can't be read; why images are inconclusive is printed once, at the end."""
     if finding.status is Status.READ:
         unlike = "  [dim]unlike anything in training[/]" if _is_unfamiliar(finding) else ""
         return escape(finding.file) + unlike
-    said = " ".join(finding.reasons).removeprefix(f"{finding.file}: ")
-    return escape(finding.file) + (f"  [dim]{escape(said)}[/]" if said else "")
+    reasons = " ".join(finding.reasons).removeprefix(f"{finding.file}: ")
+    return escape(finding.file) + (f"  [dim]{escape(reasons)}[/]" if reasons else "")
 
 
 def _coloured(finding: Finding, target: str) -> str:

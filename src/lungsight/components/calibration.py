@@ -17,10 +17,12 @@ FURTHEST_INTERCEPT = 10.0
 
 
 class Calibration(BaseModel):
-    """How logits become probabilities, fitted on validation images. ``temperature`` divides the logits before the
-    softmax (Guo et al. 2017). ``platt`` and ``isotonic`` take each class's log-odds against the rest, straight from
-    the softmax, through a logistic curve (Platt 1999) or a rising line of straight pieces (Zadrozny & Elkan 2002),
-    and divide by the sum over the classes."""
+    """How logits become probabilities, fitted on validation images.
+
+    ``temperature`` divides the logits before the softmax (Guo et al. 2017). ``platt`` and ``isotonic`` take each
+    class's log-odds against the rest, straight from the softmax, through a logistic curve (Platt 1999) or a rising
+    line of straight pieces (Zadrozny & Elkan 2002), and divide by the sum over the classes.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
@@ -76,16 +78,14 @@ def calibrated(calibration: Calibration, classes: tuple[str, ...], logits: Array
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
-    """Probabilities from logits [N, K] divided by ``temperature`` (Guo et al. 2017, "On calibration of modern
-    neural networks")."""
+    """Probabilities from logits [N, K] divided by ``temperature`` (Guo et al. 2017)."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 def log_odds(logits: Floats) -> Floats:
-    """Of each class against the rest, from logits [N, K]: its logit less the log of the sum of the others'
-    exponentials; [N, K]."""
+    """Log-odds of each class against the rest, [N, K], from logits [N, K]."""
     columns = range(logits.shape[1])
     return np.stack([logits[:, k] - _log_sum(np.delete(logits, k, axis=1)) for k in columns], axis=1)
 

@@ -1,5 +1,8 @@
-"""Connected pieces of a small mask. By numpy: scipy or OpenCV would each add a quarter to what scanning installs, and
-take longer to import than a radiograph to be judged."""
+"""Connected components of a small mask.
+
+By numpy: scipy or OpenCV would each add a quarter to what scanning installs, and take longer to import than one image
+to be analysed.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ Integers = NDArray[np.intp]
 
 
 def connected_components(mask: Mask) -> tuple[Integers, int]:
-    """The pieces of bool [height, width], numbered from 1 in the order of their first pixels, and how many they are.
-    Pixels are neighbours by an edge, not by a corner."""
+    """The components of bool [height, width], numbered from 1 by their first pixels, and their number.
+
+    Pixels are neighbours by an edge, not by a corner.
+    """
     height, width = mask.shape
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)  # of runs, row by row

@@ -1,4 +1,4 @@
-"""How calibrated probabilities become a verdict: the one rule that scanning and evaluation both use."""
+"""How calibrated probabilities become a decision: the one rule that scanning and evaluation both use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-#: The verdicts beside the model's classes.
+#: The decisions besides the model's classes.
 INCONCLUSIVE, REFUSED = "inconclusive", "refused"
 
 ReadWords = NDArray[Any]
@@ -42,16 +42,19 @@ class _Chosen(Protocol):
 
 
 class Decision(BaseModel):
-    """How probabilities become a verdict. Where the thresholds ``low`` and ``high`` are stated: below ``low`` the
-    target is ruled out and the most probable other class is the verdict; from ``high`` on the target is; between them
-    the verdict is *inconclusive*. Equal thresholds leave nothing inconclusive. Otherwise the verdict is the most
-    probable class, unless it stays below ``inconclusive_below``. The thresholds were chosen on validation images for
-    the aims stated, with probabilities from a calibration that hadn't seen the image's patient."""
+    """How probabilities become a decision.
+
+    With the thresholds ``low`` and ``high``: below ``low`` the target is ruled out and the decision is the most
+    probable other class; from ``high`` on it is the target; between them it is *inconclusive*. Equal thresholds leave
+    nothing inconclusive. Without thresholds it is the most probable class, unless its probability is below
+    ``inconclusive_below``. The thresholds were chosen on validation images for the aims stated, with probabilities
+    from a calibration that hadn't seen the image's patient.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     inconclusive_below: float = Field(default=0.5, ge=0, le=1)
-    """Calibrated probability that a verdict needs where no thresholds are stated."""
+    """Calibrated probability that a decision needs if no thresholds are stated."""
     low: float | None = Field(default=None, ge=0, le=1)
     """Probability of the target below which it is ruled out: the highest that keeps the sensitivity aimed at."""
     high: float | None = Field(default=None, ge=0, le=1)
@@ -95,7 +98,7 @@ class Decision(BaseModel):
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     def can_be_inconclusive(self, classes: int) -> bool:
-        """Whether some probabilities of so many classes lead to no verdict."""
+        """Whether some probabilities of this many classes are inconclusive."""
         if self.thresholds is not None:
             return self.thresholds[1] > self.thresholds[0]
         return self.inconclusive_below > 1 / classes
@@ -109,13 +112,14 @@ class Decision(BaseModel):
         unfamiliar: ArrayLike = False,
         refused: ArrayLike = False,
     ) -> ReadWords:
-        """The verdict on each image: a class, :data:`INCONCLUSIVE` or :data:`REFUSED`.
+        """The decision on each image: a class, :data:`INCONCLUSIVE` or :data:`REFUSED`.
 
         Args:
             probabilities: calibrated, float [n, k]; or [k], of one image.
-            classes: the k classes in that order, ``target`` among them.
-            unfamiliar: bool [n], or one for all: unlike anything in training, and therefore inconclusive.
-            refused: bool [n], or one for all: the image is not judged at all; this comes first.
+            classes: the k classes in that order.
+            target: one of them.
+            unfamiliar: bool [n], or one for all: out-of-distribution, and therefore inconclusive.
+            refused: bool [n], or one for all: the image is not analysed; this comes first.
 
         Returns:
             text as objects, [n]; or [], of one image.

@@ -169,8 +169,10 @@ class Gate:
         return look.marked >= self.description.sign_threshold
 
     def _askew(self, look: GateAnswer, pixels: Floats) -> tuple[int, bool]:
-        """By how many degrees it has to be turned clockwise, and whether it is inverted: more so than its negative,
-        since what is surely right in a pair is often wrong for one image alone."""
+        """By how many degrees it has to be turned clockwise, and whether it is inverted.
+
+        Inverted means more so than its negative: the two together are often right when one alone is wrong.
+        """
         if look.probability < self.description.least_probability:
             return 0, False  # nothing that turning would make a radiograph of
         threshold = self.description.sign_threshold

@@ -78,8 +78,7 @@ class LungSegmentation:
         return read_radiograph(source, at_least=_OVER * self.description.image_size)
 
     def find(self, pixels: Floats) -> Lungs:
-        """The lungs of one radiograph, float32 [height, width] in 0…1. Any such array has an answer, if only that
-        nothing in it is a lung."""
+        """The lungs of one image, float32 [height, width] in 0…1; of any such array, if only that it shows none."""
         return self.find_many([pixels])[0]
 
     def find_many(self, images: Sequence[Floats]) -> list[Lungs]:
@@ -102,8 +101,10 @@ def network_input(pixels: Floats, side: int) -> Floats:
 
 
 def stretched(pixels: Floats) -> Floats:
-    """The 1st and the 99th percentile drawn to 0 and 1, so that a dark film looks like a bright one. Done on the
-    small image: on the original the percentiles would take longer than all the rest."""
+    """The 1st and the 99th percentile drawn to 0 and 1, so that a dark image looks like a bright one.
+
+    Done on the small image: on the original the percentiles would take longer than all the rest.
+    """
     low, high = np.percentile(pixels, (1, 99))
     if high - low < _FLAT:
         return pixels
@@ -115,7 +116,8 @@ def lungs_of(logits: Floats, threshold: float) -> Lungs:
 
     Args:
         logits: of each pixel being lung, [side, side].
-        threshold: the probability from which on it is."""
+        threshold: the probability from which on it is.
+    """
     mask = two_largest(logits >= np.log(threshold / (1 - threshold)))
     return Lungs(mask, implausibilities(mask, _certainty(logits[mask])))
 

@@ -16,9 +16,11 @@ class UnusableNetworkError(ValueError):
 
 
 def refuse_foreign(onnx_file: bytes) -> None:
-    """A model from elsewhere may name files of this machine (external data) or ask for other people's code.
+    """Refuse what names files of this machine (external data) or needs operators that aren't ONNX's own.
 
-    Raises UnusableNetwork."""
+    Raises:
+        UnusableNetworkError: it does, or isn't an ONNX file.
+    """
     try:
         model = onnx.load_model_from_string(onnx_file)
     except DecodeError as error:

@@ -60,7 +60,7 @@ class OODDetector:
         description: what ``package.json`` says of it.
 
     Raises:
-        UnusableFamiliarity: an array is missing, has another shape or holds what isn't a number.
+        UnusableOODDetectorError: an array is missing, has another shape or holds what isn't a number.
     """
 
     def __init__(self, safetensors_file: bytes, description: OODDescription) -> None:
@@ -75,8 +75,14 @@ class OODDetector:
         return self.description.threshold
 
     def distance(self, features: Floats) -> Doubles:
-        """Of each image from the nearest training class, float64 [N], from features float32 [N, c]; NaN where a
-        feature is. In standard deviations of the training images around their class."""
+        """The distance of each image from the nearest training class, float64 [N]; NaN where a feature is.
+
+        Args:
+            features: float32 [N, c].
+
+        Returns:
+            In standard deviations of the training images around their class.
+        """
         wide = np.asarray(features, dtype=np.float64)
         return np.asarray(np.min([self._squared(wide - mean) for mean in self._means], axis=0) ** 0.5)
 

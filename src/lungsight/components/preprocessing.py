@@ -57,19 +57,27 @@ class Preprocessing(BaseModel):
 
     @property
     def enough_pixels(self) -> int:
-        """Of an image's shorter side: one with twice as many or more is first made smaller by a half, a quarter or an
-        eighth. The network still sees the mean of several pixels in each of its own; and the percentiles are those of
-        the image, not of the noise of single pixels."""
+        """Of the shorter side: an image with twice as many is first reduced by a half, a quarter or an eighth.
+
+        The network still sees the mean of several pixels in each of its own, and the percentiles are those of the
+        image, not of the noise of single pixels.
+        """
         return max(3 * self.image_size, 512)
 
     def read(self, source: Path | str | ImageFile | RemoteFile, *, keep_identifiers: bool = False) -> Radiograph:
-        """The radiograph in a file, decoded to as few pixels as are enough. Training, scanning and evaluation read
-        what a network is to see through here, so that a file has one answer. Raises UnreadableImage."""
+        """The image in a file, decoded to as few pixels as are enough. Raises UnreadableImageError.
+
+        Training, scanning and evaluation read what a network sees through here, so that a file has one prediction.
+        """
         return read_radiograph(source, at_least=self.enough_pixels, keep_identifiers=keep_identifiers)
 
     def apply(self, pixels: Floats, box: Box | None = None) -> Floats:
-        """float32 [height, width] in 0…1 to float32 [image_size, image_size] in 0…1, antialiased. ``box`` lies around
-        the lungs; only the geometry ``lungs`` asks for it, and takes the whole image without it."""
+        """The network's input, float32 [image_size, image_size] in 0…1, antialiased.
+
+        Args:
+            pixels: float32 [height, width] in 0…1.
+            box: around the lungs; only the geometry ``lungs`` uses it, and takes the whole image without it.
+        """
         pixels = reduced_pixels(pixels, self.enough_pixels)
         region = self.region(pixels.shape[0], pixels.shape[1], box)
         if self.needs_lungs:  # cut first, or the filter would mix in what lies beside the box
@@ -81,8 +89,14 @@ class Preprocessing(BaseModel):
         return np.clip(np.asarray(resized, dtype=np.float32), 0.0, 1.0)
 
     def restore(self, network_map: Floats, height: int, width: int, box: Box | None = None) -> Floats:
-        """A map over the network's input, float32 [rows, columns], on the radiograph's own grid [height, width];
-        what the network didn't see is 0. ``box`` as it was given to :meth:`apply`."""
+        """A map over the network's input drawn on the image, float32 [height, width]; 0 where it saw nothing.
+
+        Args:
+            network_map: float32 [rows, columns].
+            height: of the image, or of any grid of the same shape.
+            width: of the same grid.
+            box: as it was given to :meth:`apply`.
+        """
         region = self.region(height, width, box)
         size = (region.right - region.left, region.bottom - region.top)
         drawn = np.asarray(Image.fromarray(network_map).resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
@@ -108,8 +122,7 @@ class Preprocessing(BaseModel):
 
     @model_serializer(mode="wrap")
     def _margin_only_with_lungs(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Preprocessings without a lung crop are written as they were before there was one, so that what is named by
-        their text (cached images, models) keeps its name."""
+        """Without a lung crop, what was written before there was one: cached images are named by it."""
         stated: dict[str, Any] = dump(self)
         if not self.needs_lungs:
             stated.pop("margin", None)
@@ -127,8 +140,10 @@ class Region:
 
 
 def _widened(low: float, high: float, margin: float, pixels: int) -> tuple[int, int]:
-    """The whole pixels that a stretch from ``low`` to ``high`` (fractions of ``pixels``) covers, ``margin`` wider on
-    both sides; at least one pixel, and none beyond the image."""
+    """The whole pixels from ``low`` to ``high`` (fractions of ``pixels``), wider by ``margin`` on both sides.
+
+    At least one pixel, and none beyond the image.
+    """
     more = margin * (high - low)
     first = min(max(math.floor((low - more) * pixels), 0), pixels - 1)
     return first, min(max(math.ceil((high + more) * pixels), first + 1), pixels)

@@ -182,8 +182,7 @@ _RUNTIMES: Mapping[str, Callable[[bytes, int], Any]] = {
 
 
 def _onnxruntime() -> ModuleType:
-    """The library, told once more not to report home: a program that imported it before us has not heard of
-    :mod:`lungsight._environment`."""
+    """The library, with its telemetry off: a program may have imported it before :mod:`lungsight._environment`."""
     import onnxruntime
 
     if hasattr(onnxruntime, "disable_telemetry_events"):

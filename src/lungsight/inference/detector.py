@@ -30,8 +30,13 @@ Floats = NDArray[np.float32]
 
 
 class Prediction(NamedTuple):
-    """What the network says of N images: calibrated ``probabilities`` float64 [N, K] that sum to 1, ``logits``
-    float32 [N, K] before calibration, and ``maps`` float32 [N, K, h, w] whose means plus a bias are the logits."""
+    """The prediction for N images.
+
+    Attributes:
+        probabilities: float64 [N, K], calibrated; they sum to 1.
+        logits: float32 [N, K], before calibration.
+        maps: float32 [N, K, h, w]; their means plus a bias are the logits.
+    """
 
     probabilities: NDArray[np.float64]
     logits: Floats
@@ -56,17 +61,17 @@ class Answer(NamedTuple):
 
 
 class Detector:
-    """A model package, loaded and ready. Safe to call from several threads.
+    """A model package, loaded and ready: the one way from a file to a prediction. Safe to call from several threads.
 
     Attributes:
-        package: what it was loaded from.
+        package: the package it was loaded from.
         description: the content of its ``package.json``.
-        model: its id, as findings give it.
-        grade: what its evidence report concludes; None where the package holds none.
+        model: the package's id, as findings give it.
+        grade: what its evidence report concludes; None if the package holds none.
         cautions: what to keep in mind about this model: sentences.
-        checker: what examines an image before the network does: the package's lung segmentation and input gate.
+        checker: the package's input gate and lung segmentation.
         lungs_from: id of the package whose lungs :meth:`lungs_to_audit` gives; empty for the package's own.
-        takes_batches: whether several images at once are quicker than one by one: so on a GPU.
+        takes_batches: whether several images at once are quicker than one by one: true on a GPU.
     """
 
     def __init__(
@@ -110,7 +115,7 @@ class Detector:
         """Load a package, or the one in a folder or zip.
 
         Args:
-            package: the package, or where it lies.
+            package: the package, or its path.
             threads: cores to use; 0: all.
             runtime: what runs the networks: a name of :func:`lungsight.components.runtime.runtimes`, or the quickest.
             features: :meth:`answer_checked` gives them, and :meth:`predict_with_features` can be called.
@@ -119,15 +124,15 @@ class Detector:
                 package's own; findings don't depend on it.
 
         Raises:
-            InvalidPackage: it is incomplete, altered or can't be used, or its network says of a reference image
-                something else here than where it was made.
-            Fault: there is no such runtime here.
+            PackageError: it is incomplete, altered or can't be used, or its network gives other outputs for a
+                reference image here than where it was made.
+            LungsightError: this machine has no such runtime.
         """
         opened = package if isinstance(package, ModelPackage) else ModelPackage.open(package)
         familiarity = opened.familiarity()
         network = opened.network(threads, runtime=runtime, features=features or familiarity is not None)
         opened.verify_loaded(network)
-        # whoever reads many images does so in as many threads as there are cores
+        # images are read in as many threads as there are cores
         examiner = ImageChecker(opened.lung_fields(1, runtime=runtime), opened.gate(1, runtime=runtime))
         audit_lungs = lungs_from.lung_fields(1, runtime=runtime) if lungs_from else None
         return cls(
@@ -136,16 +141,15 @@ class Detector:
         )  # fmt: skip
 
     def read(self, source: Path | str | ImageFile | RemoteFile) -> Radiograph:
-        """The radiograph in a file, as scanning and evaluation judge it. Raises UnreadableImage."""
+        """The image in a file, as scanning and evaluation predict on it. Raises UnreadableImageError."""
         return self.description.preprocessing.read(source, keep_identifiers=self._keep_identifiers)
 
     def check_input(self, radiograph: Radiograph) -> CheckedImage:
-        """The radiograph with its lungs, and with what speaks against judging it: its header, its pixels, or the
-        package's gate."""
+        """The image with its lungs, and why it is refused: by its header, its pixels, or the package's gate."""
         return self.checker.check_input(radiograph)
 
     def check_with_networks(self, radiograph: Radiograph) -> CheckedImage:
-        """:meth:`check_input`, though header and pixels aren't asked."""
+        """:meth:`check_input` without the checks of header and pixels."""
         return self.checker.check_with_networks(radiograph)
 
     def lungs_to_audit(self, checked: CheckedImage) -> Lungs | None:
@@ -153,19 +157,22 @@ class Detector:
         return self._audit_lungs.find(checked.radiograph.pixels) if self._audit_lungs else checked.lungs
 
     def prepare(self, radiograph: Radiograph, lungs: Lungs | None = None) -> Floats:
-        """The radiograph as the network sees it, float32 [1, side, side]. Where it sees only the box around the
-        lungs, they are sought unless ``lungs`` are given."""
-        preprocessing = self.description.preprocessing
-        if preprocessing.needs_lungs and lungs is None:
+        """The image as the network sees it, float32 [1, side, side].
+
+        Args:
+            radiograph: any image.
+            lungs: where the lungs are; found here if the network sees only the box around them and this is None.
+        """
+        if self.description.preprocessing.needs_lungs and lungs is None:
             return self.prepare_checked(self.check_with_networks(radiograph))
-        return preprocessing.apply(radiograph.pixels, crop_of(lungs))[None]
+        return self.prepare_checked(CheckedImage(radiograph, lungs))
 
     def prepare_checked(self, checked: CheckedImage) -> Floats:
-        """:meth:`prepare`, of a radiograph whose lungs are known."""
+        """:meth:`prepare` for an image whose lungs are known."""
         return self.description.preprocessing.apply(checked.radiograph.pixels, crop_of(checked.lungs))[None]
 
     def predict(self, pixels: Floats) -> Prediction:
-        """What the network says of prepared images, float32 [N, 1, side, side] in 0…1."""
+        """The prediction for prepared images, float32 [N, 1, side, side] in 0…1."""
         return self._calibrated(self._network.run(pixels))
 
     def predict_with_features(self, pixels: Floats) -> tuple[Prediction, Floats]:
@@ -178,7 +185,7 @@ class Detector:
         return calibrated(self.description.calibration, self.description.classes, logits)
 
     def analyse(self, radiographs: Sequence[Radiograph]) -> list[Finding]:
-        """A finding for each radiograph, all in one batch; whether they should be judged is not asked here."""
+        """A finding for each image, all in one batch; none is refused."""
         return self.analyse_checked([self.check_with_networks(radiograph) for radiograph in radiographs])
 
     def analyse_checked(
@@ -206,8 +213,8 @@ class Detector:
             distances = self._familiarity.distance(features).tolist()
         seconds = (time.perf_counter() - started) / len(checked)
         findings = [
-            self._conclude(one, Prediction(*said), distance, seconds, sound=bool(np.isfinite(image).all()))
-            for one, image, distance, *said in zip(checked, images, distances, *prediction, strict=True)
+            self._conclude(one, Prediction(*outputs), distance, seconds, sound=bool(np.isfinite(image).all()))
+            for one, image, distance, *outputs in zip(checked, images, distances, *prediction, strict=True)
         ]
         weighed = [None] * len(images) if features is None else features
         return [Answer(*one) for one in zip(findings, prediction.logits, prediction.maps, weighed, strict=True)]
@@ -216,12 +223,14 @@ class Detector:
         return Prediction(self.probabilities(outputs.logits), outputs.logits, outputs.maps)
 
     def _conclude(
-        self, checked: CheckedImage, said: Prediction, distance: float | None, seconds: float, *, sound: bool
+        self, checked: CheckedImage, prediction: Prediction, distance: float | None, seconds: float, *, sound: bool
     ) -> Finding:
-        """``said`` is what the network says of this radiograph: a prediction without its first axis. It counts only
-        where the pixels are ``sound`` numbers: some runtimes make numbers of what is none."""
+        """The finding of one image, whose ``prediction`` has no first axis.
+
+        It counts only if the input's pixels are ``sound`` numbers: some runtimes make numbers of NaN.
+        """
         radiograph = checked.radiograph
-        if not (sound and np.isfinite(said.logits).all()):
+        if not (sound and np.isfinite(prediction.logits).all()):
             reason = f"{radiograph.file}: the network gives no number for it; check its pixels and the model package."
             return Finding(
                 radiograph.file,
@@ -233,14 +242,14 @@ class Detector:
                 model_grade=self.grade,
                 seconds=seconds,
             )
-        decision, reasons = self._decide(said.probabilities, self._unlike_training(distance))
-        evidence = self._map(said, crop_of(checked.lungs))
+        decision, reasons = self._decide(prediction.probabilities, self._unlike_training(distance))
+        evidence = self._map(prediction, crop_of(checked.lungs))
         inside = self._share_in_lungs(evidence, checked)
         return Finding(
             file=radiograph.file,
             status=Status.READ,
             decision=decision,
-            probabilities=dict(zip(self.description.classes, said.probabilities.tolist(), strict=True)),
+            probabilities=dict(zip(self.description.classes, prediction.probabilities.tolist(), strict=True)),
             map=evidence,
             lungs=checked.lungs,
             evidence_in_lungs=inside,
@@ -303,13 +312,13 @@ class Detector:
         decision, p = self.description.decision, probabilities.max()
         if decision.thresholds is None:
             name, needed = self.description.classes[int(probabilities.argmax())], decision.inconclusive_below
-            said, asked = percent_beside(p, needed)
-            return f"The most probable class, {as_words(name)}, has a probability of {said}; the model needs {asked}."
+            has, needs = percent_beside(p, needed)
+            return f"The most probable class, {as_words(name)}, has a probability of {has}; the model needs {needs}."
         (low, high), p = decision.thresholds, probabilities[self._target]
-        said, from_, below = percent_beside(p, high, low)
+        stated, from_, below = percent_beside(p, high, low)
         target = as_words(self.description.target)
         rule = f"the model calls it from {from_} on and rules it out below {below}"
-        return f"The probability of {target} is {said}: {rule}."
+        return f"The probability of {target} is {stated}: {rule}."
 
     def _against_the_others(self, by_class: Floats) -> Floats:
         """The target's value minus the mean of the other classes', along the first axis."""

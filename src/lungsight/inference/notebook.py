@@ -1,4 +1,4 @@
-"""A finding in a notebook: the film, the result, and what it rests on."""
+"""A finding in a notebook: the image, the result, and what it rests on."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def as_html(finding: Finding) -> str:
     radiograph = finding.radiograph
     picture = "" if radiograph is None else f'<img src="{data_uri(small_jpeg(radiograph))}" width="320" alt="">'
     shares = "".join(f"<li>{escape(as_words(name))}: {percent(p)}</li>" for name, p in finding.probabilities.items())
-    said = "".join(f"<p>{escape(sentence)}</p>" for sentence in (*finding.reasons, *finding.warnings))
+    sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in (*finding.reasons, *finding.warnings))
     result = escape(as_words(finding.decision or finding.status))
     return (
         f'<div style="display:flex;gap:1em">{picture}<div><p>{escape(finding.file)}</p><p><b>{result}</b></p>'
-        f"<ul>{shares}</ul>{said}<p><i>{RESEARCH_ONLY}</i></p></div></div>"
+        f"<ul>{shares}</ul>{sentences}<p><i>{RESEARCH_ONLY}</i></p></div></div>"
     )

@@ -1,4 +1,4 @@
-"""What is found out about a radiograph before the detector is asked: may it be judged, and where are its lungs?"""
+"""What is found out about an image before the classifier runs: is it refused, and where are its lungs?"""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from lungsight.inference.input_checks import header_refusals, refusals
 from lungsight.radiograph import Radiograph
 from lungsight.reading.reduction import reduced
 
-#: Said before what is wrong with the lungs that were found.
+#: Comes before what is wrong with the lungs that were found.
 NO_LUNGS = "No two plausible lungs were found, so it isn't judged; give a whole, upright frontal chest X-ray."
 
 #: Who refused an image that its own header calls another kind of image.
 BY_HEADER = "header"
 
-#: Pixels of the shorter side that lung fields and gate are given; they look at 224 or so.
+#: Pixels of the shorter side that lung segmentation and input gate are given; their own input has about 224.
 _ENOUGH = 448
 
-#: What is said of an image where there is no gate to ask.
+#: The result without an input gate.
 _AS_IT_IS = GateResult(refusals=(), warnings=(), probability=1.0, inverted=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckedImage:
-    """A radiograph, with what was found out about it.
+    """An image, with what was found out about it.
 
     Attributes:
-        radiograph: as it is judged: upright, a negative as a positive.
-        lungs: where the lungs are; None where nobody looked for them.
-        refusals: why it shouldn't be judged, one sentence a reason; empty when it is admitted.
-        warnings: what to keep in mind about it, beside the radiograph's own: sentences.
+        radiograph: as it is analysed: upright, a negative as a positive.
+        lungs: where the lungs are; None if they weren't looked for.
+        refusals: why it is refused, one sentence per reason; empty if it isn't.
+        warnings: what to keep in mind about it, besides the radiograph's own: sentences.
         inverted: whether it was a negative.
-        refused_by: ``header``, ``pixels`` or ``gate``: what speaks against it first; None where nothing does.
+        refused_by: ``header``, ``pixels`` or ``gate``, whichever refused it first; None if it isn't refused.
     """
 
     radiograph: Radiograph
@@ -49,22 +49,24 @@ class CheckedImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageChecker:
-    """A package's lung fields and gate at work; either may be missing. Safe to call from several threads."""
+    """A package's lung segmentation and input gate; either may be missing. Safe to call from several threads."""
 
     lung_fields: LungSegmentation | None = None
     gate: Gate | None = None
 
     def check_input(self, radiograph: Radiograph) -> CheckedImage:
-        """:meth:`check_with_networks`, but no network is run if the header or the pixels already speak against it."""
+        """:meth:`check_with_networks`, but no network is run if the header or the pixels already refuse it."""
         if reasons := refusals(radiograph):
             refused_by = BY_HEADER if any(header_refusals(radiograph)) else "pixels"
             return CheckedImage(radiograph, refusals=reasons, refused_by=refused_by)
         return self.check_with_networks(radiograph)
 
     def check_with_networks(self, radiograph: Radiograph) -> CheckedImage:
-        """What the gate says, and where the lungs are, in the image as the gate puts it right: a negative becomes a
-        positive, and one that lies on its side or its head is turned upright. An image without two plausible lungs is
-        refused."""
+        """The input gate's result, and the lungs of the image as the gate corrects it.
+
+        A negative becomes a positive, and an image on its side or its head is turned upright. An image without two
+        plausible lungs is refused.
+        """
         small = reduced(radiograph, _ENOUGH).pixels
         admission = self.gate.ask(small) if self.gate is not None else _AS_IT_IS
         if admission.inverted:

@@ -32,8 +32,13 @@ HOLDS = "holds"
 
 
 def image_warnings(radiograph: Radiograph, image_size: int, region: Region | None = None) -> tuple[str, ...]:
-    """One sentence each; ``image_size`` is the side of the network's input, ``region`` the part of the radiograph
-    that it shows, None for the whole."""
+    """What to keep in mind about one image: sentences.
+
+    Args:
+        radiograph: the image.
+        image_size: the side of the network's input, in pixels.
+        region: the part of the image that it shows; None for the whole.
+    """
     return tuple(_of_image(radiograph, image_size, region))
 
 

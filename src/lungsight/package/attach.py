@@ -16,14 +16,17 @@ from lungsight.package.write import sign
 
 
 def add_evidence(folder: Path, files: Mapping[str, bytes]) -> PackageDescription:
-    """Write the model card and ``evidence.json`` that are given into the package at ``folder``,
-    in place of those it has. The model, and with it :attr:`ModelPackage.id`, stays what it was.
+    """Put a model card and ``evidence.json`` into a package; its id stays what it was.
+
+    Args:
+        folder: of the package.
+        files: one of these, or both, by name; they replace those it has.
 
     Returns:
         The description as written, with the new files' sha256.
 
     Raises:
-        InvalidPackage: ``folder`` holds no package, or is a zip, or ``files`` names a file that isn't one of these.
+        PackageError: ``folder`` holds no package, or is a zip, or ``files`` names another file.
     """
     description = ModelPackage.open(folder).description
     if not folder.is_dir():
@@ -42,10 +45,10 @@ def add_evidence(folder: Path, files: Mapping[str, bytes]) -> PackageDescription
 
 
 def complete(folder: Path, evaluation: Path) -> PackageDescription:
-    """Put the papers that a test left in the folder ``evaluation`` into the package at ``folder``.
+    """Put the model card and ``evidence.json`` of the folder ``evaluation`` into the package at ``folder``.
 
     Raises:
-        InvalidPackage: as :func:`add_evidence`, or the papers aren't all there, or are of another model.
+        PackageError: as :func:`add_evidence`, or one of them is missing or about another model.
     """
     model = ModelPackage.open(folder).id
     files = {name: _paper(evaluation, name) for name in PAPERS}

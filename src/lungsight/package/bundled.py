@@ -20,11 +20,12 @@ def bundled_packages() -> dict[str, Path]:
 
 
 def find_package(name_or_path: str | Path = DEFAULT) -> Path:
-    """The folder or zip that is meant: a bundled package by its name, anything else by its path. A folder of one's
-    own that bears a bundled package's name is ``./name``.
+    """The folder or zip of a bundled package by its name, or of any other by its path.
+
+    A folder of the user's that has a bundled package's name is ``./name``. Whether a path is a package isn't checked.
 
     Raises:
-        InvalidPackage: the default is meant and no package is bundled. Whether a path leads to a package isn't asked.
+        PackageError: the default is meant and no package is bundled.
     """
     bundled = bundled_packages()
     name = str(name_or_path)

@@ -1,18 +1,18 @@
-"""Everything of a package that takes part in what is said of an image: the network, and what may stand beside it."""
+"""The components of a package, each loaded from its file and checked against its description."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from lungsight.components.classifier import Network, UnusableNetworkError
 from lungsight.components.input_gate import Gate
 from lungsight.components.lung_segmentation import LungSegmentation
 from lungsight.components.ood import OODDetector, UnusableOODDetectorError
+from lungsight.components.runtime import AUTO
 from lungsight.package.description import PackageDescription
 from lungsight.package.storage import FAMILIARITY, GATE, LUNG_FIELDS, NETWORK
 
-S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -21,38 +21,54 @@ class UnusableComponentError(ValueError):
 
 
 class Components(NamedTuple):
-    """Loaded and ready. With a familiarity, the network hands out its features."""
+    """Loaded and ready. With an out-of-distribution detector, the network gives its features, too."""
 
     network: Network
     lung_fields: LungSegmentation | None = None
     gate: Gate | None = None
-    familiarity: OODDetector | None = None
+    ood: OODDetector | None = None
 
 
-def load_parts(description: PackageDescription, contents: Mapping[str, bytes]) -> Components:
-    """All that ``description`` describes, each on one core; ``contents`` are the files by name.
+class ComponentFiles:
+    """Loads what a description describes; ``threads`` is the cores of each component, 0 for all."""
 
-    Raises:
-        UnusablePart: one is missing or isn't what the description says.
-    """
-    if missing := sorted(description.described_parts - set(contents)):
-        raise UnusableComponentError(f"{missing[0]} is described and not there")
-    with_features = description.familiarity is not None
-    return Components(
-        usable(NETWORK, lambda: Network(contents[NETWORK], threads=1, features=with_features)),
-        _part(LUNG_FIELDS, contents, description.lung_fields, lambda file, stated: LungSegmentation(file, stated, 1)),
-        _part(GATE, contents, description.gate, lambda file, stated: Gate(file, stated, 1)),
-        _part(FAMILIARITY, contents, description.familiarity, OODDetector),
-    )
+    def __init__(self, description: PackageDescription, read: Callable[[str], bytes]) -> None:
+        self.description = description
+        self.read = read
 
+    def network(self, threads: int = 0, *, runtime: str = AUTO, features: bool = False) -> Network:
+        """The classifier; with ``features``, for :meth:`Network.run_with_features`."""
+        return self._load(NETWORK, lambda file: Network(file, threads, runtime=runtime, features=features))
 
-def _part(name: str, contents: Mapping[str, bytes], stated: S | None, load: Callable[[bytes, S], T]) -> T | None:
-    return None if stated is None else usable(name, lambda: load(contents[name], stated))
+    def lung_fields(self, threads: int = 0, *, runtime: str = AUTO) -> LungSegmentation | None:
+        """The lung segmentation; None if the package has none."""
+        stated = self.description.lung_fields
+        if stated is None:
+            return None
+        return self._load(LUNG_FIELDS, lambda file: LungSegmentation(file, stated, threads, runtime))
 
+    def gate(self, threads: int = 0, *, runtime: str = AUTO) -> Gate | None:
+        """The input gate; None if the package has none."""
+        stated = self.description.gate
+        return None if stated is None else self._load(GATE, lambda file: Gate(file, stated, threads, runtime))
 
-def usable(name: str, load: Callable[[], T]) -> T:
-    """What ``load`` makes of the file ``name``. Raises UnusablePart."""
-    try:
-        return load()
-    except (UnusableNetworkError, UnusableOODDetectorError) as error:
-        raise UnusableComponentError(f"{name} can't be used: {error}") from error
+    def familiarity(self) -> OODDetector | None:
+        """The out-of-distribution detector; None if the package has none."""
+        stated = self.description.familiarity
+        return None if stated is None else self._load(FAMILIARITY, lambda file: OODDetector(file, stated))
+
+    def components(self) -> Components:
+        """All of them, each on one core."""
+        ood = self.familiarity()
+        return Components(self.network(1, features=ood is not None), self.lung_fields(1), self.gate(1), ood)
+
+    def _load(self, name: str, load: Callable[[bytes], T]) -> T:
+        """What ``load`` makes of the file. Raises UnusableComponentError."""
+        try:
+            content = self.read(name)
+        except KeyError as error:
+            raise UnusableComponentError(f"{name} is described and not there") from error
+        try:
+            return load(content)
+        except (UnusableNetworkError, UnusableOODDetectorError) as error:
+            raise UnusableComponentError(f"{name} can't be used: {error}") from error

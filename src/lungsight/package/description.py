@@ -80,9 +80,11 @@ class PackageDescription(_Stated):
 
     @property
     def model_id(self) -> str:
-        """The name, and twelve digits that rest on what the model says of an image and on nothing else: network,
-        preprocessing, classes, target, calibration, decision, and lung fields, gate and familiarity where there are
-        any. Its papers may change; evidence stays tied to it."""
+        """The name, and twelve digits that depend on what affects a finding, and on nothing else.
+
+        That is the classifier, preprocessing, classes, target, calibration, decision, and the other components.
+        Model card and evidence may change; evidence stays tied to the id.
+        """
         acts = {"classes", "target", "preprocessing", "calibration", "decision", "lung_fields", "gate", "familiarity"}
         # without defaults, so that a key that a later lungsight adds leaves the ids of older packages as they are
         stated = self.model_dump(mode="json", include=acts, exclude_defaults=True)

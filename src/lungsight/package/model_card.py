@@ -46,17 +46,19 @@ def described(description: PackageDescription) -> tuple[Lines, ...]:
 
 
 def front_matter(licence: str, **more: object) -> Lines:
-    """What a hub reads, as YAML; ``more`` adds keys. The licence is unknown where nobody told the training."""
+    """What a hub reads, as YAML; ``more`` adds keys."""
     stated = {"license": licence.lower() or "unknown", **_FRONT_MATTER, **more}
     values = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in stated.items())
     return ("---", *values, "---")  # JSON is YAML
 
 
 def opening(name: str) -> Lines:
+    """The heading, and what the model isn't for."""
     return (f"# {cell(name)}", "", f"**{RESEARCH_ONLY}**")
 
 
 def as_text(parts: Iterable[Lines]) -> str:
+    """The parts as one text, an empty line between them."""
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 

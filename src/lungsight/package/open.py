@@ -1,4 +1,4 @@
-"""Open a package and hand out what it holds, each file checked against its sha256 first."""
+"""Open a package and read what it holds, each file checked against its sha256 first."""
 
 from __future__ import annotations
 
@@ -12,39 +12,31 @@ from typing import NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from lungsight.components.classifier import Network
-from lungsight.components.input_gate import Gate
-from lungsight.components.lung_segmentation import LungSegmentation
-from lungsight.components.ood import OODDetector
-from lungsight.components.runtime import AUTO
 from lungsight.errors import PackageError
 from lungsight.package import trained_on
-from lungsight.package.components import UnusableComponentError, usable
+from lungsight.package.components import ComponentFiles, UnusableComponentError
 from lungsight.package.description import SCHEMA_VERSION, PackageDescription
 from lungsight.package.storage import (
     ACTING_PARTS,
     DESCRIPTION,
     EVIDENCE,
-    FAMILIARITY,
-    GATE,
-    LUNG_FIELDS,
     MODEL_CARD,
-    NETWORK,
     OPTIONAL_PARTS,
     PARTS,
     REFERENCE,
     TRAINED_ON,
+    WEIGHTS,
     Storage,
     storage_at,
 )
 from lungsight.package.trained_on import TrainedImage
-from lungsight.package.verify import verify_contents, verify_one
+from lungsight.package.verify import verify_components, verify_one
 
 T = TypeVar("T")
 
 
 class StatedGrade(NamedTuple):
-    """What the evidence report in a package concludes: its ``grade``, the ``sentence`` that says what it means, and
-    the day of the test (``made``)."""
+    """What the evidence report in a package concludes, what that means, and the day of the test."""
 
     grade: str
     sentence: str
@@ -55,14 +47,14 @@ _MAKE_AGAIN = "export the model again with `lungsight train`"
 _COPY_AGAIN = "copy the package again from where it was made"
 
 
-class ModelPackage:
+class ModelPackage(ComponentFiles):
     """A model package that has been opened: its description is valid and every file is there.
 
     Attributes:
         path: the folder or zip.
         description: the content of ``package.json``.
         id: the model's name and twelve digits (:attr:`PackageDescription.model_id`): two packages with the same id
-            say the same of every image, whatever is written about them.
+            give the same findings, whatever is written about them.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -70,63 +62,29 @@ class ModelPackage:
         self.path = storage.path
         if DESCRIPTION not in storage.names():
             raise PackageError(self.path, f"holds no {DESCRIPTION}", "give the path of a model package")
-        content = storage.read(DESCRIPTION)
-        self.description = _description(self.path, content)
+        super().__init__(_description(self.path, storage.read(DESCRIPTION)), self._checked)
         self._check_names()
         self.id = self.description.model_id
 
     @classmethod
     def open(cls, path: Path | str) -> ModelPackage:
-        """Open the folder or zip at ``path``. Raises InvalidPackage."""
+        """Open the folder or zip at ``path``. Raises PackageError."""
         return cls(storage_at(Path(path)))
 
-    def read(self, name: str) -> bytes:
-        """The bytes of one of the package's files. Raises InvalidPackage where they were altered."""
-        content = self._storage.read(name)
-        if hashlib.sha256(content).hexdigest() != self.description.files[name]:
-            raise PackageError(self.path, f"{name} was altered since the package was made", _COPY_AGAIN)
-        return content
-
     def contents(self) -> dict[str, bytes]:
-        """All its files by their names, for a :class:`MemoryStorage` on another machine. Raises InvalidPackage where
-        one was altered."""
+        """All its files by name, for a :class:`MemoryStorage` elsewhere. Raises PackageError if one was altered."""
         return {DESCRIPTION: self._storage.read(DESCRIPTION)} | {
             name: self.read(name) for name in self.description.files
         }
 
-    def network(self, threads: int = 0, *, runtime: str = AUTO, features: bool = False) -> Network:
-        """The network, ready to run on ``threads`` cores (0: all); with ``features``, for
-        :meth:`Network.run_with_features`. Raises InvalidPackage."""
-        return self._usable(NETWORK, lambda content: Network(content, threads, runtime=runtime, features=features))
-
-    def lung_fields(self, threads: int = 0, *, runtime: str = AUTO) -> LungSegmentation | None:
-        """What finds the lungs, on ``threads`` cores (0: all); None where the package has none. Raises
-        InvalidPackage."""
-        stated = self.description.lung_fields
-        if stated is None:
-            return None
-        return self._usable(LUNG_FIELDS, lambda file: LungSegmentation(file, stated, threads, runtime))
-
-    def gate(self, threads: int = 0, *, runtime: str = AUTO) -> Gate | None:
-        """What says whether an image is a frontal chest radiograph, on ``threads`` cores (0: all); None where the
-        package has none. Raises InvalidPackage."""
-        stated = self.description.gate
-        return None if stated is None else self._usable(GATE, lambda file: Gate(file, stated, threads, runtime))
-
-    def familiarity(self) -> OODDetector | None:
-        """What says how far an image lies from the training's; None where the package has none. Raises
-        InvalidPackage."""
-        stated = self.description.familiarity
-        return None if stated is None else self._usable(FAMILIARITY, lambda file: OODDetector(file, stated))
-
     @property
     def model_card(self) -> str:
+        """Markdown. Raises PackageError if it was altered."""
         return self.read(MODEL_CARD).decode("utf-8", "replace")
 
     @cached_property
     def verdict(self) -> StatedGrade | None:
-        """What its evidence report concludes; None where the package holds none that can be read. Raises
-        InvalidPackage where it was altered."""
+        """What its evidence report concludes; None if there is none. Raises PackageError if it was altered."""
         if EVIDENCE not in self.description.files:
             return None
         try:
@@ -138,31 +96,36 @@ class ModelPackage:
 
     @cached_property
     def trained_on(self) -> tuple[TrainedImage, ...]:
-        """The images the model was trained and tuned on. Raises InvalidPackage."""
+        """The images the model was trained and tuned on. Raises PackageError."""
         try:
             return trained_on.from_csv(self.read(TRAINED_ON))
         except ValueError as error:
             raise PackageError(self.path, f"{TRAINED_ON} isn't readable ({error})", _MAKE_AGAIN) from error
 
     def verify(self) -> None:
-        """Check every file's sha256, and that the network still gives its reference outputs.
+        """Check every file's sha256, and that the networks work and give the reference outputs.
 
         Raises:
-            InvalidPackage: one sentence with the first thing that is wrong.
+            PackageError: one sentence with the first thing that is wrong.
         """
-        contents = {name: self.read(name) for name in self.description.files}
-        verify_contents(self.path, self.description, contents)
+        for name in self.description.files:
+            self.read(name)
+        verify_components(self, self.path, self.read(WEIGHTS), self.read(REFERENCE))
         _ = self.trained_on
 
     def verify_loaded(self, network: Network) -> None:
-        """Check that ``network``, as it was loaded here, gives the first of its reference outputs. Raises
-        InvalidPackage."""
+        """Check that a network of this package gives the first of its reference outputs. Raises PackageError."""
         verify_one(self.path, self.description, self.read(REFERENCE), network)
 
-    def _usable(self, name: str, load: Callable[[bytes], T]) -> T:
-        content = self.read(name)
+    def _checked(self, name: str) -> bytes:
+        content = self._storage.read(name)
+        if hashlib.sha256(content).hexdigest() != self.description.files[name]:
+            raise PackageError(self.path, f"{name} was altered since the package was made", _COPY_AGAIN)
+        return content
+
+    def _load(self, name: str, load: Callable[[bytes], T]) -> T:
         try:
-            return usable(name, lambda: load(content))
+            return super()._load(name, load)
         except UnusableComponentError as error:
             raise PackageError(self.path, str(error), _MAKE_AGAIN) from error
 

@@ -1,4 +1,4 @@
-"""Where a package's bytes lie: in a folder or in a zip. Nothing is ever unpacked to disk."""
+"""The bytes of a package, in a folder or a zip. Nothing is ever unpacked to disk."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _COPY_AGAIN = "copy the package again from where it was made"
 
 
 class Storage(ABC):
-    """The files of a package by their names. Every fault is an InvalidPackage."""
+    """The files of a package by their names. Every error is a PackageError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -61,9 +61,11 @@ class FolderStorage(Storage):
     """A package as a plain folder."""
 
     def names(self) -> frozenset[str]:
+        """As in :class:`Storage`."""
         return frozenset(entry.name + ("/" if entry.is_dir() else "") for entry in self.path.iterdir())
 
     def read(self, name: str) -> bytes:
+        """As in :class:`Storage`."""
         file = self.path / name
         try:
             self._checked_size(name, file.stat().st_size)
@@ -90,9 +92,11 @@ class ZipStorage(Storage):
         self._members = {name.removeprefix(root): info for name, info in self._members.items()}
 
     def names(self) -> frozenset[str]:
+        """As in :class:`Storage`."""
         return frozenset(self._members)
 
     def read(self, name: str) -> bytes:
+        """As in :class:`Storage`."""
         info = self._members[name]
         self._checked_size(name, info.file_size)
         try:
@@ -123,14 +127,16 @@ class MemoryStorage(Storage):
         self._contents = contents
 
     def names(self) -> frozenset[str]:
+        """As in :class:`Storage`."""
         return frozenset(self._contents)
 
     def read(self, name: str) -> bytes:
+        """As in :class:`Storage`."""
         return self._contents[name]
 
 
 def storage_at(path: Path) -> Storage:
-    """The storage at ``path``. Raises InvalidPackage where there is neither a folder nor a zip."""
+    """The storage at ``path``. Raises PackageError if it is neither a folder nor a zip."""
     try:
         if path.is_dir():
             return FolderStorage(path)

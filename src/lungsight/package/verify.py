@@ -1,4 +1,4 @@
-"""The package's self-check: does the network here still say what it said where it was made?"""
+"""The package's self-check: do its networks give the same outputs here as where they were made?"""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
-from lungsight.components.calibration import Calibration, failed_fit
+from lungsight.components.calibration import failed_fit
 from lungsight.components.classifier import Floats, Network, Outputs, bias_of
 from lungsight.errors import PackageError
-from lungsight.package.components import Components, load_parts
+from lungsight.package.components import ComponentFiles, Components
 from lungsight.package.description import PackageDescription
 from lungsight.package.storage import FAMILIARITY, GATE, LUNG_FIELDS, NETWORK, REFERENCE, WEIGHTS
 
@@ -22,22 +22,30 @@ TOLERANCE = 1e-4
 _MAKE_AGAIN = "export the model again with `lungsight train`"
 
 
-def verify_contents(path: Path, description: PackageDescription, parts: Mapping[str, bytes]) -> None:
-    """Raise InvalidPackage for the first thing that doesn't fit together."""
-    _check_calibration(path, description.calibration)
-    _safetensors(path, WEIGHTS, parts[WEIGHTS])
-    reference = _references(path, parts[REFERENCE])
+def verify_components(files: ComponentFiles, path: Path, weights: bytes, reference_file: bytes) -> None:
+    """Check that the components of the package at ``path`` work and fit together.
+
+    Raises:
+        PackageError: the first thing that doesn't.
+    """
+    if problem := failed_fit(files.description.calibration):
+        raise PackageError(path, f"its calibration {problem}", "fit it again on more validation images")
+    _safetensors(path, WEIGHTS, weights)
+    reference = _references(path, reference_file)
     try:
-        acting = load_parts(description, parts)
-        _check_reference(path, description, reference, acting.network)
-        run_parts(acting, reference["inputs"])
+        components = files.components()
+        _check_reference(path, files.description, reference, components.network)
+        run_components(components, reference["inputs"])
     except ValueError as error:
         raise PackageError(path, str(error), _MAKE_AGAIN) from error
 
 
 def verify_one(path: Path, description: PackageDescription, reference_file: bytes, network: Network) -> None:
-    """Raise InvalidPackage unless the network says of the first reference input what it said where it was made: takes
-    one image's time, so that whoever loads a package can afford it."""
+    """Check the network's outputs for the first reference input: quick enough whenever a package is loaded.
+
+    Raises:
+        PackageError: they aren't the reference outputs.
+    """
     references = _references(path, reference_file)
     _check_reference(path, description, {name: values[:1] for name, values in references.items()}, network)
 
@@ -75,27 +83,27 @@ def run_checked(description: PackageDescription, network: Network, reference_inp
     return outputs
 
 
-def run_parts(acting: Components, reference_inputs: np.ndarray) -> None:
-    """Let lung fields, gate and familiarity, where there are any, do their work on a reference input.
+def run_components(components: Components, reference_inputs: np.ndarray) -> None:
+    """Run lung segmentation, input gate and out-of-distribution detector, if there are any, on a reference input.
 
     Raises:
         ValueError: one of them fails or gives no number; the sentence names its file.
     """
     prepared = as_network_input(reference_inputs[:1])
-    part = LUNG_FIELDS
+    name = LUNG_FIELDS
     try:
-        if acting.lung_fields is not None:
-            acting.lung_fields.find(prepared[0, 0])
-        part = GATE
-        if acting.gate is not None and not 0 <= acting.gate.ask(prepared[0, 0]).probability <= 1:
-            raise ValueError("its answer is no probability")
-        part = FAMILIARITY
-        if acting.familiarity is not None:
-            _, features = acting.network.run_with_features(prepared)
-            if not np.isfinite(acting.familiarity.distance(features)).all():
-                raise ValueError("its answer is no distance")
+        if components.lung_fields is not None:
+            components.lung_fields.find(prepared[0, 0])
+        name = GATE
+        if components.gate is not None and not 0 <= components.gate.ask(prepared[0, 0]).probability <= 1:
+            raise ValueError("its answer is not a probability")
+        name = FAMILIARITY
+        if components.ood is not None:
+            _, features = components.network.run_with_features(prepared)
+            if not np.isfinite(components.ood.distance(features)).all():
+                raise ValueError("its answer is not a distance")
     except Exception as error:  # onnxruntime has a dozen kinds, with no base of their own
-        raise ValueError(f"{part} fails on a reference image") from error
+        raise ValueError(f"{name} fails on a reference image") from error
 
 
 def _check_reference(
@@ -116,11 +124,6 @@ def _references(path: Path, content: bytes) -> Mapping[str, np.ndarray]:
     if missing := {"inputs", "logits", "maps"} - references.keys():
         raise PackageError(path, f"{REFERENCE} lacks {', '.join(sorted(missing))}", _MAKE_AGAIN)
     return references
-
-
-def _check_calibration(path: Path, calibration: Calibration) -> None:
-    if problem := failed_fit(calibration):
-        raise PackageError(path, f"its calibration {problem}", "fit it again on more validation images")
 
 
 def _safetensors(path: Path, name: str, content: bytes) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from safetensors.numpy import save as save_safetensors
 
 from lungsight._files import atomic_folder, file_sha256
 from lungsight.errors import PackageError
-from lungsight.package.components import load_parts
+from lungsight.package.components import ComponentFiles
 from lungsight.package.description import PackageDescription
 from lungsight.package.storage import (
     DESCRIPTION,
@@ -24,7 +24,7 @@ from lungsight.package.storage import (
     WEIGHTS,
 )
 from lungsight.package.trained_on import TrainedImage, to_csv
-from lungsight.package.verify import run_checked, run_parts
+from lungsight.package.verify import run_checked, run_components
 
 Weights = Path | Mapping[str, np.ndarray]
 
@@ -97,9 +97,9 @@ def _reference(
     path: Path, onnx_file: bytes, parts: Mapping[str, bytes], description: PackageDescription, inputs: np.ndarray
 ) -> bytes:
     try:
-        acting = load_parts(description, {NETWORK: onnx_file, **parts})
-        outputs = run_checked(description, acting.network, inputs)
-        run_parts(acting, inputs)
+        components = ComponentFiles(description, {NETWORK: onnx_file, **parts}.__getitem__).components()
+        outputs = run_checked(description, components.network, inputs)
+        run_components(components, inputs)
     except ValueError as error:
         raise PackageError(path, f"can't be packed: {error}", "export the network again") from error
     tensors = {"inputs": inputs, **outputs._asdict()}

@@ -63,6 +63,7 @@ class Worker:
         self._drawing = Drawing(places, self._detector)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The images of a batch, scanned and drawn."""
         drawn = scan_and_finish(list(batch["found"]), self._detector, self._drawing.draw, threads=1)
         return {"drawn": _column(list(drawn))}
 
@@ -141,8 +142,11 @@ def _connect(address: str | None, workers: int) -> None:
 
 @contextmanager
 def _without_statistics() -> Iterator[None]:
-    """Start no process for Ray's usage statistics. Though they are switched off, and there is no dashboard, it would
-    ask the metadata services of three clouds whose machine this is, one of them by name."""
+    """Start no process for Ray's usage statistics.
+
+    Though they are switched off, and there is no dashboard, it would ask the metadata services of three clouds whose
+    machine this is, one of them by name.
+    """
     from ray._private import services
 
     honest = services.start_api_server

@@ -1,4 +1,4 @@
-"""The images that a user means: paths of this machine, URLs, and lists of either in Parquet."""
+"""The images to scan: paths of this machine, URLs, and lists of either in Parquet."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS = ("path", "file", "url")
 
 
 def find_images(paths: Iterable[Path | str] | Path | str, passed_over: Counter[str] | None = None) -> Iterator[Found]:
-    """Every image that ``paths`` name, lazily, in a stable order; what can't be read comes as a fault in its place.
+    """Every image that ``paths`` name, lazily, in a stable order; what can't be read comes as an error in its place.
 
     A path is a file, a folder, a zip archive, a URL of a file or folder, or ends with ``.parquet``: a list of files
     and URLs. ``passed_over`` takes the number of files beside images in folders and archives of this machine.
@@ -48,7 +48,7 @@ def _kind(path: Path | str) -> str:
 
 
 def _listed(place: str) -> Iterator[Found]:
-    """The images that a Parquet file, or a folder of such files, names; paths are relative to where it lies."""
+    """The images that a Parquet file, or a folder of such files, names; paths are relative to its folder."""
     import pyarrow as pa
     from pyarrow import dataset
 

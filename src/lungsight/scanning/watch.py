@@ -71,8 +71,7 @@ def arrivals(
 
 
 def _is_news(problem: UnreadableImageError, seen: _Seen) -> bool:
-    """Files come once, when they have settled; folders without images are waited for; what can't be asked for its
-    size, as a link that leads nowhere, is told once."""
+    """Whether it hasn't been reported: folders without images are waited for, a broken link is reported once."""
     if os.path.exists(problem.subject):
         return not os.path.isdir(problem.subject)
     if problem.subject in seen.told or not _outermost_exists(problem.subject):
