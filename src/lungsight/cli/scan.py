@@ -7,6 +7,7 @@ import webbrowser
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Annotated, TypeVar
@@ -42,7 +43,12 @@ T = TypeVar("T")
 SOME_UNREADABLE = 1
 
 _FILE_URL = "file://"
-_TABLES, _PICTURES, _WORK, _CLUSTER = "Tables and page", "Pictures", "How the work is done", "On many machines"
+
+# options by the panel of `--help` in which they stand
+_table = partial(typer.Option, rich_help_panel="Tables and page")
+_picture = partial(typer.Option, rich_help_panel="Pictures")
+_work = partial(typer.Option, rich_help_panel="How the work is done")
+_cluster = partial(typer.Option, rich_help_panel="On many machines")
 
 
 class Engine(StrEnum):
@@ -66,96 +72,53 @@ def command(
         ),
     ] = DEFAULT,
     json: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write one JSON object a line; '-' is standard output.", metavar="FILE", rich_help_panel=_TABLES
-        ),
+        Path | None, _table(help="Write one JSON object a line; '-' is standard output.", metavar="FILE")
     ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(help="Write one row a file.", metavar="FILE", rich_help_panel=_TABLES)
-    ] = None,
-    parquet: Annotated[
-        Path | None,
-        typer.Option(help="Write a folder of Parquet files.", metavar="DIR", rich_help_panel=_TABLES),
-    ] = None,
+    csv: Annotated[Path | None, _table(help="Write one row a file.", metavar="FILE")] = None,
+    parquet: Annotated[Path | None, _table(help="Write a folder of Parquet files.", metavar="DIR")] = None,
     html: Annotated[
         Path | None,
-        typer.Option(
+        _table(
             help="Write a page with the images and their heatmaps, the most urgent first; it prints to PDF.",
             metavar="FILE",
-            rich_help_panel=_TABLES,
         ),
     ] = None,
     open_page: Annotated[
         bool,
-        typer.Option(
-            "--open",
-            help="Open the page in the browser; without --html it lies in a new temporary folder.",
-            rich_help_panel=_TABLES,
-        ),
+        _table("--open", help="Open the page in the browser; without --html it lies in a new temporary folder."),
     ] = False,
     heatmaps: Annotated[
         Path | None,
-        typer.Option(
-            help="Write a 16-bit PNG of the evidence for each image, on its own pixel grid.",
-            metavar="DIR",
-            rich_help_panel=_PICTURES,
-        ),
+        _picture(help="Write a 16-bit PNG of the evidence for each image, on its own pixel grid.", metavar="DIR"),
     ] = None,
     overlays: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write a PNG of each image, small, under its evidence in colour.",
-            metavar="DIR",
-            rich_help_panel=_PICTURES,
-        ),
+        Path | None, _picture(help="Write a PNG of each image, small, under its evidence in colour.", metavar="DIR")
     ] = None,
     keep_identifiers: Annotated[
         bool,
-        typer.Option(
+        _table(
             "--keep-identifiers",
             help="Write the patient's ID to the tables, too; study, series, image and accession number always are.",
-            rich_help_panel=_TABLES,
         ),
     ] = False,
     restart: Annotated[
-        bool,
-        typer.Option(
-            "--restart", help="Replace what an earlier scan left, instead of going on with it.", rich_help_panel=_WORK
-        ),
+        bool, _work("--restart", help="Replace what an earlier scan left, instead of going on with it.")
     ] = False,
     watch: Annotated[
         bool,
-        typer.Option(
-            "--watch",
-            help="Go on until Ctrl-C, scanning what arrives in the folders once it has fully arrived.",
-            rich_help_panel=_WORK,
-        ),
+        _work("--watch", help="Go on until Ctrl-C, scanning what arrives in the folders once it has fully arrived."),
     ] = False,
     runtime: Annotated[
         str,
-        typer.Option(
-            help="What runs the networks: onnxruntime, openvino, onnxruntime-cuda, openvino-gpu, or the quickest.",
-            rich_help_panel=_WORK,
-        ),
+        _work(help="What runs the networks: onnxruntime, openvino, onnxruntime-cuda, openvino-gpu, or the quickest."),
     ] = AUTO,
-    batch_size: Annotated[
-        int,
-        typer.Option(min=1, help="The most images that go through a GPU together.", rich_help_panel=_WORK),
-    ] = BATCH_SIZE,
-    threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.", rich_help_panel=_WORK)] = 0,
+    batch_size: Annotated[int, _work(min=1, help="The most images that go through a GPU together.")] = BATCH_SIZE,
+    threads: Annotated[int, _work(min=0, help="Cores to use; 0 is all of them.")] = 0,
     engine: Annotated[
-        Engine,
-        typer.Option(help="'ray' scans in many processes, on this machine or a cluster.", rich_help_panel=_CLUSTER),
+        Engine, _cluster(help="'ray' scans in many processes, on this machine or a cluster.")
     ] = Engine.LOCAL,
-    address: Annotated[
-        str | None,
-        typer.Option(help="A Ray cluster's; without it one is started here.", rich_help_panel=_CLUSTER),
-    ] = None,
-    workers: Annotated[
-        int,
-        typer.Option(min=0, help="The most processes at once; 0 is one a core.", rich_help_panel=_CLUSTER),
-    ] = 0,
+    address: Annotated[str | None, _cluster(help="A Ray cluster's; without it one is started here.")] = None,
+    workers: Annotated[int, _cluster(min=0, help="The most processes at once; 0 is one a core.")] = 0,
 ) -> None:
     """Look for signs of COVID-19 in X-rays.
 
@@ -227,13 +190,13 @@ def command(
 
 
 def _open(page: Path, console: Console) -> None:
-    """Show the page, and say where it lies: there may be no browser here."""
-    said = "The page" if webbrowser.open(page.as_uri()) else "There is no browser here. The page"
-    console.print(escape(f"{said}: {page}"), highlight=False, soft_wrap=True)
+    """Show the page, and print where it is: there may be no browser here."""
+    what = "The page" if webbrowser.open(page.as_uri()) else "There is no browser here. The page"
+    console.print(escape(f"{what}: {page}"), highlight=False, soft_wrap=True)
 
 
 def _not_pictures(found: Iterable[Found], places: OutputPaths) -> Iterator[Found]:
-    """All but what a scan drew: its own pictures may lie in a folder that is scanned."""
+    """All but what a scan drew: its own pictures may be in a folder that is scanned."""
     drawn = tuple(str(_real(folder)) + os.sep for folder in places.pictures)
     for one in found:
         path = _place_of(one) if drawn else None
@@ -242,7 +205,7 @@ def _not_pictures(found: Iterable[Found], places: OutputPaths) -> Iterator[Found
 
 
 def _not_done(found: Iterable[Found], outputs: Outputs, table: ScanTable, *, watch: bool) -> Iterator[Found]:
-    """Those of which some output lacks the finding."""
+    """The files that aren't done yet."""
     for one in found:
         if outputs.pass_by(name_of(one), once=watch):
             table.already_there += 1
@@ -278,16 +241,15 @@ def _refuse_overwriting(places: OutputPaths, paths: list[str], found: list[Found
     read = {_place_of(one) for one in found} | given | {_real(model)}
     for path in (*places.records, *places.journals):
         if path != STDOUT and (_real(path) in read or _real(model) in _real(path).parents):
-            raise LungsightError(
-                path, "is read by this scan and would be overwritten", "name another file for the output"
-            )
+            problem = "is read by this scan and would be overwritten"
+            raise LungsightError(path, problem, "name another file for the output")
     for folder in places.pictures:
         if any(_real(folder) in (one, *one.parents) for one in given):
             raise LungsightError(folder, "is scanned itself", "name a folder of its own for the pictures")
 
 
 def _place_of(found: Found) -> Path | None:
-    """Where on this machine it lies; None for what lies elsewhere."""
+    """Its path on this machine; None for what is elsewhere."""
     if isinstance(found, RemoteFile):
         return _real(_local(found.url)) if found.url.startswith(_FILE_URL) else None
     return _real(found.path if isinstance(found, ImageFile) else Path(found.subject))
