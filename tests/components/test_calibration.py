@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,8 @@ from scipy.special import expit, log_softmax
 
 from lungsight.components.calibration import calibrated, log_odds, softmax
 from lungsight.package import Calibration, Decision, ModelPackage
-from tiny_package import CLASSES, describe
+from tiny_package import CLASSES, describe, write_tiny
 
-Make = Callable[..., Path]
 METHODS = (
     Calibration(temperature=1.7),
     Calibration(method="platt", platt=dict.fromkeys(CLASSES, (0.8, 0.3))),
@@ -93,8 +91,8 @@ def test_thresholds_that_do_not_hang_together_are_refused(stated: dict[str, obje
         Decision.model_validate(stated)
 
 
-def test_a_package_of_before_is_read_as_it_was_and_keeps_its_id(make_package: Make) -> None:
-    path = make_package()
+def test_a_package_of_before_is_read_as_it_was_and_keeps_its_id(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "tiny")
     before = ModelPackage.open(path)
     description = json.loads((path / "package.json").read_text("utf-8"))
     description["calibration"] = {"temperature": 1.5, "fitted_on": 30}
@@ -108,9 +106,9 @@ def test_a_package_of_before_is_read_as_it_was_and_keeps_its_id(make_package: Ma
 
 
 @pytest.mark.parametrize("which", METHODS)
-def test_what_is_written_is_read_back(make_package: Make, which: Calibration) -> None:
+def test_what_is_written_is_read_back(tmp_path: Path, which: Calibration) -> None:
     decision = Decision(low=0.12, high=0.61, aim_sensitivity=0.95, aim_specificity=0.9, chosen_on=90, patients=70)
-    opened = ModelPackage.open(make_package(calibration=which, decision=decision))
+    opened = ModelPackage.open(write_tiny(tmp_path / "tiny", calibration=which, decision=decision))
     opened.verify()
     assert opened.description.calibration == which
     assert opened.description.decision == decision
