@@ -50,6 +50,7 @@ def test_too_many_fixed_layers_are_refused() -> None:
         first_layers(network, 99)
 
 
+@pytest.mark.slow
 def test_a_run_with_everything_goes_on_exactly_where_it_was_cut_off(
     phantoms: Manifest, image_cache_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def test_another_seed_gives_another_run(
     assert not _same_weights(tmp_path / "run", finished)
 
 
+@pytest.mark.slow
 def test_a_diverging_run_is_named_and_stops(
     phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path
 ) -> None:
@@ -215,6 +216,7 @@ def test_the_learning_rate_search_draws_and_names_a_rate(
     assert (tmp_path / "learning_rate.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_bfloat16_trains(phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path) -> None:
     recipe = quick_recipe.model_copy(update={"precision": "bfloat16", "stages": quick_recipe.stages[:1]})
     train(recipe, phantoms, tmp_path / "run", cache=image_cache_folder, console=QUIET)

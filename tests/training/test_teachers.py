@@ -36,6 +36,7 @@ def _pupil(teacher: Path, *settings: str) -> Recipe:
     return load_recipe("demo", (*QUICK, f'teachers.packages=["{teacher}"]', *settings))
 
 
+@pytest.mark.slow
 def test_a_teacher_says_what_its_detector_says(teacher: Path, phantoms: Manifest) -> None:
     recipe = _pupil(teacher)
     images = _divided(recipe, phantoms)
@@ -50,6 +51,7 @@ def test_a_teacher_says_what_its_detector_says(teacher: Path, phantoms: Manifest
     np.testing.assert_allclose(said[0], both.mean(axis=0), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_teacher_that_has_learned_this_runs_validation_is_refused(teacher: Path, phantoms: Manifest) -> None:
     recipe = _pupil(teacher, "seed=99")  # another split
     images = _divided(recipe, phantoms)
@@ -58,12 +60,14 @@ def test_a_teacher_that_has_learned_this_runs_validation_is_refused(teacher: Pat
         teacher_logits(recipe, images, None, progress=lambda done, total: None)
 
 
+@pytest.mark.slow
 def test_a_teacher_of_other_classes_is_refused(teacher: Path, phantoms: Manifest) -> None:
     recipe = _pupil(teacher, 'classes={covid19=["covid19"], other=["*"]}', "guidance.weight=0")
     with pytest.raises(RecipeError, match="other classes"):
         teacher_logits(recipe, _divided(recipe, phantoms), None, progress=lambda done, total: None)
 
 
+@pytest.mark.slow
 def test_a_pupil_learns_from_its_teacher(
     teacher: Path, phantoms: Manifest, image_cache_folder: Path, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.special import digamma
 
 from lungsight.statistics.binary import Binary
-from lungsight.statistics.bootstrap import Resampling, draw, estimate, percentile_band, withheld
+from lungsight.statistics.bootstrap import Resampling, divided, draw, estimate, percentile_band, withheld
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats, Integers
 
@@ -53,7 +53,7 @@ def area(images: Floats, errors: Floats) -> Floats:
     before, errors_before = after - images, errors_after - errors
     rate = np.divide(errors, images, out=np.zeros_like(errors), where=images > 0)
     harmonic = digamma(after + 1) - digamma(before + 1)
-    return np.asarray((errors + (errors_before - rate * before) * harmonic).sum(axis=1) / after[:, -1])
+    return np.asarray(divided((errors + (errors_before - rate * before) * harmonic).sum(axis=1), after[:, -1]))
 
 
 def area_under_risk_coverage(answers: Binary, resampling: Resampling = Resampling()) -> Estimate:
@@ -78,7 +78,7 @@ def risk_coverage_curve(
         kept = coverages * images[:, -1:]
         pairs = zip(kept, images, errors, strict=True)
         wrong = [np.interp(k, np.r_[0.0, i], np.r_[0.0, e]) for k, i, e in pairs]
-        return np.array(wrong) / kept
+        return divided(np.array(wrong), kept)
 
     drawn = draw(answers, lambda weights: {"risk": risk(weights)}, resampling)["risk"]
     low, high = percentile_band(drawn.replicates, resampling.level, flat=False)
