@@ -33,7 +33,11 @@ _CHECKS = {
     "unfamiliar": "unlike anything in training: inconclusive when scanned",
     "lung_faults": "without two plausible lungs",
 }
-_OF_PREDICTIONS, _LEFT_OUT, _EFFORT = "With --predictions", "What is left out", "How much is computed"
+_OTHERS, _LEFT_OUT, _EFFORT = "With --predictions", "What is left out", "How much is computed"
+
+
+def _option(panel: str, text: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
 def command(
@@ -54,30 +58,20 @@ def command(
     ] = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(
-            help="Instead of PACKAGE: a table of somebody's probabilities for the images of --data.",
-            rich_help_panel=_OF_PREDICTIONS,
-        ),
+        _option(_OTHERS, "Instead of PACKAGE: a table of another model's probabilities for the images of --data."),
     ] = None,
     classes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--class",
-            help="CLASS=LABEL,LABEL… of the manifest; * is all others. Once for each class.",
-            rich_help_panel=_OF_PREDICTIONS,
-        ),
+        _option(_OTHERS, "CLASS=LABEL,LABEL… of the manifest; * is all others. Once for each class.", "--class"),
     ] = None,
     trained_source: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A source that their model was trained on. Once for each source.", rich_help_panel=_OF_PREDICTIONS
-        ),
+        list[str] | None, _option(_OTHERS, "A source that the model was trained on. Once for each source.")
     ] = None,
     trained_on: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="A manifest of the images it was trained on: these, their patients and look-alikes are left out.",
-            rich_help_panel=_OF_PREDICTIONS,
+        _option(
+            _OTHERS,
+            "A manifest of the images it was trained on: these, their patients and near-duplicates are left out.",
         ),
     ] = None,
     target: Annotated[
@@ -89,48 +83,33 @@ def command(
     ] = None,
     retrain: Annotated[
         bool,
-        typer.Option(
+        _option(
+            _EFFORT,
+            "Train the package's recipe again without each of its sources (--data must hold their images). Takes as "
+            "long as the trainings.",
             "--retrain",
-            help="Train the package's recipe again without each of its sources (--data must hold their images). "
-            "As long as the trainings.",
-            rich_help_panel=_EFFORT,
         ),
     ] = False,
     lung_fields: Annotated[
         str | None,
-        typer.Option(
-            metavar="PACKAGE",
-            help="A package by whose lung fields the audits go, in place of the tested package's own: a path, or "
+        _option(
+            _EFFORT,
+            "A package whose lung segmentation the audits use, in place of the tested package's own: a path, or "
             "'released' for the one that ships with lungsight.",
-            rich_help_panel=_EFFORT,
+            metavar="PACKAGE",
         ),
     ] = None,
     audit_images: Annotated[
-        int,
-        typer.Option(
-            min=20,
-            help="At most so many internal, and so many external images are altered by an audit.",
-            rich_help_panel=_EFFORT,
-        ),
+        int, _option(_EFFORT, "An audit alters at most this many internal, and this many external images.", min=20)
     ] = 400,
     trained_patients: Annotated[
-        bool,
-        typer.Option(
-            "--trained-patients",
-            help="Keep other images of patients the model was trained on.",
-            rich_help_panel=_LEFT_OUT,
-        ),
+        bool, _option(_LEFT_OUT, "Keep other images of patients the model was trained on.", "--trained-patients")
     ] = False,
     look_alikes: Annotated[
-        bool,
-        typer.Option(
-            "--look-alikes", help="Keep images that look like one it was trained on.", rich_help_panel=_LEFT_OUT
-        ),
+        bool, _option(_LEFT_OUT, "Keep near-duplicates of images it was trained on.", "--look-alikes")
     ] = False,
-    replicates: Annotated[
-        int, typer.Option(min=100, help="Bootstrap replicates of each interval.", rich_help_panel=_EFFORT)
-    ] = 2000,
-    threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.", rich_help_panel=_EFFORT)] = 0,
+    replicates: Annotated[int, _option(_EFFORT, "Bootstrap replicates of each interval.", min=100)] = 2000,
+    threads: Annotated[int, _option(_EFFORT, "Cores to use; 0 is all of them.", min=0)] = 0,
 ) -> None:
     """Test how far PACKAGE can be trusted on the images of one or more manifests: the evidence, and a grade.
 
