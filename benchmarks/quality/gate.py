@@ -33,7 +33,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from lungsight.components.input_gate import CHILD, INVERTED, MARKED, Gate, GateDescription
 from lungsight.components.lung_segmentation import LungSegmentation
 from lungsight.datasets.manifest import Manifest
-from lungsight.datasets.ood_images import Films, Kind, families
+from lungsight.datasets.ood_images import Kind, Radiographs, families
 from lungsight.datasets.splits import TEST
 from lungsight.inference.preparation import CheckedImage, ImageChecker
 from lungsight.networks.gate_network import GateHeads
@@ -181,7 +181,7 @@ def about_decoys(asked: Asked, kind: Kind, films: list[str], number: int) -> Ite
         yield asked.refused(kind, f"{family.name} ({family.origin})", drawn)
 
 
-def _one_of(films: list[Floats]) -> Films:
+def _one_of(films: list[Floats]) -> Radiographs:
     return lambda rng: films[int(rng.integers(len(films)))].copy()
 
 

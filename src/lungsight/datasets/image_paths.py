@@ -9,7 +9,7 @@ from pathlib import Path, PureWindowsPath
 
 from lungsight.errors import printable
 
-#: So many of a table's paths are tried to find where its folders begin here.
+#: How many of a table's paths are tried to find where its folders begin here.
 _TRIED = 40
 
 

@@ -374,7 +374,7 @@ def _texts(values: pd.Series, column: Column) -> pd.Series:
 
 
 def _is_empty(text: str, column: Column) -> bool:
-    """``unknown`` may be somebody's word in a free text; in a key or a closed list it is none of the values."""
+    """``unknown`` may be meant as it is in a free text; in a key or a closed list it isn't a value."""
     keyed = column.name == "study" or column.allowed is not None
     return text.casefold() in WORDS["empty"] or (keyed and is_missing(text))
 

@@ -9,7 +9,7 @@ from lungsight.datasets.spellings import WORDS, is_missing, spelling
 from lungsight.datasets.text_tables import rows_in_words
 from lungsight.errors import printable
 
-#: A key of at least so many images, in at least so large a share of a table, names no patient.
+#: A key with at least this number of images and this share of a table names no patient.
 _FEWEST, _NEARLY_ALL = 10, 0.9
 
 

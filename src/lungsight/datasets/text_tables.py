@@ -1,4 +1,4 @@
-"""Tables as people save them: any encoding, any sign between the cells, and what a spreadsheet adds."""
+"""Tables as people save them: any encoding, any separator, and what a spreadsheet adds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lungsight._text import shortened
 from lungsight.errors import ManifestError, printable
 
 _SEPARATORS = ",;\t|"
-#: A spreadsheet's own first line, which says what stands between the cells.
+#: A spreadsheet's own first line, which names the separator.
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 _MARKS = (
     (b"\xef\xbb\xbf", "utf-8-sig"),
@@ -119,7 +119,7 @@ def decoded(content: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _stated_encoding(content: bytes) -> str:
-    """By the marks at its start, or by where its first zero bytes stand: Latin letters in UTF-16 have one each."""
+    """By the marks at its start, or the positions of its first zero bytes: Latin letters in UTF-16 have one each."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return encoding

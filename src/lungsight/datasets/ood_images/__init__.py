@@ -8,7 +8,7 @@
 (256, 256)
 """
 
-from lungsight.datasets.ood_images.kinds import Family, Films, Kind
+from lungsight.datasets.ood_images.kinds import Family, Kind, Radiographs
 from lungsight.datasets.ood_images.registry import families
 
-__all__ = ["Family", "Films", "Kind", "families"]
+__all__ = ["Family", "Kind", "Radiographs", "families"]

@@ -75,9 +75,9 @@ def _print(image: Floats, letters: np.ndarray, ink: float) -> None:
     image += cover * (np.float32(ink) - image)
 
 
-def squared(film: Floats) -> Floats:
-    """Return a copy of ``film``, squashed into the canvas's square."""
-    return np.array(cv2.resize(film, (SIDE, SIDE)), dtype=np.float32)
+def squared(image: Floats) -> Floats:
+    """Return a copy of ``image``, squashed into the canvas's square."""
+    return np.array(cv2.resize(image, (SIDE, SIDE)), dtype=np.float32)
 
 
 def paste(canvas: Floats, picture: Floats, box: tuple[int, int, int, int]) -> None:

@@ -1,4 +1,4 @@
-"""Documents: pages of text, plots, screenshots, slides, sheets of films, drawings, masks."""
+"""Documents: pages of text, plots, screenshots, slides, sheets of radiographs, drawings, masks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lungsight.datasets.ood_images.canvas import (
     write,
     write_lines,
 )
-from lungsight.datasets.ood_images.kinds import Films, Floats, Kind, family
+from lungsight.datasets.ood_images.kinds import Floats, Kind, Radiographs, family
 
 
 def _paper(rng: np.random.Generator) -> tuple[Floats, float]:
@@ -29,7 +29,7 @@ def _paper(rng: np.random.Generator) -> tuple[Floats, float]:
 
 
 @family(Kind.DOCUMENT)
-def text_page(rng: np.random.Generator, films: Films) -> Floats:
+def text_page(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """A page or a form: a title, one to three columns, perhaps a table's lines."""
     page, ink = _paper(rng)
     size = float(rng.uniform(0.16, 0.5))
@@ -49,7 +49,7 @@ def text_page(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.DOCUMENT)
-def plot(rng: np.random.Generator, films: Films) -> Floats:
+def plot(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """Axes with lines, bars, points, or a matrix."""
     page, ink = _paper(rng)
     left, bottom = int(rng.uniform(20, 50)), int(rng.uniform(200, 240))
@@ -79,8 +79,8 @@ def plot(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.DOCUMENT, "broken")
-def screenshot(rng: np.random.Generator, films: Films) -> Floats:
-    """A window: bars, panels, buttons, text, and often a picture or a film, which doesn't fill it."""
+def screenshot(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
+    """A window: bars, panels, buttons, text, and often a picture or a image, which doesn't fill it."""
     page, ink = _paper(rng)
     bar = int(rng.uniform(10, 30))
     page[:bar] = rng.uniform(0.2, 0.8)
@@ -93,7 +93,7 @@ def screenshot(rng: np.random.Generator, films: Films) -> Floats:
         right, bottom = int(min(left + rng.uniform(20, 110), 252)), int(min(top + rng.uniform(8, 110), 252))
         what = rng.random()
         if what < 0.35:
-            shown = films(rng) if rng.random() < 0.5 else clouds(rng, 1.2, (64, 64))
+            shown = radiographs(rng) if rng.random() < 0.5 else clouds(rng, 1.2, (64, 64))
             paste(page, shown, (left, top, right, bottom))
         elif what < 0.7:
             write_lines(page, (left, top, right, bottom), ink, float(rng.uniform(0.2, 0.4)), rng)
@@ -103,12 +103,12 @@ def screenshot(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.DOCUMENT, "broken")
-def slide(rng: np.random.Generator, films: Films) -> Floats:
-    """A page of a paper or a talk with a film in it, and words around it."""
+def slide(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
+    """A page of a paper or a talk with a image in it, and words around it."""
     page, ink = _paper(rng)
     width, height = rng.uniform(80, 150, 2).astype(int)
     left, top = int(rng.uniform(8, SIDE - width - 8)), int(rng.uniform(30, SIDE - height - 8))
-    paste(page, films(rng), (left, top, left + width, top + height))
+    paste(page, radiographs(rng), (left, top, left + width, top + height))
     write(page, word(rng, 14), (10, 22), ink, float(rng.uniform(0.4, 0.8)), rng, 2)
     for box in ((4, 30, left - 6, 250), (left + width + 6, 30, 250, 250), (4, top + height + 4, 250, 252)):
         if box[2] - box[0] > 24 and rng.random() < 0.85:
@@ -117,8 +117,8 @@ def slide(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.DOCUMENT, "broken")
-def several_films(rng: np.random.Generator, films: Films) -> Floats:
-    """Two to nine films on one sheet, as figures of papers and viewers show them."""
+def several_films(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
+    """Two to nine radiographs on one sheet, as figures of papers and viewers show them."""
     rows, columns = [(1, 2), (2, 1), (2, 2), (1, 3), (2, 3), (3, 3)][int(rng.integers(6))]
     page = np.full((SIDE, SIDE), float(rng.choice([0.0, 1.0])), np.float32)
     gap = int(rng.integers(0, 9))
@@ -126,14 +126,14 @@ def several_films(rng: np.random.Generator, films: Films) -> Floats:
         for column in range(columns):
             left, top = column * SIDE // columns, row * SIDE // rows
             box = (left + gap, top + gap, (column + 1) * SIDE // columns - gap, (row + 1) * SIDE // rows - gap)
-            paste(page, films(rng), box)
+            paste(page, radiographs(rng), box)
             if rng.random() < 0.4:
                 write(page, word(rng, 1), (box[0] + 4, box[1] + 16), float(rng.random()), 0.5, rng)
     return page
 
 
 @family(Kind.DOCUMENT)
-def drawing(rng: np.random.Generator, films: Films) -> Floats:
+def drawing(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """Lines, circles and polygons: diagrams, icons, children's drawings."""
     page, ink = _paper(rng)
     if rng.random() < 0.3:
@@ -158,13 +158,13 @@ def drawing(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.DOCUMENT, "broken")
-def mask(rng: np.random.Generator, films: Films) -> Floats:
+def mask(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """Flat shapes as segmentations show them: blobs, or a radiograph's own dark regions, in a few grey levels."""
     if rng.random() < 0.5:
         base = field(rng, float(rng.uniform(8, 40)))
     else:
-        film = squared(films(rng))
-        base = np.asarray(cv2.GaussianBlur(film, (0, 0), float(rng.uniform(3, 8))), np.float32)
+        image = squared(radiographs(rng))
+        base = np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(3, 8))), np.float32)
     levels = np.quantile(base, np.sort(rng.uniform(0.2, 0.9, int(rng.integers(1, 4)))))
     drawn = np.digitize(base, levels) / len(levels)
     return np.asarray(1 - drawn if rng.random() < 0.5 else drawn, dtype=np.float32)

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lungsight.datasets.ood_images.kinds import Family, Films, Floats, Kind
+from lungsight.datasets.ood_images.kinds import Family, Floats, Kind, Radiographs
 from lungsight.errors import UnreadableImageError
 from lungsight.reading import read_radiograph
 
@@ -35,7 +35,7 @@ def found_files(places: dict[str, str]) -> tuple[Path, ...]:
     return tuple(file for file in files if file.is_file() and _pixels(file).size)
 
 
-def _part(files: tuple[Path, ...], rng: np.random.Generator, films: Films) -> Floats:
+def _part(files: tuple[Path, ...], rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """A random part, at least half as wide and high, of a random image."""
     whole = _pixels(files[int(rng.integers(len(files)))])
     height, width = whole.shape

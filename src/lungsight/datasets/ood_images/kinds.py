@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 #: Returns some radiograph, float32 [height, width] in 0…1, another at each call.
-Films = Callable[[np.random.Generator], Floats]
+Radiographs = Callable[[np.random.Generator], Floats]
 #: Draws one image; all that varies comes from the generator.
-Draw = Callable[[np.random.Generator, Films], Floats]
+Draw = Callable[[np.random.Generator, Radiographs], Floats]
 Origin = Literal["drawn", "broken", "found"]
 
 
@@ -30,7 +30,7 @@ class Kind(StrEnum):
     PICTURE = "picture"
     """Photographs, paintings, textures; a film photographed among other things."""
     DOCUMENT = "document"
-    """Text, plots, screenshots, slides, drawings, masks, several films on one sheet."""
+    """Text, plots, screenshots, slides, drawings, masks, several radiographs on one sheet."""
     UNUSABLE = "unusable"
     """Of a chest, but cut off, blurred, noisy, over- or underexposed until useless; blank."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lungsight.datasets.ood_images.canvas import SIDE, field, stretched
-from lungsight.datasets.ood_images.kinds import Films, Floats, Kind, family
+from lungsight.datasets.ood_images.kinds import Floats, Kind, Radiographs, family
 from lungsight.datasets.phantom.projection import Grid, Plane, ellipsoid, tubes
 
 _SOFT, _BONE = 0.2, 0.55  # attenuation per cm, at about 70 kV
@@ -63,7 +63,7 @@ def _rod(grid: Grid, ends: np.ndarray, radii: tuple[float, ...], wall: float | N
 
 
 @family(Kind.OTHER_PART)
-def hand(rng: np.random.Generator, films: Films) -> Floats:
+def hand(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """Five fingers of three bones, the palm's five, the wrist's pebbles, the ends of the forearm."""
     shadow = _Shadow.empty(rng, 22.0)
     for finger in range(5):
@@ -84,7 +84,7 @@ def hand(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.OTHER_PART)
-def limb(rng: np.random.Generator, films: Films) -> Floats:
+def limb(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """An upper or lower arm or leg, or a joint: one or two shafts, meeting another."""
     shadow = _Shadow.empty(rng, 30.0)
     girth = rng.uniform(2.5, 7)
@@ -105,7 +105,7 @@ def limb(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.OTHER_PART)
-def foot(rng: np.random.Generator, films: Films) -> Floats:
+def foot(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """From the side: heel, ankle, long toes; the shin above."""
     shadow = _Shadow.empty(rng, 26.0).with_flesh((-4, 4), (9, 3.4), 6).with_flesh((2, 2), (5, 4), 6)
     shadow = (
@@ -124,7 +124,7 @@ def foot(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.OTHER_PART)
-def skull(rng: np.random.Generator, films: Films) -> Floats:
+def skull(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """From the front or the side: a shell, sockets, jaw with teeth, the neck's bones."""
     shadow = _Shadow.empty(rng, 27.0)
     sideways = rng.random() < 0.5
@@ -147,7 +147,7 @@ def skull(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.OTHER_PART)
-def abdomen(rng: np.random.Generator, films: Films) -> Floats:
+def abdomen(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """The lower spine, the pelvis, the thighs' heads; bowel gas; no lungs."""
     shadow = _Shadow.empty(rng, 42.0).with_flesh((0, 2), (rng.uniform(15, 20), 32), 21)
     for bone in range(9):
@@ -168,7 +168,7 @@ def abdomen(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.OTHER_PART)
-def spine(rng: np.random.Generator, films: Films) -> Floats:
+def spine(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """A column of bones in soft tissue, from the front or bent, as of the neck or the back from the side."""
     shadow = _Shadow.empty(rng, rng.uniform(18, 32)).with_flesh((rng.normal(0, 2), 0), (rng.uniform(7, 14), 40), 16)
     bend, step = rng.normal(0, 0.02), rng.uniform(1.9, 3.8)
@@ -181,7 +181,7 @@ def spine(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.OTHER_PART)
-def breast(rng: np.random.Generator, films: Films) -> Floats:
+def breast(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """A mammogram: a half-disc of soft tissue with strands, at one edge; muscle in a corner."""
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32) / SIDE
     reach = np.hypot(columns / rng.uniform(0.5, 0.85), (rows - rng.uniform(0.4, 0.6)) / rng.uniform(0.4, 0.6))
@@ -193,7 +193,7 @@ def breast(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.OTHER_PART)
-def teeth(rng: np.random.Generator, films: Films) -> Floats:
+def teeth(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """Two rows of teeth with roots in bone, as a dentist's film or a panorama has them."""
     drawn = 0.35 + 0.08 * field(rng, 2) + 0.1 * field(rng, 20)
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 
 from lungsight.datasets.ood_images.canvas import SIDE, clouds, field, stretched
-from lungsight.datasets.ood_images.kinds import Films, Floats, Kind, family
+from lungsight.datasets.ood_images.kinds import Floats, Kind, Radiographs, family
 
 
 @family(Kind.PICTURE)
-def dead_leaves(rng: np.random.Generator, films: Films) -> Floats:
+def dead_leaves(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """Things of every size before one another (Lee, Mumford and Huang 2001).
 
     They have the edges and sizes of natural scenes without their contents.
@@ -32,7 +32,7 @@ def dead_leaves(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.PICTURE)
-def landscape(rng: np.random.Generator, films: Films) -> Floats:
+def landscape(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """Sky, horizon and ground in bands, with trees or houses as dark shapes."""
     rows = np.linspace(0, 1, SIDE, dtype=np.float32)[:, None]
     picture = rng.uniform(0.5, 1) - rng.uniform(-0.4, 0.4) * rows + 0.15 * field(rng, 20)
@@ -48,7 +48,7 @@ def landscape(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.PICTURE)
-def face(rng: np.random.Generator, films: Films) -> Floats:
+def face(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """A head and shoulders before a background, as in a portrait: light skin, dark eyes, hair."""
     picture = rng.uniform(0, 1) + 0.2 * field(rng, float(rng.uniform(4, 40)))
     picture = np.ascontiguousarray(picture, dtype=np.float32)
@@ -67,7 +67,7 @@ def face(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.PICTURE)
-def texture(rng: np.random.Generator, films: Films) -> Floats:
+def texture(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """Clouds, grain, stripes, tiles, cells, gradients."""
     style = rng.choice(["clouds", "stripes", "tiles", "cells", "gradient"])
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32) / SIDE
@@ -92,12 +92,12 @@ def texture(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.PICTURE, "broken")
-def photographed_film(rng: np.random.Generator, films: Films) -> Floats:
+def photographed_film(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """A film on a light box or a screen, photographed at an angle among other things."""
-    scene = dead_leaves.draw(rng, films) * rng.uniform(0.3, 0.8) if rng.random() < 0.6 else clouds(rng, 1.3)
+    scene = dead_leaves.draw(rng, radiographs) * rng.uniform(0.3, 0.8) if rng.random() < 0.6 else clouds(rng, 1.3)
     box = np.full((SIDE, SIDE), float(rng.uniform(0.0, 1.0)), np.float32)
     edge = int(rng.uniform(4, 30))
-    box[edge:-edge, edge:-edge] = cv2.resize(films(rng), (SIDE - 2 * edge,) * 2)
+    box[edge:-edge, edge:-edge] = cv2.resize(radiographs(rng), (SIDE - 2 * edge,) * 2)
     if rng.random() < 0.5:
         box = 1 - box  # the light box's film read as a photograph is: black where it lets light through
     size = rng.uniform(0.45, 0.75) * SIDE

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from lungsight.datasets.ood_images.canvas import SIDE, field, stretched, word, write
-from lungsight.datasets.ood_images.kinds import Films, Floats, Kind, family
+from lungsight.datasets.ood_images.kinds import Floats, Kind, Radiographs, family
 
 
 def _plane() -> tuple[Floats, Floats]:
@@ -21,7 +21,7 @@ def _inside(centre: tuple[float, float], half: tuple[float, float], wobble: Floa
 
 
 @family(Kind.SLICE, name="trunk CT")
-def trunk_ct(rng: np.random.Generator, films: Films) -> Floats:
+def trunk_ct(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """An axial section of chest or abdomen: fat, organs, perhaps lungs, a vertebra, the table."""
     wobble = 0.06 * field(rng, 25)
     wide, high = rng.uniform(0.75, 0.98), rng.uniform(0.5, 0.75)
@@ -48,7 +48,7 @@ def trunk_ct(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.SLICE)
-def head(rng: np.random.Generator, films: Films) -> Floats:
+def head(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """A section of the head: skull, folded brain, ventricles, in the contrast of CT or of one of MR's weightings."""
     wobble = 0.05 * field(rng, 25)
     wide, high = rng.uniform(0.55, 0.75), rng.uniform(0.7, 0.9)
@@ -68,7 +68,7 @@ def head(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.SLICE)
-def joint(rng: np.random.Generator, films: Films) -> Floats:
+def joint(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """A knee, a spine or a pelvis as MR shows it: bright marrow with dark rims in grey muscle."""
     drawn = 0.3 + 0.12 * field(rng, 6) + 0.04 * field(rng, 1)
     for _ in range(int(rng.integers(2, 9))):
@@ -81,7 +81,7 @@ def joint(rng: np.random.Generator, films: Films) -> Floats:
 
 
 @family(Kind.SLICE)
-def ultrasound(rng: np.random.Generator, films: Films) -> Floats:
+def ultrasound(rng: np.random.Generator, radiographs: Radiographs) -> Floats:
     """A fan of speckle on black, with dark cysts and bright walls, and the machine's letters."""
     angle, depth = rng.uniform(0.4, 0.9), rng.uniform(1.4, 1.9)
     x, y = _plane()

@@ -46,7 +46,7 @@ class PhantomPatient:
         size: lengths relative to the reference anatomy.
         girth: soft tissue relative to the reference, 1 is lean.
         heart: width of the heart relative to the reference.
-        inspiration: where the domes of the diaphragm usually stand, in cm below the reference.
+        inspiration: the usual height of the diaphragm's domes, in cm below the reference.
     """
 
     seed: int
@@ -86,7 +86,7 @@ class Hospital:
         photons: per pixel of 0.1 cm behind 2 units of attenuation; fewer make a noisier image.
         blur: of the detector, standard deviation in cm.
         equalisation: how strongly the vendor's processing flattens large shadows, 0…1.
-        latitude: attenuation between black and white; small is a hard film.
+        latitude: attenuation between black and white; small is a hard image.
         aspect: width of the image divided by its height.
         marker: what the radiographer's side marker looks like.
         collimation: share of images with a visible collimator edge.
@@ -128,7 +128,7 @@ class Acquisition:
         centre: where the middle of the image lies relative to the reference, x and y in cm.
         tilt: of the patient in the image plane, in radians.
         rotation: of the patient about the long axis, in radians; moves what lies in front against the spine.
-        breath: depth of this breath: the domes stand so many cm lower than the patient's usual.
+        breath: depth of this breath: how many cm lower than usual the domes are.
         darkest: attenuation shown as black; moves the brightness of the whole image.
         gamma: of the display curve.
         scatter: scattered divided by primary intensity behind the thickest part.

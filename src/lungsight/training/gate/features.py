@@ -20,7 +20,7 @@ from lungsight._files import atomic_write, write_whole
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.components.runtime import open_network
 from lungsight.datasets.ood_images import Kind, families
-from lungsight.datasets.ood_images.kinds import Films, Floats
+from lungsight.datasets.ood_images.kinds import Floats, Radiographs
 from lungsight.datasets.phantom import Label, draw
 from lungsight.datasets.phantom.patient import HOSPITALS
 from lungsight.errors import UnreadableImageError
@@ -166,7 +166,7 @@ def _decoy_views(group: Group, films: ImageCache, seed: int) -> Iterator[tuple[i
         yield number, number % 4 == 0, View(drawn) if number % 4 == 0 else _turned(drawn, rng)
 
 
-def _films(group: Group, films: ImageCache, seed: int) -> Films:
+def _films(group: Group, films: ImageCache, seed: int) -> Radiographs:
     def film(rng: np.random.Generator) -> Floats:
         loaded = films.load(group.paths[int(rng.integers(len(group.paths)))])
         return np.asarray(loaded, dtype=np.float32) / np.float32(255)
