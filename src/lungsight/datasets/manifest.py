@@ -228,12 +228,7 @@ def _renamed(rows: pd.DataFrame, path: Path, columns: Mapping[str, str], notices
 
 
 def _validated(
-    rows: pd.DataFrame,
-    name: str,
-    root: Path,
-    labels: Mapping[str, str],
-    notices: list[str],
-    used: set[str],
+    rows: pd.DataFrame, name: str, root: Path, labels: Mapping[str, str], notices: list[str], used: set[str]
 ) -> Manifest:
     """The manifest of ``rows``, whose index is each row's number in a spreadsheet, less 2.
 

@@ -22,12 +22,7 @@ def split_by_image(images: int, *, validation: float, test: float, seed: int) ->
 
 
 def split_by_group(
-    groups: Sequence[int] | NDArray[np.int_],
-    strata: Sequence[str],
-    *,
-    validation: float,
-    test: float,
-    seed: int,
+    groups: Sequence[int] | NDArray[np.int_], strata: Sequence[str], *, validation: float, test: float, seed: int
 ) -> NDArray[np.object_]:
     """Assign whole groups (patients, with all that is linked to them), within each stratum (class and source).
 

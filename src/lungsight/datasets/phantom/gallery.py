@@ -13,11 +13,7 @@ from lungsight._files import atomic_write
 from lungsight.datasets.phantom.drawing import Phantom, draw
 from lungsight.datasets.phantom.patient import Label
 
-_TITLES = {
-    Label.NO_PNEUMONIA: "no pneumonia",
-    Label.COVID19: "COVID-19",
-    Label.OTHER_PNEUMONIA: "other pneumonia",
-}
+_TITLES = {Label.NO_PNEUMONIA: "no pneumonia", Label.COVID19: "COVID-19", Label.OTHER_PNEUMONIA: "other pneumonia"}
 _LUNG, _LESION = (94, 190, 255), (255, 176, 64)
 _GAP = 6
 

@@ -12,18 +12,9 @@ _HILUM = {RIGHT: (3.4, 10.6), LEFT: (3.7, 9.6)}  # the left hilum stands higher
 _GENERATIONS = 5
 #: Arteries and veins: how far below the hilum they spring, in cm, and their radius relative to the arteries'.
 _TREES = ((0.0, 0.9), (1.8, 0.7))
-#: Directions of the first branches: degrees from straight outward, positive is down; with their radius in cm.
-_TRUNKS = (
-    (-74, 0.40),
-    (-52, 0.42),
-    (-30, 0.34),
-    (-8, 0.36),
-    (14, 0.38),
-    (34, 0.46),
-    (52, 0.56),
-    (68, 0.62),
-    (82, 0.48),
-)
+#: Directions of the first branches, in degrees from straight outward (positive is down), and their radii in cm.
+_DIRECTIONS = (-74, -52, -30, -8, 14, 34, 52, 68, 82)
+_RADII = (0.40, 0.42, 0.34, 0.36, 0.38, 0.46, 0.56, 0.62, 0.48)
 
 
 def vessels(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
@@ -42,8 +33,8 @@ def vessels(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
 def _trees(grid: Grid, rng: np.random.Generator, sag: float) -> Plane:
     """Arteries and, from lower down and thinner, veins of both lungs, forking generation by generation."""
     stems = [(side, x, y + sag + lower, share) for side, (x, y) in _HILUM.items() for lower, share in _TREES]
-    side, x, y, share = (np.repeat(column, len(_TRUNKS)) for column in np.array(stems).T)
-    direction, radius = (np.tile(column, len(stems)) for column in np.array(_TRUNKS).T)
+    side, x, y, share = (np.repeat(column, len(_RADII)) for column in np.array(stems).T)
+    direction, radius = (np.tile(column, len(stems)) for column in (_DIRECTIONS, _RADII))
     x *= side
     angle = np.deg2rad(direction + rng.normal(0, 7, len(side)))
     radius = radius * share * rng.normal(1, 0.1, len(side))
