@@ -126,7 +126,7 @@ def test_the_libraries_follow_a_quota(monkeypatch: pytest.MonkeyPatch, quota: bo
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(1, 1), (3, 3), (40, 16), (0, 16)])
-def test_what_a_command_is_told_to_use_is_the_most(
+def test_the_threads_option_is_the_maximum(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: int, expected: int
 ) -> None:
     for name in ("LUNGSIGHT_THREADS", "OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):

@@ -133,7 +133,7 @@ def test_a_folder_is_made_though_a_kill_left_half_of_one_and_the_one_before(tmp_
     assert _names(tmp_path) == ["package"]
 
 
-def test_nobody_writes_such_files_in_another_way() -> None:
+def test_no_module_writes_files_in_another_way() -> None:
     """``download.py`` keeps its own ``.part``, for a download goes on where it stopped."""
     own = {SOURCES / "_files.py", SOURCES / "datasets" / "download.py"}
     for source in sorted(set(SOURCES.rglob("*.py")) - own):

@@ -25,7 +25,7 @@ def test_classes_are_named_as_people_name_them() -> None:
     ]
 
 
-def test_a_class_is_said_in_words_and_what_contains_its_name_stays() -> None:
+def test_a_class_is_written_in_words_and_names_that_contain_it_stay() -> None:
     assert in_words("no image of covid19 here", "covid19") == "no image of COVID-19 here"
     assert in_words("all are of no_pneumonia.", "no_pneumonia") == "all are of no pneumonia."
     for name in ("covid19-north", "mycovid19", "a/covid19/b"):
@@ -33,18 +33,18 @@ def test_a_class_is_said_in_words_and_what_contains_its_name_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "said"),
+    ("share", "text"),
     [(0, "<1 %"), (0.0099, "<1 %"), (0.01, "1 %"), (0.574, "57 %"), (0.99, "99 %"), (0.996, ">99 %")],
 )
-def test_a_probability_is_whole_per_cent_and_never_certain(share: float, said: str) -> None:
-    assert percent(share) == said
+def test_a_probability_is_whole_per_cent_and_never_certain(share: float, text: str) -> None:
+    assert percent(share) == text
 
 
 @given(share=st.floats(0, 1), low=st.floats(0, 1), high=st.floats(0, 1))
-def test_a_share_can_be_told_from_its_thresholds(share: float, low: float, high: float) -> None:
-    said = percent_beside(share, low, high)
-    for threshold, words in zip((low, high), said[1:], strict=True):
-        assert words != said[0] or abs(threshold - share) < 1e-5
+def test_a_share_can_be_distinguished_from_its_thresholds(share: float, low: float, high: float) -> None:
+    texts = percent_beside(share, low, high)
+    for threshold, words in zip((low, high), texts[1:], strict=True):
+        assert words != texts[0] or abs(threshold - share) < 1e-5
 
 
 def test_no_more_decimals_than_are_needed() -> None:

@@ -25,7 +25,7 @@ from lungsight.reading import read_radiograph
 Samples = NDArray[Any]
 ROWS, COLUMNS = np.mgrid[0:40, 0:50]
 #: Floats [40, 50], 0 to 1, all different.
-FILM = (ROWS * 50 + COLUMNS) / 1999
+IMAGE = (ROWS * 50 + COLUMNS) / 1999
 
 
 def written(path: Path, data: bytes) -> Path:
@@ -34,7 +34,7 @@ def written(path: Path, data: bytes) -> Path:
 
 
 def unsigned(bits: int) -> Samples:
-    return np.rint(FILM * (2**bits - 1)).astype(np.uint8 if bits <= 8 else np.uint16)
+    return np.rint(IMAGE * (2**bits - 1)).astype(np.uint8 if bits <= 8 else np.uint16)
 
 
 def refusal(path: Path) -> str:
@@ -51,7 +51,7 @@ def same(read: Radiograph, stored: Samples, bits: int) -> None:
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_a_film_in_a_png_of_sixteen_bits(tmp_path: Path, channels: int, bits: int) -> None:
+def test_an_image_in_a_png_of_sixteen_bits(tmp_path: Path, channels: int, bits: int) -> None:
     """However it was saved, it keeps its greys."""
     stored = unsigned(bits).astype(np.uint16)
     samples = stored if channels == 1 else np.stack([stored] * channels, axis=-1)
@@ -64,7 +64,7 @@ def test_a_film_in_a_png_of_sixteen_bits(tmp_path: Path, channels: int, bits: in
     assert ("bits are used" in " ".join(read.warnings)) == (bits < 16)
 
 
-def test_deep_transparency_lies_on_black(tmp_path: Path) -> None:
+def test_deep_transparency_becomes_black(tmp_path: Path) -> None:
     samples = np.full((40, 50, 2), 65535, dtype=np.uint16)
     samples[:20, :, 1] = 0
     read = read_radiograph(written(tmp_path / "a.png", imagecodecs.png_encode(samples)))
@@ -108,12 +108,12 @@ TYPES = ("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8")
 
 
 def typed(kind: str) -> Samples:
-    """The film over all values of the type, or 0 to 1."""
+    """The image over all values of the type, or 0 to 1."""
     dtype = np.dtype(kind)
     if dtype.kind == "f":
-        return FILM.astype(dtype)
+        return IMAGE.astype(dtype)
     span = np.iinfo(dtype)
-    return (np.rint(FILM * (float(span.max) - span.min)) + span.min).clip(span.min, span.max).astype(dtype)
+    return (np.rint(IMAGE * (float(span.max) - span.min)) + span.min).clip(span.min, span.max).astype(dtype)
 
 
 @pytest.mark.parametrize("white_is_zero", [False, True])
@@ -123,24 +123,24 @@ def test_every_type_of_sample_in_a_tiff(tmp_path: Path, kind: str, order: str, w
     photometric = "miniswhite" if white_is_zero else "minisblack"
     data = tiff(typed(kind).astype(order + kind), byteorder=order, photometric=photometric)
     read = read_radiograph(written(tmp_path / "a.tif", data))
-    np.testing.assert_allclose(read.pixels, 1 - FILM if white_is_zero else FILM, atol=0.003)
+    np.testing.assert_allclose(read.pixels, 1 - IMAGE if white_is_zero else IMAGE, atol=0.003)
     assert read.bit_depth == 8 * np.dtype(kind).itemsize
 
 
 @pytest.mark.parametrize("compression", [None, "lzw", "zlib", "packbits", "zstd"])
 @pytest.mark.parametrize("tile", [None, (16, 32)])
 @pytest.mark.parametrize("kind", ["u2", "f4"])
-def test_how_a_tiff_lies_on_the_disk(tmp_path: Path, kind: str, tile: Any, compression: str | None) -> None:
+def test_every_layout_of_a_tiff(tmp_path: Path, kind: str, tile: Any, compression: str | None) -> None:
     predictor = compression in ("lzw", "zlib")
     data = tiff(typed(kind), compression=compression, predictor=predictor, tile=tile)
-    np.testing.assert_allclose(read_radiograph(written(tmp_path / "a", data)).pixels, FILM, atol=0.001)
+    np.testing.assert_allclose(read_radiograph(written(tmp_path / "a", data)).pixels, IMAGE, atol=0.001)
 
 
 @pytest.mark.parametrize("planes", ["contig", "separate"])
 @pytest.mark.parametrize("compression", [None, "lzw", "packbits"])
 @pytest.mark.parametrize("bits", [12, 16])
 @pytest.mark.parametrize("channels", [3, 4])
-def test_a_film_in_a_tiff_in_colour(
+def test_an_image_in_a_tiff_in_colour(
     tmp_path: Path, channels: int, bits: int, compression: str | None, planes: str
 ) -> None:
     stored = unsigned(bits)
@@ -164,7 +164,7 @@ def test_packed_tiffs(tmp_path: Path, bits: int) -> None:
 
 def test_twelve_bit_jpeg_in_a_tiff(tmp_path: Path) -> None:
     data = tiff(unsigned(12), compression="jpeg", compressionargs={"bitspersample": 12, "level": 97})
-    np.testing.assert_allclose(read_radiograph(written(tmp_path / "a", data)).pixels, FILM, atol=0.02)
+    np.testing.assert_allclose(read_radiograph(written(tmp_path / "a", data)).pixels, IMAGE, atol=0.02)
 
 
 def test_several_pages(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_other_codecs_in_colour(tmp_path: Path, ending: str) -> None:
 def test_a_plain_jpeg_of_twelve_bits(tmp_path: Path) -> None:
     data = imagecodecs.jpeg8_encode(unsigned(12), level=97, bitspersample=12)
     read = read_radiograph(written(tmp_path / "a.jpg", data))
-    np.testing.assert_allclose(read.pixels, FILM, atol=0.02)
+    np.testing.assert_allclose(read.pixels, IMAGE, atol=0.02)
     assert read.bit_depth == 12
 
 
@@ -269,7 +269,7 @@ def test_gzip_that_is_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("options", ["-depth 16", "-depth 16 -compress LZW", "-depth 16 -type TrueColor"])
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_what_graphicsmagick_writes(tmp_path: Path, ending: str, options: str) -> None:
-    source = written(tmp_path / "film.pgm", b"P5 50 40 65535\n" + unsigned(16).astype(">u2").tobytes())
-    target = tmp_path / f"film.{ending}"
+    source = written(tmp_path / "image.pgm", b"P5 50 40 65535\n" + unsigned(16).astype(">u2").tobytes())
+    target = tmp_path / f"image.{ending}"
     subprocess.run(["gm", "convert", source, *options.split(), target], check=True, capture_output=True)
-    np.testing.assert_allclose(read_radiograph(target).pixels, FILM, atol=0.001)
+    np.testing.assert_allclose(read_radiograph(target).pixels, IMAGE, atol=0.001)

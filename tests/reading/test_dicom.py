@@ -246,7 +246,7 @@ def test_real_files(shared_data: Path, name: str) -> None:
 
 
 @pytest.mark.shared
-def test_a_real_inverted_film(shared_data: Path) -> None:
+def test_a_real_inverted_image(shared_data: Path) -> None:
     """LINEAR window 550 ± 512 on 10 bits, then inverted, worked out here pixel by pixel."""
     path = shared_data / "dicom" / "fuji_cr_mono1_10bit.dcm"
     dataset: Dataset = dcmread(path)

@@ -48,7 +48,7 @@ LOSSLESS: dict[str, tuple[str, Callable[[Samples, int], bytes]]] = {
 }
 
 
-def film(bits: int, signed: bool = False) -> Samples:
+def image(bits: int, signed: bool = False) -> Samples:
     """A slope over all values that ``bits`` hold, [48, 64]."""
     rows, columns = np.mgrid[0:48, 0:64]
     values = np.rint((rows + columns) / 110 * (2**bits - 1)).astype(np.int32)
@@ -58,7 +58,7 @@ def film(bits: int, signed: bool = False) -> Samples:
 
 def samples_of(dataset: Dataset) -> tuple[Samples, Header]:
     header = Header(dataset)
-    return stored_samples("film.dcm", dataset, header), header
+    return stored_samples("image.dcm", dataset, header), header
 
 
 def refusal(path: Path) -> str:
@@ -72,7 +72,7 @@ def refusal(path: Path) -> str:
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_every_depth(write_dicom: DicomWriter, name: str, bits: int) -> None:
     syntax, encode = LOSSLESS[name]
-    stored = film(bits)
+    stored = image(bits)
     dataset = compressed(stored, encode(stored, bits), syntax, bits=bits)
     samples, header = samples_of(dataset)
     np.testing.assert_array_equal(samples, stored)
@@ -86,7 +86,7 @@ def test_every_depth(write_dicom: DicomWriter, name: str, bits: int) -> None:
 def test_signed_values(write_dicom: DicomWriter, name: str, bits: int) -> None:
     """Lossless JPEG and JPEG-LS know no sign: writers give them the bits of a sample as they are."""
     syntax, encode = LOSSLESS[name]
-    stored = film(bits, signed=True)
+    stored = image(bits, signed=True)
     given = stored
     if name != "JPEG 2000":
         given = (stored.astype(np.int32) % 2**bits).astype(f"u{stored.itemsize}")
@@ -100,8 +100,8 @@ def test_signed_values(write_dicom: DicomWriter, name: str, bits: int) -> None:
 def test_contradictory_signs_of_jpeg_2000(
     write_dicom: DicomWriter, truly_signed: bool, header_is_right: bool
 ) -> None:
-    """Whichever of the two is right, the film comes out whole and the contradiction is said."""
-    stored = film(12, signed=truly_signed)
+    """Whichever of the two is right, the image comes out whole and the contradiction is said."""
+    stored = image(12, signed=truly_signed)
     same_bits = (stored.astype(np.int32) % 4096).astype(np.uint16)
     if not truly_signed:
         same_bits = ((same_bits.astype(np.int16) + 2048) % 4096 - 2048).astype(np.int16)
@@ -109,7 +109,7 @@ def test_contradictory_signs_of_jpeg_2000(
         same_bits if header_is_right else stored, level=0, codecformat="j2k", bitspersample=12
     )
     signed_in_header = truly_signed == header_is_right
-    read = read_radiograph(write_dicom(compressed(film(12, signed_in_header), data, JPEG2000Lossless, bits=12)))
+    read = read_radiograph(write_dicom(compressed(image(12, signed_in_header), data, JPEG2000Lossless, bits=12)))
     np.testing.assert_allclose(read.pixels, (stored - float(stored.min())) / 4095, atol=1e-6)
     assert "PixelRepresentation contradicts the compressed data" in " ".join(read.warnings)
 
@@ -118,9 +118,9 @@ def test_contradictory_signs_of_jpeg_2000(
 @pytest.mark.parametrize(("stated", "true"), [(10, 12), (8, 12), (12, 14), (12, 16)])
 def test_a_stream_deeper_than_its_header(write_dicom: DicomWriter, name: str, stated: int, true: int) -> None:
     syntax, encode = LOSSLESS[name]
-    stored = film(true)
+    stored = image(true)
     data = encode(stored, true)
-    header = film(stated)
+    header = image(stated)
     read = read_radiograph(write_dicom(compressed(header, data, syntax, bits=stated)))
     np.testing.assert_allclose(read.pixels, stored / (2**true - 1), atol=1e-4)
 
@@ -128,7 +128,7 @@ def test_a_stream_deeper_than_its_header(write_dicom: DicomWriter, name: str, st
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_a_stream_shallower_than_its_header(write_dicom: DicomWriter, name: str) -> None:
     syntax, encode = LOSSLESS[name]
-    stored = film(10)
+    stored = image(10)
     read = read_radiograph(write_dicom(compressed(stored, encode(stored, 10), syntax, bits=16)))
     np.testing.assert_allclose(read.pixels, stored / np.float32(1023), atol=1e-6)
     if name != "HTJ2K" and name != "JPEG-LS":  # whose encoders write what they are given, or count the bits in use
@@ -137,7 +137,7 @@ def test_a_stream_shallower_than_its_header(write_dicom: DicomWriter, name: str)
 
 
 def test_eight_bits_in_words_of_sixteen(write_dicom: DicomWriter) -> None:
-    stored = film(8)
+    stored = image(8)
     dataset = compressed(stored, imagecodecs.jpeg8_encode(stored, level=98), JPEGBaseline8Bit)
     dataset.BitsAllocated = 16
     read = read_radiograph(write_dicom(dataset))
@@ -147,7 +147,7 @@ def test_eight_bits_in_words_of_sixteen(write_dicom: DicomWriter) -> None:
 
 def test_lossy_overshoot_above_the_bits_stored(write_dicom: DicomWriter) -> None:
     """Ten bits in a 12-bit JPEG: what lies just above 1023 stays white."""
-    stored = film(10)
+    stored = image(10)
     stored[10:20, 10:20] = 1023
     data = imagecodecs.jpeg8_encode(stored, level=30, bitspersample=12)
     assert imagecodecs.jpeg8_decode(data).max() > 1023
@@ -164,7 +164,7 @@ def ending_early(jpeg: bytes) -> bytes:
 
 
 def test_scan_headers_that_end_early(write_dicom: DicomWriter) -> None:
-    stored = film(12)
+    stored = image(12)
     data = imagecodecs.jpeg8_encode(stored, level=95, bitspersample=12)
     whole = read_radiograph(write_dicom(compressed(stored, data, JPEGExtended12Bit, bits=12)))
     early = read_radiograph(write_dicom(compressed(stored, ending_early(data), JPEGExtended12Bit, bits=12)))
@@ -174,7 +174,7 @@ def test_scan_headers_that_end_early(write_dicom: DicomWriter) -> None:
 
 @pytest.mark.parametrize("padding", [b"\0", b"\0\0\0"])
 def test_padding_before_the_end_of_a_jpeg_ls(write_dicom: DicomWriter, padding: bytes) -> None:
-    stored = film(12)
+    stored = image(12)
     data = imagecodecs.jpegls_encode(stored)
     padded = data[:-2] + padding + data[-2:]
     read = read_radiograph(write_dicom(compressed(stored, padded, JPEGLSLossless, bits=12)))
@@ -182,7 +182,7 @@ def test_padding_before_the_end_of_a_jpeg_ls(write_dicom: DicomWriter, padding: 
 
 
 def test_the_data_counts_not_the_transfer_syntax(write_dicom: DicomWriter) -> None:
-    stored = film(12)
+    stored = image(12)
     for syntax, encode in LOSSLESS.values():
         wrong = JPEGBaseline8Bit if syntax != JPEGBaseline8Bit else JPEG2000Lossless
         read = read_radiograph(write_dicom(compressed(stored, encode(stored, 12), wrong, bits=12)))
@@ -191,8 +191,8 @@ def test_the_data_counts_not_the_transfer_syntax(write_dicom: DicomWriter) -> No
 
 @pytest.mark.parametrize("cut", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("name", [*LOSSLESS, "12-bit JPEG"])
-def test_data_that_is_cut_short_is_no_half_film(write_dicom: DicomWriter, name: str, cut: float) -> None:
-    stored = film(12) ^ np.random.default_rng(3).integers(0, 8, (48, 64), dtype=np.uint16)
+def test_data_that_is_cut_short_is_refused(write_dicom: DicomWriter, name: str, cut: float) -> None:
+    stored = image(12) ^ np.random.default_rng(3).integers(0, 8, (48, 64), dtype=np.uint16)
     extended = (JPEGExtended12Bit, lambda a, bits: imagecodecs.jpeg8_encode(a, level=95, bitspersample=bits))
     syntax, encode = LOSSLESS.get(name, extended)
     data = encode(stored, 12)
@@ -202,7 +202,7 @@ def test_data_that_is_cut_short_is_no_half_film(write_dicom: DicomWriter, name: 
 
 @pytest.mark.parametrize("name", ["lossless JPEG", "12-bit JPEG"])
 def test_a_missing_end_marker_alone_does_no_harm(write_dicom: DicomWriter, name: str) -> None:
-    stored = film(12)
+    stored = image(12)
     extended = (JPEGExtended12Bit, lambda a, bits: imagecodecs.jpeg8_encode(a, level=98, bitspersample=bits))
     syntax, encode = LOSSLESS.get(name, extended)
     data = encode(stored, 12).removesuffix(b"\xff\xd9")
@@ -215,7 +215,7 @@ def test_a_second_decoder_is_tried_and_named(write_dicom: DicomWriter, monkeypat
         raise RuntimeError("not today.")
 
     monkeypatch.setattr("lungsight.reading.dicom_decoding.decoded", refuses)
-    stored = film(12)
+    stored = image(12)
     data = imagecodecs.jpeg2k_encode(stored, level=0, codecformat="j2k", bitspersample=12)
     read = read_radiograph(write_dicom(compressed(stored, data, JPEG2000Lossless, bits=12)))
     np.testing.assert_allclose(read.pixels, stored / 4095, atol=1e-6)
@@ -232,18 +232,18 @@ def test_what_no_decoder_reads_is_refused_with_the_first_reason(
 
     monkeypatch.setattr("lungsight.reading.dicom_decoding.decoded", refuses)
     monkeypatch.setattr("lungsight.reading.dicom_decoding.pixel_array", refuses)
-    stored = film(12)
+    stored = image(12)
     data = imagecodecs.jpegls_encode(stored)
     assert "the first reason" in refusal(write_dicom(compressed(stored, data, JPEGLSLossless, bits=12)))
 
 
 @pytest.mark.parametrize("data", [b"\xff\xd8\xff\xd9", bytes(100), b"\xff\x4f\xff\x51" + bytes(60)])
 def test_what_is_no_codestream(write_dicom: DicomWriter, data: bytes) -> None:
-    assert "fetch or export it again" in refusal(write_dicom(compressed(film(12), data, JPEG2000Lossless, bits=12)))
+    assert "fetch or export it again" in refusal(write_dicom(compressed(image(12), data, JPEG2000Lossless, bits=12)))
 
 
 def test_a_transfer_syntax_that_is_not_known(write_dicom: DicomWriter) -> None:
-    path = write_dicom(compressed(film(12), b"\xff\x0a" + bytes(100), HTJ2KLossless, bits=12))
+    path = write_dicom(compressed(image(12), b"\xff\x0a" + bytes(100), HTJ2KLossless, bits=12))
     path.write_bytes(path.read_bytes().replace(HTJ2KLossless.encode(), b"1.2.840.10008.1.2.4.110"))  # JPEG XL
     assert "1.2.840.10008.1.2.4.110" in refusal(path)
 
@@ -305,7 +305,7 @@ def converted(*command: str | Path) -> None:
 @pytest.mark.parametrize("predictor", range(1, 8))
 @pytest.mark.parametrize("bits", [8, 12, 16])
 def test_lossless_jpeg_by_dcmtk(write_dicom: DicomWriter, bits: int, predictor: int) -> None:
-    plain = write_dicom(film(bits), bits=bits, **IDENTITY)
+    plain = write_dicom(image(bits), bits=bits, **IDENTITY)
     packed = plain.with_name("packed.dcm")
     converted("dcmcjpeg", "+el", "+sv", str(predictor), plain, packed)
     np.testing.assert_array_equal(read_radiograph(packed).pixels, read_radiograph(plain).pixels)
@@ -313,7 +313,7 @@ def test_lossless_jpeg_by_dcmtk(write_dicom: DicomWriter, bits: int, predictor: 
 
 @needs_dcmtk
 def test_lossless_jpeg_with_a_point_transform(write_dicom: DicomWriter) -> None:
-    plain = write_dicom(film(12), bits=12, **IDENTITY)
+    plain = write_dicom(image(12), bits=12, **IDENTITY)
     packed = plain.with_name("packed.dcm")
     converted("dcmcjpeg", "+el", "+pt", "2", plain, packed)
     np.testing.assert_allclose(read_radiograph(packed).pixels, read_radiograph(plain).pixels, atol=4 / 4095)
@@ -339,7 +339,7 @@ def test_real_twelve_bit_jpegs_agree_with_dcmtk(tmp_path: Path, name: str) -> No
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("bits", [8, 12, 16])
 def test_what_gdcm_packs(write_dicom: DicomWriter, bits: int, signed: bool, way: str) -> None:
-    plain = write_dicom(film(bits, signed), bits=bits, **IDENTITY)
+    plain = write_dicom(image(bits, signed), bits=bits, **IDENTITY)
     packed = plain.with_name("packed.dcm")
     converted("gdcmconv", way, plain, packed)
     np.testing.assert_array_equal(read_radiograph(packed).pixels, read_radiograph(plain).pixels)

@@ -133,7 +133,7 @@ def colour(grey: NDArray[np.integer[Any]], kind: str, middle: int) -> NDArray[np
 @pytest.mark.parametrize("kind", ["RGB", "YBR_FULL"])
 @pytest.mark.parametrize(("stored", "used"), [(16, 16), (16, 12), (12, 12), (16, 14), (10, 10)])
 def test_deep_colour_keeps_its_depth(write_dicom: DicomWriter, kind: str, stored: int, used: int) -> None:
-    """A film saved in colour, by a program that keeps its twelve bits: none is lost."""
+    """An image saved in colour, by a program that keeps its twelve bits: none is lost."""
     grey = np.linspace(0, 2**used - 1, 2000).astype(np.int64).reshape(40, 50)
     read = read_radiograph(write_dicom(colour(grey, kind, 2 ** (used - 1)), photometric=kind, bits=stored))
     np.testing.assert_allclose(read.pixels, grey / (2**used - 1), atol=1e-6)

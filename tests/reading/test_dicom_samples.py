@@ -27,8 +27,8 @@ from lungsight.reading.dicom_samples import samples_of
 DicomWriter = Callable[..., Path]
 
 
-def film(bits: int, signed: bool = False) -> NDArray[np.int64]:
-    """[40, 50] of numbers that rise gently and fill ``bits``, as a film's do."""
+def image(bits: int, signed: bool = False) -> NDArray[np.int64]:
+    """[40, 50] of numbers that rise gently and fill ``bits``, as an image's do."""
     numbers = np.linspace(0, 2**bits - 1, 2000).astype(np.int64).reshape(50, 40).T
     return numbers - signed * 2 ** (bits - 1)
 
@@ -53,7 +53,7 @@ def layout(bits: int, high: int, signed: bool) -> Dataset:
 def test_every_place_in_the_word(data: st.DataObject, allocated: int, signed: bool, junk: bool) -> None:
     bits = data.draw(st.integers(1, allocated), "bits stored")
     high = data.draw(st.integers(bits - 1, allocated - 1), "high bit")
-    samples = film(bits, signed)
+    samples = image(bits, signed)
     stored = words(samples, bits, high, allocated, junk).view(f"{'i' if signed else 'u'}{allocated // 8}")
     header = Header(layout(bits, high, signed))
     np.testing.assert_array_equal(samples_of(stored, header.dataset, header), samples)
@@ -70,7 +70,7 @@ PLACES = [(12, 15), (12, 13), (10, 15), (8, 15), (8, 11), (16, 15), (12, 11)]
 def test_places_agree_with_dcmtk(
     write_dicom: DicomWriter, bits: int, high: int, signed: bool, photometric: str
 ) -> None:
-    stored = words(film(bits, signed), bits, high, 16, junk=True)
+    stored = words(image(bits, signed), bits, high, 16, junk=True)
     elements = {"BitsStored": bits, "HighBit": high, "PixelRepresentation": int(signed)}
     path = write_dicom(stored, photometric=photometric, **elements)
     read = read_radiograph(path)
@@ -80,36 +80,36 @@ def test_places_agree_with_dcmtk(
 
 @pytest.mark.parametrize("high", [0, 7, 16, 200])
 def test_an_impossible_high_bit(write_dicom: DicomWriter, high: int) -> None:
-    read = read_radiograph(write_dicom(film(12).astype(np.uint16), BitsStored=12, HighBit=high))
+    read = read_radiograph(write_dicom(image(12).astype(np.uint16), BitsStored=12, HighBit=high))
     assert read.warnings == (f"DICOM HighBit {high} is not possible here: 11 is assumed.",)
-    np.testing.assert_allclose(read.pixels, film(12) / 4095, atol=1e-6)
+    np.testing.assert_allclose(read.pixels, image(12) / 4095, atol=1e-6)
 
 
-def test_a_high_bit_where_no_sample_lies(write_dicom: DicomWriter) -> None:
-    read = read_radiograph(write_dicom(film(8).astype(np.uint16), BitsStored=8, HighBit=15))
+def test_a_high_bit_outside_the_sample(write_dicom: DicomWriter) -> None:
+    read = read_radiograph(write_dicom(image(8).astype(np.uint16), BitsStored=8, HighBit=15))
     assert read.warnings == ("DICOM HighBit 15 is where no sample lies: 7 is assumed.",)
-    np.testing.assert_allclose(read.pixels, film(8) / 255, atol=1e-6)
+    np.testing.assert_allclose(read.pixels, image(8) / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize("signed", [False, True])
 def test_pixels_beyond_the_bits_stored(write_dicom: DicomWriter, signed: bool) -> None:
     """Twelve bits under a header that says ten: with only ten, white would wrap to black."""
-    stored = film(12, signed).astype(np.int16 if signed else np.uint16)
+    stored = image(12, signed).astype(np.int16 if signed else np.uint16)
     read = read_radiograph(write_dicom(stored, BitsStored=10, HighBit=9))
     assert read.warnings == ("DICOM BitsStored 10 is less than the pixels use: 12 bits are read.",)
     assert read.bit_depth == 12
-    np.testing.assert_allclose(read.pixels, (film(12)) / 4095, atol=1e-6)
+    np.testing.assert_allclose(read.pixels, (image(12)) / 4095, atol=1e-6)
 
 
 @pytest.mark.parametrize("bit", [0, 3, 12, 15])
 def test_an_overlay_beside_the_samples(write_dicom: DicomWriter, bit: int) -> None:
-    """Graphics in a bit of the pixels, as they were once stored, are no part of the film."""
+    """Graphics in a bit of the pixels, as they were once stored, are no part of the image."""
     high = 15 if bit < 4 else 11
-    stored = words(film(12), 12, high, 16, junk=False)
+    stored = words(image(12), 12, high, 16, junk=False)
     stored[10:20, 5:40] |= np.uint16(1 << bit)
     read = read_radiograph(write_dicom(stored, BitsStored=12, HighBit=high))
     assert read.warnings == ()
-    np.testing.assert_allclose(read.pixels, film(12) / 4095, atol=1e-6)
+    np.testing.assert_allclose(read.pixels, image(12) / 4095, atol=1e-6)
 
 
 MISSING: list[tuple[str, str]] = [
@@ -125,7 +125,7 @@ MISSING: list[tuple[str, str]] = [
 @pytest.mark.parametrize(("keyword", "assumed"), MISSING)
 @pytest.mark.parametrize("empty", [False, True])
 def test_what_is_missing_is_assumed(write_dicom: DicomWriter, keyword: str, assumed: str, empty: bool) -> None:
-    dataset = dcmread(write_dicom(film(12).astype(np.uint16), bits=12))
+    dataset = dcmread(write_dicom(image(12).astype(np.uint16), bits=12))
     if empty:
         setattr(dataset, keyword, None)
     else:
@@ -133,21 +133,21 @@ def test_what_is_missing_is_assumed(write_dicom: DicomWriter, keyword: str, assu
     read = read_radiograph(write_dicom(dataset))
     assert read.warnings == (f"DICOM {keyword} is missing: {assumed} is assumed.",)
     assert read.bit_depth == 12
-    np.testing.assert_allclose(read.pixels, film(12) / 4095, atol=1e-6)
+    np.testing.assert_allclose(read.pixels, image(12) / 4095, atol=1e-6)
 
 
 def test_all_of_it_is_missing(write_dicom: DicomWriter) -> None:
-    dataset = dcmread(write_dicom(film(16).astype(np.uint16)))
+    dataset = dcmread(write_dicom(image(16).astype(np.uint16)))
     for keyword, _ in MISSING:
         delattr(dataset, keyword)
     read = read_radiograph(write_dicom(dataset))
     assert len(read.warnings) == len(MISSING)
-    np.testing.assert_allclose(read.pixels, film(16) / 65535, atol=1e-6)
+    np.testing.assert_allclose(read.pixels, image(16) / 65535, atol=1e-6)
 
 
 @pytest.mark.parametrize("keyword", ["PlanarConfiguration", "SamplesPerPixel", "PhotometricInterpretation"])
 def test_what_is_missing_of_colour(write_dicom: DicomWriter, keyword: str) -> None:
-    grey = film(8).astype(np.uint8)
+    grey = image(8).astype(np.uint8)
     dataset = dcmread(write_dicom(np.repeat(grey[..., None], 3, axis=2), photometric="RGB"))
     delattr(dataset, keyword)
     read = read_radiograph(write_dicom(dataset))
@@ -155,35 +155,35 @@ def test_what_is_missing_of_colour(write_dicom: DicomWriter, keyword: str) -> No
     np.testing.assert_allclose(read.pixels, grey / 255, atol=1e-6)
 
 
-def test_words_said_to_be_of_twelve_bits(write_dicom: DicomWriter) -> None:
-    dataset = dcmread(write_dicom(film(12).astype(np.uint16), bits=12))
+def test_words_stated_as_twelve_bits(write_dicom: DicomWriter) -> None:
+    dataset = dcmread(write_dicom(image(12).astype(np.uint16), bits=12))
     dataset.BitsAllocated = 12
     read = read_radiograph(write_dicom(dataset))
     assert read.warnings == ("DICOM BitsAllocated 12 is not possible here: 16 is assumed.",)
-    np.testing.assert_allclose(read.pixels, film(12) / 4095, atol=1e-6)
+    np.testing.assert_allclose(read.pixels, image(12) / 4095, atol=1e-6)
 
 
 def test_left_justified_in_rle(write_dicom: DicomWriter) -> None:
-    dataset = dcmread(write_dicom(words(film(12), 12, 15, 16, junk=False), BitsStored=12, HighBit=15))
+    dataset = dcmread(write_dicom(words(image(12), 12, 15, 16, junk=False), BitsStored=12, HighBit=15))
     dataset.compress(RLELossless, generate_instance_uid=False)
-    np.testing.assert_allclose(read_radiograph(write_dicom(dataset)).pixels, film(12) / 4095, atol=1e-6)
+    np.testing.assert_allclose(read_radiograph(write_dicom(dataset)).pixels, image(12) / 4095, atol=1e-6)
 
 
 def test_what_a_codec_decodes_is_a_number(write_dicom: DicomWriter) -> None:
     """The header still tells where the sample lay before it was compressed."""
-    dataset = dcmread(write_dicom(film(12).astype(np.uint16), bits=12))
-    stream = imagecodecs.jpeg2k_encode(film(12).astype(np.uint16), level=0, reversible=True, bitspersample=12)
+    dataset = dcmread(write_dicom(image(12).astype(np.uint16), bits=12))
+    stream = imagecodecs.jpeg2k_encode(image(12).astype(np.uint16), level=0, reversible=True, bitspersample=12)
     dataset.PixelData = encapsulate([stream])
     dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
     dataset.HighBit = 15
-    np.testing.assert_allclose(read_radiograph(write_dicom(dataset)).pixels, film(12) / 4095, atol=1e-6)
+    np.testing.assert_allclose(read_radiograph(write_dicom(dataset)).pixels, image(12) / 4095, atol=1e-6)
 
 
 @pytest.mark.parametrize("tool", ["dcmcjpeg", "dcmcjpls"])
 def test_whole_words_compressed_by_dcmtk(write_dicom: DicomWriter, tool: str) -> None:
     if shutil.which(tool) is None:
         pytest.skip(f"dcmtk's {tool} is not installed")
-    plain = write_dicom(words(film(12), 12, 15, 16, junk=False), BitsStored=12, HighBit=15)
+    plain = write_dicom(words(image(12), 12, 15, 16, junk=False), BitsStored=12, HighBit=15)
     compressed = plain.with_name("compressed.dcm")
     subprocess.run([tool, str(plain), str(compressed)], check=True, capture_output=True)
-    np.testing.assert_allclose(read_radiograph(compressed).pixels, film(12) / 4095, atol=1e-6)
+    np.testing.assert_allclose(read_radiograph(compressed).pixels, image(12) / 4095, atol=1e-6)

@@ -24,7 +24,7 @@ DicomWriter = Callable[..., Path]
 
 
 def curve(count: int, bits: int) -> NDArray[np.int64]:
-    """Entries [count] that rise as a film's curve does, from 0 to all ``bits``."""
+    """Entries [count] that rise as an image's curve does, from 0 to all ``bits``."""
     rise = 1 / (1 + np.exp(-8 * (np.arange(count) / max(count - 1, 1) - 0.5)))
     return np.rint((rise - rise[0]) / max(np.ptp(rise), 1e-9) * (2**bits - 1)).astype(np.int64)
 
@@ -95,7 +95,7 @@ def test_a_first_value_of_the_other_sign(stored: int, meant: int) -> None:
 def test_entries_that_go_against_their_descriptor(
     write_dicom: DicomWriter, ramp: NDArray[np.uint16], declared: int, used: int
 ) -> None:
-    """Agfa's CR says 16 bits of entries that end at 4095: the film is as bright as its entries make it."""
+    """Agfa's CR says 16 bits of entries that end at 4095: the image is as bright as its entries make it."""
     entries = curve(2000, used)
     item = table(entries.tolist(), "US", 2000, 0, declared)
     read = read_radiograph(write_dicom(ramp, VOILUTSequence=[item]))

@@ -66,7 +66,7 @@ def test_what_is_plainly_no_image_is_passed_over(tmp_path: Path) -> None:
     assert names(walk_images([tmp_path])) == [str(tmp_path / "a.png")]
 
 
-def test_an_image_ending_without_an_image_is_a_fault(tmp_path: Path) -> None:
+def test_an_image_ending_without_an_image_is_an_error(tmp_path: Path) -> None:
     plant(tmp_path, ["a.png", "b.jpg"], b"some text")
     for file in walk_images([tmp_path]):
         assert isinstance(file, ImageFile)
@@ -79,14 +79,14 @@ def test_a_named_file_is_always_yielded(tmp_path: Path) -> None:
     assert names(walk_images([tmp_path / "notes.txt"])) == [str(tmp_path / "notes.txt")]
 
 
-def test_faults_do_not_stop_the_walk(tmp_path: Path) -> None:
+def test_errors_do_not_stop_the_walk(tmp_path: Path) -> None:
     plant(tmp_path, ["a.png"])
     missing, found = walk_images([tmp_path / "gone", tmp_path / "a.png"])
     assert "there is no such file" in str(missing)
     assert isinstance(found, ImageFile)
 
 
-def test_an_empty_folder_is_said_to_be_so(tmp_path: Path) -> None:
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     assert "there is no image in it" in only_fault(walk_images([tmp_path]))
 
 

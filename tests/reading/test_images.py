@@ -138,7 +138,7 @@ def test_colour_becomes_luminance_with_a_warning(tmp_path: Path) -> None:
     assert read.warnings == ("The image holds colour: only its brightness is used.",)
 
 
-def test_transparency_lies_on_black(tmp_path: Path) -> None:
+def test_transparency_becomes_black(tmp_path: Path) -> None:
     samples = np.full((40, 50, 2), 200, dtype=np.uint8)
     samples[:20, :, 1] = 0
     samples[20:, :, 1] = 255

@@ -1,4 +1,4 @@
-"""What lies beside films on a disc or in a folder: passed over and counted, and never a film among it."""
+"""What lies beside images on a disc or in a folder: passed over and counted, and never an image among it."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def _object(modality: str, of_class: str, *, in_meta: str | None = None, implici
 
 
 def _film(modality: str = "DX", side: int = 80) -> Dataset:
-    film = _object(modality, DigitalXRayImageStorageForPresentation)
-    film.Rows = film.Columns = side
-    film.BitsAllocated = film.BitsStored = 8
-    film.HighBit, film.PixelRepresentation, film.SamplesPerPixel = 7, 0, 1
-    film.PhotometricInterpretation = "MONOCHROME2"
-    film.PixelData = np.random.default_rng(0).integers(0, 255, (side, side), np.uint8).tobytes()
-    return film
+    image = _object(modality, DigitalXRayImageStorageForPresentation)
+    image.Rows = image.Columns = side
+    image.BitsAllocated = image.BitsStored = 8
+    image.HighBit, image.PixelRepresentation, image.SamplesPerPixel = 7, 0, 1
+    image.PhotometricInterpretation = "MONOCHROME2"
+    image.PixelData = np.random.default_rng(0).integers(0, 255, (side, side), np.uint8).tobytes()
+    return image
 
 
 def _picture(side: int, form: str = "PNG", **settings: object) -> bytes:
@@ -90,16 +90,16 @@ def _walked(folder: Path) -> tuple[list[str], dict[str, int]]:
 def test_an_object_without_pixels_is_passed_over(
     tmp_path: Path, modality: str, of_class: str, kind: str, name: str, implicit: bool
 ) -> None:
-    _film().save_as(tmp_path / "film.dcm", enforce_file_format=True)
+    _film().save_as(tmp_path / "image.dcm", enforce_file_format=True)
     _object(modality, of_class, implicit=implicit).save_as(tmp_path / name, enforce_file_format=True)
-    assert _walked(tmp_path) == ([str(tmp_path / "film.dcm")], {kind: 1})
+    assert _walked(tmp_path) == ([str(tmp_path / "image.dcm")], {kind: 1})
 
 
 def test_the_class_in_the_file_s_meta_header_may_be_that_of_an_image(tmp_path: Path) -> None:
-    _film().save_as(tmp_path / "film.dcm", enforce_file_format=True)
+    _film().save_as(tmp_path / "image.dcm", enforce_file_format=True)
     report = _object("SR", BasicTextSRStorage, in_meta=DigitalXRayImageStorageForPresentation)
     report.save_as(tmp_path / "SR1")
-    assert _walked(tmp_path) == ([str(tmp_path / "film.dcm")], {"report": 1})
+    assert _walked(tmp_path) == ([str(tmp_path / "image.dcm")], {"report": 1})
 
 
 @pytest.mark.parametrize("modality", ["SR", "PR", "DOC", "OT", "", "RTIMAGE"])
@@ -126,7 +126,7 @@ def test_a_damaged_object_is_left_to_the_reader(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"])
 @pytest.mark.parametrize(("side", "is_icon"), [(16, True), (31, True), (32, False), (64, False), (200, False)])
 def test_icons_are_passed_over_in_every_format(tmp_path: Path, form: str, side: int, is_icon: bool) -> None:
-    (tmp_path / "film.png").write_bytes(_picture(300))
+    (tmp_path / "image.png").write_bytes(_picture(300))
     (tmp_path / f"a.{form.lower()}").write_bytes(_picture(side, form))
     found, passed_over = _walked(tmp_path)
     assert passed_over == ({"icon": 1} if is_icon else {})
@@ -134,19 +134,19 @@ def test_icons_are_passed_over_in_every_format(tmp_path: Path, form: str, side: 
 
 
 def test_an_icon_whose_size_stands_behind_its_first_kilobyte(tmp_path: Path) -> None:
-    (tmp_path / "film.png").write_bytes(_picture(300))
+    (tmp_path / "image.png").write_bytes(_picture(300))
     (tmp_path / "a.jpg").write_bytes(_picture(24, "JPEG", comment=b"x" * 5000))
     assert _walked(tmp_path)[1] == {"icon": 1}
 
 
 def test_an_animation_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "film.png").write_bytes(_picture(300))
+    (tmp_path / "image.png").write_bytes(_picture(300))
     (tmp_path / "wait.gif").write_bytes(_animation())
     assert _walked(tmp_path)[1] == {"animation": 1}
 
 
 def test_files_of_other_kinds_are_counted_by_their_endings(tmp_path: Path) -> None:
-    (tmp_path / "film.png").write_bytes(_picture(300))
+    (tmp_path / "image.png").write_bytes(_picture(300))
     for name in ("a.mov", "b.MOV", "c.avi", "d.doc", "notes", "index.html", "x.y z"):
         (tmp_path / name).write_bytes(b"some content that is no image")
     passed_over = _walked(tmp_path)[1]
@@ -154,18 +154,18 @@ def test_files_of_other_kinds_are_counted_by_their_endings(tmp_path: Path) -> No
 
 
 def test_a_compressed_file_is_counted_or_read(tmp_path: Path) -> None:
-    (tmp_path / "film.png").write_bytes(_picture(300))
+    (tmp_path / "image.png").write_bytes(_picture(300))
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"no image"))
     found, passed_over = _walked(tmp_path)
     assert len(found) + sum(passed_over.values()) == 2
 
 
 def test_a_disc_in_an_archive(tmp_path: Path) -> None:
-    film, report = BytesIO(), BytesIO()
-    _film().save_as(film, enforce_file_format=True)
+    image, report = BytesIO(), BytesIO()
+    _film().save_as(image, enforce_file_format=True)
     _object("SR", BasicTextSRStorage).save_as(report, enforce_file_format=True)
     with zipfile.ZipFile(tmp_path / "cd.zip", "w") as disc:
-        disc.writestr("IMAGES/IM1", film.getvalue())
+        disc.writestr("IMAGES/IM1", image.getvalue())
         disc.writestr("IMAGES/SR1", report.getvalue())
         disc.writestr("viewer/icon.png", _picture(16))
         disc.writestr("viewer/icon.jpg", _picture(16, "JPEG"))

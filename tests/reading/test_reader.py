@@ -114,7 +114,7 @@ def test_the_content_counts_not_the_ending(image: Path) -> None:
     assert read_radiograph(lying).pixels.shape == (40, 40)
 
 
-def test_too_little_memory_is_said_so(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_an_error(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def exhausted(*_args: object) -> None:
         raise MemoryError
 

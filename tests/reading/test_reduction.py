@@ -42,7 +42,7 @@ def test_nothing_asked_for_leaves_all() -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_a_reduced_image_is_the_mean_of_its_pixels(tmp_path: Path, phantom: NDArray[np.float32], suffix: str) -> None:
-    path = saved(phantom, tmp_path / f"film{suffix}")
+    path = saved(phantom, tmp_path / f"image{suffix}")
     small = read_radiograph(path, at_least=256)
     height, width = phantom.shape
     assert (small.height, small.width) == (height, width), "the size in the file is told as it is"
@@ -55,28 +55,28 @@ def test_a_reduced_image_is_the_mean_of_its_pixels(tmp_path: Path, phantom: NDAr
 
 
 def test_without_a_wish_the_pixels_are_those_of_the_file(tmp_path: Path, phantom: NDArray[np.float32]) -> None:
-    film = read_radiograph(saved(phantom, tmp_path / "film.png"))
-    assert film.file_shape is None
-    np.testing.assert_allclose(film.pixels, phantom, atol=0.5 / 255 + 1e-6)
+    image = read_radiograph(saved(phantom, tmp_path / "image.png"))
+    assert image.file_shape is None
+    np.testing.assert_allclose(image.pixels, phantom, atol=0.5 / 255 + 1e-6)
 
 
 def test_a_turned_jpeg_tells_its_upright_size(tmp_path: Path, phantom: NDArray[np.float32]) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side
     lying = np.ascontiguousarray(phantom[:, :900])
-    film = read_radiograph(saved(lying, tmp_path / "film.jpg", exif=exif.tobytes()), at_least=256)
-    assert (film.height, film.width) == (900, 1024)
-    assert film.pixels.shape == (450, 512)
+    image = read_radiograph(saved(lying, tmp_path / "image.jpg", exif=exif.tobytes()), at_least=256)
+    assert (image.height, image.width) == (900, 1024)
+    assert image.pixels.shape == (450, 512)
 
 
 def test_a_small_image_is_left_as_it_is() -> None:
-    film = Radiograph(pixels=np.zeros((300, 400), dtype=np.float32), file="a", sha256="")
-    assert reduced(film, 256) is film
+    image = Radiograph(pixels=np.zeros((300, 400), dtype=np.float32), file="a", sha256="")
+    assert reduced(image, 256) is image
 
 
 def test_reducing_twice_remembers_the_file() -> None:
-    film = Radiograph(pixels=np.full((2000, 1700), 0.25, dtype=np.float32), file="a", sha256="")
-    twice = reduced(reduced(film, 800), 200)
+    image = Radiograph(pixels=np.full((2000, 1700), 0.25, dtype=np.float32), file="a", sha256="")
+    twice = reduced(reduced(image, 800), 200)
     assert (twice.height, twice.width) == (2000, 1700)
     assert min(twice.pixels.shape) < 430
     np.testing.assert_allclose(twice.pixels, 0.25)

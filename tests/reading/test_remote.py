@@ -43,7 +43,7 @@ def store() -> Iterator[fsspec.AbstractFileSystem]:
     ("path", "so"),
     [("s3://bucket/a.png", True), ("https://h/x", True), ("C:/films", False), ("c://films", False), ("a.png", False)],
 )
-def test_urls_are_told_from_paths(path: str, so: bool) -> None:
+def test_urls_are_distinguished_from_paths(path: str, so: bool) -> None:
     assert is_url(path) is so
     assert not is_url(Path("s3://bucket"))
 
@@ -63,12 +63,12 @@ def test_an_image_behind_a_url_is_the_image(store: fsspec.AbstractFileSystem, tm
     assert remote.file == "memory://ward/b.png"
 
 
-def test_an_empty_file_behind_a_url_is_a_fault(store: fsspec.AbstractFileSystem) -> None:
+def test_an_empty_file_behind_a_url_is_an_error(store: fsspec.AbstractFileSystem) -> None:
     with pytest.raises(UnreadableImageError, match="the file is empty"):
         read_radiograph(RemoteFile("memory://ward/c.png"))
 
 
-def test_nothing_behind_a_url_is_said(store: fsspec.AbstractFileSystem) -> None:
+def test_a_url_without_an_image_is_an_error(store: fsspec.AbstractFileSystem) -> None:
     (problem,) = walk_url("memory://elsewhere")
     assert isinstance(problem, UnreadableImageError)
     with pytest.raises(UnreadableImageError, match="there is no such file"):
