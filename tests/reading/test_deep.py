@@ -259,7 +259,7 @@ def test_gzip_that_is_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "cut short" in refusal(written(tmp_path / "cut.png.gz", packed[:-20]))
     assert "packed by gzip twice" in refusal(written(tmp_path / "twice.png.gz", gzip.compress(packed)))
     assert "not an image that lungsight reads" in refusal(written(tmp_path / "text.png.gz", gzip.compress(b"text")))
-    for module in ("decoding", "limits"):
+    for module in ("reader", "limits"):
         monkeypatch.setattr(f"lungsight.reading.{module}.MAX_BYTES", 1 << 20)
     bomb = written(tmp_path / "bomb.png.gz", gzip.compress(bytes(1 << 24)))
     assert "more than any radiograph needs" in refusal(bomb)
