@@ -1,4 +1,7 @@
-"""Decode JPEG, JPEG-LS, JPEG 2000 and JPEG XL to samples, with imagecodecs."""
+"""Decode JPEG, JPEG-LS, JPEG 2000 and JPEG XL to samples, with imagecodecs.
+
+A JPEG file of 8 bits isn't decoded here, but with Pillow in ``images.py``.
+"""
 
 from __future__ import annotations
 
