@@ -87,7 +87,7 @@ def test_an_impossible_high_bit(write_dicom: DicomWriter, high: int) -> None:
 
 def test_a_high_bit_outside_the_sample(write_dicom: DicomWriter) -> None:
     read = read_radiograph(write_dicom(image(8).astype(np.uint16), BitsStored=8, HighBit=15))
-    assert read.warnings == ("DICOM HighBit 15 is where no sample lies: 7 is assumed.",)
+    assert read.warnings == ("DICOM HighBit 15 is outside the sample: 7 is assumed.",)
     np.testing.assert_allclose(read.pixels, image(8) / 255, atol=1e-6)
 
 

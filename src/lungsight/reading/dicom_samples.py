@@ -52,7 +52,7 @@ def samples_of(words: Samples, dataset: Dataset, header: Header) -> Samples:
     shift = _shift(words, bits, dataset)
     samples = _masked(words >> shift, bits)
     if shift and np.ptp(samples) == 0 and np.ptp(words) > 0:
-        header.warn("HighBit", f"{dataset.HighBit} is where no sample lies", f"{bits - 1} is assumed")
+        header.warn("HighBit", f"{dataset.HighBit} is outside the sample", f"{bits - 1} is assumed")
         shift, samples = 0, _masked(words, bits)
     whole = words >> shift
     if np.array_equal(samples, whole) or roughness(samples) <= roughness(whole):
