@@ -112,7 +112,8 @@ def _system_of(url: str) -> tuple[AbstractFileSystem, Any]:
     try:
         from fsspec.core import url_to_fs
 
-        return url_to_fs(url)
+        system, path = url_to_fs(url)
+        return system, path
     except ImportError as error:
         raise UnreadableImageError(
             url, f"it can't be fetched yet ({error})", "install what that names with pip"
