@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 from pathlib import Path, PurePosixPath
+from zlib import crc32
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngInfo
 
 from lungsight import RESEARCH_ONLY
@@ -18,6 +20,9 @@ from lungsight.inference.lung_overlap import grid_of
 from lungsight.rendering import thumbnail, with_evidence, with_outline
 
 FULL_SCALE = 65535
+
+#: Bytes of a PNG before its second chunk: the signature and IHDR.
+_HEADER = 33
 
 
 class _Folder:
@@ -97,7 +102,7 @@ def write_heatmap(path: Path, finding: Finding, target: str) -> None:
         evidence *= FULL_SCALE / strongest
         evidence += 0.5
     text = _text(finding, target) | {"Logits per 65535": f"{strongest:.6g}"}
-    _save(path, Image.fromarray(evidence.astype(np.uint16)), text)
+    _save(path, evidence.astype(np.uint16), text)
 
 
 def write_overlay(path: Path, finding: Finding, target: str) -> None:
@@ -118,15 +123,27 @@ def write_overlay(path: Path, finding: Finding, target: str) -> None:
     drawn = with_evidence(grey, finding.map.on(*grid_of(grey.height, grey.width)), strongest)
     if finding.outline is not None:
         drawn = with_outline(drawn, finding.outline)
-    _save(path, drawn, _text(finding, target) | {"Logits at full colour": f"{strongest:.6g}"})
+    _save(path, np.asarray(drawn), _text(finding, target) | {"Logits at full colour": f"{strongest:.6g}"})
 
 
-def _save(path: Path, picture: Image.Image, text: dict[str, str]) -> None:
+def _save(path: Path, pixels: NDArray[np.uint16 | np.uint8], text: dict[str, str]) -> None:
+    """Write a PNG: grey [height, width] or RGB [height, width, 3].
+
+    A map by its differences along the row, an image by those between rows: a third to half of the time that Pillow
+    takes, which tries every kind of difference on every row, and fewer bytes.
+    """
+    from imagecodecs import PNG, png_encode  # nothing else of a scan needs it before a file does
+
     stated = PngInfo()
     for keyword, value in text.items():
         stated.add_itxt(keyword, value)
+    differences = PNG.FILTER.SUB if pixels.ndim == 2 else PNG.FILTER.UP
+    encoded = png_encode(pixels, level=1, filter=differences)
     with atomic_write(path) as file:
-        picture.save(file, format="PNG", pnginfo=stated, compress_level=1)
+        file.write(encoded[:_HEADER])
+        for kind, content, *_ in stated.chunks:
+            file.write(struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc32(kind + content)))
+        file.write(encoded[_HEADER:])
 
 
 def _text(finding: Finding, target: str) -> dict[str, str]:
