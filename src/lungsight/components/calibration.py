@@ -100,7 +100,7 @@ def normalised(one_against_rest: Floats) -> Floats:
     """Each class's own probability, divided by their sum; equal shares where all are 0."""
     total = one_against_rest.sum(axis=1, keepdims=True)
     shares = np.divide(one_against_rest, total, out=np.full_like(one_against_rest, np.nan), where=total > 0)
-    return np.where(total == 0, 1 / one_against_rest.shape[1], shares)
+    return np.asarray(np.where(total == 0, 1 / one_against_rest.shape[1], shares), dtype=np.float64)
 
 
 def _log_sum(values: Floats) -> Floats:
