@@ -16,7 +16,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@
 
-demo: $(VENV)/ready  ## a clean model and one that learned a planted letter, told apart: some minutes, offline
+demo: $(VENV)/ready  ## a clean model and one that learned a planted letter, and the reports that tell them apart; offline
 	$(BIN)/lungsight demo --out $(DEMO)
 
 # Tests have three tiers. `slow` tests take many seconds each: whole trainings, exports of large networks, processes
