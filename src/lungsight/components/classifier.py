@@ -72,7 +72,7 @@ class Network:
 
 def bias_of(outputs: Outputs) -> Floats:
     """The bias [N, K]: what remains of each logit when the mean of its map is taken away."""
-    return outputs.logits - outputs.maps.mean(axis=(2, 3))
+    return np.asarray(outputs.logits - outputs.maps.mean(axis=(2, 3)))
 
 
 def _with_features(onnx_file: bytes) -> tuple[bytes, str]:

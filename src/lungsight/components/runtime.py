@@ -173,7 +173,7 @@ class _OpenVinoOnGpu(_OpenVino):
         return {"INFERENCE_PRECISION_HINT": "f32"}
 
 
-_RUNTIMES: Mapping[str, Callable[[bytes, int], Any]] = {
+_RUNTIMES: Mapping[str, Callable[[bytes, int], LoadedNetwork]] = {
     "onnxruntime-cuda": _OnnxRuntimeOnCuda,
     "openvino-gpu": _OpenVinoOnGpu,
     "onnxruntime": _OnnxRuntime,
@@ -185,9 +185,10 @@ def _onnxruntime() -> ModuleType:
     """The library, with its telemetry off: a program may have imported it before :mod:`lungsight._environment`."""
     import onnxruntime
 
-    if hasattr(onnxruntime, "disable_telemetry_events"):
-        onnxruntime.disable_telemetry_events()
-    return onnxruntime
+    library: ModuleType = onnxruntime
+    if hasattr(library, "disable_telemetry_events"):
+        library.disable_telemetry_events()
+    return library
 
 
 def _has_cuda() -> bool:

@@ -89,7 +89,7 @@ def _from_grey(stored: Samples, dataset: Dataset, header: Header) -> NDArray[np.
     if _is_inverted(header):
         np.subtract(1.0, shown, out=shown)
     shown[present & ~counted] = 0.0
-    return shown[index]
+    return np.asarray(shown[index])
 
 
 def _levels(stored: Samples) -> tuple[Samples, NDArray[np.integer], Flags]:
@@ -126,9 +126,9 @@ def _stored_number(header: Header, keyword: str, dataset: Dataset) -> float | No
         return None
     bits = int(dataset.BitsAllocated)
     if dataset.PixelRepresentation == 1 and 2 ** (bits - 1) <= value < 2**bits:
-        return value - 2**bits
+        return value - (1 << bits)
     if dataset.PixelRepresentation == 0 and -(2 ** (bits - 1)) <= value < 0:
-        return value + 2**bits
+        return value + (1 << bits)
     return value
 
 

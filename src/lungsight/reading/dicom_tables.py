@@ -38,7 +38,7 @@ class Table:
         """The entry for each of ``values``, of any shape; the first or last entry below or above the table."""
         whole = np.nan_to_num(np.rint(values))
         places = np.clip(whole - self._first_for(whole), 0, len(self.entries) - 1)
-        return self.entries[places.astype(np.intp)].astype(np.float64)
+        return np.asarray(self.entries[places.astype(np.intp)], dtype=np.float64)
 
     def _first_for(self, values: Levels) -> int:
         """The first value mapped, which writers store as signed or unsigned.
