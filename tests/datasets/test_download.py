@@ -33,7 +33,9 @@ class Home:
     statuses: list[int] = field(default_factory=list)  # of the first responses
     tells_length: bool = True
     silent_for: float = 0.0
+    version: str = ""  # its ETag; empty: the server names none
     asked: int = 0
+    sent: int = 0  # bytes of all responses
 
     def remote(self, sha256: str | None = None, gigabytes: float = 1e-3) -> RemoteFile:
         return RemoteFile(self.url, "images.zip", gigabytes, sha256)
@@ -49,12 +51,21 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
             if home.statuses:
                 self.send_error(home.statuses.pop(0))
                 return
-            self.send_response(200)
+            same = home.version and self.headers.get("If-Range") == home.version
+            start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-")) if same else 0
+            if start > len(BODY):
+                self.send_error(416)
+                return
+            self.send_response(206 if same else 200)
+            if home.version:
+                self.send_header("ETag", home.version)
             if home.tells_length:
-                self.send_header("Content-Length", str(len(BODY)))
+                self.send_header("Content-Length", str(len(BODY) - start))
             self.end_headers()
             time.sleep(home.silent_for)
-            self.wfile.write(BODY[: home.breaks_after.pop(0)] if home.breaks_after else BODY)
+            body = BODY[start:][: home.breaks_after.pop(0)] if home.breaks_after else BODY[start:]
+            home.sent += len(body)
+            self.wfile.write(body)
 
         def log_message(self, *args: object) -> None:
             pass
@@ -92,6 +103,32 @@ def test_a_broken_connection_is_tried_again(home: Home, tmp_path: Path) -> None:
     assert home.asked == 3
 
 
+def test_a_broken_download_goes_on_where_it_stopped(home: Home, tmp_path: Path) -> None:
+    home.version, home.breaks_after = '"1"', [100_000] * 4
+    with pytest.raises(DownloadError, match="goes on from there"):
+        download(home.remote(), tmp_path)
+    assert download(home.remote(), tmp_path).read_bytes() == BODY
+    assert home.sent < len(BODY) + 4 * module._CHUNK_BYTES  # a chunk that broke off is sent again
+    assert names(tmp_path) == ["images.zip", "images.zip.sha256"]
+
+
+@pytest.mark.parametrize("version", ["", '"2"', 'W/"1"'])
+def test_another_version_or_none_begins_anew(home: Home, tmp_path: Path, version: str) -> None:
+    home.version, home.breaks_after = '"1"', [100_000] * 4
+    with pytest.raises(DownloadError):
+        download(home.remote(), tmp_path)
+    home.version = version
+    assert download(home.remote(DIGEST), tmp_path).read_bytes() == BODY
+    assert home.sent > len(BODY)
+
+
+def test_more_than_the_file_on_the_server_begins_anew(home: Home, tmp_path: Path) -> None:
+    home.version = '"1"'
+    (tmp_path / ".images.zip.part").write_bytes(b"x" * (len(BODY) + 1))
+    (tmp_path / ".images.zip.version").write_text('"1"')
+    assert download(home.remote(DIGEST), tmp_path).read_bytes() == BODY
+
+
 @pytest.mark.parametrize("status", [403, 404, 503])
 def test_a_server_that_refuses_is_one_sentence_and_leaves_nothing(home: Home, tmp_path: Path, status: int) -> None:
     home.statuses = [status] * 9
@@ -100,11 +137,11 @@ def test_a_server_that_refuses_is_one_sentence_and_leaves_nothing(home: Home, tm
     assert names(tmp_path) == []
 
 
-def test_a_connection_that_keeps_breaking_leaves_nothing(home: Home, tmp_path: Path) -> None:
+def test_a_connection_that_keeps_breaking_leaves_no_file_of_that_name(home: Home, tmp_path: Path) -> None:
     home.breaks_after = [100_000] * 9
     with pytest.raises(DownloadError, match="broke off, 4 times"):
         download(home.remote(), tmp_path)
-    assert names(tmp_path) == []
+    assert names(tmp_path) == [".images.zip.part"]
 
 
 def test_a_silent_server_is_given_up(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,13 +156,13 @@ def test_no_server_at_all_is_one_sentence(home: Home, tmp_path: Path) -> None:
         download(RemoteFile("http://127.0.0.1:9/images.zip", "images.zip", gigabytes=0.0), tmp_path)
 
 
-def test_an_interrupt_leaves_nothing(home: Home, tmp_path: Path) -> None:
+def test_an_interrupt_leaves_no_file_of_that_name(home: Home, tmp_path: Path) -> None:
     def interrupt(done: int, total: int | None) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         download(home.remote(), tmp_path, interrupt)
-    assert names(tmp_path) == []
+    assert names(tmp_path) == [".images.zip.part"]
 
 
 def test_wrong_bytes_are_refused_and_not_kept(home: Home, tmp_path: Path) -> None:

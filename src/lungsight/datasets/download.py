@@ -7,7 +7,7 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from lungsight._files import atomic_folder, file_sha256, unwritable, write_whole
@@ -16,37 +16,19 @@ from lungsight.errors import DownloadError
 
 #: Called with the bytes that are done, and with how many there will be (None: the server doesn't say).
 Progress = Callable[[int, int | None], None]
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
 #: Further attempts after a broken connection or a wrong checksum, and the seconds without a byte that end one.
 _RETRIES, _SILENCE = 3, 60.0
 #: What zipfile raises for an archive that is damaged, cut short, encrypted, or packed in a way it doesn't know.
 _DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError)
 
 
-class _Bar:
-    """What pooch asks of a progress bar, passed on to a :data:`Progress`."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.total, self.done, self._progress = 0, 0, progress
-
-    def update(self, amount: int) -> None:
-        """Count ``amount`` bytes: pooch counts whole chunks, also for the last one."""
-        self.done += amount
-        self._progress(min(self.done, self.total or self.done), self.total or None)
-
-    def reset(self) -> None:
-        """Begin again at no bytes."""
-        self.done = 0
-
-    def close(self) -> None:
-        """Do nothing: the bar belongs to the caller."""
-
-
 def download(remote: RemoteFile, folder: Path, progress: Progress = lambda done, total: None) -> Path:
     """Fetch ``remote`` into ``folder`` and record its SHA-256 beside it, as ``sha256sum`` writes it.
 
-    A file that is there and has its recorded checksum is kept; one that has changed is fetched again. A download that
-    breaks off begins anew.
+    A file that is there and has its recorded checksum is kept; one that has changed is fetched again. What a broken
+    download has fetched is kept, and the next attempt or call asks for the rest, if the server can tell that the file
+    is still the same.
 
     Raises:
         DownloadError: the server refuses or keeps failing, the disk is too small, or other bytes came than promised.
@@ -63,9 +45,11 @@ def download(remote: RemoteFile, folder: Path, progress: Progress = lambda done,
     home = pooch.create(folder, "", registry={name: expected}, urls={name: remote.url}, retry_if_failed=_RETRIES)
 
     def attempt(url: str, output: str, _: object) -> None:
-        _refuse_full_disk(remote.url, int(remote.gigabytes * 1e9), folder)
-        fetch = pooch.HTTPDownloader(progressbar=_Bar(progress), chunk_size=_CHUNK_BYTES, timeout=_SILENCE)
-        fetch(url, output, None)
+        partial = folder / f".{name}.part"
+        kept = partial.stat().st_size if partial.is_file() else 0
+        _refuse_full_disk(remote.url, int(remote.gigabytes * 1e9) - kept, folder)
+        _fetch_rest(url, partial, progress)
+        partial.replace(output)
 
     try:
         home.fetch(name, downloader=attempt)
@@ -81,6 +65,49 @@ def download(remote: RemoteFile, folder: Path, progress: Progress = lambda done,
     if not recorded or remote.sha256:
         write_whole(record, f"{file_sha256(target)}  {target.name}\n")
     return target
+
+
+def _fetch_rest(url: str, partial: Path, progress: Progress) -> None:
+    """Append to ``partial`` what it lacks of the file at ``url``.
+
+    Beside it stands the version it is of (ETag or date); another version on the server, or a server that names none,
+    begins anew (If-Range, RFC 9110, section 13.1.5).
+
+    Raises:
+        requests.RequestException: the server refuses, or the connection breaks.
+    """
+    import requests
+
+    version = partial.with_suffix(".version")
+    done = partial.stat().st_size if partial.is_file() and version.is_file() else 0
+    headers = {"Accept-Encoding": "identity"}
+    if done:
+        headers |= {"Range": f"bytes={done}-", "If-Range": version.read_text("utf-8")}
+    with requests.get(url, headers=headers, stream=True, timeout=_SILENCE) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            partial.unlink()  # it holds more than the server's file: the next attempt begins anew
+        response.raise_for_status()
+        if response.status_code != requests.codes.partial_content:
+            done = 0
+        _keep_version(response.headers, version)
+        length = response.headers.get("Content-Length", "")
+        total = done + int(length) if length.isdigit() else None
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("ab" if done else "wb") as file:
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                file.write(chunk)
+                done += len(chunk)
+                progress(done, total)
+    version.unlink(missing_ok=True)
+
+
+def _keep_version(headers: Mapping[str, str], version: Path) -> None:
+    etag = headers.get("ETag", "")
+    stated = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
+    if stated:
+        write_whole(version, stated)
+    else:
+        version.unlink(missing_ok=True)
 
 
 def unpack(archive: Path, folder: Path, progress: Progress = lambda done, total: None) -> Path:
@@ -116,7 +143,7 @@ def _failed(remote: RemoteFile, error: OSError) -> DownloadError:
     response = getattr(error, "response", None)
     if response is None:
         problem = f"the download broke off, {1 + _RETRIES} times ({error or type(error).__name__})"
-        return DownloadError(remote.url, problem, "run the command again, with a better connection")
+        return DownloadError(remote.url, problem, "run the command again: it goes on from there if the server allows")
     problem = f"the server answered {response.status_code} {response.reason}"
     return DownloadError(remote.url, problem, "look at the collection's home page: the file may have moved")
 
