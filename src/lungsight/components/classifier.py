@@ -39,7 +39,7 @@ class Network:
         features: also hand out what the last layer weighs (:meth:`run_with_features`).
 
     Raises:
-        UnusableNetwork: not ONNX, not self-contained, with operators that aren't ONNX's own, or off the contract.
+        UnusableNetworkError: not ONNX, not self-contained, with operators of its own, or off the contract.
     """
 
     def __init__(self, onnx_file: bytes, threads: int = 0, *, runtime: str = AUTO, features: bool = False) -> None:

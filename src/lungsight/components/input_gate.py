@@ -132,7 +132,7 @@ class Gate:
         runtime: what runs it: :mod:`lungsight.components.runtime`.
 
     Raises:
-        UnusableNetwork: not ONNX, not self-contained, with operators that aren't ONNX's own, or off the contract.
+        UnusableNetworkError: not ONNX, not self-contained, with operators of its own, or off the contract.
     """
 
     def __init__(self, onnx_file: bytes, description: GateDescription, threads: int = 0, runtime: str = AUTO) -> None:

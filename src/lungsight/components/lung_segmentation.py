@@ -64,7 +64,7 @@ class LungSegmentation:
         runtime: what runs it: :mod:`lungsight.components.runtime`.
 
     Raises:
-        UnusableNetwork: not ONNX, not self-contained, with operators that aren't ONNX's own, or off the contract.
+        UnusableNetworkError: not ONNX, not self-contained, with operators of its own, or off the contract.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class LungSegmentation:
         self.network = open_network(onnx_file, (OUTPUT,), threads, runtime)
 
     def read(self, source: Path | str) -> Radiograph:
-        """The radiograph in a file, decoded to as few pixels as finding its lungs needs. Raises UnreadableImage."""
+        """The image in a file, with as few pixels as finding its lungs needs. Raises UnreadableImageError."""
         return read_radiograph(source, at_least=_OVER * self.description.image_size)
 
     def find(self, pixels: Floats) -> Lungs:

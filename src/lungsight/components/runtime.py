@@ -36,9 +36,11 @@ class LoadedNetwork(Protocol):
 
     Attributes:
         takes_batches: whether several images at once are quicker than one by one.
+        given: the names of its outputs.
     """
 
     takes_batches: bool
+    given: set[str]
 
     def run(self, outputs: Sequence[str], pixels: Floats) -> list[NDArray[Any]]:
         """The named outputs for ``pixels``, float32 [N, 1, side, side], in the order of their names."""
@@ -58,9 +60,9 @@ def open_network(
         checked: :func:`refuse_foreign` has passed the file already.
 
     Raises:
-        UnusableNetwork: not ONNX, not self-contained, with operators that aren't ONNX's own, not loadable, or without
+        UnusableNetworkError: not ONNX, not self-contained, with operators of its own, not loadable, or without
             that input and those outputs.
-        Fault: there is no such runtime here.
+        LungsightError: this machine has no such runtime.
     """
     if not checked:
         refuse_foreign(onnx_file)
@@ -83,7 +85,7 @@ def runtimes() -> tuple[str, ...]:
 
 
 def choose(runtime: str = AUTO) -> str:
-    """The runtime that is meant. Raises Fault where it isn't here."""
+    """The name of the runtime. Raises LungsightError if this machine lacks it."""
     here = runtimes()
     if runtime == AUTO:
         return here[0]

@@ -57,7 +57,7 @@ def write_package(
         The description as written, with the sha256 of every file.
 
     Raises:
-        InvalidPackage: the network, or another part, isn't one that scanning could run, or ``folder`` holds something
+        PackageError: the network, or another part, isn't one that scanning could run, or ``folder`` holds something
             else.
     """
     _refuse_other_content(folder)

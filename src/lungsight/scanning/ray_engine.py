@@ -90,7 +90,7 @@ def scan_on_ray(
         keep_identifiers: findings carry the patient's ID.
 
     Raises:
-        Fault: there is no cluster at ``address``, or a picture can't be written.
+        LungsightError: there is no cluster at ``address``, or a picture can't be written.
     """
     if not found:
         return
