@@ -47,7 +47,7 @@ from lungsight.training.gate.features import Encoder
 from lungsight.training.gate.groups import Group, kinds_of, sides_of
 from lungsight.training.gate.heads import fit_heads
 from lungsight.training.gate.run import description_of, examples_of, write_gate
-from lungsight.training.gate.thresholds import Answers, answers_elsewhere, thresholds_of
+from lungsight.training.gate.thresholds import Predictions, predictions_elsewhere, thresholds_of
 from lungsight.training.image_cache import default_cache_folder
 
 Floats = NDArray[np.float32]
@@ -242,15 +242,15 @@ class Study:
 
     @cached_property
     def _learned(self) -> tuple[list[Group], Examples]:
-        say = self.console.print
-        return examples_of(self.recipe, self.manifest, self.encoder, self.cache, seed=self.seed, say=say)
+        log = self.console.print
+        return examples_of(self.recipe, self.manifest, self.encoder, self.cache, seed=self.seed, log=log)
 
     @cached_property
-    def _elsewhere(self) -> dict[str, Answers]:
+    def _elsewhere(self) -> dict[str, Predictions]:
         """By source, what heads that never saw it say of its films: by these the thresholds are drawn."""
         _, examples = self._learned
         heads = {s: self._heads(f"without {s}", examples.source != s) for s in examples.sources}
-        return answers_elsewhere(heads, examples, self.console.print)
+        return predictions_elsewhere(heads, examples, self.console.print)
 
     def _heads(self, name: str, learned: NDArray[np.bool_]) -> GateHeads:
         """Trained on the views ``learned``, or read from ``work``."""
@@ -326,9 +326,9 @@ class Study:
         others = self.table[self.table["kind"] == Kind.OTHER_PART]
         answers: dict[str, list[bool]] = {}
         folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=self.seed)
-        for number, (_, held) in enumerate(folds.split(others, others["body_part"], others["key"]), start=1):
-            asked = self._without_rows(f"without fold {number} of {_FOLDS}", others.iloc[held])
-            for part, some in others.iloc[held].groupby("body_part", sort=True):
+        for number, (_, validation) in enumerate(folds.split(others, others["body_part"], others["key"]), start=1):
+            asked = self._without_rows(f"without fold {number} of {_FOLDS}", others.iloc[validation])
+            for part, some in others.iloc[validation].groupby("body_part", sort=True):
                 refused = asked.refusals(Kind.OTHER_PART, pixels_of(some["path"]))
                 answers.setdefault(str(part), []).extend(refused)
         answers["all"] = [refused for said in answers.values() for refused in said]
@@ -339,9 +339,9 @@ class Study:
                 asked = self._without_rows(f"without {part}", rows)  # type: ignore[str-bytes-safe]
                 yield asked.refused(Kind.OTHER_PART, str(part), pixels_of(rows["path"]))
 
-    def _without_rows(self, name: str, held: pd.DataFrame) -> Asked:
+    def _without_rows(self, name: str, validation: pd.DataFrame) -> Asked:
         _, examples = self._learned
-        return self._asked(name, ~np.isin(examples.patient.astype(str), held["key"].to_numpy(dtype=str)))
+        return self._asked(name, ~np.isin(examples.patient.astype(str), validation["key"].to_numpy(dtype=str)))
 
     def _without_kind(self, kind: Kind) -> Iterator[Row]:
         _, examples = self._learned

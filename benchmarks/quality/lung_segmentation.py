@@ -48,10 +48,10 @@ def train(
     data: Data, out: Out, site: Site = "", epochs: int | None = None, seed: int = 1, cache: Path | None = None
 ) -> None:
     """Train the lung fields, of one site or of all, by the recipe's defaults."""
-    from lungsight.training.lung_segmentation import LungSegmentationRecipe, train_lung_fields
+    from lungsight.training.lung_segmentation import LungSegmentationRecipe, train_lung_segmentation
 
     recipe = LungSegmentationRecipe() if epochs is None else LungSegmentationRecipe(epochs=epochs)
-    train_lung_fields(recipe, _images(data, site), out, seed=seed, cache=cache, console=Console())
+    train_lung_segmentation(recipe, _images(data, site), out, seed=seed, cache=cache, console=Console())
 
 
 @app.command()

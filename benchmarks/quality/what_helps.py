@@ -25,11 +25,11 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.networks.cam_classifier import CamClassifier
 from lungsight.training import training_set
 from lungsight.training.auxiliary_models import AuxiliaryModels
-from lungsight.training.batches import Share, build_loaders
+from lungsight.training.batches import ProcessShard, build_loaders
 from lungsight.training.image_cache import ImageCache, default_cache_folder
 from lungsight.training.learner import build_learner
 from lungsight.training.recipe import Recipe, load_recipe
-from lungsight.training.run import SeenImages, attention_targets, build_network_of
+from lungsight.training.run import Caches, build_network_of
 from lungsight.training.run_log import log_to
 from lungsight.training.stages import Stages
 
@@ -158,7 +158,7 @@ def _train(name: str, source: str, whole: Manifest, answers: Path, cache: Path |
     images = training_set.divide(recipe, chosen, left_out)
     folder = answers.with_suffix("")
     folder.mkdir(exist_ok=True)
-    seen = SeenImages.of(recipe, AuxiliaryModels(lung_fields=parts), cache or default_cache_folder())
+    seen = Caches.of(recipe, AuxiliaryModels(lung_segmentation=parts), cache or default_cache_folder())
     paths = [*images.manifest.table["path"], *whole.table["path"]]
     if seen.lungs is not None:
         seen.lungs.prepare(paths)
@@ -167,11 +167,11 @@ def _train(name: str, source: str, whole: Manifest, answers: Path, cache: Path |
     torch.manual_seed(recipe.seed)
     network, _ = build_network_of(recipe)
     loaders = build_loaders(
-        recipe, images, seen.images, share=Share(), device=torch.device("cpu"),
-        places=attention_targets(recipe, images, seen.lungs),
+        recipe, images, seen.images, shard=ProcessShard(), device=torch.device("cpu"),
+        attention=seen.attention_targets(recipe, images),
     )  # fmt: skip
     learner = build_learner(recipe, network, loaders, folder=folder)
-    Stages(recipe, folder, learner, Share(), log_to(folder / "log.txt", console, writes=True), console).run()
+    Stages(recipe, folder, learner, ProcessShard(), log_to(folder / "log.txt", console, writes=True), console).run()
     _keep_answers(learner.model.eval(), recipe, _tested(whole, source), seen.images, answers)
 
 

@@ -24,7 +24,7 @@ from lungsight.statistics.auroc import Ranked
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.means import Sample, estimate_means
-from lungsight.training.lung_cache import LungCache
+from lungsight.training.image_cache import LungCache
 from lungsight.training.recipe import Recipe, load_recipe
 from what_helps import PLAIN, VARIANTS
 
@@ -36,7 +36,7 @@ _COLUMNS = ["variant", "held_out", "images_of", "metric", "value", "low", "high"
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Predictions:
     """What one variant, trained without one source, says of images it never saw."""
 
     table: pd.DataFrame
@@ -45,9 +45,9 @@ class Answers:
     evidence: NDArray[np.float64]
     recipe: Recipe
 
-    def of(self, rows: NDArray[np.bool_]) -> Answers:
+    def of(self, rows: NDArray[np.bool_]) -> Predictions:
         kept = (self.probabilities[rows], self.flipped_too[rows], self.evidence[rows])
-        return Answers(self.table[rows], *kept, self.recipe)
+        return Predictions(self.table[rows], *kept, self.recipe)
 
 
 def main(
@@ -74,10 +74,10 @@ def main(
     print(f"{len(table)} figures in {out}")
 
 
-def _answers(place: Path, name: str, manifest: pd.DataFrame) -> Answers:
+def _answers(place: Path, name: str, manifest: pd.DataFrame) -> Predictions:
     stored = np.load(place)
     logits, maps = stored["logits"].astype(np.float64), stored["maps"].astype(np.float64)
-    return Answers(
+    return Predictions(
         manifest.loc[stored["paths"]],
         softmax(logits[:, 0], axis=1),
         softmax(logits.mean(axis=1), axis=1),
@@ -86,7 +86,7 @@ def _answers(place: Path, name: str, manifest: pd.DataFrame) -> Answers:
     )
 
 
-def _figures(answers: Answers, held_out: str, lungs: LungCache) -> Iterator[tuple[str, Estimate]]:
+def _figures(answers: Predictions, held_out: str, lungs: LungCache) -> Iterator[tuple[str, Estimate]]:
     for source in sorted(answers.table["source"].unique()):
         part = answers.of((answers.table["source"] == source).to_numpy())
         words = f"{source}, {'held out' if source == held_out else 'trained on, other patients'}"
@@ -96,7 +96,7 @@ def _figures(answers: Answers, held_out: str, lungs: LungCache) -> Iterator[tupl
         yield from (("siim, held out", estimate) for estimate in _pointing(part, lungs))
 
 
-def _of_source(part: Answers, source: str) -> Iterator[Estimate]:
+def _of_source(part: Predictions, source: str) -> Iterator[Estimate]:
     against = (_NORMAL,) if source == "siim" else _OTHER
     if source in ("siim", "ieee8023"):
         yield _auroc(part, (_COVID,), against, part.probabilities[:, 0], f"auroc covid19 against {against[0]}")
@@ -109,7 +109,7 @@ def _of_source(part: Answers, source: str) -> Iterator[Estimate]:
 
 
 def _auroc(
-    part: Answers, positive: tuple[str, ...], negative: tuple[str, ...], score: NDArray[np.float64], name: str
+    part: Predictions, positive: tuple[str, ...], negative: tuple[str, ...], score: NDArray[np.float64], name: str
 ) -> Estimate:
     labels = part.table["label"]
     rows = labels.isin((*positive, *negative)).to_numpy()
@@ -117,7 +117,7 @@ def _auroc(
     return ranked.auroc(score[rows], _RESAMPLING, name)
 
 
-def _within_sites(part: Answers) -> Estimate:
+def _within_sites(part: Predictions) -> Estimate:
     """COVID-19 against other pneumonia, compared within the same web site or hospital only."""
     rows = part.table["label"].isin((_COVID, *_OTHER)).to_numpy() & (part.table["site"] != "").to_numpy()
     table = part.table[rows]
@@ -126,7 +126,7 @@ def _within_sites(part: Answers) -> Estimate:
     return ranked.mean_within(score, site, _RESAMPLING, "auroc covid19 against other_pneumonia, within sites")
 
 
-def _pointing(part: Answers, lungs: LungCache) -> Iterator[Estimate]:
+def _pointing(part: Predictions, lungs: LungCache) -> Iterator[Estimate]:
     rows = (part.table["label"] == _COVID).to_numpy()
     part = part.of(rows)
     hits, inside = zip(

@@ -12,7 +12,7 @@ from lungsight.errors import RecipeError
 from lungsight.inference import Detector
 from lungsight.package import ModelPackage
 from lungsight.scanning import scan
-from lungsight.training.auxiliary_models import AuxiliaryModels, prepare_parts
+from lungsight.training.auxiliary_models import AuxiliaryModels, prepare_auxiliary_models
 from lungsight.training.recipe import load_recipe
 from lungsight.training.run import train
 
@@ -22,9 +22,9 @@ QUIET = Console(quiet=True)
 def test_parts_are_taken_from_another_run(phantoms: Manifest, tmp_path: Path) -> None:
     write_segmenter(tmp_path / "other" / "lung_fields")
     recipe = load_recipe("demo", (*QUICK, f"parts_from={tmp_path / 'other'}"))
-    parts = prepare_parts(recipe, phantoms, tmp_path, tmp_path, QUIET)
-    assert parts == AuxiliaryModels(lung_fields=tmp_path / "other" / "lung_fields")
-    assert parts.lung_fields_description is not None
+    parts = prepare_auxiliary_models(recipe, phantoms, tmp_path, tmp_path, QUIET)
+    assert parts == AuxiliaryModels(lung_segmentation=tmp_path / "other" / "lung_fields")
+    assert parts.lung_segmentation_description is not None
     assert list(parts.contents) == ["lung_fields.onnx"]
 
 
@@ -32,7 +32,7 @@ def test_parts_are_taken_from_another_run(phantoms: Manifest, tmp_path: Path) ->
 def test_a_run_without_what_it_was_promised_is_refused(phantoms: Manifest, tmp_path: Path, geometry: str) -> None:
     recipe = load_recipe("demo", (*QUICK, f"parts_from={tmp_path}", f"geometry={geometry}"))
     with pytest.raises(RecipeError, match="holds n"):
-        prepare_parts(recipe, phantoms, tmp_path, tmp_path, QUIET)
+        prepare_auxiliary_models(recipe, phantoms, tmp_path, tmp_path, QUIET)
 
 
 def test_a_lung_crop_needs_somebody_who_finds_the_lungs(phantoms: Manifest, tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ def cache(image_cache_folder: Path) -> ImageCache:
 
 
 def _images(
-    cache: ImageCache, phantoms: Manifest, recipe: Recipe, share: ProcessShard | None = None
+    cache: ImageCache, phantoms: Manifest, recipe: Recipe, shard: ProcessShard | None = None
 ) -> TrainingImages:
     known = Images(list(phantoms.table["path"].head(10)), np.eye(10, dtype=np.float32), np.arange(10) % 2)
-    return TrainingImages(cache, known, None, recipe, share or ProcessShard())
+    return TrainingImages(cache, known, None, recipe, shard or ProcessShard())
 
 
 def _epoch(images: TrainingImages) -> list[tuple[torch.Tensor, int]]:

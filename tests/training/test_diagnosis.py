@@ -20,7 +20,7 @@ def test_a_good_run_shows_no_trouble() -> None:
 def test_losses_that_part_ways_are_overfitting() -> None:
     found = diagnose(_losses([0.6, 0.4, 0.2, 0.1, 0.05], [0.5, 0.35, 0.45, 0.5, 0.6]), 2)
     assert found is not None
-    assert found.trouble is TrainingProblem.OVERFITTING
+    assert found.problem is TrainingProblem.OVERFITTING
     assert "since epoch 1 validation loss rose from 0.350 to 0.600" in found.evidence
 
 
@@ -31,20 +31,20 @@ def test_a_single_bad_epoch_is_no_overfitting() -> None:
 def test_a_loss_near_guessing_is_underfitting() -> None:
     found = diagnose(_losses([0.70, 0.69, 0.69, 0.69, 0.69], [0.69] * 5), 2)
     assert found is not None
-    assert found.trouble is TrainingProblem.UNDERFITTING
+    assert found.problem is TrainingProblem.UNDERFITTING
 
 
 def test_training_loss_that_stays_above_validation_loss_is_underfitting() -> None:
     found = diagnose(_losses([0.5, 0.45, 0.42, 0.41, 0.40], [0.3, 0.28, 0.27, 0.26, 0.26]), 2)
     assert found is not None
-    assert found.trouble is TrainingProblem.UNDERFITTING
+    assert found.problem is TrainingProblem.UNDERFITTING
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, 7.0])
 def test_exploding_validation_loss_is_divergence(loss: float) -> None:
     found = diagnose(_losses([0.5, 0.4], [0.4, loss]), 2)
     assert found is not None
-    assert found.trouble is TrainingProblem.DIVERGENCE
+    assert found.problem is TrainingProblem.DIVERGENCE
 
 
 def test_batches_tell_divergence_at_once() -> None:

@@ -12,7 +12,7 @@ from lungsight.components.classifier import Network, Outputs
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.manifest import Manifest
 from lungsight.networks.backbones import build_network
-from lungsight.training.packaging import export_onnx, reference_inputs, validation_answers
+from lungsight.training.packaging import export_classifier, reference_inputs, validation_outputs
 from lungsight.training.training_set import TrainingSet
 
 
@@ -24,7 +24,7 @@ def test_the_exported_network_answers_as_the_trained_one(backbone: str, tmp_path
     torch.manual_seed(2)
     network, _ = build_network(backbone, 3)
     network.eval()
-    export_onnx(network, 64, tmp_path / "network.onnx")
+    export_classifier(network, 64, tmp_path / "network.onnx")
     assert b"site-packages" not in (tmp_path / "network.onnx").read_bytes()  # torch notes the paths of this machine
     session = onnxruntime.InferenceSession(tmp_path / "network.onnx")
     for images in (1, 3):  # the number of images is free
@@ -70,7 +70,7 @@ def _images(targets: list[int]) -> TrainingSet:
 
 def test_the_validation_images_keep_their_order_their_class_and_their_patient() -> None:
     told: list[int] = []
-    answers = validation_answers(_Fixed(), _images([0, 1, 0, 1]), _Kept(), told.append)  # type: ignore[arg-type]
+    answers = validation_outputs(_Fixed(), _images([0, 1, 0, 1]), _Kept(), told.append)  # type: ignore[arg-type]
     seen = answers.logits
     assert seen.logits.tolist() == [[3, -3], [1, -1], [2, -2]]
     assert seen.targets.tolist() == [1, 0, 1]
@@ -84,8 +84,8 @@ def test_half_the_space_and_the_same_answers(tmp_path: Path) -> None:
     torch.manual_seed(3)
     network, _ = build_network("tf_efficientnet_lite0", 3, fine_maps=True)
     network.eval()
-    export_onnx(network, 64, tmp_path / "whole.onnx")
-    export_onnx(network, 64, tmp_path / "half.onnx", half=True)
+    export_classifier(network, 64, tmp_path / "whole.onnx")
+    export_classifier(network, 64, tmp_path / "half.onnx", half=True)
     assert (tmp_path / "half.onnx").stat().st_size < 0.55 * (tmp_path / "whole.onnx").stat().st_size
     pixels = np.random.default_rng(0).random((2, 1, 64, 64), dtype=np.float32)
     outputs = Network((tmp_path / "half.onnx").read_bytes()).run(pixels)

@@ -54,7 +54,7 @@ def test_any_key_can_be_set() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ("imagesize=3", "imagesize: there is no such key; did you mean image_size?"),
         ("split.unti=image", "split.unti: there is no such key; did you mean unit?"),
@@ -68,18 +68,18 @@ def test_any_key_can_be_set() -> None:
         ("name.x=1", "holds a value, not keys"),
         ("split.validation=1.0", "split.validation: Input should be less than 1"),
         ("target=flu", "target 'flu' is not among the classes"),
-        ('classes.flu=["covid19"]', "label 'covid19' stands in two classes"),
-        ("soft_labels.vague={flu=1.0}", "names 'flu', which is no class"),
+        ('classes.flu=["covid19"]', "label 'covid19' is in two classes"),
+        ("soft_labels.vague={flu=1.0}", "names 'flu', which isn't a class"),
         ("soft_labels.vague={covid19=0.5}", "don't sum to 1"),
-        ("soft_labels.covid19={covid19=1.0}", "stands in a class too"),
+        ("soft_labels.covid19={covid19=1.0}", "is in a class, too"),
         ("guidance={weight=1, healthy='well'}", "guidance.healthy 'well' is not among the classes"),
         ("guidance.weight=-1", "guidance.weight: Input should be greater than or equal to 0"),
     ],
 )
-def test_a_wrong_setting_is_named(setting: str, said: str) -> None:
+def test_a_wrong_setting_is_named(setting: str, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe("article", [setting])
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).endswith(".")
 
 

@@ -76,18 +76,32 @@ def test_a_run_with_everything_goes_on_exactly_where_it_was_cut_off(
 
 
 def test_the_average_follows_the_weights_slowly() -> None:
-    network = torch.nn.Linear(1, 1, bias=False)
-    averaging = WeightEMA(0.5)
+    network = torch.nn.Sequential(torch.nn.Linear(1, 1, bias=False), torch.nn.BatchNorm1d(1))
+    averaging = WeightEMA(network, 0.5)
     averaging.learn = type("Learner", (), {"model": network, "training": True})()
     for value in (0.0, 1.0, 1.0):
-        network.weight.data.fill_(value)
+        network[0].weight.data.fill_(value)
+        network[1].running_mean.fill_(value)
+        network[1].num_batches_tracked += 1
         averaging.after_batch()
     # the first stands; then keep = (1 + 2) / (10 + 2), and (1 + 3) / (10 + 3)
-    assert averaging.average["weight"].item() == pytest.approx(1 - (3 / 12) * (4 / 13))
+    expected = 1 - (3 / 12) * (4 / 13)
     averaging.before_validate()
-    assert network.weight.item() == pytest.approx(averaging.average["weight"].item())
-    averaging.put_back()
-    assert network.weight.item() == 1.0
+    assert network[0].weight.item() == pytest.approx(expected)
+    assert network[1].running_mean.item() == pytest.approx(expected)
+    assert network[1].num_batches_tracked == 3
+    state = averaging.state()
+    averaging.before_train()
+    assert network[0].weight.item() == 1.0
+
+    resumed = WeightEMA(network, 0.5)
+    resumed.learn = averaging.learn
+    resumed.load_state(state, averaging.average.module.state_dict())
+    for one in (averaging, resumed):
+        one.after_batch()
+        one.before_validate()
+        assert network[0].weight.item() == pytest.approx(1 - (3 / 12) * (4 / 13) * (5 / 14))
+        one.before_train()
 
 
 def test_the_gradient_is_turned_round() -> None:

@@ -23,7 +23,7 @@ from lungsight.training.gate.augmentation import view_of
 from lungsight.training.gate.groups import Group, groups
 from lungsight.training.localization_targets import GRID
 from lungsight.training.lung_segmentation import LungSegmentationRecipe
-from lungsight.training.lung_segmentation.images import ChangedImages
+from lungsight.training.lung_segmentation.images import AugmentedImages
 from lungsight.training.recipe import Recipe, load_recipe
 
 SIDE, IMAGES = 64, 24
@@ -133,7 +133,7 @@ def test_the_first_batches_of_the_lung_segmentation() -> None:
     sides = np.array(["train"] * 10 + ["validation"] * 2, dtype=object)
     pairs = [(f"{n}.png", f"{n + 100}.png") for n in range(10)]
     known = type("I", (), {"cache": _Formula(), "sides": sides, "pairs": lambda _, side: pairs})()
-    changed = ChangedImages(known, LungSegmentationRecipe(image_size=SIDE), 1)
+    changed = AugmentedImages(known, LungSegmentationRecipe(image_size=SIDE), 1)
     changed.set_epoch(1)
     assert changed.order.tolist() == LUNG_ORDER
     np.testing.assert_allclose([_figures(*changed[n]) for n in range(8)], LUNGS, atol=2e-3)

@@ -144,7 +144,7 @@ def test_a_diverging_run_is_named_and_stops(
     wild = load_recipe(_written(quick_recipe, tmp_path), ["stages=[{epochs=1, lr=1e-3}, {epochs=30, lr=1e3}]"])
     outcome = train(wild, phantoms, tmp_path / "run", cache=image_cache_folder, console=QUIET)
     assert outcome.diagnosis is not None
-    assert outcome.diagnosis.trouble == "divergence"
+    assert outcome.diagnosis.problem == "divergence"
     assert len(_losses(tmp_path / "run")) < 31
     log = (tmp_path / "run" / "log.txt").read_text("utf-8")
     assert "divergence: " in log

@@ -14,7 +14,7 @@ from lungsight.reading import read_radiograph
 from lungsight.training import training_set
 from lungsight.training.recipe import Recipe, load_recipe
 from lungsight.training.run import train
-from lungsight.training.teachers import teacher_logits
+from lungsight.training.teachers import teacher_probabilities
 from lungsight.training.training_set import TrainingSet
 
 
@@ -40,7 +40,7 @@ def _pupil(teacher: Path, *settings: str) -> Recipe:
 def test_a_teacher_says_what_its_detector_says(teacher: Path, phantoms: Manifest) -> None:
     recipe = _pupil(teacher)
     images = _divided(recipe, phantoms)
-    said = teacher_logits(recipe, images, None, progress=lambda done, total: None)
+    said = teacher_probabilities(recipe, images, None, progress=lambda done, total: None)
     rows = images.rows(TRAIN)
     assert said.shape == (len(rows), 3)
     np.testing.assert_allclose(said.sum(axis=1), 1, atol=1e-5)
@@ -57,14 +57,14 @@ def test_a_teacher_that_has_learned_this_runs_validation_is_refused(teacher: Pat
     images = _divided(recipe, phantoms)
     assert len(images.rows(VALIDATION))
     with pytest.raises(RecipeError, match="same seed and split"):
-        teacher_logits(recipe, images, None, progress=lambda done, total: None)
+        teacher_probabilities(recipe, images, None, progress=lambda done, total: None)
 
 
 @pytest.mark.slow
 def test_a_teacher_of_other_classes_is_refused(teacher: Path, phantoms: Manifest) -> None:
     recipe = _pupil(teacher, 'classes={covid19=["covid19"], other=["*"]}', "guidance.weight=0")
     with pytest.raises(RecipeError, match="other classes"):
-        teacher_logits(recipe, _divided(recipe, phantoms), None, progress=lambda done, total: None)
+        teacher_probabilities(recipe, _divided(recipe, phantoms), None, progress=lambda done, total: None)
 
 
 @pytest.mark.slow

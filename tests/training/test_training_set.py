@@ -189,7 +189,7 @@ def test_what_may_mean_the_target_is_not_trained_on_as_its_opposite(label: str) 
 def test_a_denial_trains_two_classes_and_no_three() -> None:
     manifest = _manifest(label=["covid19", "not_covid19"] * 10)
     assert len(choose(_recipe(), manifest)[0]) == 20
-    with pytest.raises(ManifestError, match="says only what an image isn't, and the recipe has further classes"):
+    with pytest.raises(ManifestError, match="states only what an image isn't, and the recipe has further classes"):
         choose(_recipe(*TRIPLE), manifest)
 
 

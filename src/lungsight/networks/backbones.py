@@ -18,11 +18,19 @@ from lungsight.networks.initial_weights import InitialWeights, find_weights, sca
 def build_network(
     backbone: str, classes: int, *, weights: str = "random", dropout: float = 0.0, fine_maps: bool = False
 ) -> tuple[CamClassifier, str]:
-    """The network, and a sentence on what its backbone starts from.
+    """The network, and a sentence on its backbone's initial weights.
 
-    Any timm backbone whose own head is pooling and one linear layer will do. Raises InvalidRecipe for a name timm
-    doesn't know, for another kind of head, and where the weights can't be had; with ``fine_maps`` for one that has no
-    finer maps."""
+    Args:
+        backbone: timm's name of a network whose own head is pooling and one linear layer.
+        classes: how many.
+        weights: as in :func:`find_weights`, or ``random``.
+        dropout: share of the last features left out in training.
+        fine_maps: join the last maps with those of twice their resolution.
+
+    Raises:
+        RecipeError: timm doesn't know the name, the head is of another kind, the weights aren't available, or the
+            backbone has no finer maps.
+    """
     model = _create(backbone)
     found = InitialWeights.none() if weights == "random" else find_weights(backbone, weights)
     found.put_into(model, backbone)
@@ -38,8 +46,7 @@ def build_network(
 
 
 def layer_groups(network: CamClassifier) -> list[list[nn.Parameter]]:
-    """Parameters as fastai's discriminative rates want them: the early half of the backbone's layers, the late
-    half, and all that is new."""
+    """Parameter groups for fastai's discriminative rates: early half and late half of the backbone, new layers."""
     model: Any = network.backbone.model
     named = dict(model.named_parameters())
     layers = group_parameters(model, model.group_matcher(coarse=True))
@@ -53,8 +60,10 @@ def layer_groups(network: CamClassifier) -> list[list[nn.Parameter]]:
 
 
 def first_layers(network: CamClassifier, count: int) -> list[nn.Module]:
-    """The modules of the backbone's first ``count`` layer groups (timm's coarse ones: the stem is the first). Raises
-    InvalidRecipe where it has no more than that."""
+    """The modules of the backbone's first ``count`` layer groups (timm's coarse ones: the stem is the first).
+
+    Raises RecipeError if it has no more than that.
+    """
     model: Any = network.backbone.model
     layers = group_parameters(model, model.group_matcher(coarse=True))
     if count >= len(layers):
@@ -77,14 +86,14 @@ def _create(backbone: str) -> Any:
 
 
 def _pools_into_one_layer(model: Any) -> bool:
-    """Tried out, since no name tells: is the network's answer its classifier on the mean of its feature maps?"""
+    """Whether the output is the classifier on the mean of the feature maps: tried out, since no name tells."""
     training, probe = model.training, torch.rand(1, 3, 96, 96)
     model.eval()
     try:
         with torch.no_grad():
             features = model.forward_features(probe)
-            answer = model.get_classifier()(features.mean(dim=(2, 3)))
-            return bool(torch.allclose(answer, model(probe), atol=1e-4)) and hasattr(model, "group_matcher")
+            logits = model.get_classifier()(features.mean(dim=(2, 3)))
+            return bool(torch.allclose(logits, model(probe), atol=1e-4)) and hasattr(model, "group_matcher")
     except (RuntimeError, AssertionError, IndexError, TypeError, AttributeError):  # tokens, or another input size
         return False
     finally:

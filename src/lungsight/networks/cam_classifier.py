@@ -33,15 +33,16 @@ class FeatureMaps(nn.Module):
         self.model = model
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """``pixels``: [N, 3, side, side], scaled."""
         maps: Tensor = self.model.forward_features(pixels)
         return maps
 
 
 class FineFeatureMaps(nn.Module):
-    """A timm model's last feature maps, enlarged and joined with those of twice their resolution (the topmost step of
-    a feature pyramid, Lin et al. 2017): [N, features, rows, columns] with four times as many places.
+    """A timm model's last feature maps, enlarged and joined with those of twice their resolution.
 
-    Where a lesion is smaller than a place of the last maps, its evidence is spread over what lies around it.
+    The topmost step of a feature pyramid (Lin et al. 2017): [N, features, rows, columns] with four times as many
+    cells. Where a lesion is smaller than a cell of the last maps, its evidence is spread over what is around it.
     """
 
     def __init__(self, model: Any, features: int = 256) -> None:
@@ -55,6 +56,7 @@ class FineFeatureMaps(nn.Module):
         self.activation = nn.ReLU()
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """``pixels``: [N, 3, side, side], scaled."""
         coarse, (fine,) = self.model.forward_intermediates(pixels, indices=[self.finer])
         enlarged = functional.interpolate(self.from_coarse(coarse), scale_factor=2.0, mode="bilinear")
         joined: Tensor = self.activation(self.norm(enlarged + self.from_fine(fine)))
@@ -73,7 +75,7 @@ def _twice_as_fine(model: Any) -> int:
 class CamClassifier(nn.Module):
     """A timm backbone under global average pooling and one linear layer.
 
-    Averaging and a linear layer commute: applying the layer to every place first gives a map for each class, whose
+    Averaging and a linear layer commute: applying the layer to every cell first gives a map for each class, whose
     mean plus the bias is the logit. That map is the class activation map (Zhou et al. 2016), which for such a head
     is Grad-CAM at the last convolution up to a positive factor (Selvaraju et al. 2017, section 3.1).
     """

@@ -1,7 +1,7 @@
 """The gate's network: the first layers of a network trained on photographs, kept as they are, under small heads.
 
-The encoder isn't trained: what it learned from a million photographs of everything is what tells an image unlike all
-radiographs. Trained are linear heads on its features, and the distance from real radiographs.
+The encoder isn't trained: features from a million photographs of everything recognise an image that is unlike all
+radiographs. Linear heads on its features are trained, and the distance from real radiographs is fitted.
 """
 
 from __future__ import annotations
@@ -16,17 +16,23 @@ from lungsight.networks.backbones import build_network
 
 BACKBONE = "tf_efficientnet_lite0"
 TURNS = (0, 90, 180, 270)
-"""Degrees by which a film has to be turned clockwise to stand upright."""
+"""Degrees by which an image has to be turned clockwise to be upright."""
 SIGNS = ("inverted", "marked", "child")
 
 _STAGES = 5  # of the backbone's seven: 0.7 of its 3.4 million weights, at a sixteenth of the input's resolution
-_GRID, _STRIDE = 4, 2  # of a 10 x 10 map: 16 overlapping places, so that the heads know what lies where
-_TEXTURE = (1, 2)  # stages whose mean and spread over the image say what it is made of
+_GRID, _STRIDE = 4, 2  # of a 10 x 10 map: 16 overlapping cells, so that the heads know what is where
+_TEXTURE = (1, 2)  # stages whose mean and spread over the image describe its texture
 
 
 class GateOutput(NamedTuple):
-    """``kinds`` [N, K] and ``turns`` [N, 4]: logits of a softmax; ``signs`` [N, 3]: logits each of its own;
-    ``distance`` [N]: from real frontal radiographs, as a standard deviation (about 1 for those it was fitted on)."""
+    """What the gate's network finds of N images.
+
+    Attributes:
+        kinds: [N, K], logits of a softmax.
+        turns: [N, 4], likewise.
+        signs: [N, 3], independent logits.
+        distance: [N], from real frontal radiographs, as a standard deviation: about 1 for those it was fitted on.
+    """
 
     kinds: Tensor
     turns: Tensor
@@ -35,9 +41,10 @@ class GateOutput(NamedTuple):
 
 
 class GateEncoder(nn.Module):
-    """Pixels [N, 1, side, side] in 0…1 to features [N, features]. ``origin`` says where its weights come from.
+    """Pixels [N, 1, side, side] in 0…1 to features [N, features]; ``origin`` names its weights.
 
-    Raises InvalidRecipe where the weights can't be had."""
+    Raises RecipeError if the weights aren't available.
+    """
 
     mean: Tensor
     std: Tensor
@@ -53,6 +60,7 @@ class GateEncoder(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """Layout and texture of the feature maps."""
         maps: Tensor = self.stem((pixels - self.mean) / self.std)
         textures = []
         for number, stage in enumerate(self.stages):
@@ -66,8 +74,11 @@ class GateEncoder(nn.Module):
 
 
 class GateHeads(nn.Module):
-    """What the features say. The distance is that of probabilistic principal components (Tipping and Bishop 1999):
-    the Mahalanobis distance under a covariance of ``components`` directions and one variance for all the others."""
+    """Features to outputs.
+
+    The distance is that of probabilistic principal components (Tipping and Bishop 1999): the Mahalanobis distance
+    under a covariance of ``components`` directions and one variance for all the others.
+    """
 
     centre: Tensor
     spread: Tensor
@@ -90,12 +101,13 @@ class GateHeads(nn.Module):
         self.signs = nn.Linear(features, len(SIGNS))
 
     def forward(self, features: Tensor) -> GateOutput:
-        seen = (features - self.centre) / self.spread
-        away = seen - self.middle
-        drawn = away @ self.directions
-        within = (drawn**2 * self.weights).sum(dim=1)
-        beyond = ((away**2).sum(dim=1) - (drawn**2).sum(dim=1)).clamp_min(0) * self.rest
-        distance = ((within + beyond) / seen.shape[1]).sqrt()
-        # What lies far outside all that was trained on shouldn't be the surer for it.
-        bounded = self.dropout(seen.clamp(-5, 5))
+        """``features``: [N, features]."""
+        scaled = (features - self.centre) / self.spread
+        centred = scaled - self.middle
+        projected = centred @ self.directions
+        within = (projected**2 * self.weights).sum(dim=1)
+        beyond = ((centred**2).sum(dim=1) - (projected**2).sum(dim=1)).clamp_min(0) * self.rest
+        distance = ((within + beyond) / scaled.shape[1]).sqrt()
+        # Features far outside those of training shouldn't make the prediction more certain.
+        bounded = self.dropout(scaled.clamp(-5, 5))
         return GateOutput(self.kinds(bounded), self.turns(bounded), self.signs(bounded), distance)

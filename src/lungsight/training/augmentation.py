@@ -1,4 +1,4 @@
-"""What training does to an image before showing it again: other positions, exposures and qualities of picture."""
+"""Changes to an image before the classifier is trained on it: position, exposure and quality."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Augmentation(BaseModel):
     """Strength of each change; 0 leaves it out. The defaults are fastai's own for photographs.
 
     Attributes:
-        flip: probability of a left-right flip (the heart then lies right, as in dextrocardia).
+        flip: probability of a left-right flip (the heart is then on the right, as in dextrocardia).
         rotate: largest angle, in degrees.
         zoom: largest enlargement or reduction, as a fraction.
         shift: largest move, as a fraction of the side.
@@ -50,9 +50,11 @@ class Augmentation(BaseModel):
         """The random movement of one image, a tensor [channels, side, side]. Draws from torch's global generator."""
         return v2.Compose([v2.RandomHorizontalFlip(self.flip), *self._geometric()])
 
-    def picture(self, image_size: int) -> v2.Transform:
-        """The random change of exposure and quality of one image, a tensor [1, image_size, image_size] in 0…1. Draws
-        from torch's global generator."""
+    def photometry(self, image_size: int) -> v2.Transform:
+        """The random change of exposure and quality of one image, a tensor [1, image_size, image_size] in 0…1.
+
+        Draws from torch's global generator.
+        """
         sometimes = [v2.RandomApply([change], self.probability) for change in self._photographic(image_size)]
         cut = [v2.RandomErasing(self.cut_out, scale=(0.02, 0.15), value=0.5)] if self.cut_out else []
         return v2.Compose([*sometimes, _Clamp(), *cut])

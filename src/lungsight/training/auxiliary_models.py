@@ -1,4 +1,4 @@
-"""The lung fields and the gate of a run's package: trained first, or taken from another run."""
+"""The lung segmentation and the gate of a run's package: trained first, or taken from another run."""
 
 from __future__ import annotations
 
@@ -13,48 +13,52 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.errors import RecipeError
 from lungsight.package.storage import GATE, LUNG_FIELDS
 from lungsight.training.gate import train_gate
-from lungsight.training.lung_segmentation import train_lung_fields
+from lungsight.training.lung_segmentation import train_lung_segmentation
 from lungsight.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class AuxiliaryModels:
-    """The folders of the finished lung fields and gate, each an ONNX file beside its description; None: not there."""
+    """The folders of finished models, each an ONNX file beside its description; None for a model that isn't there."""
 
-    lung_fields: Path | None = None
+    lung_segmentation: Path | None = None
     gate: Path | None = None
 
     @property
-    def lung_fields_description(self) -> LungSegmentationDescription | None:
-        if self.lung_fields is None:
+    def lung_segmentation_description(self) -> LungSegmentationDescription | None:
+        """What ``package.json`` states of the lung segmentation."""
+        if self.lung_segmentation is None:
             return None
-        return LungSegmentationDescription.model_validate_json(_description(self.lung_fields, LUNG_FIELDS))
+        return LungSegmentationDescription.model_validate_json(_description(self.lung_segmentation, LUNG_FIELDS))
 
     @property
     def gate_description(self) -> GateDescription | None:
+        """What ``package.json`` states of the gate."""
         return None if self.gate is None else GateDescription.model_validate_json(_description(self.gate, GATE))
 
     @property
     def contents(self) -> dict[str, bytes]:
-        """What of them goes into the package, by file name."""
-        folders = {LUNG_FIELDS: self.lung_fields, GATE: self.gate}
+        """Their files in the package, by name."""
+        folders = {LUNG_FIELDS: self.lung_segmentation, GATE: self.gate}
         return {name: (folder / name).read_bytes() for name, folder in folders.items() if folder is not None}
 
 
-def prepare_parts(recipe: Recipe, manifest: Manifest, folder: Path, cache: Path, console: Console) -> AuxiliaryModels:
-    """Train what the recipe asks for in ``folder``, or go on with it, or take it from ``recipe.parts_from``."""
+def prepare_auxiliary_models(
+    recipe: Recipe, manifest: Manifest, folder: Path, cache: Path, console: Console
+) -> AuxiliaryModels:
+    """Train the models that the recipe asks for in ``folder``, or resume, or take them from ``recipe.parts_from``."""
     if recipe.parts_from:
         return _taken(Path(recipe.parts_from), recipe)
-    lung_fields = gate = None
+    lungs = gate = None
     if recipe.lung_fields is not None:
-        console.print("the lung fields come first")
-        lung_fields = train_lung_fields(
+        console.print("training the lung segmentation first")
+        lungs = train_lung_segmentation(
             recipe.lung_fields, manifest, folder / "lung_fields", seed=recipe.seed, cache=cache, console=console
         )
     if recipe.gate is not None:
         console.print("then the gate")
         gate = train_gate(recipe.gate, manifest, folder / "gate", seed=recipe.seed, cache=cache, console=console)
-    return AuxiliaryModels(lung_fields, gate)
+    return AuxiliaryModels(lungs, gate)
 
 
 def _taken(run: Path, recipe: Recipe) -> AuxiliaryModels:
@@ -62,7 +66,9 @@ def _taken(run: Path, recipe: Recipe) -> AuxiliaryModels:
     if recipe.geometry == "lungs" and "lung_fields" not in found:
         raise RecipeError(f"parts_from {run}", "holds no lung_fields/lung_fields.onnx", "name a run that has them")
     if not found:
-        raise RecipeError(f"parts_from {run}", "holds neither lung fields nor a gate", "name a run that has them")
+        raise RecipeError(
+            f"parts_from {run}", "holds neither a lung segmentation nor a gate", "name a run that has them"
+        )
     return AuxiliaryModels(found.get("lung_fields"), found.get("gate"))
 
 

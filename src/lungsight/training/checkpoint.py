@@ -1,4 +1,4 @@
-"""A run as it stood at the end of an epoch, on disk: written whole or not at all."""
+"""A run as it was at the end of an epoch, on disk: written whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from lungsight._files import atomic_folder, previous
 from lungsight.errors import LungsightError
 
-_OPTIONAL = ("best.safetensors", "optimizer.pt", "besides.safetensors")
+_BEST, _OPTIMIZER, _CALLBACKS = "best.safetensors", "optimizer.pt", "besides.safetensors"
 
 
 @dataclass(frozen=True)
@@ -31,30 +31,36 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a run needs to go on as if nothing had happened."""
+    """What a run needs to go on as if it hadn't been interrupted.
+
+    Attributes:
+        progress: how far it is.
+        weights: of the network.
+        best_weights: those of the lowest validation loss; empty where none are kept.
+        optimizer: its state.
+        callbacks: states of callbacks, by their names.
+    """
 
     progress: Progress
     weights: dict[str, Tensor]
     best_weights: dict[str, Tensor]
     optimizer: dict[str, Any] | None
-    besides: dict[str, Tensor] = field(default_factory=dict)
-    """What callbacks need, by their names."""
+    callbacks: dict[str, Tensor] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
-        """Raises Fault where it can't be written; the checkpoint before it stays."""
+        """Write it; the one before stays if that fails. Raises LungsightError."""
         with atomic_folder(folder) as partial:
             save_file(_contiguous(self.weights), partial / "weights.safetensors")
-            if self.best_weights:
-                save_file(_contiguous(self.best_weights), partial / _OPTIONAL[0])
-            if self.besides:
-                save_file(_contiguous(self.besides), partial / _OPTIONAL[2])
+            for name, tensors in ((_BEST, self.best_weights), (_CALLBACKS, self.callbacks)):
+                if tensors:
+                    save_file(_contiguous(tensors), partial / name)
             if self.optimizer is not None:
-                torch.save(_plain(self.optimizer), partial / _OPTIONAL[1])
+                torch.save(_plain(self.optimizer), partial / _OPTIMIZER)
             (partial / "progress.json").write_text(json.dumps(asdict(self.progress)), "utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> Checkpoint | None:
-        """The last whole checkpoint, None where there is none. Raises Fault where its files were damaged since."""
+        """The last whole checkpoint, if there is one. Raises LungsightError if its files are damaged."""
         for place in (folder, previous(folder)):
             if (place / "progress.json").is_file():
                 try:
@@ -66,13 +72,13 @@ class Checkpoint:
 
     @classmethod
     def _from(cls, folder: Path) -> Checkpoint:
-        best, optimizer, besides = (folder / name for name in _OPTIONAL)
+        best, optimizer, callbacks = (folder / name for name in (_BEST, _OPTIMIZER, _CALLBACKS))
         return cls(
             progress=Progress(**json.loads((folder / "progress.json").read_text("utf-8"))),
             weights=load_file(folder / "weights.safetensors"),
             best_weights=load_file(best) if best.is_file() else {},
             optimizer=torch.load(optimizer, weights_only=True) if optimizer.is_file() else None,
-            besides=load_file(besides) if besides.is_file() else {},
+            callbacks=load_file(callbacks) if callbacks.is_file() else {},
         )
 
 
@@ -81,7 +87,7 @@ def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _plain(value: Any) -> Any:
-    """fastai keeps its own lists and NumPy scalars; a file of plain lists, numbers and tensors needs no trust."""
+    """Instead of fastai's own lists and NumPy scalars; a file of plain lists, numbers and tensors needs no trust."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Naming what a training's losses show: divergence, overfitting, underfitting."""
+"""Names what the losses of a training show: divergence, overfitting or underfitting."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from statistics import fmean
 
 
 class TrainingProblem(StrEnum):
+    """What can be wrong with a training."""
+
     DIVERGENCE = "divergence"
     OVERFITTING = "overfitting"
     UNDERFITTING = "underfitting"
@@ -19,11 +21,11 @@ class TrainingProblem(StrEnum):
 class Diagnosis:
     """What the losses show, and the figures that show it."""
 
-    trouble: TrainingProblem
+    problem: TrainingProblem
     evidence: str
 
     def __str__(self) -> str:
-        return f"{self.trouble}: {self.evidence}"
+        return f"{self.problem}: {self.evidence}"
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,22 @@ class EpochLosses:
     validation: float
 
 
-#: A loss this many times its starting value, and worse than guessing by far, isn't coming back.
+#: A loss this many times its starting value, and far worse than guessing, doesn't fall again.
 EXPLOSION = 4.0
-#: Overfitting: the validation loss stands this far above its lowest for this many epochs, the training loss below.
+#: Overfitting: the validation loss is this far above its lowest for this many epochs, while the training loss fell.
 RISE, PATIENCE = 1.15, 3
 #: Underfitting: after this many epochs the training loss is still this close to guessing.
 HARDLY, PATIENCE_UNDER = 0.95, 5
-#: … or the training loss stays this far above the validation loss (as the article saw before it unfroze).
+#: … or the training loss stays this far above the validation loss (as in the article before it unfroze).
 APART = 1.25
 
 
 def is_diverging(batch_losses: Sequence[float], classes: int) -> bool:
-    """Whether the losses of an epoch's batches have exploded: not a number, or, over the last few, many times the
-    loss at the start and the loss of guessing (ln classes)."""
+    """Whether the losses of an epoch's batches have exploded.
+
+    They have if the last isn't a number, or if the last few are many times the loss at the start and the loss of
+    guessing (ln classes).
+    """
     if not batch_losses:
         return False
     if not math.isfinite(batch_losses[-1]):
@@ -63,7 +68,7 @@ _FEW = 5
 
 
 def diagnose(epochs: Sequence[EpochLosses], classes: int) -> Diagnosis | None:
-    """The gravest trouble that the losses so far show, None where they show none."""
+    """The gravest problem that the losses so far show; None if they show none."""
     if not epochs:
         return None
     for check in (_divergence, _overfitting, _underfitting):

@@ -1,4 +1,4 @@
-"""What turns a trained network's logits into probabilities and verdicts, fitted on validation images alone."""
+"""Fits the calibration and chooses the thresholds, on validation images alone."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit
+from scipy.optimize import minimize_scalar
 from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from lungsight.components.calibration import SANE_TEMPERATURES, Calibration, Method, calibrated, failed_fit, log_odds
@@ -20,15 +20,15 @@ from lungsight.statistics.thresholds import Aim, NoRuleError, choose_rule
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-#: Patients that every class needs before methods are compared; the folds they are compared over.
+#: Patients that every class needs before methods are compared; the folds of that comparison.
 FEWEST_PATIENTS, FOLDS = 20, 5
-#: Images that isotonic steps need: on fewer, so pliable a line learns the images.
+#: Images that isotonic steps need: on fewer, they overfit.
 ENOUGH_FOR_ISOTONIC = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class ValidationLogits:
-    """What the network says of the validation images.
+    """The network's outputs for the validation images.
 
     Attributes:
         classes: names of the k classes.
@@ -43,27 +43,33 @@ class ValidationLogits:
     patients: Integers
 
     def of(self, rows: Integers) -> ValidationLogits:
+        """Some of the images."""
         return ValidationLogits(self.classes, self.logits[rows], self.targets[rows], self.patients[rows])
 
     @property
     def patients_by_class(self) -> dict[str, int]:
+        """Number of patients of each class."""
         return {c: len(np.unique(self.patients[self.targets == i])) for i, c in enumerate(self.classes)}
 
 
 @dataclass(frozen=True, eq=False)
 class FittedCalibration:
-    """A calibration, and ``probabilities`` float64 [n, k] of the validation images from fits that hadn't seen the
-    image's patient; thresholds are chosen on those."""
+    """A calibration, and out-of-fold probabilities, float64 [n, k], on which thresholds are chosen.
+
+    Those of an image come from fits on other patients.
+    """
 
     calibration: Calibration
     probabilities: Floats
 
 
 def fit_calibration(validation: ValidationLogits) -> FittedCalibration:
-    """Temperature, Platt's lines and, from :data:`ENOUGH_FOR_ISOTONIC` images on, isotonic steps, fitted on all
-    images. Of these the simplest is used whose log loss over other patients is within one standard error of the
-    least. Where a class has fewer than :data:`FEWEST_PATIENTS` patients, or a fit fails in a fold, nothing but the
-    temperature is fitted: one number, which so few can't overfit."""
+    """Fit all methods on all images, and choose the simplest that is about as good as the best.
+
+    The methods are temperature, Platt's lines and, from :data:`ENOUGH_FOR_ISOTONIC` images on, isotonic steps. The
+    choice is the simplest whose out-of-fold log loss is within one standard error of the least. If a class has fewer
+    than :data:`FEWEST_PATIENTS` patients, only the temperature is fitted: one number doesn't overfit.
+    """
     by_temperature = Calibration(
         temperature=fit_temperature(validation),
         fitted_on=len(validation.targets),
@@ -84,14 +90,16 @@ def fit_calibration(validation: ValidationLogits) -> FittedCalibration:
 
 
 def _simplest(losses: Mapping[Method, Floats], patients: Integers) -> Method:
-    """Of methods, simplest first, with the loss of each image, float [n]: the first that isn't worse than the best by
-    more than one standard error of their difference (Breiman et al. 1984, section 3.4.3), by patients."""
+    """The first method that is within one standard error of the best (Breiman et al. 1984, section 3.4.3).
+
+    ``losses``: by method, simplest first, the loss of each image, float [n]; the error is that of the difference.
+    """
     least = losses[min(losses, key=lambda method: float(losses[method].mean()))]
     return next(method for method, loss in losses.items() if (loss - least).mean() <= _error(loss - least, patients))
 
 
 def _error(differences: Floats, patients: Integers) -> float:
-    """Standard error of the mean of differences, float [n], that resemble each other within a patient."""
+    """Standard error of the mean of differences, float [n], that are correlated within a patient."""
     codes = np.unique(patients, return_inverse=True)[1]
     sums = np.bincount(codes, differences - differences.mean())
     return float(np.sqrt((sums**2).sum() * len(sums) / max(len(sums) - 1, 1)) / len(differences))
@@ -100,7 +108,7 @@ def _error(differences: Floats, patients: Integers) -> float:
 def choose_thresholds(
     validation: ValidationLogits, probabilities: Floats, target: str, aim: Aim, inconclusive_below: float
 ) -> Decision:
-    """The thresholds for ``aim`` on the validation images; none, with a note why, where they are too few."""
+    """The thresholds for ``aim`` on the validation images; none, with a note why, if there are too few."""
     index = validation.classes.index(target)
     is_target = validation.targets == index
     rule = choose_rule(Binary.from_arrays(target, is_target, probabilities[:, index], validation.patients), aim)
@@ -122,8 +130,10 @@ def fit_temperature(validation: ValidationLogits) -> float:
 
 
 def fit_platt(validation: ValidationLogits) -> dict[str, tuple[float, float]]:
-    """For each class the slope and intercept of greatest likelihood on its log-odds, with Platt's targets (1999):
-    not 0 and 1, but as sure as so many images allow."""
+    """For each class the slope and intercept of greatest likelihood on its log-odds, with Platt's targets (1999).
+
+    The targets are not 0 and 1, but as certain as the number of images allows.
+    """
     odds = log_odds(validation.logits)
     return {c: _line(odds[:, i], validation.targets == i) for i, c in enumerate(validation.classes)}
 
@@ -131,27 +141,18 @@ def fit_platt(validation: ValidationLogits) -> dict[str, tuple[float, float]]:
 def _line(x: Floats, positive: NDArray[np.bool_]) -> tuple[float, float]:
     positives, negatives = int(positive.sum()), int((~positive).sum())
     target = np.where(positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    columns = np.stack([x, np.ones_like(x)], axis=1)
-
-    def loss(line: Floats) -> float:
-        eta = columns @ line
-        return float(np.mean(np.logaddexp(0, eta) - target * eta))
-
-    def gradient(line: Floats) -> Floats:
-        return np.asarray(columns.T @ (expit(columns @ line) - target) / len(x))
-
-    def curvature(line: Floats) -> Floats:
-        p = expit(columns @ line)
-        return np.asarray((columns.T * (p * (1 - p))) @ columns / len(x))
-
-    start = np.array([1.0, 0.0])
-    found = minimize(loss, start, jac=gradient, hess=curvature, method="trust-exact", options={"gtol": 1e-10})
-    return float(found.x[0]), float(found.x[1])
+    # scikit-learn takes hard labels: each image stands for both, weighted by its target
+    labels, weights = np.repeat([1, 0], len(x)), np.concatenate([target, 1 - target])
+    unpenalised = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=1000)
+    fitted = unpenalised.fit(np.tile(x, 2)[:, None], labels, weights)
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
 
 
 def fit_isotonic(validation: ValidationLogits) -> dict[str, tuple[tuple[float, float], ...]]:
-    """For each class the corners of the rising line of least squares on its log-odds (Zadrozny & Elkan 2002), never
-    surer than n images allow: between 1 / (n + 2) and (n + 1) / (n + 2), as Laplace's rule of succession has it."""
+    """For each class the corners of the rising line of least squares on its log-odds (Zadrozny & Elkan 2002).
+
+    Probabilities stay between 1 / (n + 2) and (n + 1) / (n + 2), for n images (Laplace's rule of succession).
+    """
     odds = log_odds(validation.logits)
     least = 1 / (len(odds) + 2)
     lines = {}
@@ -175,8 +176,7 @@ def _fit(method: Method, validation: ValidationLogits) -> Calibration:
 
 
 def _out_of_fold(validation: ValidationLogits) -> dict[Method, Floats]:
-    """By method float64 [n, k]: each image's probabilities from fits on other patients. A method whose fit fails is
-    left out."""
+    """By method each image's probabilities from fits on other patients, float64 [n, k]; without methods that fail."""
     folds = list(_folds(validation))
     found: dict[Method, Floats] = {}
     for method in _methods(len(validation.targets)):
@@ -191,7 +191,7 @@ def _out_of_fold(validation: ValidationLogits) -> dict[Method, Floats]:
 
 
 def _methods(images: int) -> tuple[Method, ...]:
-    """Those that so many images are enough for, the simplest first."""
+    """Those for which the images are enough, the simplest first."""
     return ("temperature", "platt", "isotonic") if images >= ENOUGH_FOR_ISOTONIC else ("temperature", "platt")
 
 

@@ -1,4 +1,4 @@
-"""Fits the measure of familiarity: where the training images lie, and how far from there validation images go."""
+"""Fits the out-of-distribution detector: the training images' features, and how far validation images are."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from lungsight.components.ood import OODDescription, OODDetector
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-#: Share of the features' variance that the principal components keep. The rest, in hundreds of directions, is told by
-#: one variance.
+#: Share of the features' variance that the principal components keep. One variance describes the other directions.
 _VARIANCE = 0.95
 
 #: Below this share of the strongest direction's variance a direction is as good as constant.
@@ -24,18 +23,18 @@ _LEAST_VARIANCE = 1e-6
 def fit_ood_detector(
     features: Floats, targets: NDArray[np.integer], validation_features: Floats, *, percentile: float = 99.0
 ) -> tuple[OODDescription, bytes]:
-    """What the package says of the measure, and its ``familiarity.safetensors``. The same input gives the same bytes.
+    """The detector's description and its ``familiarity.safetensors``; the same input gives the same bytes.
 
     Args:
         features: float32 [N, c], of the training images, as :meth:`Network.run_with_features` gives them.
-        targets: the class of each, int [N]. Classes nobody has count for nothing.
+        targets: the class of each, int [N].
         validation_features: float32 [M, c], of images of patients not trained on. Training images would set the
-            threshold too low: a network lays those closer together than any others.
+            threshold too low: a network puts those closer together than any others.
         percentile: of the validation images' distances, which becomes the threshold: the smallest distance among
             them that at least this share doesn't exceed.
 
     Raises:
-        ValueError: the arrays don't fit together, hold what isn't a number, or are too few.
+        ValueError: the arrays don't fit together, hold values that aren't numbers, or are too few.
     """
     _check(features, targets, validation_features)
     wide = np.asarray(features, dtype=np.float64)
@@ -67,7 +66,7 @@ def fit_ood_detector(
 
 
 def _whitening(covariance: Doubles) -> Doubles:
-    """A matrix by which vectors of this covariance become uncorrelated, with variance 1: [d, d]."""
+    """A matrix [d, d] that makes vectors of this covariance uncorrelated, with variance 1."""
     variances, directions = np.linalg.eigh(covariance)
     return np.asarray(directions / np.sqrt(np.maximum(variances, _LEAST_VARIANCE * variances[-1])))
 
@@ -86,7 +85,7 @@ def _check(features: Floats, targets: NDArray[np.integer], validation_features: 
     if targets.shape != features.shape[:1]:
         raise ValueError(f"{len(features)} images have {targets.shape} targets")
     if len(features) < 2 or not len(validation_features):
-        raise ValueError("familiarity needs two training images and one validation image")
+        raise ValueError("the detector needs two training images and one validation image")
     if not (np.isfinite(features).all() and np.isfinite(validation_features).all()):
         raise ValueError("the features hold values that aren't numbers")
     if not any(features[targets == label].var(axis=0).any() for label in np.unique(targets)):

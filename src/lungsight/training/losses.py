@@ -1,4 +1,4 @@
-"""What training makes small."""
+"""Loss functions."""
 
 from __future__ import annotations
 
@@ -27,36 +27,45 @@ class Loss:
     guidance: float = 0.0
     healthy: int = -1
 
-    def __call__(self, output: Output, shares: Tensor, places: Tensor, sources: Tensor) -> Tensor:
-        """``shares`` [N, classes] sum to 1; ``places`` [N, 2, rows, columns] in 0…1: how much of each place is
-        diseased, and how little of this is known; ``sources`` [N] play no part."""
-        loss = self.of_classes(output, shares, places, sources)
+    def __call__(self, output: Output, shares: Tensor, attention: Tensor, sources: Tensor) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            output: of the network.
+            shares: [N, classes], which sum to 1.
+            attention: targets [N, 2, rows, columns] in 0…1: how much of each cell is diseased, and how uncertain this
+                is.
+            sources: [N], without effect.
+        """
+        loss = self.of_classes(output, shares, attention, sources)
         if self.logit_penalty:
             loss = loss + self.logit_penalty * output.logits.square().mean()
         if self.guidance:
-            loss = loss + self.guidance * misplaced_evidence(output.maps, shares, places, self.healthy)
+            loss = loss + self.guidance * misplaced_evidence(output.maps, shares, attention, self.healthy)
         return loss
 
-    def of_classes(self, output: Output, shares: Tensor, places: Tensor, sources: Tensor) -> Tensor:
-        """The cross-entropy alone: what guessing gives is known of it, and so whether a network learns anything."""
+    def of_classes(self, output: Output, shares: Tensor, _attention: Tensor, _sources: Tensor) -> Tensor:
+        """The cross-entropy alone: guessing gives a known value of it, so it shows whether a network learns."""
         return functional.cross_entropy(output.logits, shares, label_smoothing=self.label_smoothing)
 
 
-def misplaced_evidence(maps: Tensor, shares: Tensor, places: Tensor, healthy: int) -> Tensor:
-    """Cross-entropy, in nats a place, of the evidence for the disease of the label (the map that a person is shown:
-    its class against the mean of the others) against where the disease is known to be. A healthy image shows none of
-    any disease; a soft label's diseases count by their shares."""
+def misplaced_evidence(maps: Tensor, shares: Tensor, attention: Tensor, healthy: int) -> Tensor:
+    """Cross-entropy, in nats per cell, of the evidence for the label's disease against its attention targets.
+
+    The evidence is the map that users see: that of the class minus the mean of the others. A healthy image shows no
+    evidence of any disease; the diseases of a soft label count by their shares.
+    """
     diseases = [i for i in range(maps.shape[1]) if i != healthy]
     evidence = against_the_others(maps)[:, diseases]
     weight = shares[:, diseases]
     total = weight.sum(dim=1, keepdim=True)
     weight = torch.where(total > 0.5, weight / total.clamp_min(1e-6), torch.full_like(weight, 1 / len(diseases)))
-    diseased, unknown = functional.adaptive_avg_pool2d(places, evidence.shape[-1]).unbind(dim=1)
+    diseased, unknown = functional.adaptive_avg_pool2d(attention, evidence.shape[-1]).unbind(dim=1)
     loss = functional.binary_cross_entropy_with_logits(
         evidence, diseased[:, None].expand_as(evidence), reduction="none"
     )
-    by_place = (loss * weight[:, :, None, None]).sum(dim=1) * (1 - unknown)
-    return by_place.mean()
+    by_cell = (loss * weight[:, :, None, None]).sum(dim=1) * (1 - unknown)
+    return by_cell.mean()
 
 
 def against_the_others(maps: Tensor) -> Tensor:
@@ -65,6 +74,6 @@ def against_the_others(maps: Tensor) -> Tensor:
     return maps - (maps.sum(dim=1, keepdim=True) - maps) / others
 
 
-def accuracy(output: Output, shares: Tensor, places: Tensor, sources: Tensor) -> Tensor:
+def accuracy(output: Output, shares: Tensor, _attention: Tensor, _sources: Tensor) -> Tensor:
     """Share of images whose most probable class is the label's."""
     return (output.logits.argmax(dim=1) == shares.argmax(dim=1)).float().mean()

@@ -1,8 +1,7 @@
-"""The learning-rate finder: train for a moment at ever higher rates and see where the loss still falls."""
+"""The learning-rate finder: train briefly at ever higher rates, and see where the loss still falls."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ import numpy as np
 from fastai.callback.schedule import valley
 from fastai.learner import Learner
 
-from lungsight._files import atomic_write
+from lungsight._files import atomic_write, write_whole
 from lungsight.training.callbacks import KeepsState
 from lungsight.training.recipe import Stage
 
-#: The search ends where the smoothed loss passes this many times its least, as fastai has it.
+#: The search ends where the smoothed loss passes this many times its least, as in fastai.
 DIVERGES = 4.0
 
 
@@ -29,7 +28,7 @@ class LearningRateCurve:
 
     @classmethod
     def of(cls, rates: Sequence[float], losses: Sequence[float], suggestion: float) -> LearningRateCurve:
-        """Without what comes after the loss has passed :data:`DIVERGES` times its least, or is no number."""
+        """The curve up to where the loss passes :data:`DIVERGES` times its least, or is no longer a number."""
         least, kept = float("inf"), 0
         for loss in losses:
             least = min(least, loss)
@@ -39,29 +38,30 @@ class LearningRateCurve:
         return cls(tuple(rates[:kept]), tuple(losses[:kept]), suggestion)
 
     def drawn_between(self) -> tuple[float, float]:
-        """Lower and upper limit of the losses drawn: the fall fills the picture, whatever comes after it."""
+        """Lower and upper limit of the losses drawn: the fall fills the figure."""
         low, before = min(self.losses), self.losses[: int(np.argmin(self.losses)) + 1]
         room = max(max(before) - low, 1e-3 * abs(low), 1e-9) / 4
         return low - room, max(before) + room
 
     def settings(self, stages: Sequence[Stage]) -> list[str]:
-        """What to give ``lungsight train`` with ``--set``: the rate for the stage that was searched, the first, and
-        those of the later stages in the proportion that the recipe gives them."""
+        """What to give ``lungsight train`` with ``--set``.
+
+        The first stage, which was searched, gets the suggested rate; the later ones keep the recipe's proportion.
+        """
         first = stages[0].lr
         factor = None if first is None else self.suggestion / first[1]
-        said = [f"stages.0.lr={_as_toml(first, factor, self.suggestion)}"]
+        settings = [f"stages.0.lr={_as_toml(first, factor, self.suggestion)}"]
         later = [(i, stage.lr) for i, stage in enumerate(stages[1:], start=1) if stage.lr is not None]
-        return said + [f"stages.{i}.lr={_as_toml(lr, factor, self.suggestion)}" for i, lr in later if factor]
+        return settings + [f"stages.{i}.lr={_as_toml(lr, factor, self.suggestion)}" for i, lr in later if factor]
 
     def write(self, path: Path) -> None:
-        """As CSV, and beside it as a picture."""
-        with atomic_write(path, "w") as file:
-            writer = csv.writer(file)
-            writer.writerow(("lr", "loss"))
-            writer.writerows(zip(self.rates, self.losses, strict=True))
+        """As CSV, and beside it as PNG."""
+        rows = [f"{rate},{loss}\n" for rate, loss in zip(self.rates, self.losses, strict=True)]
+        write_whole(path, "lr,loss\n" + "".join(rows))
         self.draw(path.with_suffix(".png"))
 
     def draw(self, path: Path) -> None:
+        """As PNG."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(7, 4.2), layout="constrained")
@@ -89,8 +89,7 @@ def _as_toml(lr: tuple[float, float] | None, factor: float | None, suggestion: f
 
 def search(learner: Learner, iterations: int) -> LearningRateCurve:
     """Search from 1e-7 to 10; the learner's weights and optimizer are as before when it returns."""
-    remembering = [callback for callback in learner.cbs if isinstance(callback, KeepsState)]
-    with learner.removed_cbs(remembering):
+    with learner.removed_cbs([callback for callback in learner.cbs if isinstance(callback, KeepsState)]):
         found = learner.lr_find(num_it=iterations, show_plot=False, suggest_funcs=longest_valley)
     rates = tuple(float(rate) for rate in learner.recorder.lrs)
     losses = tuple(float(loss) for loss in learner.recorder.losses)
@@ -98,7 +97,7 @@ def search(learner: Learner, iterations: int) -> LearningRateCurve:
 
 
 def longest_valley(rates: list[float], losses: list[float], iterations: int) -> tuple[float, tuple[float, float]]:
-    """fastai's valley, which can't be found in fewer points than three: then the lowest rate tried."""
+    """The valley of fastai; with fewer than three points, in which it finds none, the lowest rate tried."""
     if len(losses) < 3:
         rate = float(rates[0]) if len(rates) else 1e-3
         return rate, (rate, float("nan"))

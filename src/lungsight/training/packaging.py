@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lungsight import RESEARCH_ONLY, __version__
-from lungsight.components.classifier import Network
+from lungsight.components.classifier import OUTPUTS, Network
 from lungsight.components.ood import OODDescription
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.duplicates.fingerprints import fingerprint_manifest
@@ -26,7 +26,7 @@ from lungsight.datasets.phantom import Label, draw
 from lungsight.datasets.registry import COLLECTIONS
 from lungsight.datasets.splits import TEST, TRAIN, VALIDATION
 from lungsight.networks.cam_classifier import CamClassifier
-from lungsight.networks.half_precision import round_to_half, store_as_half, without_traces
+from lungsight.networks.onnx_export import export_onnx
 from lungsight.package import TrainedImage, write_package
 from lungsight.package.description import PackageDescription, TrainingSource
 from lungsight.package.model_card import model_card
@@ -37,10 +37,13 @@ from lungsight.training.fit_calibration import ValidationLogits, choose_threshol
 from lungsight.training.fit_ood import fit_ood_detector
 from lungsight.training.image_cache import ImageCache
 from lungsight.training.recipe import Recipe
+from lungsight.training.run_log import installed_versions
 from lungsight.training.training_set import TrainingSet
-from lungsight.training.versions import installed_versions
 
-_AT_ONCE = 16
+_BATCH = 16
+
+Floats = NDArray[np.float32]
+Advance = Callable[[int], None]
 
 
 def package_network(
@@ -50,22 +53,35 @@ def package_network(
     cache: ImageCache,
     origin: str,
     folder: Path,
-    parts: AuxiliaryModels = AuxiliaryModels(),
-    advance: Callable[[int], None] = lambda _: None,
+    models: AuxiliaryModels,
+    *,
+    advance: Advance,
 ) -> PackageDescription:
-    """Export, calibrate and choose thresholds on the validation images with the network as exported, and write the
-    package. ``advance`` is told of every image that was judged for it (:func:`images_to_judge`)."""
+    """Export the network, calibrate it, choose thresholds and write the package.
+
+    Calibration and thresholds rest on the validation images and the network as exported.
+
+    Args:
+        recipe: of the run.
+        network: as trained.
+        images: of the run.
+        cache: where these are.
+        origin: of the initial weights.
+        folder: of the package.
+        models: the lung segmentation and the gate of the package.
+        advance: called with how many more of :func:`images_to_predict` are done.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         exported = Path(scratch) / "network.onnx"
-        export_onnx(network.cpu().eval(), recipe.image_size, exported, half=recipe.half_precision)
-        analyse = Network(exported.read_bytes(), features=recipe.familiarity.percentile is not None)
-        seen = validation_answers(analyse, images, cache, advance)
-        fitted = fit_calibration(seen.logits)
+        export_classifier(network, recipe.image_size, exported, half=recipe.half_precision)
+        classifier = Network(exported.read_bytes(), features=recipe.familiarity.percentile is not None)
+        validation = validation_outputs(classifier, images, cache, advance)
+        fitted = fit_calibration(validation.logits)
         aim = Aim(recipe.decision.aim_sensitivity, recipe.decision.aim_specificity)
         decision = choose_thresholds(
-            seen.logits, fitted.probabilities, recipe.target, aim, recipe.decision.inconclusive_below
+            validation.logits, fitted.probabilities, recipe.target, aim, recipe.decision.inconclusive_below
         )
-        familiarity, contents = _familiarity(recipe, analyse, images, cache, seen, advance)
+        ood, contents = _ood_detector(recipe, classifier, images, cache, validation, advance)
         description = PackageDescription(
             name=recipe.name,
             created=datetime.now(UTC).replace(microsecond=0),
@@ -79,13 +95,13 @@ def package_network(
             preprocessing=recipe.preprocessing,
             calibration=fitted.calibration,
             decision=decision,
-            lung_fields=parts.lung_fields_description,
-            gate=parts.gate_description,
-            familiarity=familiarity,
+            lung_fields=models.lung_segmentation_description,
+            gate=models.gate_description,
+            familiarity=ood,
             sources=_sources(images),
             split_unit=recipe.split.unit,
             recipe=recipe.model_dump(mode="json", exclude_none=True),
-            software={library: version for library, version in installed_versions().items() if version},
+            software=installed_versions(),
         )
         return write_package(
             folder,
@@ -95,36 +111,22 @@ def package_network(
             reference_inputs=reference_inputs(recipe.preprocessing),
             trained_on=_trained_on(images),
             model_card=model_card(description),
-            parts=parts.contents | contents,
+            parts=models.contents | contents,
         )
 
 
-def images_to_judge(recipe: Recipe, images: TrainingSet) -> int:
+def images_to_predict(recipe: Recipe, images: TrainingSet) -> int:
     """How many images :func:`package_network` shows to the network."""
     sides = [VALIDATION] if recipe.familiarity.percentile is None else [VALIDATION, TRAIN]
     return sum(len(images.rows(side)) for side in sides)
 
 
-def export_onnx(network: CamClassifier, image_size: int, path: Path, *, half: bool = False) -> None:
-    """ONNX with input ``pixels`` [N, 1, side, side] and outputs ``logits`` and ``maps``; N is free. With ``half`` the
-    network's weights are rounded to float16 in place, and stored so."""
-    if half:
-        round_to_half(network)
-    batch = torch.export.Dim("N", min=1, max=4096)
-    program = torch.onnx.export(
-        network.to(memory_format=torch.contiguous_format),
-        (torch.rand(2, 1, image_size, image_size),),
-        dynamo=True,
-        verbose=False,
-        input_names=["pixels"],
-        output_names=["logits", "maps"],
-        dynamic_shapes={"pixels": {0: batch}},
-        external_data=False,
-    )
-    assert program is not None
-    model = without_traces(program.model_proto)
-    if half:
-        model = store_as_half(model)
+def export_classifier(network: CamClassifier, image_size: int, path: Path, *, half: bool = False) -> None:
+    """ONNX with input ``pixels`` [N, 1, side, side] and outputs ``logits`` and ``maps``; N is free.
+
+    With ``half`` the network's weights are rounded to float16 in place, and stored so.
+    """
+    model = export_onnx(network, (1, image_size, image_size), OUTPUTS, half=half)
     bias = json.dumps(network.bias.detach().tolist())
     onnx.helper.set_model_props(model, {"bias": bias, "research_only": RESEARCH_ONLY})
     onnx.save(model, path)
@@ -147,52 +149,52 @@ def reference_inputs(preprocessing: Preprocessing) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, eq=False)
 class ValidationOutputs:
-    """What the network says of the validation images, and float32 [n, c], the features it says it by (or none)."""
+    """The logits of the validation images, and their features, float32 [n, c] (or none)."""
 
     logits: ValidationLogits
-    features: NDArray[np.float32] | None
+    features: Floats | None
 
 
-def validation_answers(
-    analyse: Network, images: TrainingSet, cache: ImageCache, advance: Callable[[int], None] = lambda _: None
+def validation_outputs(
+    classifier: Network, images: TrainingSet, cache: ImageCache, advance: Advance
 ) -> ValidationOutputs:
-    """The images without changes, in the manifest's order."""
+    """The network's outputs for the validation images as they are, in the manifest's order."""
     rows = images.rows(VALIDATION)
-    logits, features = _judged(analyse, images, rows, cache, advance)
+    logits, features = _outputs(classifier, images, rows, cache, advance)
     patients, _ = pd.factorize(images.manifest.patient_key.iloc[rows])
-    seen = ValidationLogits(images.classes, logits.astype(np.float64), images.targets[rows], patients)
-    return ValidationOutputs(seen, features)
+    validation = ValidationLogits(images.classes, logits.astype(np.float64), images.targets[rows], patients)
+    return ValidationOutputs(validation, features)
 
 
-def _familiarity(
-    recipe: Recipe, analyse: Network, images: TrainingSet, cache: ImageCache, seen: ValidationOutputs,
-    advance: Callable[[int], None],
+def _ood_detector(
+    recipe: Recipe, classifier: Network, images: TrainingSet, cache: ImageCache, validation: ValidationOutputs,
+    advance: Advance,
 ) -> tuple[OODDescription | None, dict[str, bytes]]:  # fmt: skip
-    if recipe.familiarity.percentile is None or seen.features is None:
+    if recipe.familiarity.percentile is None or validation.features is None:
         return None, {}
     rows = images.rows(TRAIN)
-    _, features = _judged(analyse, images, rows, cache, advance)
+    _, features = _outputs(classifier, images, rows, cache, advance)
     assert features is not None
     description, content = fit_ood_detector(
-        features, images.targets[rows], seen.features, percentile=recipe.familiarity.percentile
+        features, images.targets[rows], validation.features, percentile=recipe.familiarity.percentile
     )
     return description, {FAMILIARITY: content}
 
 
-def _judged(
-    analyse: Network, images: TrainingSet, rows: NDArray[np.int64], cache: ImageCache, advance: Callable[[int], None]
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Logits [n, classes], and features [n, c] where the network gives them."""
+def _outputs(
+    classifier: Network, images: TrainingSet, rows: NDArray[np.int64], cache: ImageCache, advance: Advance
+) -> tuple[Floats, Floats | None]:
+    """Logits [n, classes], and features [n, c] if the network gives them."""
     paths = images.manifest.table["path"].iloc[rows].tolist()
     logits, features = [], []
-    for start in range(0, len(paths), _AT_ONCE):
-        batch = [cache.load(path) for path in paths[start : start + _AT_ONCE]]
+    for start in range(0, len(paths), _BATCH):
+        batch = [cache.load(path) for path in paths[start : start + _BATCH]]
         pixels = np.stack(batch)[:, None].astype(np.float32) / np.float32(255)
-        if analyse.gives_features:
-            outputs, found = analyse.run_with_features(pixels)
+        if classifier.gives_features:
+            outputs, found = classifier.run_with_features(pixels)
             features.append(found)
         else:
-            outputs = analyse.run(pixels)
+            outputs = classifier.run(pixels)
         logits.append(outputs.logits)
         advance(len(batch))
     return np.concatenate(logits), np.concatenate(features) if features else None

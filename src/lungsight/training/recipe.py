@@ -1,4 +1,4 @@
-"""The recipe: everything about a training run, in one validated TOML file."""
+"""The recipe: all settings of a training run, in one validated TOML file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.errors import RecipeError
@@ -17,18 +17,14 @@ from lungsight.radiograph import View
 from lungsight.training.augmentation import Augmentation
 from lungsight.training.gate.recipe import GateRecipe
 from lungsight.training.lung_segmentation.recipe import LungSegmentationRecipe
+from lungsight.training.recipe_section import RecipeSection, Share
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-class Selection(_Part):
-    """A rule that picks images out of a manifest: all that is stated must hold. What is left out matches anything."""
+class Selection(RecipeSection):
+    """A rule that selects images of a manifest: all that is stated must hold. What is left out matches anything."""
 
     source: str | None = None
     """The manifest's `source`."""
@@ -40,23 +36,23 @@ class Selection(_Part):
     at_most: int | None = Field(default=None, ge=1, description="draw this many at random, by the recipe's seed")
 
 
-class Split(_Part):
-    """Which images are trained on, which the training watches, and which it never sees.
+class Split(RecipeSection):
+    """Which images are for training, for validation and for test.
 
     ``patient`` keeps all images of a patient, of a study and of a near-duplicate pair on one side, stratified by
-    class and source. ``image`` deals single images out, as the article did. ``given`` takes the manifest's own
-    column. Rules under ``test`` in the recipe name further test images; of these, patients who stand in training
-    or validation are left out.
+    class and source. ``image`` splits single images, as the article did. ``given`` takes the manifest's own column.
+    Rules under ``test`` in the recipe name further test images; of these, patients of training or validation are left
+    out.
     """
 
     unit: Literal["patient", "image", "given"] = "patient"
-    """What is dealt out whole."""
+    """What stays on one side."""
     validation: Fraction = 0.15
     """Share of the images."""
     test: Fraction = 0.15
     """Share of the images."""
     allow_leaks: bool = False
-    """Train though a patient, a study or an image stands on several sides, and say so in the run."""
+    """Train although a patient, a study or an image is on several sides, and report it in the run."""
     find_duplicates: bool = True
     """Look for copies of images and keep them on one side."""
 
@@ -67,21 +63,24 @@ class Split(_Part):
         return self
 
 
-class Sampling(_Part):
-    """How often an epoch shows each image. ``balance`` gives every group that these columns make the same share,
-    which upsamples the rare ones; ``images_per_epoch`` 0 means as many as there are."""
+class Sampling(RecipeSection):
+    """How often an epoch shows each image.
+
+    ``balance`` gives every group that these columns make the same share, which upsamples the rare ones;
+    ``images_per_epoch`` 0 means all images once.
+    """
 
     balance: tuple[Literal["class", "source"], ...] = ()
     """Columns whose groups get the same share."""
     mix_sources: float = Field(default=0.0, ge=0, le=1)
-    """Probability that an image is blended with one of the same class from another source, so that what is common to
-    the class outweighs what is common to the source (mixup, Zhang et al. 2018, kept within the class)."""
+    """Probability that an image is blended with one of the same class from another source, so that features of the
+    class outweigh those of the source (mixup, Zhang et al. 2018, kept within the class)."""
     images_per_epoch: int = Field(default=0, ge=0)
     """How many images make an epoch."""
 
 
-class LearningRateSearch(_Part):
-    """Before each stage fastai's learning-rate finder draws its curve; the stage's own rate stands unless ``use``."""
+class LearningRateSearch(RecipeSection):
+    """Before each stage, fastai's learning-rate finder draws its curve; the stage's own rate stays unless ``use``."""
 
     before_stages: bool = False
     """Search before every stage (on one device only)."""
@@ -91,36 +90,45 @@ class LearningRateSearch(_Part):
     """Train with the rate it suggests instead of the stage's own."""
 
 
-class Guidance(_Part):
-    """Where the evidence for a class may lie, taught where it is known: in images of ``healthy`` nowhere; where
-    disease is marked (boxes, lesion masks) there and only there; otherwise, where the lung fields are known, not
-    outside them. Cross-entropy of the evidence, as a probability at each place, against this."""
+class Guidance(RecipeSection):
+    """Attention targets: where the evidence for a class is meant to be, as far as that is known.
+
+    In images of ``healthy``, nowhere; where disease is marked (boxes, lesion masks), there and only there; otherwise,
+    where the lungs are known, not outside them. The loss is the cross-entropy of the evidence, as a probability in
+    each cell, against this.
+    """
 
     weight: float = Field(default=0.0, ge=0)
-    """Of this loss beside the loss of the classes; 0 leaves it out."""
+    """Of this loss, added to that of the classes; 0 leaves it out."""
     healthy: str = "no_pneumonia"
     """The class whose images show disease nowhere."""
 
 
-class WeightAveraging(_Part):
-    """The network that is watched and kept has the exponential moving average of the weights over the steps (Polyak
-    and Juditsky 1992): it swings less from epoch to epoch than the weights themselves."""
+class WeightAveraging(RecipeSection):
+    """Validation and the package use the exponential moving average of the weights (Polyak and Juditsky 1992).
+
+    It varies less from epoch to epoch than the weights themselves.
+    """
 
     decay: float = Field(default=0.0, ge=0, lt=1)
     """Share of the average that stays at each step; 0 leaves it out."""
 
 
-class SourceAdversary(_Part):
-    """A second layer guesses the source from the network's features, and the network is trained to leave it nothing
-    to guess from (gradient reversal, Ganin et al. 2016)."""
+class SourceAdversary(RecipeSection):
+    """A second layer learns the source from the network's features, and the network to hide it from that layer.
+
+    Gradient reversal: Ganin et al. 2016.
+    """
 
     weight: float = Field(default=0.0, ge=0)
     """Of the reversed gradient; 0 leaves it out."""
 
 
-class Teachers(_Part):
-    """Packages whose averaged probabilities of the training images take part in the labels (distillation, Hinton et
-    al. 2015). They must not have seen the images that this run watches or tests on."""
+class Teachers(RecipeSection):
+    """Packages whose averaged probabilities of the training images are part of the labels.
+
+    Distillation: Hinton et al. 2015. They must not have been trained on the validation or test images of this run.
+    """
 
     packages: tuple[str, ...] = ()
     """Paths of model packages with the same classes."""
@@ -132,9 +140,12 @@ def _rate_range(value: Any) -> Any:
     return (value, value) if isinstance(value, int | float) else value
 
 
-class Stage(_Part):
-    """One run of the one-cycle policy. ``lr`` is the highest rate, of the first layers and of the last
-    (discriminative rates between); None is fastai's default."""
+class Stage(RecipeSection):
+    """One run of the one-cycle policy.
+
+    ``lr`` is the highest rate, of the first layers and of the last (discriminative rates between); None is fastai's
+    default.
+    """
 
     epochs: int = Field(ge=1)
     """Passes over the training images."""
@@ -144,38 +155,42 @@ class Stage(_Part):
     """One rate, or the rates of the first and of the last layers."""
 
 
-class Decision(_Part):
-    """What the package's thresholds are chosen for, on the validation images: below the lower one the target is ruled
-    out, from the upper one on it is called, between them the verdict is *inconclusive*. Where there are too few
-    validation patients to choose any, the most probable class is the verdict, unless its calibrated probability stays
-    below ``inconclusive_below``."""
+class Decision(RecipeSection):
+    """What the package's thresholds are chosen for, on the validation images.
+
+    Below the lower one the target is ruled out, from the upper one on it is predicted, between them the decision is
+    *inconclusive*. If there are too few validation patients to choose thresholds, the decision is the most probable
+    class, unless its calibrated probability is below ``inconclusive_below``.
+    """
 
     aim_sensitivity: float = Field(default=0.95, gt=0, lt=1)
-    """Of the images of the target, the share that may not be ruled out: a missed case costs most."""
+    """Share of the target's images that must not be ruled out: a missed case costs most."""
     aim_specificity: float = Field(default=0.95, gt=0, lt=1)
-    """Of the other images, the share that may not be called."""
+    """Share of the other images for which the target must not be predicted."""
     inconclusive_below: float = Field(default=0.5, ge=0, le=1)
-    """Calibrated probability that a verdict needs where there are no thresholds."""
+    """Calibrated probability that a decision needs if there are no thresholds."""
 
 
-class OODAim(_Part):
-    """A network is sure of itself far from anything it was trained on, too. With a percentile, the package says of
-    such images that they are *inconclusive*: those whose features lie further from the training's than this
-    percentile of the validation images'."""
+class OODAim(RecipeSection):
+    """The out-of-distribution detector: a network is certain of images unlike its training images, too.
+
+    With a percentile, the decision on such images is *inconclusive*: those whose features are further from the
+    training images' than this percentile of the validation images'.
+    """
 
     percentile: float | None = Field(default=None, gt=50, le=100)
-    """None: every image gets an answer."""
+    """None: the package has no such detector."""
 
 
-class Recipe(_Part):
-    """What a training run does. Every key can be overridden with ``--set key=value``."""
+class Recipe(RecipeSection):
+    """All settings of a training run. Every key can be overridden with ``--set key=value``."""
 
     name: str = Field(pattern=r"^\w[\w .-]*$")
     """Of the recipe, and of the package it makes."""
     description: str = ""
     """One sentence; it goes into the package and its model card."""
     licence: str = ""
-    """Of the weights, as an SPDX identifier (https://spdx.org/licenses); those of the images may bind it."""
+    """Of the weights, as an SPDX identifier (https://spdx.org/licenses); it may depend on the images' licences."""
     backbone: str = "tf_efficientnet_lite0"
     """Timm's name of a network whose head is average pooling and one linear layer."""
     weights: str = Field(
@@ -184,21 +199,21 @@ class Recipe(_Part):
     )
     fine_maps: bool = False
     """Join the backbone's last maps with those of twice their resolution, for heatmaps with four times as many
-    places."""
+    cells."""
     image_size: int = Field(default=256, ge=32, le=4096)
     geometry: Literal["squash", "pad", "crop", "lungs"] = "squash"
     margin: float = Field(default=0.1, ge=0, le=1, description="around the lungs, with geometry lungs")
     intensity: Literal["as_is", "percentile"] = "as_is"
     frontal_only: bool = True
-    """Leave out lateral views, CT and all that is no frontal radiograph."""
+    """Leave out lateral views, CT and all else that isn't a frontal radiograph."""
     classes: dict[str, tuple[str, ...]] = Field(min_length=2, description='labels of each class; "*" is all others')
     soft_labels: dict[str, dict[str, Share]] = Field(
         default={}, description="shares of the classes in further labels"
     )
     """Labels between the classes, for instance a radiologist's *indeterminate*: they are trained on with these
-    shares, and stand neither in validation nor in test, since there is no truth to hold an answer against."""
+    shares, and left out of validation and test, since there is no reference standard for them."""
     target: str = "covid19"
-    """The class set against the others; its evidence is what the heatmap shows."""
+    """The class that is set against all others; the heatmap shows its evidence."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the split, the order of images, the augmentation and the new layers."""
     batch_size: int = Field(default=8, ge=2)
@@ -206,14 +221,14 @@ class Recipe(_Part):
     precision: Literal["float32", "bfloat16"] = "float32"
     """`bfloat16` halves the memory of the forward pass where the processor or GPU has it."""
     fixed_layers: int = Field(default=0, ge=0)
-    """This many of the backbone's first layer groups stay as they came, their normalisation too: edges and textures
-    needn't be learned again, and each step costs less."""
+    """This many of the backbone's first layer groups stay as they are, their normalisation too: edges and textures
+    needn't be learned again, and each step is quicker."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Share of the last features left out in training."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     """Share of each label that is spread over all classes."""
     logit_penalty: float = Field(default=0.0, ge=0)
-    """Weight of the mean squared logit in the loss: nothing is then as sure as a shortcut makes it."""
+    """Weight of the mean squared logit in the loss, against the overconfidence that a shortcut gives."""
     weight_decay: float = Field(default=0.01, ge=0)
     """Of fastai's optimizer."""
     keep: Literal["last", "best"] = Field(default="last", description="`best`: the epoch of lowest validation loss")
@@ -234,23 +249,23 @@ class Recipe(_Part):
     decision: Decision = Decision()
     familiarity: OODAim = OODAim()
     lung_fields: LungSegmentationRecipe | None = None
-    """How the segmenter of the package is trained, on the images with lung masks; None: the package has none."""
+    """How the lung segmentation of the package is trained, on the images with lung masks; None: there is none."""
     gate: GateRecipe | None = None
-    """How the gate of the package is trained; None: the package has none."""
+    """How the input gate of the package is trained; None: there is none."""
     parts_from: str = ""
-    """A run whose lung fields and gate are taken, instead of training them."""
+    """A run whose lung segmentation and gate are taken, instead of training them."""
     half_precision: bool = False
     """Store the network's weights as float16, in half the space; it runs in float32."""
     stages: tuple[Stage, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _hangs_together(self) -> Self:
+    def _is_consistent(self) -> Self:
         if self.target not in self.classes:
             raise ValueError(f"target '{self.target}' is not among the classes {', '.join(self.classes)}")
         named = [label for labels in self.classes.values() for label in labels]
         twice = sorted({label for label in named if named.count(label) > 1})
         if twice:
-            raise ValueError(f"label '{twice[0]}' stands in two classes")
+            raise ValueError(f"label '{twice[0]}' is in two classes")
         if self.guidance.weight and self.guidance.healthy not in self.classes:
             raise ValueError(f"guidance.healthy '{self.guidance.healthy}' is not among the classes")
         if self.guidance.weight and self.geometry in ("pad", "crop"):
@@ -262,20 +277,22 @@ class Recipe(_Part):
         named = {label for labels in self.classes.values() for label in labels}
         for label, shares in self.soft_labels.items():
             if label in named:
-                raise ValueError(f"soft label '{label}' stands in a class too")
+                raise ValueError(f"soft label '{label}' is in a class, too")
             if unknown := sorted(set(shares) - set(self.classes)):
-                raise ValueError(f"soft label '{label}' names '{unknown[0]}', which is no class")
+                raise ValueError(f"soft label '{label}' names '{unknown[0]}', which isn't a class")
             if abs(sum(shares.values()) - 1) > 1e-6:
                 raise ValueError(f"the shares of soft label '{label}' don't sum to 1")
         return self
 
     @property
     def preprocessing(self) -> Preprocessing:
+        """What the network sees of an image."""
         stated = self.model_dump(include={"image_size", "geometry", "margin", "intensity"})
         return Preprocessing(**stated)
 
     @property
     def epochs(self) -> int:
+        """Of all stages."""
         return sum(stage.epochs for stage in self.stages)
 
 
@@ -290,11 +307,17 @@ def built_in_recipes() -> dict[str, str]:
 def load_recipe(
     name_or_path: str, overrides: Sequence[str] = (), classes: Mapping[str, Sequence[str]] | None = None
 ) -> Recipe:
-    """A built-in recipe by name, or a TOML file; ``overrides`` are ``key=value``, ``stages.0.epochs=2``. ``classes``,
-    with their labels, take the place of the recipe's: its target stays, where it is among them, or else the first is;
-    what it says of its own classes (soft labels, guidance to a healthy one) is left out where it no longer fits.
+    """A built-in recipe by name, or a TOML file.
 
-    Raises InvalidRecipe, naming the key."""
+    Args:
+        name_or_path: of the recipe.
+        overrides: ``key=value``, for instance ``stages.0.epochs=2``.
+        classes: with their labels, instead of the recipe's. Its target stays if it is among them, or else the first
+            is; soft labels and guidance that no longer fit are left out.
+
+    Raises:
+        RecipeError: with the key that is wrong.
+    """
     content = _content(name_or_path)
     if classes:
         _reclassify(content, classes)
@@ -303,7 +326,7 @@ def load_recipe(
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise RecipeError(name_or_path, _first_fault(error), _KEYS_CURE) from error
+        raise RecipeError(name_or_path, _first_error(error), _KEYS_HINT) from error
 
 
 def _reclassify(content: dict[str, Any], classes: Mapping[str, Sequence[str]]) -> None:
@@ -318,7 +341,7 @@ def _reclassify(content: dict[str, Any], classes: Mapping[str, Sequence[str]]) -
         content.pop("guidance", None)
 
 
-_KEYS_CURE = "docs/reference/recipes.md lists the keys"
+_KEYS_HINT = "docs/reference/recipes.md lists the keys"
 
 
 def _content(name_or_path: str) -> dict[str, Any]:
@@ -341,24 +364,24 @@ def _override(content: dict[str, Any], override: str) -> None:
     if not equals or not key.strip():
         raise RecipeError(f"--set {override}", "is not key=value", "write for example --set image_size=512")
     *parents, last = key.strip().split(".")
-    place: Any = content
-    for part in parents:
-        place = _step(place, part, override)
-    if isinstance(place, list):
-        _step(place, last, override)
-        place[int(last)] = _value(text)
-    elif isinstance(place, dict):
-        place[last] = _value(text)
+    inner: Any = content
+    for name in parents:
+        inner = _step(inner, name, override)
+    if isinstance(inner, list):
+        _step(inner, last, override)
+        inner[int(last)] = _value(text)
+    elif isinstance(inner, dict):
+        inner[last] = _value(text)
     else:
-        raise RecipeError(f"--set {override}", f"'{parents[-1]}' holds a value, not keys", _KEYS_CURE)
+        raise RecipeError(f"--set {override}", f"'{parents[-1]}' holds a value, not keys", _KEYS_HINT)
 
 
-def _step(place: Any, part: str, override: str) -> Any:
-    if isinstance(place, dict):
-        return place.setdefault(part, {})
-    if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
-        return place[int(part)]
-    raise RecipeError(f"--set {override}", f"there is no entry '{part}'", "entries of a list count from 0")
+def _step(inner: Any, name: str, override: str) -> Any:
+    if isinstance(inner, dict):
+        return inner.setdefault(name, {})
+    if isinstance(inner, list) and name.isdecimal() and int(name) < len(inner):
+        return inner[int(name)]
+    raise RecipeError(f"--set {override}", f"there is no entry '{name}'", "entries of a list count from 0")
 
 
 def _value(text: str) -> Any:
@@ -368,7 +391,7 @@ def _value(text: str) -> Any:
         return text.strip()
 
 
-def _first_fault(error: ValidationError) -> str:
+def _first_error(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -378,32 +401,24 @@ def _first_fault(error: ValidationError) -> str:
     return f"{key}: {message}" if key else message
 
 
-def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
-    """The keys that a recipe has where the key at ``place`` stands."""
-    part: type[BaseModel] | None = Recipe
-    for name in place[:-1]:
-        if part is not None and name in part.model_fields:
-            part = _part_of(part.model_fields[str(name)].annotation)
-    return list(part.model_fields) if part is not None else []
+def _keys_beside(path: tuple[int | str, ...]) -> list[str]:
+    """The valid keys in the table of the key at ``path``."""
+    section: type[BaseModel] | None = Recipe
+    for name in path[:-1]:
+        if section is not None and name in section.model_fields:
+            section = _section_of(section.model_fields[str(name)].annotation)
+    return list(section.model_fields) if section is not None else []
 
 
-def _part_of(annotation: Any) -> type[BaseModel] | None:
-    """The part of a recipe in an annotation such as ``tuple[Stage, ...]`` or ``GateRecipe | None``."""
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    """The section of a recipe in an annotation such as ``tuple[Stage, ...]`` or ``GateRecipe | None``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for one in get_args(annotation) if (found := _part_of(one))), None)
+    return next((found for one in get_args(annotation) if (found := _section_of(one))), None)
 
 
 def as_toml(recipe: Recipe) -> str:
     """The whole recipe, every default written out, as TOML that :func:`load_recipe` reads back the same."""
     import tomli_w
 
-    return tomli_w.dumps(_without_none(recipe.model_dump(mode="json")))
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(v) for key, v in value.items() if v is not None}
-    if isinstance(value, list):
-        return [_without_none(v) for v in value]
-    return value
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))

@@ -1,4 +1,4 @@
-"""Callbacks that keep a network from learning by heart, or by the source."""
+"""Regularisation callbacks: frozen layers, averaged weights, source adversary."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ import torch
 from fastai.callback.core import Callback
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lungsight.networks.backbones import first_layers
 
 
+def bare_network(callback: Callback) -> Any:
+    """The network that a callback's learner trains, without torch's wrapper for several processes."""
+    return getattr(callback.learn.model, "module", callback.learn.model)
+
+
 class FrozenLayers(Callback):
-    """The backbone's first ``count`` layer groups neither learn nor adapt their normalisation."""
+    """The backbone's first ``count`` layer groups don't learn, and their normalisation stays as it is."""
 
     order = -15
     run_valid = False
@@ -22,74 +28,80 @@ class FrozenLayers(Callback):
         self.count = count
 
     def before_train(self) -> None:
-        network: Any = getattr(self.learn.model, "module", self.learn.model)
-        for layer in first_layers(network, self.count):
+        """Freeze them again: fastai unfreezes at the start of a stage, and its loop sets training mode."""
+        for layer in first_layers(bare_network(self), self.count):
             layer.eval()
             for parameter in layer.parameters():
                 parameter.requires_grad_(False)
 
 
 class WeightEMA(Callback):
-    """Keeps an exponential moving average of weights and normalisation, and shows validation the average. The weights
-    that learn are put back for the next epoch; at the end of a stage the average stays."""
+    """Exponential moving average of weights and normalisation (Polyak and Juditsky 1992), used in validation.
 
-    order = 52  # before the weights are watched and checkpointed
+    The weights that learn are put back for the next epoch; at the end of a stage the average stays in the network.
+    """
 
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
-        self.average: dict[str, Tensor] = {}
-        self.steps = 0
+    order = 52  # before the weights are monitored and checkpointed
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        # copied here, since a copy during the fit would copy its hooks, and the learner with them
+        self.average = AveragedModel(network, multi_avg_fn=_WarmedUp(decay), use_buffers=True)
         self._learning: dict[str, Tensor] = {}
 
-    @torch.no_grad()
+    def before_fit(self) -> None:
+        """Average where the network is."""
+        self.average.to(next(bare_network(self).parameters()).device)
+
     def after_batch(self) -> None:
-        if not self.training:
-            return
-        self.steps += 1
-        # the first steps count fully, so that the average isn't of where training began
-        keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for name, tensor in self._network().state_dict().items():
-            if name not in self.average or not tensor.is_floating_point():
-                self.average[name] = tensor.detach().clone()
-            else:
-                self.average[name].lerp_(tensor, 1 - keep)
+        """Update the average after each step."""
+        if self.training:
+            self.average.update_parameters(bare_network(self))
 
     def before_validate(self) -> None:
-        if self.average:
-            self._learning = {name: t.detach().clone() for name, t in self._network().state_dict().items()}
-            self._network().load_state_dict(self.average)
+        """Exchange the weights for their average."""
+        if self.average.n_averaged:
+            network = bare_network(self)
+            self._learning = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+            network.load_state_dict(self.average.module.state_dict())
 
     def before_train(self) -> None:
-        self.put_back()
-
-    def put_back(self) -> None:
-        """The weights that learn take their place again."""
+        """Put the weights that learn back."""
         if self._learning:
-            self._network().load_state_dict(self._learning)
+            bare_network(self).load_state_dict(self._learning)
             self._learning = {}
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint needs besides the weights that are in the network, which are the average: those that
-        learn, and the number of steps."""
+        """What a checkpoint needs besides the network's weights, which are the average."""
         learning = {f"learning.{name}": tensor for name, tensor in self._learning.items()}
-        return learning | {"steps": torch.tensor(self.steps)} if learning else {}
+        return learning | {"steps": self.average.n_averaged} if learning else {}
 
-    def take_up(self, state: dict[str, Tensor], average: dict[str, Tensor]) -> None:
-        """Go on from :meth:`state` and the weights that were in the network with it."""
-        if not state:
-            return
-        self.steps = int(state["steps"])
-        self.average = {name: tensor.detach().clone() for name, tensor in average.items()}
-        learning = {name.removeprefix("learning."): t for name, t in state.items() if name != "steps"}
-        self._learning = learning
+    def load_state(self, state: dict[str, Tensor], average: dict[str, Tensor]) -> None:
+        """Continue from :meth:`state` and the weights that were in the network with it."""
+        if state:
+            self.average.module.load_state_dict(average)
+            self.average.n_averaged.copy_(state["steps"])
+            self._learning = {name.removeprefix("learning."): t for name, t in state.items() if name != "steps"}
 
-    def _network(self) -> nn.Module:
-        model: nn.Module = getattr(self.learn.model, "module", self.learn.model)
-        return model
+
+class _WarmedUp:
+    """torch's moving average with a decay that rises over the first steps, so that these don't weigh too much."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def __call__(self, average: Any, current: Any, steps: Tensor | int) -> None:
+        decay = min(self.decay, (2 + int(steps)) / (11 + int(steps)))
+        if average[0].is_floating_point():
+            get_ema_multi_avg_fn(decay)(average, current, steps)
+        else:  # the counters of batch normalisation
+            torch._foreach_copy_(average, current)
 
 
 class SourceAdversary(Callback):
-    """A linear layer learns the source from the averaged features; the network gets its gradient reversed."""
+    """A linear layer learns the source from the averaged features; the network gets its gradient reversed.
+
+    Gradient reversal: Ganin et al. 2016.
+    """
 
     order = 12
     run_valid = False
@@ -102,7 +114,8 @@ class SourceAdversary(Callback):
         self.optimizer = torch.optim.SGD(self.guess.parameters(), lr=0.1)  # no state of its own to keep
 
     def before_fit(self) -> None:
-        network: Any = getattr(self.learn.model, "module", self.learn.model)
+        """Watch the network's features."""
+        network = bare_network(self)
         self.guess.to(next(network.parameters()).device)
         self._hook = network.weigh.register_forward_pre_hook(self._keep)
 
@@ -110,31 +123,34 @@ class SourceAdversary(Callback):
         self._features = inputs[0]
 
     def after_loss(self) -> None:
-        if not self.training:
-            return
-        *_, sources = self.learn.yb
-        features = _Reversed.apply(self._features.mean(dim=(2, 3)), self.weight)
-        self.learn.loss_grad = self.learn.loss_grad + functional.cross_entropy(self.guess(features), sources)
+        """Add the loss of guessing the source."""
+        if self.training:
+            *_, sources = self.learn.yb
+            # float32, whatever the precision of the forward pass
+            features = _Reversed.apply(self._features.float().mean(dim=(2, 3)), self.weight)
+            self.learn.loss_grad = self.learn.loss_grad + functional.cross_entropy(self.guess(features), sources)
 
     def after_step(self) -> None:
+        """Let the linear layer learn, too."""
         self.optimizer.step()
         self.optimizer.zero_grad()
 
     def after_fit(self) -> None:
+        """Stop watching the features."""
         self._hook.remove()
 
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint needs."""
         return {f"guess.{name}": tensor.detach() for name, tensor in self.guess.state_dict().items()}
 
-    def take_up(self, state: dict[str, Tensor], _average: dict[str, Tensor]) -> None:
-        """Go on from :meth:`state`."""
+    def load_state(self, state: dict[str, Tensor], _weights: dict[str, Tensor]) -> None:
+        """Continue from :meth:`state`."""
         if state:
             self.guess.load_state_dict({name.removeprefix("guess."): tensor for name, tensor in state.items()})
 
 
 class _Reversed(torch.autograd.Function):
-    """The same going forward; going back, the gradient times minus ``weight``."""
+    """The identity going forward; going back, the gradient times minus ``weight``."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, weight: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""The folder of a training run: what it says of the recipe, the images, the machine and the times."""
+"""The folder of a training run: its recipe, images, machine and times."""
 
 from __future__ import annotations
 
@@ -15,73 +15,68 @@ from lungsight._files import write_whole
 from lungsight.errors import LungsightError, ManifestError, RecipeError
 from lungsight.training.diagnosis import Diagnosis
 from lungsight.training.recipe import Recipe, as_toml, load_recipe
-from lungsight.training.run_log import command_line
+from lungsight.training.run_log import command_line, installed_versions
 from lungsight.training.training_set import TrainingSet
-from lungsight.training.versions import installed_versions
 
 
 class RunFolder:
-    """What the run folder says of the run: recipe, images, machine, times."""
+    """What the run folder states of the run.
+
+    Until :meth:`begin`, another recipe may take the folder: an error in the recipe or the images can be corrected
+    without choosing another one.
+    """
 
     def __init__(self, recipe: Recipe, folder: Path, *, writes: bool) -> None:
         self.recipe, self.folder = recipe, folder
+        self.environment = folder / "environment.json"
         stated = folder / "recipe.toml"
-        if self._has_begun and stated.is_file() and load_recipe(str(stated)) != recipe:
+        has_begun = self.environment.is_file()
+        if has_begun and stated.is_file() and load_recipe(str(stated)) != recipe:
             raise RecipeError(folder, "holds a run of another recipe", "choose another --out, or remove that folder")
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
-            if not self._has_begun:  # to be changed and given again, where the images prove not to fit it
+            if not has_begun:
                 write_whole(stated, as_toml(recipe))
 
     @property
-    def _has_begun(self) -> bool:
-        return (self.folder / "environment.json").is_file()
-
-    @property
     def is_finished(self) -> bool:
-        place = self.folder / "environment.json"
-        return place.is_file() and "finished" in _read_json(place)
+        """Whether training went to its end here."""
+        return self.environment.is_file() and "finished" in self._read()
 
     def begin(self, images: TrainingSet) -> None:
-        """Write down what is about to be trained, once all of it has proved fit: until then another recipe may take
-        the folder."""
+        """Write down what is about to be trained. Raises ManifestError if the run began with other images."""
         stated = self.folder / "manifest.csv"
         before = _sides(stated)
         images.manifest.write(stated)
         if len(before) and not before.equals(_sides(stated)):
             raise ManifestError(stated, "isn't the images this run began with", "choose another --out")
-        leaks = [str(leak) for leak in images.leaks]
-        content = {"left_out": images.left_out, "leaks": leaks}
+        content = {"left_out": images.left_out, "leaks": [str(leak) for leak in images.leaks]}
         write_whole(self.folder / "images.json", json.dumps(content, indent=1))
-        if not (self.folder / "environment.json").exists():
+        if not self.environment.exists():
             self._write(_environment(self.recipe))
 
     def end(self, diagnosis: Diagnosis | None) -> None:
-        known = _read_json(self.folder / "environment.json")
-        self._write(known | {"finished": _now(), "diagnosis": str(diagnosis) if diagnosis else None})
+        """Write down that training went to its end, and what its losses showed."""
+        self._write(self._read() | {"finished": _now(), "diagnosis": str(diagnosis) if diagnosis else None})
+
+    def _read(self) -> dict[str, object]:
+        try:
+            return dict(json.loads(self.environment.read_text("utf-8")))
+        except ValueError as error:
+            hint = "remove it and run the command again"
+            raise LungsightError(self.environment, "isn't the JSON that was written there", hint) from error
 
     def _write(self, content: dict[str, object]) -> None:
-        write_whole(self.folder / "environment.json", json.dumps(content, indent=1))
-
-
-def _read_json(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise LungsightError(
-            path, "isn't the JSON that was written there", "remove it and run the command again"
-        ) from error
-    return dict(content)
+        write_whole(self.environment, json.dumps(content, indent=1))
 
 
 def _sides(path: Path) -> pd.DataFrame:
-    """Which side each image stood on when the run began; empty before it did."""
+    """The split of the images when the run began; empty before it did."""
     columns = ["path", "split"]
     return pd.read_csv(path, dtype=str)[columns] if path.is_file() else pd.DataFrame(columns=columns)
 
 
 def _environment(recipe: Recipe) -> dict[str, object]:
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "started": _now(),
         "command": command_line(),
@@ -90,22 +85,10 @@ def _environment(recipe: Recipe) -> dict[str, object]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "processor_cores": cores(),
-        "gpus": gpus,
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "versions": installed_versions(),
     }
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def truncate(path: Path, epochs: int) -> None:
-    """Drop what was written after the last checkpoint: it will be trained again."""
-    if not path.is_file():
-        return
-    table = pd.read_csv(path)
-    kept = table[table["epoch"] < epochs]
-    if kept.empty:
-        path.unlink()
-    else:
-        write_whole(path, kept.to_csv(index=False, lineterminator="\n"))

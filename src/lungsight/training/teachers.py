@@ -1,4 +1,4 @@
-"""What other packages say of the training images, for a network that learns from them."""
+"""Predictions of other packages on the training images, for a network that learns from them (distillation)."""
 
 from __future__ import annotations
 
@@ -13,41 +13,51 @@ from lungsight.datasets.splits import TRAIN
 from lungsight.errors import RecipeError
 from lungsight.package import ModelPackage
 from lungsight.package.trained_on import patient_digest
-from lungsight.training.lung_cache import LungCache
+from lungsight.training.image_cache import LungCache
 from lungsight.training.recipe import Recipe
 from lungsight.training.training_set import TrainingSet
 
-_AT_ONCE = 8
+_BATCH = 8
 
 
-def teacher_logits(
+def teacher_probabilities(
     recipe: Recipe, images: TrainingSet, lungs: LungCache | None, *, progress: Callable[[int, int], None]
 ) -> NDArray[np.float32]:
-    """float32 [training images, classes]: the teachers' calibrated probabilities, averaged over the teachers and over
-    each image and its mirror image.
+    """Calibrated probabilities, averaged over the teachers and over each image and its mirror image.
 
-    Raises InvalidPackage, and InvalidRecipe where a teacher has other classes, needs lungs that nobody finds, or has
-    seen an image that this run watches or tests on."""
+    Args:
+        recipe: names the teachers' packages.
+        images: of the run.
+        lungs: of the run, for teachers that need them.
+        progress: called with how many images are done, and of how many.
+
+    Returns:
+        float32 [training images, classes].
+
+    Raises:
+        PackageError: a package can't be opened.
+        RecipeError: a teacher has other classes, needs lungs that the run doesn't find, or was trained on patients
+            that this run validates or tests on.
+    """
     packages = [ModelPackage.open(path) for path in recipe.teachers.packages]
     for package in packages:
         _check(package, images, lungs)
     paths = images.manifest.table["path"].iloc[images.rows(TRAIN)].tolist()
     total = len(paths) * len(packages)
-    said = np.zeros((len(paths), len(images.classes)))
+    probabilities = np.zeros((len(paths), len(images.classes)))
     for number, package in enumerate(packages):
-        network = package.network()
-        for start in range(0, len(paths), _AT_ONCE):
-            pixels = _prepared(package, paths[start : start + _AT_ONCE], lungs)
-            for turned in (pixels, np.ascontiguousarray(pixels[..., ::-1])):
-                logits = network.run(turned).logits
-                answers = calibrated(package.description.calibration, package.description.classes, logits)
-                order = [package.description.classes.index(name) for name in images.classes]
-                said[start : start + len(pixels)] += answers[:, order] / (2 * len(packages))
+        network, stated = package.network(), package.description
+        order = [stated.classes.index(name) for name in images.classes]
+        for start in range(0, len(paths), _BATCH):
+            pixels = _preprocessed(package, paths[start : start + _BATCH], lungs)
+            for mirrored in (pixels, np.ascontiguousarray(pixels[..., ::-1])):
+                found = calibrated(stated.calibration, stated.classes, network.run(mirrored).logits)
+                probabilities[start : start + len(pixels)] += found[:, order] / (2 * len(packages))
             progress(number * len(paths) + start + len(pixels), total)
-    return said.astype(np.float32)
+    return probabilities.astype(np.float32)
 
 
-def _prepared(package: ModelPackage, paths: list[str], lungs: LungCache | None) -> NDArray[np.float32]:
+def _preprocessed(package: ModelPackage, paths: list[str], lungs: LungCache | None) -> NDArray[np.float32]:
     preprocessing = package.description.preprocessing
     boxes = [crop_of(lungs.load(path)) if lungs and preprocessing.needs_lungs else None for path in paths]
     seen = [preprocessing.apply(preprocessing.read(path).pixels, box) for path, box in zip(paths, boxes, strict=True)]
@@ -59,10 +69,11 @@ def _check(package: ModelPackage, images: TrainingSet, lungs: LungCache | None) 
     if set(package.description.classes) != set(images.classes):
         raise RecipeError(name, "has other classes than the recipe", "train it with the same classes")
     if package.description.preprocessing.needs_lungs and lungs is None:
-        raise RecipeError(name, "sees lungs only, and this run has no segmenter", "give lung_fields or parts_from")
+        problem = "sees lungs only, and this run has no lung segmentation"
+        raise RecipeError(name, problem, "give lung_fields or parts_from")
     table = images.manifest.table
     kept_back = table[table["split"] != TRAIN]
     unseen = {patient_digest(*key) for key in zip(kept_back["source"], kept_back["patient"], strict=True)}
     if any(image.patient in unseen for image in package.trained_on if image.split == TRAIN):
-        problem = "was trained on patients that this run watches or tests on"
+        problem = "was trained on patients that this run validates or tests on"
         raise RecipeError(name, problem, "train both with the same seed and split")

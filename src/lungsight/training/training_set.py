@@ -32,9 +32,15 @@ from lungsight.training.recipe import Recipe, Selection
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """``manifest`` has its split; ``shares`` float [images, classes] are the truth: 1 for the class of the label, or
-    the shares of a soft label, which stand in training only; ``left_out`` counts what was passed over, by reason;
-    ``leaks`` are those the recipe allows."""
+    """The images of a run, with class and split.
+
+    Attributes:
+        manifest: with its split.
+        classes: names.
+        shares: float32 [images, classes]: 1 for the class of the label, or, in training only, a soft label's shares.
+        left_out: how many images were left out, by reason.
+        leaks: those that the recipe allows.
+    """
 
     manifest: Manifest
     classes: tuple[str, ...]
@@ -44,7 +50,7 @@ class TrainingSet:
 
     @property
     def targets(self) -> NDArray[np.int64]:
-        """int [images]: indices into ``classes``, of a soft label the class with the largest share."""
+        """Integers [images]: indices into ``classes``; of a soft label, the class with the largest share."""
         return self.shares.argmax(axis=1)
 
     def rows(self, side: str) -> NDArray[np.int64]:
@@ -53,14 +59,22 @@ class TrainingSet:
 
     @property
     def class_names(self) -> pd.Series:
+        """The class of each image."""
         return pd.Series([self.classes[t] for t in self.targets])
 
 
 def choose(recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...] = ()) -> tuple[Manifest, dict[str, int]]:
-    """The images that a recipe speaks of, and how many were left out for which reason.
+    """The images that a recipe selects, and how many are left out, by reason.
 
-    ``folders`` are searched for the lists of files that the recipe names. Raises InvalidRecipe; InvalidManifest where
-    labels may be mistaken or say only what an image isn't, or where no image is chosen."""
+    Args:
+        recipe: with its rules.
+        manifest: all images.
+        folders: where to look for the lists of files that the recipe names.
+
+    Raises:
+        RecipeError: a list of files isn't found.
+        ManifestError: labels may be mistaken or state only what an image isn't, or no image is chosen.
+    """
     counts = {str(label): int(n) for label, n in manifest.table["label"].value_counts().items()}
     refuse_ambiguous(manifest.name, counts, recipe.classes, recipe.target, also=recipe.soft_labels)
     _refuse_denials(recipe, manifest.name, counts)
@@ -82,12 +96,12 @@ def choose(recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...] = ()) -
 
 
 def _refuse_denials(recipe: Recipe, name: str, counts: Mapping[str, int]) -> None:
-    """A label such as ``not_covid19`` has a place among two classes, and none among three."""
+    """A label such as ``not_covid19`` fits two classes, but not three."""
     classes = labels_of(recipe.classes, counts)
     denying = {label: n for label, n in counts.items() if label not in classes and denied_by(label, (recipe.target,))}
     if denying:
         problem = (
-            f"the label {label_counts(denying)} says only what an image isn't, and the recipe has further classes"
+            f"the label {label_counts(denying)} states only what an image isn't, and the recipe has further classes"
         )
         raise ManifestError(name, problem, f"train two classes: {_two_classes(recipe)}")
 
@@ -100,7 +114,7 @@ def _two_classes(recipe: Recipe) -> str:
 def choose_every_class(
     recipe: Recipe, manifest: Manifest, folders: tuple[Path, ...] = ()
 ) -> tuple[Manifest, dict[str, int]]:
-    """As :func:`choose`, before anything slow is done. Raises InvalidManifest also where a class has no image."""
+    """As :func:`choose`; raises ManifestError also if a class has no image, before anything slow is done."""
     chosen, left_out = choose(recipe, manifest, folders)
     counts = {str(label): int(n) for label, n in manifest.table["label"].value_counts().items()}
     present = set(labels_of(recipe.classes, chosen.table["label"].unique()).values())
@@ -115,14 +129,14 @@ def _no_image_of(name: str, recipe: Recipe, manifest: str, counts: Mapping[str, 
     unknown = [label for label in counts if label not in (*known, *recipe.soft_labels, *NO_DIAGNOSIS)]
     wanted = wanted_labels(recipe.classes)
     problem = f"no training image is of class {name}. Found: {label_counts(counts)}. Wanted: {wanted}"
-    cures = [f"say what labels mean: {options_for(unknown, recipe.classes, recipe.target)}"] if unknown else []
+    hints = [f"state what labels mean: {options_for(unknown, recipe.classes, recipe.target)}"] if unknown else []
     if name != recipe.target and len(recipe.classes) > 2:
-        cures.append(f"train two classes: {_two_classes(recipe)}")
-    return ManifestError(manifest, problem, ", or ".join(cures) or "give a manifest that holds that class")
+        hints.append(f"train two classes: {_two_classes(recipe)}")
+    return ManifestError(manifest, problem, ", or ".join(hints) or "give a manifest that holds that class")
 
 
 def _nothing_chosen(recipe: Recipe, manifest: Manifest, counts: Mapping[str, int]) -> ManifestError:
-    """What was found, what was wanted, and what would bring them together."""
+    """What was found, what was wanted, and how to correct it."""
     if not labels_of(recipe.classes, counts):
         return no_label_known(manifest.name, counts, recipe.classes, recipe.target)
     found = [f"labels {label_counts(counts)}"]
@@ -151,13 +165,24 @@ def divide(
     fingerprint_cache: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> TrainingSet:
-    """Split what was chosen; ``progress`` counts the steps of the search for duplicates. Raises LeakingSplit where
-    images, patients or studies stand on both sides and the recipe doesn't allow it."""
+    """Split the chosen images.
+
+    Args:
+        recipe: how to split.
+        chosen: as :func:`choose` returns them.
+        left_out: likewise.
+        fingerprint_cache: folder; the user's cache if not given.
+        progress: counts the steps of the search for duplicates.
+
+    Raises:
+        SplitLeakageError: images, patients or studies are on both sides, and the recipe doesn't allow it.
+        ManifestError: a class has no image, or the same image two labels.
+    """
     pairs: list[DuplicatePair] = []
     if recipe.split.find_duplicates:
         fingerprints = fingerprint_manifest(chosen, cache=fingerprint_cache, progress=progress)
         pairs = find_duplicates(fingerprints, progress=progress)
-    _refuse_two_truths(recipe, chosen, pairs)
+    _refuse_two_labels(recipe, chosen, pairs)
     groups = leak_groups(chosen, pairs)
     sides = _sides(recipe, chosen, groups)
     named_for_test = (chosen.table["split"] == TEST).to_numpy() & (recipe.split.unit != "given")
@@ -169,13 +194,13 @@ def divide(
     leaks = tuple(find_leaks(manifest, pairs))
     if leaks and not recipe.split.allow_leaks:
         first = str(leaks[0]).rstrip(".")
-        hint = "split by patient, or say --set split.allow_leaks=true and report it"
+        hint = "split by patient, or give --set split.allow_leaks=true and report it"
         raise SplitLeakageError(chosen.name, f"{len(leaks)} leaks across the split, the first: {first}", hint)
     return _with_targets(recipe, manifest.where(manifest.table["split"] != ""), left_out, leaks)
 
 
-def _refuse_two_truths(recipe: Recipe, chosen: Manifest, pairs: Sequence[DuplicatePair]) -> None:
-    """Raise InvalidManifest where the same file, under two names, is of two classes."""
+def _refuse_two_labels(recipe: Recipe, chosen: Manifest, pairs: Sequence[DuplicatePair]) -> None:
+    """Raise ManifestError if the same file, under two names, is of two classes."""
     paths, labels = chosen.table["path"], chosen.table["label"]
     classes = labels_of(recipe.classes, labels.unique())
     wrong = [
@@ -185,9 +210,9 @@ def _refuse_two_truths(recipe: Recipe, chosen: Manifest, pairs: Sequence[Duplica
         and classes.get(labels[pair.first]) != classes.get(labels[pair.second])
     ]
     if wrong:
-        said = " and ".join(f"{printable(paths[row])} is labelled {printable(labels[row])}" for row in wrong[0])
-        more = f", and so it is with {len(wrong) - 1:,} more pairs" if len(wrong) > 1 else ""
-        raise ManifestError(chosen.name, f"{said}, and both are the same image{more}", "give each image one label")
+        stated = " and ".join(f"{printable(paths[row])} is labelled {printable(labels[row])}" for row in wrong[0])
+        more = f", and so are {len(wrong) - 1:,} more pairs" if len(wrong) > 1 else ""
+        raise ManifestError(chosen.name, f"{stated}, and both are the same image{more}", "give each image one label")
 
 
 def _sides(recipe: Recipe, chosen: Manifest, groups: NDArray[np.int_]) -> NDArray[np.object_]:
@@ -264,7 +289,7 @@ def _matches(rule: Selection, manifest: Manifest, folders: tuple[Path, ...]) -> 
 
 
 def _listed_files(rule: Selection, table: pd.DataFrame, folders: tuple[Path, ...]) -> set[str]:
-    """The list lies where the recipe says, or in one of ``folders``, or beside or above the source's images."""
+    """The list is where the recipe states, or in one of ``folders``, or beside or above the source's images."""
     assert rule.files is not None
     beside = {folder for path in table["path"].head(1) for folder in (Path(path).parent, Path(path).parent.parent)}
     for folder in (Path(), *folders, *sorted(beside)):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lungsight.training.gate.examples import KINDS, Examples, _weights
-from lungsight.training.gate.heads import fit_heads, said
+from lungsight.training.gate.heads import fit_heads, predict
 from lungsight.training.gate.recipe import GateRecipe
 from lungsight.training.gate.thresholds import choose_thresholds, weighted_quantile
 
@@ -43,7 +43,7 @@ def examples() -> Examples:
 def test_heads_tell_kinds_turns_and_inversion_of_examples_not_seen(examples: Examples) -> None:
     heads = fit_heads(RECIPE, examples, seed=1)
     new = drawn(seed=9)
-    output = said(heads, new)
+    output = predict(heads, new)
     assert (output.kinds.argmax(dim=1).numpy() == new.kind).mean() > 0.85
     frontal = new.frontal
     assert (output.turns.argmax(dim=1).numpy() == new.turn)[frontal].mean() > 0.85
@@ -51,7 +51,7 @@ def test_heads_tell_kinds_turns_and_inversion_of_examples_not_seen(examples: Exa
 
 
 def test_plain_radiographs_lie_at_about_one_and_pictures_farther(examples: Examples) -> None:
-    distance = said(fit_heads(RECIPE, examples, seed=1), examples).distance.numpy()
+    distance = predict(fit_heads(RECIPE, examples, seed=1), examples).distance.numpy()
     assert np.median(distance[examples.real & examples.plain]) == pytest.approx(1, abs=0.1)
     assert np.median(distance[~examples.frontal]) > 1.3
 
@@ -63,11 +63,11 @@ def test_the_same_seed_gives_the_same_heads(examples: Examples) -> None:
 
 
 def test_thresholds_come_from_sources_left_out(examples: Examples) -> None:
-    said_of: list[str] = []
-    chosen = choose_thresholds(RECIPE.model_copy(update={"refused_of_real": 0.05}), examples, 0, said_of.append)
+    logged: list[str] = []
+    chosen = choose_thresholds(RECIPE.model_copy(update={"refused_of_real": 0.05}), examples, 0, logged.append)
     assert 0.05 <= chosen.least_probability <= 0.9
     assert chosen.greatest_distance > 1
-    assert [sentence.split(":")[0] for sentence in said_of] == ["without north", "without south"]
+    assert [sentence.split(":")[0] for sentence in logged] == ["without north", "without south"]
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=30), st.floats(0, 1))

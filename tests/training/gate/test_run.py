@@ -16,7 +16,7 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.ood_images import Kind, families
 from lungsight.errors import ManifestError, RecipeError
 from lungsight.training.gate import GateRecipe, run, train_gate
-from lungsight.training.gate.features import ViewFeatures, see
+from lungsight.training.gate.features import ViewFeatures, group_features
 from lungsight.training.gate.groups import Group, groups, kinds_of, sides_of
 
 RECIPE = GateRecipe(
@@ -63,7 +63,7 @@ def test_a_finished_gate_is_left_alone_and_another_recipe_refused(
     before = (trained / "gate.onnx").stat().st_mtime_ns
     train_gate(RECIPE, phantoms, trained, seed=1, cache=cache, console=Console(quiet=True))
     assert (trained / "gate.onnx").stat().st_mtime_ns == before
-    with pytest.raises(RecipeError, match="another recipe or seed"):
+    with pytest.raises(RecipeError, match="another recipe, seed"):
         train_gate(RECIPE, phantoms, trained, seed=2, cache=cache, console=Console(quiet=True))
 
 
@@ -77,9 +77,9 @@ def test_what_was_seen_before_an_interruption_is_kept(
         if len(asked) == 2:
             raise KeyboardInterrupt
         asked.append(group.name)
-        return see(group, *others)
+        return group_features(group, *others)
 
-    monkeypatch.setattr(run, "see", breaking)
+    monkeypatch.setattr(run, "group_features", breaking)
     recipe = RECIPE.model_copy(update={"views_per_film": 1})
     with pytest.raises(KeyboardInterrupt):
         train_gate(recipe, phantoms, tmp_path / "gate", seed=1, cache=cache, console=Console(quiet=True))
@@ -123,7 +123,7 @@ def test_a_kind_can_be_left_out_whole(phantoms: Manifest) -> None:
 
 @pytest.mark.slow
 def test_no_frontal_film_is_one_clear_sentence(phantoms: Manifest, tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="no frontal chest X-ray to learn from"):
+    with pytest.raises(ManifestError, match="no frontal chest X-ray to train on"):
         train_gate(
             RECIPE, phantoms.with_columns(view="lateral"), tmp_path, cache=tmp_path, console=Console(quiet=True)
         )

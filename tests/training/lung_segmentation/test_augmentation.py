@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lungsight.datasets.phantom import Label, draw
-from lungsight.training.lung_segmentation.augmentation import change
+from lungsight.training.lung_segmentation.augmentation import augment
 from lungsight.training.lung_segmentation.recipe import LungAugmentation
 from lungsight.training.lung_segmentation.simulated_opacity import with_opacity
 
@@ -26,7 +26,7 @@ def phantom() -> tuple[Floats, Floats]:
 
 
 def test_no_change_is_none(phantom: tuple[Floats, Floats]) -> None:
-    pixels, mask = change(*phantom, NOTHING, np.random.default_rng(0))
+    pixels, mask = augment(*phantom, NOTHING, np.random.default_rng(0))
     np.testing.assert_allclose(pixels, phantom[0], atol=1e-5)
     np.testing.assert_allclose(mask, phantom[1], atol=1e-5)
 
@@ -34,8 +34,8 @@ def test_no_change_is_none(phantom: tuple[Floats, Floats]) -> None:
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_whatever_is_drawn_stays_a_picture_and_its_mask(phantom: tuple[Floats, Floats], seed: int) -> None:
-    pixels, mask = change(*phantom, EVERYTHING, np.random.default_rng(seed))
-    again, mask_again = change(*phantom, EVERYTHING, np.random.default_rng(seed))
+    pixels, mask = augment(*phantom, EVERYTHING, np.random.default_rng(seed))
+    again, mask_again = augment(*phantom, EVERYTHING, np.random.default_rng(seed))
     assert np.array_equal(pixels, again)
     assert np.array_equal(mask, mask_again)
     for plane in (pixels, mask):
@@ -52,7 +52,7 @@ def test_the_mask_moves_with_the_picture(phantom: tuple[Floats, Floats], moved: 
     amount = NOTHING.model_copy(update=moved)
     changes = []
     for seed in range(8):
-        picture, mask = change(phantom[1], phantom[1], amount, np.random.default_rng(seed))
+        picture, mask = augment(phantom[1], phantom[1], amount, np.random.default_rng(seed))
         np.testing.assert_allclose(picture[mask > 0.5], mask[mask > 0.5], atol=1e-5)
         changes.append(float(np.abs(mask - phantom[1]).mean()))
     assert max(changes) > 0.03
@@ -60,7 +60,7 @@ def test_the_mask_moves_with_the_picture(phantom: tuple[Floats, Floats], moved: 
 
 @pytest.mark.parametrize("hiding", ["cut_outs", "letters", "opacity", "invert"])
 def test_what_hides_lung_leaves_the_mask_alone(phantom: tuple[Floats, Floats], hiding: str) -> None:
-    pixels, mask = change(*phantom, NOTHING.model_copy(update={hiding: 1.0}), np.random.default_rng(2))
+    pixels, mask = augment(*phantom, NOTHING.model_copy(update={hiding: 1.0}), np.random.default_rng(2))
     np.testing.assert_allclose(mask, phantom[1], atol=1e-5)
     assert np.abs(pixels - phantom[0]).max() > 0.1
 
@@ -68,7 +68,7 @@ def test_what_hides_lung_leaves_the_mask_alone(phantom: tuple[Floats, Floats], h
 def test_a_frame_ends_the_lung(phantom: tuple[Floats, Floats]) -> None:
     whole = np.ones_like(phantom[1])
     for seed in range(20):
-        pixels, mask = change(
+        pixels, mask = augment(
             phantom[0], whole, NOTHING.model_copy(update={"borders": 1.0}), np.random.default_rng(seed)
         )
         assert len(np.unique(np.round(pixels[mask < 0.5], 5))) <= 1, "one grey under the frame"

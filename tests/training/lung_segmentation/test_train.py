@@ -20,7 +20,7 @@ from lungsight.datasets.phantom import Label, draw
 from lungsight.errors import ManifestError, RecipeError
 from lungsight.networks.lung_network import build_lung_network
 from lungsight.training.checkpoint import Checkpoint
-from lungsight.training.lung_segmentation import LungSegmentationRecipe, train_lung_fields
+from lungsight.training.lung_segmentation import LungSegmentationRecipe, train_lung_segmentation
 from lungsight.training.lung_segmentation import train as training
 
 QUIET = Console(quiet=True)
@@ -41,7 +41,7 @@ def some(phantoms: Manifest) -> Manifest:
 @pytest.fixture(scope="module")
 def trained(some: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lungs")
-    return train_lung_fields(RECIPE, some, folder / "run", seed=3, cache=folder / "cache", console=QUIET)
+    return train_lung_segmentation(RECIPE, some, folder / "run", seed=3, cache=folder / "cache", console=QUIET)
 
 
 @pytest.mark.slow
@@ -96,14 +96,14 @@ def test_the_exported_network_is_the_trained_one(trained: Path) -> None:
 @pytest.mark.slow
 def test_a_finished_folder_answers_at_once(trained: Path, some: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "build_lung_network", lambda **_: pytest.fail("trained again"))
-    assert train_lung_fields(RECIPE, some, trained, seed=3, console=QUIET) == trained
+    assert train_lung_segmentation(RECIPE, some, trained, seed=3, console=QUIET) == trained
 
 
 @pytest.mark.slow
 def test_another_training_in_the_same_folder_is_refused(trained: Path, some: Manifest) -> None:
     for recipe, seed in ((RECIPE, 4), (SHORT, 3)):
         with pytest.raises(RecipeError, match="another recipe, seed or manifest"):
-            train_lung_fields(recipe, some, trained, seed=seed, console=QUIET)
+            train_lung_segmentation(recipe, some, trained, seed=seed, console=QUIET)
 
 
 @pytest.mark.slow
@@ -113,10 +113,10 @@ def test_a_training_that_was_cut_off_ends_as_if_it_hadnt_been(
     ended: list[dict[str, torch.Tensor]] = []
     # Exporting takes longer than these trainings, and is tested above.
     monkeypatch.setattr(
-        training, "export_lung_fields", lambda network, *_: ended.append(copy.deepcopy(network.state_dict()))
+        training, "export_lung_segmentation", lambda network, *_: ended.append(copy.deepcopy(network.state_dict()))
     )
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    train_lung_fields(SHORT, some, whole, cache=tmp_path / "cache", console=QUIET)
+    train_lung_segmentation(SHORT, some, whole, cache=tmp_path / "cache", console=QUIET)
     write = Checkpoint.write
 
     def write_and_stop(self: Checkpoint, folder: Path) -> None:
@@ -127,9 +127,9 @@ def test_a_training_that_was_cut_off_ends_as_if_it_hadnt_been(
     with monkeypatch.context() as stopping:
         stopping.setattr(Checkpoint, "write", write_and_stop)
         with pytest.raises(KeyboardInterrupt):
-            train_lung_fields(SHORT, some, cut, cache=tmp_path / "cache", console=QUIET)
+            train_lung_segmentation(SHORT, some, cut, cache=tmp_path / "cache", console=QUIET)
     assert len(ended) == 1, "nothing is exported before the end"
-    train_lung_fields(SHORT, some, cut, cache=tmp_path / "cache", console=QUIET)
+    train_lung_segmentation(SHORT, some, cut, cache=tmp_path / "cache", console=QUIET)
     first, second = ended
     assert all(torch.equal(first[name], second[name]) for name in first)
     losses = [
@@ -144,7 +144,7 @@ def test_a_training_that_was_cut_off_ends_as_if_it_hadnt_been(
 def test_images_without_masks_get_a_sentence(some: Manifest, tmp_path: Path) -> None:
     bare = some.with_columns(lung_mask="")
     with pytest.raises(ManifestError, match="0 images have a lung mask"):
-        train_lung_fields(RECIPE, bare, tmp_path / "run", console=QUIET)
+        train_lung_segmentation(RECIPE, bare, tmp_path / "run", console=QUIET)
 
 
 def test_an_unreadable_mask_is_named(some: Manifest, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_an_unreadable_mask_is_named(some: Manifest, tmp_path: Path) -> None:
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")
     masks = [str(broken), *some.table["lung_mask"].iloc[1:]]
     with pytest.raises(ManifestError, match=r"mask\.png"):
-        train_lung_fields(
+        train_lung_segmentation(
             RECIPE, some.with_columns(lung_mask=masks), tmp_path / "run", cache=tmp_path / "c", console=QUIET
         )
 
@@ -160,4 +160,4 @@ def test_an_unreadable_mask_is_named(some: Manifest, tmp_path: Path) -> None:
 def test_too_few_images_get_a_sentence(some: Manifest, tmp_path: Path) -> None:
     few = Manifest(some.table.head(6).copy(), "few")
     with pytest.raises(ManifestError, match="don't fill a batch of 8"):
-        train_lung_fields(RECIPE, few, tmp_path / "run", cache=tmp_path / "cache", console=QUIET)
+        train_lung_segmentation(RECIPE, few, tmp_path / "run", cache=tmp_path / "cache", console=QUIET)

@@ -1,4 +1,4 @@
-"""From a manifest and decoys to the gate: is this one frontal chest radiograph of a person?
+"""Training of the input gate: is this one frontal chest radiograph of a person?
 
 >>> from lungsight.training.gate import GateRecipe, train_gate     # doctest: +SKIP
 >>> train_gate(GateRecipe(), manifest, Path("gate"), seed=0)       # doctest: +SKIP

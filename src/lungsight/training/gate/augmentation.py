@@ -1,5 +1,4 @@
-"""What is done to a film before the gate learns from it: other positions, exposures, borders, letters; turned by
-quarters, inverted, heavily marked."""
+"""Changes to an image before the gate is trained on it: position, exposure, borders, letters, turns, inversion."""
 
 from __future__ import annotations
 
@@ -15,21 +14,17 @@ from lungsight.networks.gate_network import TURNS
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A film as it is shown. ``turn`` is the place in TURNS; ``is_plain``: upright, not inverted, not marked."""
+    """An image as it is shown; ``turn`` is the index in TURNS, the number of quarter turns."""
 
     pixels: Floats
     turn: int = 0
     inverted: bool = False
     marked: bool = False
 
-    @property
-    def is_plain(self) -> bool:
-        return not (self.turn or self.inverted or self.marked)
 
-
-def view_of(film: Floats, rng: np.random.Generator) -> View:
-    """A random view of a frontal film [side, side]: half of them plain."""
-    pixels = acquired(film, rng)
+def view_of(image: Floats, rng: np.random.Generator) -> View:
+    """A random view of a frontal image [side, side]; half of them are upright, not inverted and not marked."""
+    pixels = acquired(image, rng)
     if rng.random() < 0.5:
         return View(pixels)
     turn = int(rng.integers(len(TURNS)))
@@ -42,9 +37,16 @@ def view_of(film: Floats, rng: np.random.Generator) -> View:
     return View(np.ascontiguousarray(np.rot90(pixels, turn)), turn, inverted, marked)
 
 
-def acquired(film: Floats, rng: np.random.Generator) -> Floats:
-    """The film as another machine, person or archive might have given it; still one good frontal radiograph."""
-    drawn: Floats = _placed(film, rng)
+def turned(pixels: Floats, rng: np.random.Generator) -> View:
+    """A random view of an image that isn't frontal, which it doesn't become by turning or inverting it."""
+    turn = int(rng.integers(4)) if rng.random() < 0.3 else 0
+    inverted = bool(rng.random() < 0.2)
+    return View(np.ascontiguousarray(np.rot90(1 - pixels if inverted else pixels, turn)), turn, inverted)
+
+
+def acquired(image: Floats, rng: np.random.Generator) -> Floats:
+    """The image as another machine, person or archive might have made it."""
+    drawn: Floats = _placed(image, rng)
     if rng.random() < 0.6:
         drawn = drawn ** np.float32(np.exp(rng.normal(0, 0.3)))
     if rng.random() < 0.3:
@@ -62,9 +64,9 @@ def acquired(film: Floats, rng: np.random.Generator) -> Floats:
     return drawn
 
 
-def with_marks(film: Floats, rng: np.random.Generator) -> Floats:
+def with_marks(image: Floats, rng: np.random.Generator) -> Floats:
     """Letters, arrows, circles or stripes so large that they hide or outshine what is under them."""
-    drawn = film.copy()
+    drawn = image.copy()
     side = drawn.shape[0]
     for _ in range(int(rng.integers(2, 6))):
         ink = float(rng.choice([0.0, 1.0, 1.0]))
@@ -84,29 +86,29 @@ def with_marks(film: Floats, rng: np.random.Generator) -> Floats:
     return drawn
 
 
-def _placed(film: Floats, rng: np.random.Generator) -> Floats:
-    side = film.shape[0]
+def _placed(image: Floats, rng: np.random.Generator) -> Floats:
+    side = image.shape[0]
     scale = rng.uniform(0.88, 1.18, 2) if rng.random() < 0.7 else np.ones(2)
     lens = cv2.getRotationMatrix2D((side / 2, side / 2), float(rng.normal(0, 4)), 1.0)
     lens[0] *= scale[0]
     lens[1] *= scale[1]
     lens[:, 2] += (1 - scale) * side / 2 + rng.normal(0, 0.03 * side, 2)
-    drawn = cv2.warpAffine(film, lens, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    drawn = cv2.warpAffine(image, lens, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return np.ascontiguousarray(drawn[:, ::-1] if rng.random() < 0.3 else drawn, np.float32)
 
 
-def _bordered(film: Floats, rng: np.random.Generator) -> Floats:
+def _bordered(image: Floats, rng: np.random.Generator) -> Floats:
     """A black, white or grey frame, as padding to a square and scanned sheets leave it."""
-    side = film.shape[0]
+    side = image.shape[0]
     margins = rng.integers(0, side // 7, 4) * (rng.random(4) < 0.5)
-    framed = np.full_like(film, float(rng.choice([0.0, 0.0, 1.0, rng.random()])))
+    framed = np.full_like(image, float(rng.choice([0.0, 0.0, 1.0, rng.random()])))
     top, bottom, left, right = (int(m) for m in margins)
-    framed[top : side - bottom, left : side - right] = cv2.resize(film, (side - left - right, side - top - bottom))
+    framed[top : side - bottom, left : side - right] = cv2.resize(image, (side - left - right, side - top - bottom))
     return framed
 
 
 def _small_letters(drawn: Floats, rng: np.random.Generator) -> None:
-    """What most films carry: a side, a name plate, a small arrow."""
+    """What most images carry: a side marker, a name plate, a small arrow."""
     side = drawn.shape[0]
     for _ in range(int(rng.integers(1, 4))):
         column = int(rng.choice([rng.uniform(0, 0.2), rng.uniform(0.7, 0.95)]) * side)

@@ -1,4 +1,4 @@
-"""All views of a training with what is to be said of each."""
+"""All views of a training with their labels and weights."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Examples:
         features: float32 [n, features].
         kind, turn: class numbers.
         signs: 0 or 1 [n, 3]: inverted, marked, child.
-        source: of the film, or of the film that a decoy was broken out of; empty where there is none.
+        source: of the image, or of the one that an out-of-distribution image was made from; empty if there is none.
         group: the group's name.
-        patient: whose image it is; empty of decoys and phantoms.
+        patient: empty for out-of-distribution images and phantoms.
         plain: upright, not inverted, not heavily marked.
-        first: as the file has it.
-        held: of a validation patient, or kept from training like one.
+        first: the image as it is.
+        validation: not trained on.
         weight: in the loss; 1 on average.
     """
 
@@ -44,11 +44,12 @@ class Examples:
     patient: NDArray[np.object_]
     plain: NDArray[np.bool_]
     first: NDArray[np.bool_]
-    held: NDArray[np.bool_]
+    validation: NDArray[np.bool_]
     weight: NDArray[np.float32]
 
     @property
     def frontal(self) -> NDArray[np.bool_]:
+        """Frontal radiographs, of people or phantoms."""
         return np.asarray(self.kind == _FRONTAL, dtype=np.bool_)
 
     @property
@@ -62,35 +63,35 @@ class Examples:
         return sorted(set(self.source[self.real]))
 
     def where(self, chosen: NDArray[np.bool_]) -> Examples:
-        """Those chosen, weighed anew."""
+        """Those chosen, with new weights."""
         kept = {name: getattr(self, name)[chosen] for name in self.__dataclass_fields__ if name != "weight"}
         return Examples(**kept, weight=_weights(kept["kind"], kept["group"]))
 
 
 def gather(
-    groups: Sequence[Group], see: Callable[[Group], ViewFeatures], is_held: Callable[[Group, int], bool]
+    groups: Sequence[Group], features_of: Callable[[Group], ViewFeatures], is_validation: Callable[[Group, int], bool]
 ) -> Examples:
-    """The examples of all groups; ``is_held`` tells whether an image of a group is kept for validation."""
-    parts = [(group, see(group)) for group in groups]
-    counts = [len(seen.image) for _, seen in parts]
+    """The examples of all groups; ``is_validation`` returns whether an image of a group is for validation."""
+    parts = [(group, features_of(group)) for group in groups]
+    counts = [len(views.image) for _, views in parts]
     kind = np.repeat([KINDS.index(group.kind) for group, _ in parts], counts)
     name = np.repeat(np.array([group.name for group, _ in parts], dtype=object), counts)
     child = np.repeat([group.source in CHILDREN for group, _ in parts], counts)
-    inverted = np.concatenate([seen.inverted for _, seen in parts])
-    marked = np.concatenate([seen.marked for _, seen in parts])
+    inverted = np.concatenate([views.inverted for _, views in parts])
+    marked = np.concatenate([views.marked for _, views in parts])
     return Examples(
-        features=np.concatenate([seen.features for _, seen in parts]),
+        features=np.concatenate([views.features for _, views in parts]),
         kind=kind,
-        turn=np.concatenate([seen.turn for _, seen in parts]),
+        turn=np.concatenate([views.turn for _, views in parts]),
         signs=np.stack([inverted, marked, child], axis=1).astype(np.float32),
         source=np.repeat(np.array([group.source for group, _ in parts], dtype=object), counts),
         group=name,
         patient=np.array(
-            [_patient(group, int(image)) for group, seen in parts for image in seen.image], dtype=object
+            [_patient(group, int(image)) for group, views in parts for image in views.image], dtype=object
         ),
-        plain=np.concatenate([seen.plain for _, seen in parts]),
-        first=np.concatenate([seen.first for _, seen in parts]),
-        held=np.array([is_held(group, int(image)) for group, seen in parts for image in seen.image]),
+        plain=np.concatenate([views.plain for _, views in parts]),
+        first=np.concatenate([views.first for _, views in parts]),
+        validation=np.array([is_validation(group, int(image)) for group, views in parts for image in views.image]),
         weight=_weights(kind, name),
     )
 
@@ -100,14 +101,16 @@ def _patient(group: Group, image: int) -> str:
 
 
 def _weights(kind: NDArray[np.int64], group: NDArray[np.object_]) -> NDArray[np.float32]:
-    """Frontal films weigh 0.4 of all, the other kinds share the rest evenly, and groups share within their kind
-    by the square root of their size."""
+    """Frontal images have 0.4 of the weight, the other kinds equal shares of the rest.
+
+    Within their kind, groups share by the square root of their size.
+    """
     weight = np.zeros(len(kind), dtype=np.float64)
     kinds = np.unique(kind)
     for number in kinds:
         rest = (1 - _SHARE_OF_FRONTAL) / max(len(kinds) - 1, 1)
         share = _SHARE_OF_FRONTAL if number == _FRONTAL else rest
         rows = np.flatnonzero(kind == number)
-        _, place, size = np.unique(group[rows].astype(str), return_inverse=True, return_counts=True)
-        weight[rows] = (share / np.sqrt(size).sum() / np.sqrt(size))[place]
+        _, index, size = np.unique(group[rows].astype(str), return_inverse=True, return_counts=True)
+        weight[rows] = (share / np.sqrt(size).sum() / np.sqrt(size))[index]
     return np.asarray(weight * len(kind) / weight.sum(), dtype=np.float32)

@@ -1,5 +1,4 @@
-"""What the encoder sees in every view: worked out once, by group, and kept; a run that was cut off goes on with the
-groups that are missing."""
+"""The encoder's features of every view, computed once, by group, and kept: a resumed run computes what is missing."""
 
 from __future__ import annotations
 
@@ -20,31 +19,32 @@ from lungsight._files import atomic_write, write_whole
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.components.runtime import open_network
 from lungsight.datasets.ood_images import Kind, families
-from lungsight.datasets.ood_images.kinds import Floats, Radiographs
+from lungsight.datasets.ood_images.kinds import Floats
 from lungsight.datasets.phantom import Label, draw
 from lungsight.datasets.phantom.patient import HOSPITALS
 from lungsight.errors import UnreadableImageError
 from lungsight.networks.gate_network import GateEncoder
-from lungsight.networks.half_precision import round_to_half
-from lungsight.training.gate.augmentation import View, acquired, view_of
+from lungsight.networks.onnx_export import round_to_half
+from lungsight.training.gate.augmentation import View, acquired, turned, view_of
 from lungsight.training.gate.exporting import export_encoder
 from lungsight.training.gate.groups import PHANTOMS, Group
-from lungsight.training.gate.recipe import FILM_SIDE, GateRecipe
+from lungsight.training.gate.recipe import KEPT_SIDE, GateRecipe
 from lungsight.training.image_cache import ImageCache
 
 _BATCH = 32
-_VERSION = 1  # of what views and decoys look like: raised where their code changes
+_VERSION = 1  # of the views and of the out-of-distribution images: raised when their code changes
+_LABELS = (Label.COVID19, Label.OTHER_PNEUMONIA, Label.NO_PNEUMONIA)
 
 
 @dataclass(frozen=True, eq=False)
 class ViewFeatures:
-    """A group's views as the encoder sees them, n of them.
+    """A group's n views as the encoder sees them.
 
     Attributes:
         features: float32 [n, features].
-        image: which of the group's paths each view shows; its own number where there are none.
-        turn, inverted, marked: as in View.
-        first: the image as it is, or as it was drawn.
+        image: int [n], which of the group's paths each view shows; its own number if there are none.
+        turn, inverted, marked: [n], as in View.
+        first: bool [n], the image as it is, or as it was drawn.
     """
 
     features: Floats
@@ -61,10 +61,10 @@ class ViewFeatures:
 
 
 class Encoder:
-    """The encoder as onnxruntime runs it: what training sees is what the released gate sees, at a third of the time.
-    Its file is kept in ``cache``.
+    """The encoder in onnxruntime, a third of torch's time: training and the released gate see the same.
 
-    Raises InvalidRecipe where the weights can't be had."""
+    Its file is kept in ``cache``. Raises RecipeError if the weights aren't available.
+    """
 
     def __init__(self, recipe: GateRecipe, seed: int, cache: Path) -> None:
         torch.manual_seed(seed)  # of random weights
@@ -78,47 +78,49 @@ class Encoder:
         self._network = open_network(self.exported, ("features",), max(1, torch.get_num_threads()), "onnxruntime")
 
     def features(self, images: list[Floats]) -> Floats:
-        """float32 [n, features] of images of whatever sizes."""
+        """float32 [n, features] of images of any sizes."""
         return self.features_of(np.stack([self.preprocessing.apply(image) for image in images])[:, None])
 
-    def features_of(self, seen: Floats) -> Floats:
-        """float32 [n, features] of images as the network sees them, float32 [n, 1, side, side]."""
-        found: Floats = self._network.run(("features",), seen)[0]
+    def features_of(self, preprocessed: Floats) -> Floats:
+        """float32 [n, features] of images after preprocessing, float32 [n, 1, side, side]."""
+        found: Floats = self._network.run(("features",), preprocessed)[0]
         return found
 
     def _export(self, side: int) -> bytes:
-        place = self.folder / "encoder.onnx"
-        if place.is_file():
-            return place.read_bytes()
-        exported = export_encoder(self.module, side)
-        write_whole(place, exported)
-        return exported
+        path = self.folder / "encoder.onnx"
+        if not path.is_file():
+            write_whole(path, export_encoder(self.module, side))
+        return path.read_bytes()
 
 
-def see(
-    group: Group, encoder: Encoder, cache: Path, seed: int, say: Callable[[str], None] = lambda _: None
+def group_features(
+    group: Group, encoder: Encoder, cache: Path, seed: int, log: Callable[[str], None] = lambda _: None
 ) -> ViewFeatures:
-    """The group's views through the encoder; from the cache where they are. Images that can't be read are said and
-    left out. Raises UnreadableImage where none of a group's films can be read."""
-    place = encoder.folder / f"{_key(group, seed)}.npz"
-    if not place.is_file():
-        _keep(place, _look(group, encoder, cache, seed, say))
-    with np.load(place, allow_pickle=False) as kept:
+    """The group's views through the encoder, from the cache if they are there.
+
+    Images that can't be read are logged and left out. Raises UnreadableImageError if that leaves none.
+    """
+    path = encoder.folder / f"{_key(group, seed)}.npz"
+    if not path.is_file():
+        arrays = _compute(group, encoder, cache, seed, log)
+        with atomic_write(path) as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+    with np.load(path, allow_pickle=False) as kept:
         return ViewFeatures(
             **{name: kept[name].astype(np.float32) if name == "features" else kept[name] for name in kept}
         )
 
 
-def _look(
-    group: Group, encoder: Encoder, cache: Path, seed: int, say: Callable[[str], None]
+def _compute(
+    group: Group, encoder: Encoder, cache: Path, seed: int, log: Callable[[str], None]
 ) -> dict[str, NDArray[Any]]:
-    films = ImageCache.at(Preprocessing(image_size=FILM_SIDE), cache)
+    images = ImageCache.at(Preprocessing(image_size=KEPT_SIDE), cache)
     features: list[Floats] = []
     facts: list[tuple[int, int, bool, bool, bool]] = []
-    shown = _views(group, films, seed, say)
-    while some := list(islice(shown, _BATCH)):
-        features.append(encoder.features([view.pixels for _, _, view in some]).astype(np.float16))
-        facts += [(image, v.turn, v.inverted, v.marked, first) for image, first, v in some]
+    views = _views(group, images, seed, log)
+    while batch := list(islice(views, _BATCH)):
+        features.append(encoder.features([view.pixels for _, _, view in batch]).astype(np.float16))
+        facts += [(image, v.turn, v.inverted, v.marked, first) for image, first, v in batch]
     if not facts:
         raise UnreadableImageError(group.name, "none of its images can be read", "check the manifest's paths")
     columns = [np.array(column) for column in zip(*facts, strict=True)]
@@ -127,66 +129,45 @@ def _look(
 
 
 def _views(
-    group: Group, films: ImageCache, seed: int, say: Callable[[str], None]
+    group: Group, images: ImageCache, seed: int, log: Callable[[str], None]
 ) -> Iterator[tuple[int, bool, View]]:
     """Number of the image, whether it is as it was, and how it is shown."""
     if group.family:
-        yield from _decoy_views(group, films, seed)
-        return
-    if group.source == PHANTOMS:
+        yield from _ood_views(group, images, seed)
+    elif group.source == PHANTOMS:
         for number in range(group.views):
             rng = group.generator(seed, number)
-            phantom = draw(number, _LABELS[number % 3], hospital=HOSPITALS[number % 2], size=FILM_SIDE)
+            phantom = draw(number, _LABELS[number % 3], hospital=HOSPITALS[number % 2], size=KEPT_SIDE)
             yield number, False, view_of(np.ascontiguousarray(phantom.pixels), rng)
-        return
-    for number, path in enumerate(group.paths):
-        try:
-            film = np.asarray(films.load(path), dtype=np.float32) / np.float32(255)
-        except UnreadableImageError as problem:
-            say(str(problem))
-            continue
-        yield number, True, View(film)
-        for repeat in range(1, group.views):
-            rng = group.generator(seed, number * 1000 + repeat)
-            yield (
-                number,
-                False,
-                view_of(film, rng) if group.kind is Kind.FRONTAL else _turned(acquired(film, rng), rng),
-            )
+    else:
+        for number, path in enumerate(group.paths):
+            try:
+                image = _pixels(images, path)
+            except UnreadableImageError as problem:
+                log(str(problem))
+                continue
+            yield number, True, View(image)
+            for repeat in range(1, group.views):
+                rng = group.generator(seed, number * 1000 + repeat)
+                frontal = group.kind is Kind.FRONTAL
+                yield number, False, view_of(image, rng) if frontal else turned(acquired(image, rng), rng)
 
 
-_LABELS = (Label.COVID19, Label.OTHER_PNEUMONIA, Label.NO_PNEUMONIA)
+def _ood_views(group: Group, images: ImageCache, seed: int) -> Iterator[tuple[int, bool, View]]:
+    def image(rng: np.random.Generator) -> Floats:
+        return _pixels(images, group.paths[int(rng.integers(len(group.paths)))])
 
-
-def _decoy_views(group: Group, films: ImageCache, seed: int) -> Iterator[tuple[int, bool, View]]:
-    family = families()[group.family]
     for number in range(group.views):
         rng = group.generator(seed, number)
-        drawn = family.draw(rng, _films(group, films, seed))
-        yield number, number % 4 == 0, View(drawn) if number % 4 == 0 else _turned(drawn, rng)
+        drawn = families()[group.family].draw(rng, image)
+        yield number, number % 4 == 0, View(drawn) if number % 4 == 0 else turned(drawn, rng)
 
 
-def _films(group: Group, films: ImageCache, seed: int) -> Radiographs:
-    def film(rng: np.random.Generator) -> Floats:
-        loaded = films.load(group.paths[int(rng.integers(len(group.paths)))])
-        return np.asarray(loaded, dtype=np.float32) / np.float32(255)
-
-    return film
-
-
-def _turned(pixels: Floats, rng: np.random.Generator) -> View:
-    """What is no frontal film is none when it is turned or inverted."""
-    turn = int(rng.integers(4)) if rng.random() < 0.3 else 0
-    inverted = bool(rng.random() < 0.2)
-    return View(np.ascontiguousarray(np.rot90(1 - pixels if inverted else pixels, turn)), turn, inverted)
+def _pixels(images: ImageCache, path: str) -> Floats:
+    return np.asarray(images.load(path), dtype=np.float32) / np.float32(255)
 
 
 def _key(group: Group, seed: int) -> str:
     files = [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in group.paths if os.path.exists(path)]
     stated = json.dumps([_VERSION, seed, group.name, group.views, files], ensure_ascii=True)
     return hashlib.sha256(stated.encode()).hexdigest()[:32]
-
-
-def _keep(place: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    with atomic_write(place) as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]

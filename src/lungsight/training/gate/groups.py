@@ -1,4 +1,4 @@
-"""Which images the gate learns from: the manifest's own, by source, and decoys, by family."""
+"""The images that the gate is trained on: the manifest's own, by source, and out-of-distribution ones, by family."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lungsight.errors import ManifestError
 from lungsight.radiograph import View
 from lungsight.training.gate.recipe import GateRecipe
 
-#: In this collection all patients are children; no other here says of anybody that they are one.
+#: In this collection all patients are children; no other here states who is a child.
 CHILDREN = frozenset({"kermany"})
 PHANTOMS = "phantom"
 _SHARES = {TRAIN: 0.7, VALIDATION: 0.15, TEST: 0.15}
@@ -31,10 +31,10 @@ class Group:
     Attributes:
         name: tells it apart from all others.
         kind: what they are.
-        source: of the manifest's images, and of the films that decoys are broken out of; empty where none.
-        family: of decoys; empty for the manifest's own images and for phantoms.
-        paths, patients: of the manifest's images: those shown, or those that decoys are broken out of.
-        views: how often each path is shown; of decoys and phantoms, how many are drawn.
+        source: of the manifest's images, also of those that out-of-distribution images are made from; or empty.
+        family: of out-of-distribution images; empty for the manifest's own images and for phantoms.
+        paths, patients: of the manifest's images that are shown or that out-of-distribution images are made from.
+        views: how often each path is shown; of out-of-distribution images and phantoms, how many are drawn.
     """
 
     name: str
@@ -45,14 +45,17 @@ class Group:
     patients: tuple[str, ...]
     views: int
 
-    def generator(self, seed: int, place: int) -> np.random.Generator:
-        """What the ``place``-th image of the group varies by."""
-        return np.random.default_rng([seed, zlib.crc32(self.name.encode()), place])
+    def generator(self, seed: int, index: int) -> np.random.Generator:
+        """Of the draws of one image of the group."""
+        return np.random.default_rng([seed, zlib.crc32(self.name.encode()), index])
 
 
 def sides_of(manifest: Manifest, seed: int) -> NDArray[np.object_]:
-    """The side of each image: the manifest's own where it states one, else by the patient's key: 70% training, 15%
-    validation, 15% test. A patient's side depends on nothing else, so it is the same in every selection."""
+    """The side of each image: the manifest's own if it states one, else drawn by patient.
+
+    70% are for training, 15% for validation, 15% for test. A patient's side depends on the patient's key alone, so it
+    is the same in every selection.
+    """
     drawn = np.array([_fraction(f"{seed}/{key}") for key in manifest.patient_key])
     own = np.select([drawn < _SHARES[TRAIN], drawn < 1 - _SHARES[TEST]], [TRAIN, VALIDATION], TEST)
     stated = manifest.table["split"].to_numpy(dtype=object)
@@ -60,21 +63,21 @@ def sides_of(manifest: Manifest, seed: int) -> NDArray[np.object_]:
 
 
 def groups(recipe: GateRecipe, manifest: Manifest, seed: int) -> list[Group]:
-    """All groups of a training. Raises InvalidManifest where there is no frontal radiograph to learn from."""
+    """All groups of a training. Raises ManifestError if there is no frontal radiograph."""
     known = manifest.table.assign(key=manifest.patient_key, kind=kinds_of(manifest))
     usable = known[(sides_of(manifest, seed) != TEST) & ~known["source"].isin(recipe.without_sources)]
     found = [group for kind in Kind for group in _shown(recipe, usable, kind, seed)]
-    films = [group for group in found if group.kind is Kind.FRONTAL]
-    if not films:
-        raise ManifestError(manifest.name, "holds no frontal chest X-ray to learn from", "give PA or AP images")
+    frontal = [group for group in found if group.kind is Kind.FRONTAL]
+    if not frontal:
+        raise ManifestError(manifest.name, "holds no frontal chest X-ray to train on", "give PA or AP images")
     if recipe.phantoms:
         found.append(Group(PHANTOMS, Kind.FRONTAL, PHANTOMS, "", (), (), recipe.phantoms))
-    found += _decoys(recipe, films)
+    found += _ood_groups(recipe, frontal)
     return [group for group in found if group.kind is Kind.FRONTAL or group.kind not in recipe.without_kinds]
 
 
 def kinds_of(manifest: Manifest) -> pd.Series:
-    """What each of the manifest's images is; empty where it is none of the kinds (another view of a radiograph)."""
+    """The kind of each of the manifest's images; empty if it is none of them (another view of a radiograph)."""
     lateral = manifest.table["view"] == View.LATERAL
     of_each = {
         Kind.SLICE: ~manifest.is_projection,
@@ -96,17 +99,17 @@ def _shown(recipe: GateRecipe, usable: pd.DataFrame, kind: Kind, seed: int) -> I
         yield Group(name, kind, str(source), "", tuple(chosen["path"]), tuple(chosen["key"]), views)
 
 
-def _decoys(recipe: GateRecipe, films: list[Group]) -> Iterator[Group]:
+def _ood_groups(recipe: GateRecipe, frontal: list[Group]) -> Iterator[Group]:
     for family in families().values():
         if family.name in recipe.without_families:
             continue
         if family.origin != "broken":
             yield Group(family.name, family.kind, "", family.name, (), (), recipe.decoys_per_family)
             continue
-        for film in films:  # apart by source, so that a source left out leaves nothing of itself behind
-            name = f"{family.name} of {film.source}"
+        for group in frontal:  # apart by source, so that a source left out leaves nothing of itself behind
+            name = f"{family.name} of {group.source}"
             yield Group(
-                name, family.kind, film.source, family.name, film.paths, film.patients, recipe.broken_per_source
+                name, family.kind, group.source, family.name, group.paths, group.patients, recipe.broken_per_source
             )
 
 

@@ -1,4 +1,4 @@
-"""The gate's heads: trained by fastai on the encoder's features; the distance from real radiographs, fitted."""
+"""The gate's heads, trained on the encoder's features; and the distance from real radiographs, fitted."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import fastai.callback.schedule  # noqa: F401  (puts fit_one_cycle on Learner)
 import numpy as np
 import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
-from fastai.learner import Learner
-from fastai.optimizer import Adam
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 from torch.nn import functional
@@ -21,37 +18,38 @@ from torch.nn import functional
 from lungsight.networks.gate_network import GateHeads, GateOutput
 from lungsight.training.gate.examples import KINDS, Examples
 from lungsight.training.gate.recipe import GateRecipe
-from lungsight.training.progress import silence
+from lungsight.training.learner import quiet_learner
 
 _LEAST_SPREAD = 1e-3
 _SIGNS_WEIGH = 0.5  # of the turns and of each sign, beside the kinds
 
 
 def fit_heads(recipe: GateRecipe, examples: Examples, seed: int) -> GateHeads:
-    """Heads for ``examples``; those held are watched, not learned from. The same from the same seed."""
-    learned = examples.where(~examples.held)
+    """Heads trained on ``examples`` without those for validation. The same seed gives the same heads."""
+    trained = examples.where(~examples.validation)
+    validation = examples.where(examples.validation) if examples.validation.any() else examples
     torch.manual_seed(seed)
     heads = GateHeads(examples.features.shape[1], len(KINDS), recipe.components, recipe.dropout)
-    fit_distance(heads, learned)
+    fit_distance(heads, trained)
     loaders = DataLoaders(
-        DataLoader(_Batches(learned, recipe.batch_size, seed), bs=None, num_workers=0),
-        DataLoader(_Batches(_watched(examples), 4 * recipe.batch_size, None), bs=None, num_workers=0),
+        DataLoader(_Batches(trained, recipe.batch_size, seed), bs=None, num_workers=0),
+        DataLoader(_Batches(validation, 4 * recipe.batch_size, None), bs=None, num_workers=0),
         device=torch.device("cpu"),
     )
     with tempfile.TemporaryDirectory() as scratch:
-        learner = Learner(
-            loaders, heads, loss_func=loss, opt_func=Adam, wd=recipe.weight_decay, path=Path(scratch),
-            cbs=[_EpochOrder()],
-        )  # fmt: skip
-        silence(learner)
+        learner = quiet_learner(
+            loaders, heads, loss, [_EpochOrder()], folder=Path(scratch), weight_decay=recipe.weight_decay
+        )
         learner.fit_one_cycle(recipe.epochs, lr_max=recipe.lr)
     return heads.eval()
 
 
 @torch.no_grad()
 def fit_distance(heads: GateHeads, examples: Examples) -> None:
-    """Scale the features by all examples; fit the distance on plain frontal radiographs, every source as heavy as
-    any other (Tipping and Bishop's closed form)."""
+    """Scale the features by all examples; fit the distance on plain frontal radiographs.
+
+    All sources have the same weight. Tipping and Bishop's closed form.
+    """
     heads.centre.copy_(torch.from_numpy(examples.features.mean(axis=0)))
     heads.spread.copy_(torch.from_numpy(examples.features.std(axis=0).clip(_LEAST_SPREAD)))
     chosen = examples.real & examples.plain
@@ -71,14 +69,17 @@ def fit_distance(heads: GateHeads, examples: Examples) -> None:
 
 
 @torch.no_grad()
-def said(heads: GateHeads, examples: Examples) -> GateOutput:
-    """What the heads say of every example."""
-    return heads(torch.from_numpy(examples.features))
+def predict(heads: GateHeads, examples: Examples) -> GateOutput:
+    """The heads' output for every example."""
+    output: GateOutput = heads(torch.from_numpy(examples.features))
+    return output
 
 
 def loss(output: GateOutput, targets: Tensor) -> Tensor:
-    """Cross-entropy of the kinds, and for frontal films of turns and signs; ``targets`` [N, 6]: kind, turn, three
-    signs, weight."""
+    """Cross-entropy of the kinds, and for frontal images of turns and signs.
+
+    ``targets`` [N, 6]: kind, turn, three signs, weight.
+    """
     kind, turn, signs, weight = targets[:, 0].long(), targets[:, 1].long(), targets[:, 2:5], targets[:, 5]
     frontal = (kind == 0).float()
     each = functional.cross_entropy(output.kinds, kind, reduction="none")
@@ -88,7 +89,7 @@ def loss(output: GateOutput, targets: Tensor) -> Tensor:
 
 
 class _Batches:
-    """A dataset whose items are whole batches, (features, targets); shuffled each epoch where there is a seed."""
+    """A dataset whose items are whole batches, (features, targets); shuffled each epoch if there is a seed."""
 
     def __init__(self, examples: Examples, size: int, seed: int | None) -> None:
         self.features = torch.from_numpy(examples.features)
@@ -107,12 +108,12 @@ class _Batches:
     def __len__(self) -> int:
         return -(-len(self.order) // self.size)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, Tensor]:
-        rows = self.order[place * self.size : (place + 1) * self.size]
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        rows = self.order[index * self.size : (index + 1) * self.size]
         return self.features[rows], self.targets[rows]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return (self[place] for place in range(len(self)))
+        return (self[index] for index in range(len(self)))
 
 
 class _EpochOrder(Callback):
@@ -122,7 +123,3 @@ class _EpochOrder(Callback):
 
     def before_train(self) -> None:
         self.dls.train.dataset.set_epoch(self.epoch)
-
-
-def _watched(examples: Examples) -> Examples:
-    return examples.where(examples.held) if examples.held.any() else examples

@@ -1,4 +1,4 @@
-"""Where the gate draws its two lines: on real radiographs of sources that the heads in question never saw."""
+"""The gate's two thresholds, chosen on real radiographs of sources that the heads weren't trained on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from lungsight.networks.gate_network import GateHeads
 from lungsight.training.gate.examples import Examples
-from lungsight.training.gate.heads import fit_heads, said
+from lungsight.training.gate.heads import fit_heads, predict
 from lungsight.training.gate.recipe import GateRecipe
 
-#: What is more probably a frontal radiograph than all else together is never refused by its probability.
+#: An image that is more probably frontal than all else together is never refused by its probability.
 _LOWEST, _HIGHEST = 0.05, 0.5
 
 
@@ -25,60 +25,61 @@ class Thresholds:
     greatest_distance: float
 
 
-#: Of n films, the probability that each is a frontal radiograph and its distance from real ones, each [n].
-Answers = tuple[NDArray[np.float64], NDArray[np.float64]]
+#: Of n images, the probability that each is a frontal radiograph and its distance from real ones, each [n].
+Predictions = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def choose_thresholds(
-    recipe: GateRecipe, examples: Examples, seed: int, say: Callable[[str], None] = lambda _: None
+    recipe: GateRecipe, examples: Examples, seed: int, log: Callable[[str], None] = lambda _: None
 ) -> Thresholds:
-    """Leave each source out in turn, with all that was broken out of its films, and ask heads trained on the others
-    about its real radiographs as they are. Each line is drawn where it would refuse ``refused_of_real`` of them,
-    every source as heavy as any other. Where there is one source only, on its validation patients."""
+    """Leave each source out in turn, and choose thresholds on predictions of heads trained on the others.
+
+    With a source go all out-of-distribution images made from its images. Predictions are those for its real
+    radiographs as they are. Each threshold refuses ``refused_of_real`` of them, all sources with the same weight. If
+    there is one source only, predictions are those for its validation patients.
+    """
     if len(examples.sources) < 2:
-        asked = examples.where(examples.real & examples.first & examples.held)
-        return thresholds_of(recipe, [answers_of(fit_heads(recipe, examples, seed), asked)])
-    heads = heads_without_each_source(recipe, examples, seed)
-    return thresholds_of(recipe, list(answers_elsewhere(heads, examples, say).values()))
+        real = examples.where(examples.real & examples.first & examples.validation)
+        return thresholds_of(recipe, [predictions_of(fit_heads(recipe, examples, seed), real)])
+    heads = {
+        source: fit_heads(recipe, examples.where(examples.source != source), seed) for source in examples.sources
+    }
+    return thresholds_of(recipe, list(predictions_elsewhere(heads, examples, log).values()))
 
 
-def heads_without_each_source(recipe: GateRecipe, examples: Examples, seed: int) -> dict[str, GateHeads]:
-    """By source, heads that learned from nothing of it."""
-    return {source: fit_heads(recipe, examples.where(examples.source != source), seed) for source in examples.sources}
-
-
-def answers_elsewhere(
-    heads: Mapping[str, GateHeads], examples: Examples, say: Callable[[str], None] = lambda _: None
-) -> dict[str, Answers]:
-    """By source, what the heads that never saw it say of its real radiographs as they are."""
-    answers = {}
+def predictions_elsewhere(
+    heads: Mapping[str, GateHeads], examples: Examples, log: Callable[[str], None] = lambda _: None
+) -> dict[str, Predictions]:
+    """By source, predictions for its real radiographs as they are, by heads that weren't trained on it."""
+    predictions = {}
     for source, without in heads.items():
         chosen = (examples.source == source) & examples.real & examples.first
-        probability, distance = answers[source] = answers_of(without, examples.where(chosen))
-        say(
+        probability, distance = predictions[source] = predictions_of(without, examples.where(chosen))
+        log(
             f"without {source}: 1st percentile of its probability {np.quantile(probability, 0.01):.3f}, "
             f"99th of its distance {np.quantile(distance, 0.99):.3f} (n = {len(probability)})"
         )
-    return answers
+    return predictions
 
 
-def answers_of(heads: GateHeads, asked: Examples) -> Answers:
-    output = said(heads, asked)
+def predictions_of(heads: GateHeads, examples: Examples) -> Predictions:
+    """Probability and distance of each example."""
+    output = predict(heads, examples)
     return output.kinds.softmax(dim=1)[:, 0].double().numpy(), output.distance.double().numpy()
 
 
-def thresholds_of(recipe: GateRecipe, answers: Sequence[Answers]) -> Thresholds:
-    """The lines, by the answers of each source: each source as heavy as any other."""
-    weights = np.concatenate([np.full(len(p), 1 / len(p)) for p, _ in answers])
-    probability = np.concatenate([p for p, _ in answers])
-    distance = np.concatenate([d for _, d in answers])
+def thresholds_of(recipe: GateRecipe, predictions: Sequence[Predictions]) -> Thresholds:
+    """The thresholds, from the predictions for each source; all sources have the same weight."""
+    weights = np.concatenate([np.full(len(p), 1 / len(p)) for p, _ in predictions])
+    probability = np.concatenate([p for p, _ in predictions])
+    distance = np.concatenate([d for _, d in predictions])
     least = weighted_quantile(probability, weights, recipe.refused_of_real)
     greatest = weighted_quantile(distance, weights, 1 - recipe.refused_of_real)
     return Thresholds(float(np.clip(least, _LOWEST, _HIGHEST)), greatest)
 
 
 def weighted_quantile(values: NDArray[np.float64], weights: NDArray[np.float64], share: float) -> float:
-    """The smallest of ``values`` below or at which at least ``share`` of the weight lies."""
+    """The smallest of ``values`` that at least ``share`` of the weight doesn't exceed."""
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weights[order]) / weights.sum()
     return float(values[order][min(int(np.searchsorted(reached, share - 1e-12)), len(values) - 1)])

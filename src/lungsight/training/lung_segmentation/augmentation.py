@@ -1,6 +1,6 @@
-"""What training does to a radiograph and its lung mask before showing them again.
+"""Changes to an image and its lung mask before the lung segmentation is trained on them.
 
-All that is drawn comes from one generator, so a training that is taken up again sees what it would have seen.
+All draws come from one generator, so a resumed training sees what it would have seen.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Floats = NDArray[np.float32]
 Pair = tuple[Floats, Floats]
 
 
-def change(pixels: Floats, mask: Floats, amount: LungAugmentation, rng: np.random.Generator) -> Pair:
-    """Both float32 [side, side] in 0…1, changed alike where it is the picture that moves."""
+def augment(pixels: Floats, mask: Floats, amount: LungAugmentation, rng: np.random.Generator) -> Pair:
+    """Both float32 [side, side] in 0…1; what moves the image moves the mask."""
     pixels, mask = _moved(pixels, mask, amount, rng)
     if rng.random() < amount.opacity:
         pixels = with_opacity(pixels, mask, rng)
@@ -47,7 +47,7 @@ def _moved(pixels: Floats, mask: Floats, amount: LungAugmentation, rng: np.rando
     middle = np.full(2, (side - 1) / 2)
     offset = middle + rng.uniform(-amount.shift, amount.shift, 2) * side - matrix @ middle
     affine = np.column_stack([matrix, offset])
-    # What lies beyond the film: mostly black, now and then its outermost grey drawn out.
+    # Beyond the image: mostly black, sometimes its outermost grey extended.
     beyond = cv2.BORDER_REPLICATE if rng.random() < 0.3 else cv2.BORDER_CONSTANT
     grey = float(rng.random()) if rng.random() < 0.2 else 0.0
     moved = cv2.warpAffine(pixels, affine, (side, side), borderMode=beyond, borderValue=grey)

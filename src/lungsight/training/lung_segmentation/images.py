@@ -1,4 +1,4 @@
-"""Radiographs with their lung masks, as the network learns from them."""
+"""Images with their lung masks, as the lung segmentation is trained on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import TRAIN, VALIDATION, split_by_group
 from lungsight.errors import ManifestError
 from lungsight.training.image_cache import ImageCache, default_cache_folder
-from lungsight.training.lung_segmentation.augmentation import change
+from lungsight.training.lung_segmentation.augmentation import augment
 from lungsight.training.lung_segmentation.recipe import LungSegmentationRecipe
 
 Floats = NDArray[np.float32]
@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class LungImages:
-    """The rows of a manifest that have a lung mask, dealt out to training and validation by patient."""
+    """The rows of a manifest that have a lung mask, split into training and validation by patient."""
 
     manifest: Manifest
     cache: ImageCache
@@ -34,13 +34,13 @@ class LungImages:
 
     @property
     def trained_on(self) -> dict[str, int]:
-        """Radiographs by source, and by site where the source names several."""
+        """Number of images by source, and by site if the source names several."""
         table = self.manifest.table
-        place = table["source"] + ("/" + table["site"]).where(table["site"] != "", "")
-        return {str(name): int(n) for name, n in place.value_counts().sort_index().items()}
+        origin = table["source"] + ("/" + table["site"]).where(table["site"] != "", "")
+        return {str(name): int(n) for name, n in origin.value_counts().sort_index().items()}
 
     def pairs(self, side: str) -> list[tuple[str, str]]:
-        """Radiograph and mask of each image on that side of the split."""
+        """Image and mask, both as paths, on one side of the split."""
         table = self.manifest.table[self.sides == side]
         return list(zip(table["path"], table["lung_mask"], strict=True))
 
@@ -48,7 +48,7 @@ class LungImages:
 def gather(
     recipe: LungSegmentationRecipe, manifest: Manifest, *, seed: int, cache: Path | None, console: Console
 ) -> LungImages:
-    """Read the radiographs and masks once. Raises InvalidManifest where there are too few, or one can't be read."""
+    """Read images and masks once. Raises ManifestError if there are too few, or one can't be read."""
     masked = manifest.where(manifest.table["lung_mask"] != "")
     if len(masked) < 2:
         problem = f"{len(masked)} images have a lung mask"
@@ -59,23 +59,17 @@ def gather(
         problems = images.prepare(files, advance=bars.advancing("reading images", len(files)))
     for unreadable in problems.values():
         raise ManifestError(manifest.name, str(unreadable).rstrip("."), "correct or remove that row")
-    sides = split_by_group(
-        _numbers(masked), list(masked.table["source"] + masked.table["site"]), validation=recipe.validation, test=0.0,
-        seed=seed,
-    )  # fmt: skip
+    _, patients = np.unique(masked.patient_key.to_numpy(dtype=str), return_inverse=True)
+    strata = list(masked.table["source"] + masked.table["site"])
+    sides = split_by_group(patients, strata, validation=recipe.validation, test=0.0, seed=seed)
     if (sides == TRAIN).sum() < recipe.batch_size:
         problem = f"{(sides == TRAIN).sum()} training images don't fill a batch of {recipe.batch_size}"
         raise ManifestError(manifest.name, problem, "give more images, or a smaller batch_size")
     return LungImages(masked, images, sides)
 
 
-def _numbers(manifest: Manifest) -> NDArray[np.int_]:
-    _, number = np.unique(manifest.patient_key.to_numpy(dtype=str), return_inverse=True)
-    return number
-
-
-class WatchedImages:
-    """A dataset of (radiograph, mask), each float32 [1, side, side] in 0…1, unchanged and in the manifest's order."""
+class PlainImages:
+    """The validation images: (image, mask), each float32 [1, side, side] in 0…1, in the manifest's order."""
 
     def __init__(self, images: LungImages) -> None:
         self.cache, self.pairs = images.cache, images.pairs(VALIDATION)
@@ -83,13 +77,13 @@ class WatchedImages:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, Tensor]:
-        pixels, mask = (_plane(self.cache, file) for file in self.pairs[place])
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        pixels, mask = _load(self.cache, self.pairs[index])
         return _tensor(stretched(pixels)), _tensor(mask)
 
 
-class ChangedImages:
-    """The training images in an order and with changes that follow from the seed and the epoch alone."""
+class AugmentedImages:
+    """The training images: (image, mask), in an order and with changes from the seed and the epoch alone."""
 
     def __init__(self, images: LungImages, recipe: LungSegmentationRecipe, seed: int) -> None:
         self.cache, self.pairs = images.cache, images.pairs(TRAIN)
@@ -100,18 +94,19 @@ class ChangedImages:
         return len(self.pairs)
 
     def set_epoch(self, epoch: int) -> None:
+        """Draw the order of an epoch."""
         self.epoch = epoch
         self.order = np.random.default_rng([self.seed, epoch]).permutation(len(self.pairs))
 
-    def __getitem__(self, place: int) -> tuple[Tensor, Tensor]:
-        pixels, mask = (_plane(self.cache, file) for file in self.pairs[self.order[place]])
-        rng = np.random.default_rng([self.seed, self.epoch, place])
-        pixels, mask = change(pixels, mask, self.recipe.augmentation, rng)
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        pixels, mask = augment(*_load(self.cache, self.pairs[self.order[index]]), self.recipe.augmentation, rng)
         return _tensor(stretched(pixels)), _tensor(mask)
 
 
-def _plane(cache: ImageCache, file: str) -> Floats:
-    return cache.load(file).astype(np.float32) / np.float32(255)
+def _load(cache: ImageCache, pair: tuple[str, str]) -> tuple[Floats, Floats]:
+    pixels, mask = (cache.load(file).astype(np.float32) / np.float32(255) for file in pair)
+    return pixels, mask
 
 
 def _tensor(plane: Floats) -> Tensor:

@@ -1,20 +1,16 @@
-"""What a training of the lung fields is made of."""
+"""Settings of a training of the lung segmentation."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+from lungsight.training.recipe_section import RecipeSection, Share
 
 
-class LungAugmentation(_Part):
-    """How far each training image is changed. Masks follow what moves; what only hides lung leaves them alone."""
+class LungAugmentation(RecipeSection):
+    """How far each training image is changed. Masks move with the image; what only hides lung leaves them alone."""
 
     flip: Share = 0.5
     """Probability of a left-right flip."""
@@ -37,36 +33,36 @@ class LungAugmentation(_Part):
     blur: float = Field(default=2.0, ge=0)
     """Largest standard deviation of the blur, in pixels of the network's input."""
     coarsen: Share = 0.7
-    """Largest share of the resolution that is thrown away."""
+    """Largest share of the resolution that is lost."""
     invert: Share = 0.08
-    """Probability that bright and dark change places."""
+    """Probability that bright and dark are exchanged."""
     borders: Share = 0.3
-    """Probability of a frame, which hides the lung under it: the mask ends there, too."""
+    """Probability of a frame; the lung under it is hidden, and the mask ends there, too."""
     letters: Share = 0.3
     """Probability of letters and lines."""
     cut_outs: Share = 0.3
-    """Probability of blocks, under which the lung goes on: the mask stays."""
+    """Probability of blocks; the lung continues under them, and the mask stays."""
     opacity: Share = 0.5
-    """Probability of a simulated opacity, from a haze to a white lung, under which the mask stays."""
+    """Probability of a simulated opacity, from a haze to a white lung; the mask stays."""
 
 
-class LungSegmentationRecipe(_Part):
-    """Everything about a training of the lung fields but the images and the seed."""
+class LungSegmentationRecipe(RecipeSection):
+    """All settings of a training of the lung segmentation but the images and the seed."""
 
     image_size: int = Field(default=224, ge=64, le=1024)
     """Side of the network's square input, in pixels."""
     weights: str = "pretrained"
     """Where the encoder starts: `pretrained`, `download`, `random`, or a file of the backbone's tensors."""
     epochs: int = Field(default=11, ge=1)
-    """Times that every training image is seen."""
+    """Passes over the training images."""
     lr: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (5e-4, 3e-3)
     """Highest learning rates of the encoder and of the rest."""
     batch_size: int = Field(default=16, ge=2)
-    """Images a step."""
+    """Images in one step."""
     weight_decay: float = Field(default=0.01, ge=0)
     """As Adam's."""
     validation: float = Field(default=0.08, ge=0, lt=1)
-    """Share of each site's patients kept out, to watch the training. 0 trains on all of them."""
+    """Share of each site's patients for validation; 0 trains on all of them."""
     threshold: float = Field(default=0.5, gt=0, lt=1)
     """Probability from which on a pixel is lung."""
     augmentation: LungAugmentation = LungAugmentation()

@@ -1,7 +1,7 @@
 """Opacities drawn into lungs, so that a network trained on clear ones also finds lungs that have gone white.
 
-Pneumonia takes away the very contrast by which a lung is known, up to the outline. So the grey under a smooth field
-is drawn towards that of the body between the lungs, and the truth stays what it was.
+Pneumonia removes the contrast that shows a lung, up to its outline. So the grey under a smooth field is moved towards
+that of the body between the lungs, and the mask stays as it was.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FULL_STRENGTH = 0.95
 
 
 def with_opacity(pixels: Floats, mask: Floats, rng: np.random.Generator) -> Floats:
-    """``pixels`` [side, side] with an opacity in the lungs of ``mask`` [side, side], 0…1. No lung: unchanged."""
+    """``pixels`` [side, side] with an opacity in the lungs of ``mask`` [side, side], 0…1; unchanged without lungs."""
     if mask.max(initial=0.0) < 0.5:
         return pixels
     side = pixels.shape[0]
@@ -51,9 +51,9 @@ def _patches(
 ) -> Floats:
     side = x.shape[0]
     clear = np.ones_like(x)
-    for place in rng.integers(len(rows), size=int(rng.integers(1, 9))):
+    for index in rng.integers(len(rows), size=int(rng.integers(1, 9))):
         width, height = rng.uniform(0.03, 0.16, 2) * side
-        distance = ((x - columns[place]) / width) ** 2 + ((y - rows[place]) / height) ** 2
+        distance = ((x - columns[index]) / width) ** 2 + ((y - rows[index]) / height) ** 2
         clear *= 1 - np.exp(-(distance**1.5)) if rng.random() < 0.5 else 1 - np.exp(-distance)
     return np.asarray(1 - clear, dtype=np.float32)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from lungsight.networks.half_precision import round_to_half, store_as_half, without_traces
+from lungsight.networks.onnx_export import round_to_half, store_as_half, without_traces
 
 
 def model_of(weights: NDArray[np.float32], *, listed: bool = False) -> onnx.ModelProto:

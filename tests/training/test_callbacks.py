@@ -1,4 +1,4 @@
-"""What stands in for the bars where there is no terminal."""
+"""What happens besides the optimisation."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 from rich.console import Console
 
 from lungsight._progress import ProgressBars
-from lungsight.training import progress as module
-from lungsight.training.progress import TrainingBars
+from lungsight.training import callbacks as module
+from lungsight.training.callbacks import TrainingBars
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_without_a_terminal_a_line_is_said_every_thirty_seconds(
+def test_without_a_terminal_a_line_is_printed_every_thirty_seconds(
     terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
