@@ -6,32 +6,11 @@ import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
 
-_BLOCKS = frozenset(
-    [
-        "p",
-        "li",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "th",
-        "td",
-        "dt",
-        "dd",
-        "caption",
-        "figcaption",
-        "title",
-        "div",
-        "section",
-        "table",
-        "ul",
-        "ol",
-        "tr",
-        "footer",
-        "summary",
-        "pre",
-    ]
+_BLOCKS = (
+    *("p", "li", "h1", "h2", "h3", "h4", "th", "td", "dt", "dd", "caption", "figcaption", "title", "div", "section"),
+    *("table", "ul", "ol", "tr", "footer", "summary", "pre"),
 )
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:\+\d\d:\d\d)?)?")
 #: A number that isn't part of a word (COVID-19, sha256).
 _NUMBER = re.compile(r"(?<![\w-])[−+-]?\d(?:[\d.,:]*\d)?(?![\w])")
 
@@ -74,5 +53,5 @@ def of_text(text: str, masks: Mapping[str, str]) -> str:
     """The lines of a plain text, each once."""
     for found, mask in masks.items():
         text = text.replace(found, mask)
-    lines = (_NUMBER.sub("#", line).rstrip() for line in text.splitlines())
+    lines = (_NUMBER.sub("#", _DATE.sub("<date>", line)).rstrip() for line in text.splitlines())
     return "\n".join(dict.fromkeys(line for line in lines if line))

@@ -31,5 +31,4 @@ def masks(evidence: Evidence) -> Mapping[str, str]:
     folder = str(Path(evidence.testset.table["path"].iloc[-1]).parent)
     digests = dict.fromkeys(description.files.values(), "<sha256>")
     day = evidence.made.strftime("%-d %B %Y")
-    made = {evidence.made.isoformat(): "<time>", f"{evidence.made:%Y-%m-%d}": "<date>", day: "<date>"}
-    return {folder: "<folder>", evidence.subject.model: "<model>", **made, **digests}
+    return {folder: "<folder>", evidence.subject.model: "<model>", day: "<date>", **digests}

@@ -12,6 +12,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 import prose
+from lungsight._text import signed
 from lungsight.evaluation.compare import Comparison, compare
 from lungsight.evaluation.formatting import withheld_because
 from lungsight.reporting.comparison_files import write_comparison
@@ -56,7 +57,7 @@ def test_page_json_and_csv_hold_the_same_differences(comparison: Comparison, fol
         assert row["withheld"] == withheld_because(estimate)
         if estimate.value is not None:
             assert value == pytest.approx(estimate.value)
-            assert f"{estimate.value:+.3f}".replace("-", "−") in page
+            assert signed(estimate.value, 3) in page
     assert {"bca", "delong"} <= {row["interval"] for row in stated}
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from syrupy.assertion import SnapshotAssertion
 
+import prose
 from lungsight import RESEARCH_ONLY
 from lungsight.components.lungs import Lungs
 from lungsight.errors import LungsightError
@@ -69,6 +71,13 @@ def test_the_most_urgent_first_then_refused_and_unreadable(
     expected = ["doubtful.png", "unsure.png", "sure.png", "hand.png", "torn.png"]
     assert re.findall(r"<h3>(.*?)</h3>", html) == expected
     assert re.findall(r'<a href="#image-\d">(.*?)</a>', html) == expected  # and so in the table at the top
+
+
+def test_the_sentences_of_the_page(
+    detector: Detector, findings: list[Finding], tmp_path: Path, snapshot: SnapshotAssertion
+) -> None:
+    masks = {detector.model: "<model>", str(detector.package.path): "<package>", str(tmp_path): "<folder>"}
+    assert prose.of_page(written(detector, findings, tmp_path / "page.html"), masks) == snapshot
 
 
 def layers(html: str) -> list[Image.Image]:
