@@ -59,4 +59,4 @@ def decision_curve(
     for name, drawn in draw(sample, figures, resampling).items():
         low, high = percentile_band(drawn.replicates, resampling.level, flat=False)
         columns |= {name: drawn.point, f"{name}_low": low, f"{name}_high": high}
-    return pd.DataFrame(columns).assign(treat_none=0.0)
+    return pd.DataFrame(columns).assign(treat_none=0.0, interval="percentile")

@@ -90,6 +90,7 @@ def risk_coverage_curve(
             "risk": drawn.point,
             "low": low,
             "high": high,
+            "interval": "percentile",
             "n": answered,
         }
     )

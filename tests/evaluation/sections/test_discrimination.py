@@ -132,7 +132,7 @@ def test_a_prevalence_that_is_none_is_refused(testset: TestSet, prevalence: floa
 def test_curves_are_small_and_whole(section: Section) -> None:
     for name in ("roc", "precision_recall"):
         table = section.tables[name]
-        assert list(table.columns) == ["kind", "source", "scope", "x", "y", "low", "high"]
+        assert list(table.columns) == ["kind", "source", "scope", "x", "y", "low", "high", "interval"]
         assert (table.groupby(["kind", "source", "scope"]).size() == 101).all()
         assert table[["y", "low", "high"]].stack().between(0, 1).all()
 

@@ -108,14 +108,14 @@ def _scored_group(
 
 
 def _curve_table(groups: Iterable[_Group], name: str, level: float) -> pd.DataFrame:
-    """kind, source, scope, x, y, low, high; a class without both positives and negatives has no rows."""
-    tables = [pd.DataFrame(columns=["kind", "source", "scope", "x", "y", "low", "high"])]
+    """kind, source, scope, x, y, low, high, interval; a class without both positives and negatives has no rows."""
+    tables = [pd.DataFrame(columns=["kind", "source", "scope", "x", "y", "low", "high", "interval"])]
     for group in groups:
         for scope in group.outcomes.classes:
             if why_withheld(group.outcomes, scope, "auroc"):
                 continue
             found = curves.curve(group.resampled[scope, name], level)
-            tables.append(pd.DataFrame({**group.labels, "scope": scope, **vars(found)}))
+            tables.append(pd.DataFrame({**group.labels, "scope": scope, **vars(found), "interval": "percentile"}))
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
