@@ -67,7 +67,7 @@ class SmallImage:
     def as_json(self) -> dict[str, Any]:
         """What a file holds of it; what the package says is left out."""
         lungs = None if self.lungs is None else base64.b64encode(self.lungs).decode("ascii")
-        stated = {
+        stated: dict[str, Any] = {
             "jpeg": base64.b64encode(self.jpeg).decode("ascii"),
             "known": self.known,
             "lungs": lungs,

@@ -132,7 +132,7 @@ class CsvTable:
         image, evidence = (_number(cells.pop(name)) for name in _LUNGS)
         placement = [cells.pop(name) for name in Placement._fields]
         sentences = {name: cells.pop(name) for name in _SENTENCES}
-        lungs = {"box": None, "plausible": cells["status"] == Status.READ}
+        lungs: Record = {"box": None, "plausible": cells["status"] == Status.READ}
         lungs |= {"percent_of_image": image, "percent_of_evidence": evidence}
         return {
             **cells,

@@ -190,7 +190,9 @@ class Outputs:
         """The journal at the first of ``paths``, with all that earlier scans left at the others or in a table."""
         journal = Journal(paths[0], model, restart=restart)
         others = [path for path in paths[1:] if path.is_file()]
-        earlier = [] if restart else [*(Journal(path, model) for path in others), *self._exporters]
+        earlier: list[Journal | Exporter] = []
+        if not restart:
+            earlier = [*(Journal(path, model) for path in others), *self._exporters]
         for source in earlier:
             next(iter(source.records()), None)  # what holds something else is refused before anything is written
         journal.open()

@@ -152,7 +152,8 @@ class FindingsPage:
     def _content(self, records: Iterable[Record]) -> dict[str, object]:
         counts: Counter[str] = Counter()
         shown: dict[str, Record] = {place.key: {} for place in sorted(self._shown, reverse=True)}
-        skipped, more_analysed, more_skipped = [], 0, 0
+        skipped: list[Record] = []
+        more_analysed, more_skipped = 0, 0
         for record in records:
             counts[record["verdict"] or record["status"]] += 1
             if (key := _key(record)) in shown:

@@ -105,7 +105,7 @@ def scan_on_ray(
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.execution_options.preserve_order = False
-        most = workers or int(ray.cluster_resources().get("CPU", 1))
+        most = workers or int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
         blocks = max(1, min(-(-len(found) // _TOGETHER), _MOST_BLOCKS))
         items = [{"found": _anywhere(one)} for one in found]
         drawn = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
