@@ -104,7 +104,10 @@ def test_an_interrupt_ends_the_commands_that_run(tmp_path: Path) -> None:
     """Sent to the demo alone, as by a supervisor: a terminal sends it to the commands, too."""
     log = tmp_path / "logs" / "phantom-scan.log"
     command = [sys.executable, "-m", "lungsight", "demo", "--out", str(tmp_path)]
-    demo = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    demo = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell has it ignored
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while not log.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
