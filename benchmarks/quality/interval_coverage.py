@@ -12,20 +12,28 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit, logit
 
-from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.binary import Binary
+from lungsight.statistics.bootstrap import Resampling, means
+from lungsight.statistics.calibration_metrics import bins_of, calibration_estimates
 from lungsight.statistics.delong import auroc_estimate
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate
 from lungsight.statistics.metrics import estimate_all, figures
-from lungsight.statistics.outcomes import Outcomes
+from lungsight.statistics.outcomes import Floats, Integers, Outcomes
+from lungsight.statistics.paired import paired_differences
+from lungsight.statistics.stratified import gap_within, parts_of
+from lungsight.statistics.within import pooled_and_within
 
 TARGET = "covid19"
 METRICS = {
@@ -39,7 +47,21 @@ METRICS = {
     "auroc_delong": TARGET,
     "average_precision": TARGET,
     "brier_score": TARGET,
+    "auroc_within_source": TARGET,
+    "auroc_difference": TARGET,
+    "sensitivity_difference": TARGET,
+    "brier_score_difference": TARGET,
+    "auroc_gap": TARGET,
+    "sensitivity_gap": TARGET,
+    "mean_probability_of_the_ill": TARGET,
+    "calibration_intercept": TARGET,
+    "calibration_slope": TARGET,
+    "ece": TARGET,
 }
+#: Of two models on the same images, the second a little worse.
+DIFFERENCES = ("auroc", "sensitivity", "brier_score")
+#: Of two parts of the patients, within two sources.
+GAPS = ("auroc", "sensitivity")
 SEPARATION = {"middling": 1.5, "strong": 3.0}
 IMAGES_EACH = {"1": (1, 1), "1-3": (1, 3)}
 PATIENTS = (100, 300, 1000)
@@ -58,8 +80,10 @@ class Setting:
     images_each: str
     patients: int
 
-    def study(self, seed: int, patients: int | None = None) -> Outcomes:
-        """Two classes, ``PREVALENCE`` of the patients ill; images of a patient share half of the score's variance."""
+    def study(self, seed: int, patients: int | None = None) -> tuple[Outcomes, Outcomes]:
+        """Two classes, ``PREVALENCE`` of the patients ill; images of a patient share half of the score's variance.
+
+        The predictions of the model, and those of one that separates the classes less."""
         patients = patients or self.patients
         key = [seed, list(SEPARATION).index(self.model), list(IMAGES_EACH).index(self.images_each), patients]
         rng = np.random.default_rng(key)
@@ -68,30 +92,80 @@ class Setting:
         truth = (rng.random(patients) < PREVALENCE)[patient].astype(np.int64)
         shared = np.sqrt(WITHIN_PATIENT) * rng.normal(size=patients)[patient]
         noise = shared + np.sqrt(1 - WITHIN_PATIENT) * rng.normal(size=len(patient))
-        separation = SEPARATION[self.model]
+        others = 0.8 * noise + 0.6 * rng.normal(size=len(patient))
+        return self._outcomes(truth, noise, patient), self._outcomes(truth, others, patient, less=0.4)
+
+    def _outcomes(self, truth: Integers, noise: Floats, patient: Integers, less: float = 0.0) -> Outcomes:
+        separation = SEPARATION[self.model] - less
         score = 1 / (1 + np.exp(-1.5 * (separation * (truth - 0.5) + noise) + 0.4))
         return Outcomes(("other", TARGET), truth, np.stack([1 - score, score], axis=1), patient)
 
     def truth(self) -> dict[str, float]:
-        """Each figure in eight samples of 150,000 patients, on average."""
-        names = [name for name in METRICS if name != "auroc_delong"]
+        """Each figure in eight samples of 150,000 patients, on average; the slope is known, and the gaps are 0."""
         found = []
         for seed in range(8):
-            large = self.study(10**6 + seed, patients=150_000)
-            values = figures(large)(np.ones((1, len(large))))
-            found.append([float(values[METRICS[name], name][0]) for name in names])
-        true = dict(zip(names, np.mean(found, axis=0).tolist(), strict=True))
-        return true | {"auroc_delong": true["auroc"]}
+            large, rival = self.study(10**6 + seed, patients=150_000)
+            once = np.ones((1, len(large)))
+            values, others = figures(large)(once), figures(rival)(once)
+            found.append(
+                {name: float(values[METRICS[name], name][0]) for name in METRICS if (METRICS[name], name) in values}
+                | {
+                    f"{name}_difference": float((values[TARGET, name] - others[TARGET, name])[0])
+                    for name in DIFFERENCES
+                }
+                | _calibration_of(large)
+            )
+        true = pd.DataFrame(found).mean().to_dict()
+        same = {"auroc_delong": true["auroc"], "auroc_within_source": true["auroc"]}
+        return (
+            true | same | {f"{name}_gap": 0.0 for name in GAPS} | {"calibration_slope": SEPARATION[self.model] / 1.5}
+        )
+
+
+def _calibration_of(large: Outcomes) -> dict[str, float]:
+    ill, probability = large.truth == 1, large.probabilities[:, 1]
+    bins = pd.DataFrame({"p": probability, "ill": ill}).groupby(bins_of(probability)).mean()
+    intercept = brentq(lambda a: float(np.mean(expit(logit(probability) + a)) - ill.mean()), -5, 5)
+    return {
+        "mean_probability_of_the_ill": float(probability[ill].mean()),
+        "calibration_intercept": float(intercept),
+        "ece": float((bins["p"] - bins["ill"]).abs().mean()),  # bins of equal mass
+    }
+
+
+def estimates(outcomes: Outcomes, rival: Outcomes, resampling: Resampling) -> Iterator[Estimate]:
+    """Every kind of figure that a report gives an interval for."""
+    yield from estimate_all(outcomes, resampling)
+    yield auroc_estimate(outcomes, TARGET)
+    wanted = [(name, TARGET) for name in DIFFERENCES]
+    yield from (paired.difference for paired in paired_differences(outcomes, rival, wanted, resampling))
+    source = np.array(["north", "south"])[outcomes.patient % 2]
+    yield pooled_and_within(outcomes, TARGET, source, "source", "groups", resampling).within
+    yield from _gaps(outcomes, source, resampling)
+    sample = Binary.of(outcomes, TARGET)
+    probability = np.where(sample.positive, sample.probability, np.nan)
+    yield from means(sample, probability[:, None], ["mean_probability_of_the_ill"], resampling=resampling)
+    yield from (e for e in calibration_estimates(sample, resampling) if e.name != "brier_score")
+
+
+def _gaps(outcomes: Outcomes, source: NDArray[np.str_], resampling: Resampling) -> Iterator[Estimate]:
+    """Between two parts of the patients, each source by itself."""
+    pairs = []
+    for turned, name in enumerate(("north", "south")):
+        here = outcomes.where(source == name)
+        part = outcomes.patient[source == name] // 2 % 3 == 0
+        one, rest = parts_of(here, TARGET, [part, ~part], resampling, turned=turned * resampling.replicates // 2)
+        pairs.append((one, rest))
+    for name in GAPS:
+        yield replace(gap_within(pairs, name).estimate, name=f"{name}_gap")
 
 
 def simulate(setting: Setting, truth: Mapping[str, float], seeds: range) -> dict[str, list[float]]:
     """Of each metric: intervals given, those that hold the truth, those above it, those below it, sum of widths."""
     counts = {name: [0, 0, 0, 0, 0.0] for name in METRICS}
     for seed in seeds:
-        outcomes = setting.study(seed)
-        estimates = estimate_all(outcomes, Resampling(replicates=REPLICATES, seed=seed))
-        estimates.append(auroc_estimate(outcomes, TARGET))
-        for estimate in _wanted(estimates):
+        resampling = Resampling(replicates=REPLICATES, seed=seed)
+        for estimate in _wanted(estimates(*setting.study(seed), resampling)):
             if estimate.low is None or estimate.high is None:
                 continue
             true = truth[estimate.name]
@@ -101,11 +175,11 @@ def simulate(setting: Setting, truth: Mapping[str, float], seeds: range) -> dict
     return counts
 
 
-def _wanted(estimates: list[Estimate]) -> Iterator[Estimate]:
+def _wanted(estimates: Iterable[Estimate]) -> Iterator[Estimate]:
     return (e for e in estimates if METRICS.get(e.name) == e.scope)
 
 
-def run(out: Path, simulations: int) -> None:
+def run(out: Path, simulations: int, numbers: Sequence[int] = PATIENTS) -> None:
     """The smallest studies first, and in rounds, so that a run that is stopped has done as many of each model."""
     out.mkdir(parents=True, exist_ok=True)
     kept, truths = out / "simulations.jsonl", out / "truth.json"
@@ -113,7 +187,7 @@ def run(out: Path, simulations: int) -> None:
     truth = json.loads(truths.read_text()) if truths.exists() else {}
     done = {(row["setting"]["model"], row["setting"]["images_each"], row["setting"]["patients"], row["first"])
             for row in _rows(kept)}  # fmt: skip
-    for patients in PATIENTS:
+    for patients in numbers:
         for first, setting in product(range(0, simulations, AT_ONCE), settings):
             if setting.patients != patients or (*asdict(setting).values(), first) in done:
                 continue
@@ -164,10 +238,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder that keeps what is done")
     parser.add_argument("--simulations", type=int, default=1000)
+    parser.add_argument("--patients", type=int, nargs="+", default=PATIENTS, choices=PATIENTS)
     parser.add_argument("--report", type=Path, help="only write intervals.csv here and print the page's table")
     chosen = parser.parse_args()
     if not chosen.report:
-        run(chosen.out, chosen.simulations)
+        run(chosen.out, chosen.simulations, chosen.patients)
         return
     table = coverage_table(chosen.out)
     table.to_csv(chosen.report / "intervals.csv", index=False)
