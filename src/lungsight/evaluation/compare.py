@@ -20,7 +20,7 @@ from lungsight.statistics.auroc import FEWEST_PATIENTS
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.holm import holm
-from lungsight.statistics.metrics import TITLES, estimate_all
+from lungsight.statistics.metrics import estimate_all, title_in_text
 from lungsight.statistics.outcomes import Integers, Outcomes
 from lungsight.statistics.paired import McNemar, PairedDifference, mcnemar, paired_auroc, paired_differences
 
@@ -352,7 +352,7 @@ def _sentences(models: dict[str, SavedEvaluation], sources: Sequence[OnSource]) 
         value = d.estimate.value or 0.0
         yield (
             f"{source.source} ({source.images:,} images of {source.patients:,} patients): {d.first}'s "
-            f"{_title(d.metric)} is {abs(value):.2f} {'higher' if value > 0 else 'lower'} than {d.second}'s "
+            f"{title_in_text(d.metric)} is {abs(value):.2f} {'higher' if value > 0 else 'lower'} than {d.second}'s "
             f"({_interval(d.estimate)}, {p_in_words(d.p_holm)} after Holm)."
         )
     if not compared:
@@ -366,11 +366,6 @@ def _sentences(models: dict[str, SavedEvaluation], sources: Sequence[OnSource]) 
     if len(grades) > 1:
         said = "; ".join(f"{k} {tested.grade}" for k, tested in models.items())
         yield f"The grades differ ({said}): a better score doesn't make up for a weaker grade."
-
-
-def _title(metric: str) -> str:
-    title = TITLES[metric]
-    return title if title.isupper() or title.startswith("Brier") else title.lower()
 
 
 def _interval(e: Estimate) -> str:

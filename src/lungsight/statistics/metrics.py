@@ -142,6 +142,12 @@ OVER_ALL_CLASSES = tuple(metric.name for metric in METRICS if metric.over_all)
 ONE_AGAINST_REST = tuple(metric.name for metric in METRICS if not metric.over_all)
 
 
+def title_in_text(name: str) -> str:
+    """A metric's title within a sentence: ``sensitivity``, ``AUROC``, ``Brier score``."""
+    title = TITLES[name]
+    return title if title.isupper() or title.startswith("Brier") else title.lower()
+
+
 def estimate_all(outcomes: Outcomes, resampling: Resampling = Resampling()) -> list[Estimate]:
     """Every metric for every scope: all classes, and each class against the rest, in the order of :data:`METRICS`."""
     return estimates_of(outcomes, resample(outcomes, resampling), resampling.level)

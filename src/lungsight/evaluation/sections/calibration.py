@@ -1,4 +1,4 @@
-"""Calibration: may the probabilities be taken at their word? For every source by itself."""
+"""Calibration: whether probabilities agree with observed frequencies, source by source."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from lungsight.evaluation.formatting import as_figure, as_words, withheld_because
+from lungsight._text import as_words
+from lungsight.evaluation.formatting import as_figure, withheld_because
+from lungsight.evaluation.rows import Labels, Row
 from lungsight.evaluation.sections.section import Section
-from lungsight.evaluation.tables import ALL_SOURCES, estimate_table
-from lungsight.evaluation.testset.testset import KIND, KINDS, TestSet
+from lungsight.evaluation.testset.testset import ALL_SOURCES, TestSet
 from lungsight.statistics.binary import Binary
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.calibration_metrics import BINNINGS, calibration_estimates, reliability_bins, top_label
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Outcomes
-
-_Labels = dict[str, object]
 
 
 def calibration(testset: TestSet, *, resampling: Resampling = Resampling()) -> Section:
@@ -26,37 +25,21 @@ def calibration(testset: TestSet, *, resampling: Resampling = Resampling()) -> S
     probable class, with rows of source ``all`` where a kind has several; ``reliability``, the bins of each class, of
     equal mass and of equal width, source by source.
     """
-    rows: list[tuple[_Labels, Estimate]] = []
+    rows: list[Row] = []
     bins: list[pd.DataFrame] = []
     sentences: list[str] = []
     withheld: list[str] = []
-    scored = testset.scored
-    for kind, source, images in (*_together(scored), *scored.by_source()):
-        labels: _Labels = {"kind": kind, "source": source}
-        of_target: dict[str, Estimate] = {}
-        for sample in _samples(images.outcomes):
-            found = calibration_estimates(sample, resampling)
-            rows += [(labels, e) for e in found]
-            if sample.scope == testset.target:
-                of_target = {e.name: e for e in found}
-        if source == ALL_SOURCES:
-            continue
-        bins += _reliability(images.outcomes, labels, resampling)
-        sentences += _sentences(of_target, source, kind)
-        withheld += _withheld(of_target, source)
-    tables = {
-        "calibration": estimate_table(rows),
-        "reliability": pd.concat(bins, ignore_index=True) if bins else pd.DataFrame(),
-    }
-    return Section("calibration", tables, tuple(sentences), tuple(withheld))
-
-
-def _together(scored: TestSet) -> Iterator[tuple[str, str, TestSet]]:
-    """The sources of one kind together, where there are several."""
-    for kind in KINDS:
-        of_kind = (scored.table[KIND] == kind).to_numpy()
-        if scored.table["source"][of_kind].nunique() > 1:
-            yield kind, ALL_SOURCES, scored.where(of_kind)
+    for kind, source, images in testset.scored.groups():
+        labels: Labels = {"kind": kind, "source": source}
+        found = [e for sample in _samples(images.outcomes) for e in calibration_estimates(sample, resampling)]
+        rows += [Row(labels, e) for e in found]
+        if source != ALL_SOURCES:
+            of_target = {e.name: e for e in found if e.scope == testset.target}
+            bins += _reliability(images.outcomes, labels, resampling)
+            sentences += _sentences(of_target, source, kind)
+            withheld += _withheld(of_target, source)
+    reliability = pd.concat(bins, ignore_index=True) if bins else pd.DataFrame()
+    return Section.of("calibration", {"calibration": rows, "reliability": reliability}, sentences, withheld)
 
 
 def _samples(outcomes: Outcomes) -> Iterator[Binary]:
@@ -65,22 +48,20 @@ def _samples(outcomes: Outcomes) -> Iterator[Binary]:
     yield from (Binary.of(outcomes, scope) for scope in outcomes.scopes)
 
 
-def _reliability(outcomes: Outcomes, labels: _Labels, resampling: Resampling) -> Iterator[pd.DataFrame]:
+def _reliability(outcomes: Outcomes, labels: Labels, resampling: Resampling) -> Iterator[pd.DataFrame]:
     for scope in outcomes.scopes:
         for binning in BINNINGS:
             bins = reliability_bins(Binary.of(outcomes, scope), resampling, binning=binning)
             if len(bins):
-                yield pd.DataFrame(labels | {"scope": scope}, index=bins.index).join(bins)
+                yield pd.DataFrame({**labels, "scope": scope}, index=bins.index).join(bins)
 
 
 def _sentences(found: dict[str, Estimate], source: str, kind: str) -> Iterator[str]:
     """What the target's intercept, slope and ECE mean at one source."""
     intercept, slope, ece = (found[name] for name in ("calibration_intercept", "calibration_slope", "ece"))
-    name = as_words(slope.scope)
+    name, by_chance = as_words(slope.scope), found["ece_if_calibrated"]
     if intercept.value is not None and slope.value is not None:
-        parts = [_level(intercept, name), _spread(slope)]
-        yield f"{source} ({kind}): {'; '.join(part for part in parts if part)}."
-    by_chance = found["ece_if_calibrated"]
+        yield f"{source} ({kind}): {_level(intercept, name)}; {_spread(slope)}."
     if ece.value is not None and by_chance.value is not None:
         yield (
             f"{source} ({kind}): the probability of {name} is off by {as_figure(ece)} on average; by chance a "
@@ -92,11 +73,9 @@ def _level(intercept: Estimate, name: str) -> str:
     figure = f"intercept {as_figure(intercept)}"
     if intercept.low is None or intercept.high is None:
         return figure
-    if intercept.low > 0:
-        return f"{name} is more frequent than its probabilities say, {figure}"
-    if intercept.high < 0:
-        return f"{name} is less frequent than its probabilities say, {figure}"
-    return f"{name} is about as frequent as its probabilities say, {figure}"
+    if intercept.low <= 0 <= intercept.high:
+        return f"{name} is about as frequent as its probabilities say, {figure}"
+    return f"{name} is {'more' if intercept.low > 0 else 'less'} frequent than its probabilities say, {figure}"
 
 
 def _spread(slope: Estimate) -> str:
@@ -107,9 +86,7 @@ def _spread(slope: Estimate) -> str:
         return f"the higher the probability, the rarer it is, {figure}"
     if slope.high < 1:
         return f"the probabilities are too extreme, {figure}"
-    if slope.low > 1:
-        return f"the probabilities are too timid, {figure}"
-    return f"the probabilities are neither too extreme nor too timid, {figure}"
+    return f"the probabilities are {'too timid' if slope.low > 1 else 'neither too extreme nor too timid'}, {figure}"
 
 
 def _withheld(found: dict[str, Estimate], source: str) -> Iterator[str]:

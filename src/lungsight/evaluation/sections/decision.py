@@ -1,24 +1,25 @@
-"""Decision: what follows for patients when the model's thresholds are used, at every source by itself."""
+"""Decision: what the model's thresholds lead to for patients, at every source by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from lungsight._text import as_words, in_words
 from lungsight.components.decision import INCONCLUSIVE, Decision, ReadWords
 from lungsight.datasets.splits import VALIDATION
-from lungsight.evaluation.formatting import as_figure, as_words, in_words
+from lungsight.evaluation.formatting import as_figure
+from lungsight.evaluation.rows import Label, Row
 from lungsight.evaluation.sections.decisions_table import NAME as VERDICTS
 from lungsight.evaluation.sections.decisions_table import verdicts
 from lungsight.evaluation.sections.section import Section
-from lungsight.evaluation.tables import estimate_table
 from lungsight.evaluation.testset.testset import TestSet
-from lungsight.statistics.binary import Binary, Share
-from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.binary import Binary
+from lungsight.statistics.bootstrap import Resampling, Share, shares
 from lungsight.statistics.calibration_metrics import top_label
 from lungsight.statistics.decision_curve import decision_curve
 from lungsight.statistics.estimate import Estimate
@@ -54,8 +55,6 @@ THRESHOLD, BAND, MOST_PROBABLE = "threshold", "band", "most probable class"
 #: Where nobody stated a rule.
 _MOST_PROBABLE = Decision(inconclusive_below=0)
 
-_Row = tuple[dict[str, object], Estimate]
-
 
 def decision(
     testset: TestSet,
@@ -69,15 +68,17 @@ def decision(
 
     Tables: ``decision_rule``, the thresholds and what they were chosen on; ``decision``, figures at the threshold,
     and the share left open and the error among the rest where images can be inconclusive; ``risk_coverage``;
-    ``decision_curve``; ``per_1000``, the patients of each kind among 1,000; ``verdicts``, what scanning says, by what
-    is true.
+    ``decision_curve``; ``per_1000``, the patients of each kind among 1,000; ``verdicts``, the decisions of scanning
+    by true class.
 
     Args:
-        stated: the package's own rule; where None, thresholds are chosen on the rows whose ``split`` is
-            ``validation`` (the others are then reported), and where there are none the most probable class decides.
+        testset: the images.
+        stated: the package's own rule; if None, thresholds are chosen on the rows whose ``split`` is ``validation``
+            (the others are then reported), and without such rows the most probable class decides.
         stated_for: the class that ``stated`` decides on; None: the target of ``testset``. Where another class is the
             target, only ``verdicts`` follow ``stated``.
         prevalence: of the target, between 0 and 1, to add to the sample's own.
+        resampling: how many replicates, which level, which seed.
     """
     of = stated_for or testset.target
     settled = _settle(testset.scored, stated if of == testset.target else None)
@@ -86,22 +87,23 @@ def decision(
         for kind, source, images in settled.reported.by_source()
     ]
     scans = (settled.rule, testset.target) if stated is None else (stated, of)
+    curves = _joined([part.decision_curve() for part in parts])
     tables = {
         "decision_rule": _rule_table(settled.rule, testset.target),
-        "decision": estimate_table(row for part in parts for row in part.figures),
+        "decision": [row for part in parts for row in part.figures],
         "risk_coverage": _joined([part.risk_coverage() for part in parts]),
-        "decision_curve": _joined([part.decision_curve() for part in parts]),
-        "per_1000": estimate_table(row for part in parts for row in part.per_1000()),
+        "decision_curve": curves,
+        "per_1000": [row for part in parts for row in part.per_1000()],
         VERDICTS: verdicts(settled.reported, *scans, resampling),
     }
-    sentences = (*settled.sentences, *(sentence for part in parts for sentence in part.sentences(tables)))
+    sentences = (*settled.sentences, *(sentence for part in parts for sentence in part.sentences(curves)))
     missing = (sentence for part in parts for sentence in part.missing())
-    return Section("decision", tables, sentences, (*settled.withheld, *missing))
+    return Section.of("decision", tables, sentences, (*settled.withheld, *missing))
 
 
 @dataclass(frozen=True, eq=False)
 class _ChosenRule:
-    """The rule that holds, the images it is reported on, and what is to be said of it."""
+    """The rule that holds, the images it is reported on, and sentences about it."""
 
     rule: Decision
     reported: TestSet
@@ -163,7 +165,7 @@ def _rule_table(rule: Decision, target: str) -> pd.DataFrame:
     return pd.DataFrame([stated | basis])
 
 
-def _with(labels: dict[str, object], table: pd.DataFrame) -> pd.DataFrame:
+def _with(labels: dict[str, Label], table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(labels, index=table.index).join(table)
 
 
@@ -192,47 +194,57 @@ class _AtSource:
         self._some_open = rule.can_be_inconclusive(len(images.classes))
 
     @cached_property
-    def figures(self) -> list[_Row]:
-        return list(self._figures())
-
-    def _figures(self) -> Iterator[_Row]:
+    def figures(self) -> list[Row]:
+        """The table ``decision``."""
         without = self._rule.thresholds is None
-        at = {"rule": MOST_PROBABLE if without else THRESHOLD}
-        yield from (({**self._labels, **at}, e) for e in self._sample.shares(self._at_threshold(), self._resampling))
+        found = {MOST_PROBABLE if without else THRESHOLD: self._shares(self._at_threshold())}
         if self._some_open:
-            found, rule = self._sample.shares(self._with_band(), self._resampling), MOST_PROBABLE if without else BAND
-            yield from (({**self._labels, "rule": rule}, e) for e in found)
+            rule = MOST_PROBABLE if without else BAND
+            found[rule] = found.get(rule, []) + self._shares(self._with_band())
         area = area_under_risk_coverage(top_label(self._outcomes), self._resampling)
-        yield {**self._labels, "rule": MOST_PROBABLE}, area
+        rows = [Row(self._labels | {"rule": rule}, e) for rule, estimates in found.items() for e in estimates]
+        return [*rows, Row(self._labels | {"rule": MOST_PROBABLE}, area)]
 
-    def per_1000(self) -> Iterator[_Row]:
+    def _shares(self, wanted: Mapping[str, Share]) -> list[Estimate]:
+        return shares(self._sample, wanted, self._resampling)
+
+    def per_1000(self) -> Iterator[Row]:
+        """The table ``per_1000``."""
         yield from self._scaled(OF_THE_SAMPLE, self._sample.positives / max(1, len(self._sample)))
         if self._prevalence is not None:
             yield from self._scaled(NAMED, self._prevalence)
 
     def risk_coverage(self) -> pd.DataFrame:
+        """The table ``risk_coverage``."""
         answers = top_label(self._outcomes)
         return _with({**self._labels, "patients": answers.patients}, risk_coverage_curve(answers, self._resampling))
 
     def decision_curve(self) -> pd.DataFrame:
+        """The table ``decision_curve``."""
         return _joined([self._curve(OF_THE_SAMPLE, None)] + [self._curve(NAMED, p) for p in self._named])
 
-    def sentences(self, tables: dict[str, pd.DataFrame]) -> Iterator[str]:
-        found = {e.name: e for labels, e in self.figures if labels["rule"] != BAND}
+    def sentences(self, curves: pd.DataFrame) -> Iterator[str]:
+        """The figures at the threshold, what is left open, and where acting on the model helps."""
+        found = {row.estimate.name: row.estimate for row in self.figures}
         where = f"{self._source} ({self._kind})"
         sensitivity, specificity = found["sensitivity"], found["specificity"]
         held = _held(sensitivity, self._rule.aim_sensitivity)
         yield f"{where}: sensitivity {as_figure(sensitivity)}, specificity {as_figure(specificity)}{held}."
-        yield from self._about_the_band(where)
-        yield from self._about_the_curve(where, tables["decision_curve"])
+        if self._some_open:
+            yield (
+                f"{where}: {as_figure(found['inconclusive'])} of the images get no verdict; of the others "
+                f"{as_figure(found['error_of_decided'])} get a wrong one."
+            )
+        yield from self._about_the_curve(where, curves)
 
     def missing(self) -> Iterator[str]:
+        """Why there is no decision curve."""
         for count, what in ((self._sample.positives, "no"), (self._sample.negatives, "no other than an")):
             if not count:
                 yield f"{self._source}: {what} image of {as_words(self._target)}, so no decision curve."
 
     @property
-    def _labels(self) -> dict[str, object]:
+    def _labels(self) -> dict[str, Label]:
         return {"kind": self._kind, "source": self._source}
 
     @property
@@ -263,26 +275,25 @@ class _AtSource:
             "specificity_of_decided": Share(right, ~positive & decided, f"no image without {name} was decided"),
         }
 
-    def _scaled(self, origin: str, prevalence: float) -> Iterator[_Row]:
+    def _scaled(self, origin: str, prevalence: float) -> Iterator[Row]:
         """The cells per 1,000 patients: shares of all images at the sample's own prevalence, otherwise shares of the
         images of the target, or of the others, times how many of those there would be."""
         positive = self._sample.positive
         everything = np.ones(len(positive), dtype=bool)
-        shares, factors = {}, {}
+        wanted, factors = {}, {}
         for name, (of_target, verdict) in CELLS.items():
             if verdict == 0 and not self._some_open:
                 continue
             truly = positive if of_target else ~positive
             among = everything if origin == OF_THE_SAMPLE else truly
-            shares[name] = Share(
+            wanted[name] = Share(
                 truly & (self._verdicts == verdict), among, f"no image {_of(of_target, self._target)} here"
             )
             factors[name] = (
                 1000.0 if origin == OF_THE_SAMPLE else 1000 * (prevalence if of_target else 1 - prevalence)
             )
-        labels = {**self._labels, "prevalence": prevalence, "prevalence_is": origin}
-        for estimate in self._sample.shares(shares, self._resampling):
-            yield labels, _times(estimate, factors[estimate.name])
+        labels = self._labels | {"prevalence": prevalence, "prevalence_is": origin}
+        yield from (Row(labels, _times(e, factors[e.name])) for e in self._shares(wanted))
 
     def _curve(self, origin: str, prevalence: float | None) -> pd.DataFrame:
         sample = self._sample
@@ -291,15 +302,6 @@ class _AtSource:
         labels = {**self._labels, "prevalence": share, "prevalence_is": origin}
         counts = {"n": len(sample), "positives": sample.positives, "negatives": sample.negatives}
         return _with({**labels, **counts, "patients": sample.patients}, curve)
-
-    def _about_the_band(self, where: str) -> Iterator[str]:
-        if not self._some_open:
-            return
-        found = {e.name: e for _, e in self.figures}
-        yield (
-            f"{where}: {as_figure(found['inconclusive'])} of the images get no verdict; of the others "
-            f"{as_figure(found['error_of_decided'])} get a wrong one."
-        )
 
     def _about_the_curve(self, where: str, curves: pd.DataFrame) -> Iterator[str]:
         if not len(curves):

@@ -1,27 +1,29 @@
-"""Discrimination: how well the model tells the classes apart, kind by kind and source by source, never both kinds
-together; and how much of it is telling the sources apart."""
+"""Discrimination: how well the model separates the classes, and how much of that is telling the sources apart.
+
+Kind by kind and source by source, never both kinds together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from lungsight.evaluation.formatting import as_words, fixed, withheld_because
+from lungsight._text import as_words, fixed
+from lungsight.evaluation.formatting import withheld_because
+from lungsight.evaluation.rows import Label, Row
 from lungsight.evaluation.sections.one_vs_one import NAME as ONE_AGAINST_ONE
 from lungsight.evaluation.sections.one_vs_one import one_vs_one
 from lungsight.evaluation.sections.section import Section
-from lungsight.evaluation.tables import ALL_SOURCES, estimate_table
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, KINDS, TestSet
+from lungsight.evaluation.testset.testset import ALL_SOURCES, EXTERNAL, INTERNAL, KIND, KINDS, TestSet
 from lungsight.statistics import curves, delong
 from lungsight.statistics.bootstrap import Drawn, Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import Key, estimate_of, estimates_of, resample, why_withheld, withheld
 from lungsight.statistics.operating_points import OPERATING_POINTS, at_prevalence, operating_points, threshold_of
-from lungsight.statistics.outcomes import Floats, Outcomes
-from lungsight.statistics.ranking import Sweep
+from lungsight.statistics.outcomes import Outcomes
 from lungsight.statistics.within import Within, pooled_and_within
 
 NAME = "discrimination"
@@ -37,11 +39,11 @@ class _Group:
     kind: str
     source: str
     outcomes: Outcomes
-    resampled: Mapping[Key, Drawn]
+    drawn: Mapping[Key, Drawn]
     estimates: tuple[Estimate, ...]
 
     @property
-    def labels(self) -> dict[str, object]:
+    def labels(self) -> dict[str, Label]:
         return {"kind": self.kind, "source": self.source}
 
     def get(self, scope: str, name: str) -> Estimate:
@@ -57,54 +59,47 @@ def discrimination(
 ) -> Section:
     """Every figure of discrimination with its 95% interval, or the reason why it is withheld.
 
-    ``prevalence`` is the share of patients with the target class where the model would be used; without it PPV and
-    NPV are given for the mix of classes in the test only. Tables: ``metrics``, ``roc``, ``precision_recall``,
-    ``operating_points``, ``confusion``, ``within_and_pooled``, ``one_vs_one``. Where a kind has several sources,
-    its rows with source ``all`` put them together. Raises ValueError where ``prevalence`` isn't between 0 and 1.
+    Tables: ``metrics``, ``roc``, ``precision_recall``, ``operating_points``, ``confusion``, ``within_and_pooled``,
+    ``one_against_one``. Where a kind has several sources, its rows with source ``all`` put them together.
+
+    Args:
+        testset: the images.
+        prevalence: share of patients with the target class where the model would be used; without it PPV and NPV are
+            given for the mix of classes in the test only.
+        resampling: how many replicates, which level, which seed.
+
+    Raises:
+        ValueError: ``prevalence`` isn't between 0 and 1.
     """
     if prevalence is not None and not 0 < prevalence < 1:
         raise ValueError(f"a prevalence of {prevalence} isn't between 0 and 1")
     scored = testset.scored
-    groups = [_scored_group(*part, prevalence, resampling) for part in _parts(scored)]
+    groups = [_scored_group(*group, prevalence, resampling) for group in scored.groups()]
     within = [row for kind in KINDS for row in _within_kind(scored, kind, resampling)]
     pairs, of_pairs = one_vs_one(scored, resampling)
     tables = {
-        "metrics": estimate_table((g.labels, e) for g in groups for e in g.estimates),
+        "metrics": [Row(g.labels, e) for g in groups for e in g.estimates],
         curves.ROC: _curve_table(groups, curves.ROC, resampling.level),
         curves.PRECISION_RECALL: _curve_table(groups, curves.PRECISION_RECALL, resampling.level),
-        "operating_points": _operating_point_table(groups, resampling.level),
+        "operating_points": [row for g in groups for row in _operating_points_of(g, resampling.level)],
         "confusion": _confusion_table(groups),
-        "within_and_pooled": _within_table(within),
+        "within_and_pooled": [row for of_kind in within for row in of_kind.rows],
         ONE_AGAINST_ONE: pairs,
     }
     sentences = (*_sentences(groups, testset.target, prevalence), *_within_sentences(within), *of_pairs)
-    return Section(NAME, tables, sentences, tuple(_withheld(groups, within, testset.target)))
-
-
-def _parts(scored: TestSet) -> Iterator[tuple[str, str, TestSet]]:
-    """Within a kind all sources together first where there are several, then each alone."""
-    by_source = list(scored.by_source())
-    for kind in KINDS:
-        of_kind = [part for part in by_source if part[0] == kind]
-        if len(of_kind) > 1:
-            yield kind, ALL_SOURCES, scored.where((scored.table[KIND] == kind).to_numpy())
-        yield from of_kind
-
-
-def _added(sweep: Sweep) -> Mapping[str, Floats]:
-    return {**curves.both_curves(sweep), **operating_points(sweep)}
+    return Section.of(NAME, tables, sentences, _withheld(groups, within, testset.target))
 
 
 def _scored_group(
     kind: str, source: str, images: TestSet, prevalence: float | None, resampling: Resampling
 ) -> _Group:
     outcomes, level = images.outcomes, resampling.level
-    resampled = resample(outcomes, resampling, _added)
-    estimates = estimates_of(outcomes, resampled, level)
+    drawn = resample(outcomes, resampling, lambda sweep: {**curves.both_curves(sweep), **operating_points(sweep)})
+    estimates = estimates_of(outcomes, drawn, level)
     estimates += [delong.auroc_estimate(outcomes, scope, level) for scope in outcomes.classes]
     if prevalence is not None:
-        estimates += at_prevalence(outcomes, resampled, images.target, prevalence, level)
-    return _Group(kind, source, outcomes, resampled, tuple(estimates))
+        estimates += at_prevalence(outcomes, drawn, images.target, prevalence, level)
+    return _Group(kind, source, outcomes, drawn, tuple(estimates))
 
 
 def _curve_table(groups: Iterable[_Group], name: str, level: float) -> pd.DataFrame:
@@ -114,30 +109,21 @@ def _curve_table(groups: Iterable[_Group], name: str, level: float) -> pd.DataFr
         for scope in group.outcomes.classes:
             if why_withheld(group.outcomes, scope, "auroc"):
                 continue
-            found = curves.curve(group.resampled[scope, name], level)
+            found = curves.curve(group.drawn[scope, name], level)
             tables.append(pd.DataFrame({**group.labels, "scope": scope, **vars(found), "interval": "percentile"}))
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
-def _operating_point_table(groups: Iterable[_Group], level: float) -> pd.DataFrame:
-    """The columns of an estimate table after ``figure``, ``fixed``, ``at`` and ``threshold``."""
-    return estimate_table(
-        (group.labels | labels, estimate)
-        for group in groups
-        for scope in group.outcomes.classes
-        for labels, estimate in _operating_points_of(group, scope, level)
-    )
-
-
-def _operating_points_of(group: _Group, scope: str, level: float) -> Iterator[tuple[dict[str, object], Estimate]]:
-    outcomes, resampled = group.outcomes, group.resampled
-    for name, (figure, held, at) in OPERATING_POINTS.items():
-        labels: dict[str, object] = {"figure": figure, "fixed": held, "at": at}
+def _operating_points_of(group: _Group, level: float) -> Iterator[Row]:
+    outcomes, drawn = group.outcomes, group.drawn
+    for scope, (name, (figure, fixed_at, at)) in product(outcomes.classes, OPERATING_POINTS.items()):
         if reason := why_withheld(outcomes, scope, "auroc"):
-            yield labels | {"threshold": None}, withheld(outcomes, scope, name, reason)
-            continue
-        estimate = estimate_of(outcomes, scope, name, resampled[scope, name], level)
-        yield labels | {"threshold": threshold_of(outcomes, scope, name)}, estimate
+            threshold, estimate = None, withheld(outcomes, scope, name, reason)
+        else:
+            threshold = threshold_of(outcomes, scope, name)
+            estimate = estimate_of(outcomes, scope, name, drawn[scope, name], level)
+        labels = {"figure": figure, "fixed": fixed_at, "at": at, "threshold": threshold}
+        yield Row(group.labels | labels, estimate)
 
 
 def _confusion_table(groups: Iterable[_Group]) -> pd.DataFrame:
@@ -155,6 +141,12 @@ class _WithinKind:
     kind: str
     noun: str
     found: Within
+
+    @property
+    def rows(self) -> list[Row]:
+        """Labelled by what is within (source or site) and ``mixed``, how many of them hold both classes."""
+        labels = {"kind": self.kind, "within": self.noun, "mixed": len(self.found.mixed)}
+        return [Row(labels, e) for e in (self.found.pooled, self.found.within, self.found.difference)]
 
 
 def _within_kind(scored: TestSet, kind: str, resampling: Resampling) -> Iterator[_WithinKind]:
@@ -174,16 +166,6 @@ def _within_kind(scored: TestSet, kind: str, resampling: Resampling) -> Iterator
         yield _WithinKind(kind, "site", within)
 
 
-def _within_table(rows: Iterable[_WithinKind]) -> pd.DataFrame:
-    """The columns of an estimate table after ``kind``, ``within`` (source or site) and ``mixed`` (how many of them
-    hold both classes)."""
-    return estimate_table(
-        ({"kind": row.kind, "within": row.noun, "mixed": len(row.found.mixed)}, estimate)
-        for row in rows
-        for estimate in (row.found.pooled, row.found.within, row.found.difference)
-    )
-
-
 def _sentences(groups: Sequence[_Group], target: str, prevalence: float | None) -> Iterator[str]:
     words = as_words(target)
     for group in groups:
@@ -195,7 +177,8 @@ def _sentences(groups: Sequence[_Group], target: str, prevalence: float | None) 
                 f"{_share(ppv)}, a verdict against it in {_share(npv)}."
             )
     if clustered := [g for g in groups if g.outcomes.patients < len(g.outcomes)]:
-        images, patients = (sum(f(g) for g in clustered if g.source != ALL_SOURCES) for f in (_images, _patients))
+        each = [g.outcomes for g in clustered if g.source != ALL_SOURCES]
+        images, patients = sum(map(len, each)), sum(outcomes.patients for outcomes in each)
         yield (
             f"Some patients have several images ({images:,} images of {patients:,} patients). DeLong's interval "
             "takes images as independent and may be too narrow then: read the interval from resampling patients."
@@ -205,14 +188,6 @@ def _sentences(groups: Sequence[_Group], target: str, prevalence: float | None) 
             "At a fixed sensitivity or specificity the threshold is found on the very images it is judged on, so "
             "those figures say what the score can do, not what a threshold chosen beforehand will do."
         )
-
-
-def _images(group: _Group) -> int:
-    return len(group.outcomes)
-
-
-def _patients(group: _Group) -> int:
-    return group.outcomes.patients
 
 
 def _scores_of(group: _Group, target: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from lungsight._text import counted
 from lungsight.datasets.check import AGE_GROUPS, UNKNOWN, age_groups
 from lungsight.datasets.manifest import names_patient
 from lungsight.evaluation.formatting import as_words
+from lungsight.evaluation.rows import Row
 from lungsight.evaluation.sections.input_checks import EVERY_CLASS, input_checks
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.testset.eligibility import Eligible
@@ -39,28 +40,37 @@ def flow(
     split_unit: str | None = None,
     resampling: Resampling = Resampling(),
 ) -> Section:
-    """How the images tested on were come by, and what they are.
+    """How the images tested on were selected, and what they are.
 
-    ``testset`` are those that remained, unreadable ones included; ``split_unit`` is the package's (None: unknown).
     Tables: ``flow`` (step, left out, remain), ``left_out`` (by reason, source and label), ``counts`` (images and
     patients of every class by kind, source, view, age group and sex) and, where it is known what the model was
-    trained on, ``overlap`` (each test image met before) and ``overlap_counts``. Where the package brings a gate, a
-    measure of familiarity or lung fields, also the tables of :func:`~.input_checks.input_checks`.
+    trained on, ``overlap`` (each test image met before) and ``overlap_counts``. If the package has a gate, an
+    out-of-distribution detector or a lung segmentation, also the tables of :func:`~.input_checks.input_checks`.
+
+    Args:
+        eligible: what came in, what was left out and why.
+        testset: the images that remained, unreadable ones included.
+        split_unit: the package's; None: unknown.
+        resampling: how many replicates, which level, which seed.
     """
-    images, guarded = testset.scored, input_checks(testset, resampling)
-    tables = {"flow": _steps(eligible, testset), "left_out": _left_out(eligible, testset), "counts": counts(images)}
+    images, checked = testset.scored, input_checks(testset, resampling)
+    tables: dict[str, pd.DataFrame | Sequence[Row]] = {
+        "flow": _steps(eligible, testset),
+        "left_out": _left_out(eligible, testset),
+        "counts": counts(images),
+    }
     if eligible.overlap is not None:
         tables |= {"overlap": _met_before(eligible.overlap), "overlap_counts": eligible.overlap.counts}
-    tables |= guarded.tables
+    tables |= {**checked.tables, **checked.estimates}
     sentences = (
         *_of_images(eligible, images),
         *_of_overlap(eligible),
         *([_OF_SPLIT[split_unit]] if split_unit in _OF_SPLIT else []),
         *_of_patients(images),
         *_of_what_is_missing(images),
-        *guarded.sentences,
+        *checked.sentences,
     )
-    return Section(NAME, tables, sentences)
+    return Section.of(NAME, tables, sentences)
 
 
 def _steps(eligible: Eligible, testset: TestSet) -> pd.DataFrame:

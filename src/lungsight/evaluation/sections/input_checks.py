@@ -1,24 +1,32 @@
-"""What scanning would refuse, what is unlike anything in training: how many, why, what that does to the figures.
+"""Input checks: which images scanning would refuse or call unfamiliar, why, and what that does to the figures.
 
-The report's figures are of every image that could be judged, so that a gate can't flatter a model by refusing what it
+The report's figures are of every image with a prediction, so that a gate can't flatter a model by refusing what it
 gets wrong. Here the same figures stand without those images.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 
-from lungsight.evaluation.formatting import as_figure, as_words
+from lungsight._text import as_words
+from lungsight.evaluation.formatting import as_figure
+from lungsight.evaluation.rows import Label, Row
 from lungsight.evaluation.sections.section import Section
-from lungsight.evaluation.tables import ALL_SOURCES, estimate_table
-from lungsight.evaluation.testset.testset import INVERTED, KIND, KINDS, LUNG_FAULTS, REFUSED, UNFAMILIAR, TestSet
-from lungsight.statistics.binary import Binary, Share
-from lungsight.statistics.bootstrap import Resampling
-from lungsight.statistics.estimate import ALL_CLASSES, Estimate
+from lungsight.evaluation.testset.testset import (
+    ALL_SOURCES,
+    INVERTED,
+    KIND,
+    LUNG_FAULTS,
+    REFUSED,
+    UNFAMILIAR,
+    TestSet,
+)
+from lungsight.statistics.bootstrap import Resampling, Sample, Share, shares
+from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import estimate_all
 from lungsight.statistics.outcomes import TRUTH, Mask
 
@@ -26,67 +34,60 @@ NAME = "safeguards"
 EVERY_CLASS = "every class"
 EVERY_IMAGE, ADMITTED, ADMITTED_AND_FAMILIAR = "every image", "without refused", "without refused and unfamiliar"
 _FIGURES = ("auroc", "sensitivity", "specificity")
+#: The test set's column behind each check.
+_COLUMNS = {
+    "refused": REFUSED,
+    "inverted": INVERTED,
+    "unfamiliar": UNFAMILIAR,
+    "without_plausible_lungs": LUNG_FAULTS,
+}
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
-
-_Row = tuple[dict[str, object], Estimate]
 
 
 def input_checks(testset: TestSet, resampling: Resampling = Resampling()) -> Section:
-    """Tables: ``input_checks``, by source and label the share of images that scanning refuses (``refused``), that
-    the gate took for negatives, so that they were judged the other way round (``inverted``), that are unlike anything
-    in training (``unfamiliar``), and whose lungs aren't two plausible ones (``without_plausible_lungs``);
-    ``refusals``, the reasons by source; ``without_refused``, the target's figures with and without these images.
-    Without a table where the package has none of the three."""
+    """What the gate, the out-of-distribution detector and the lung segmentation find in the test images.
+
+    Tables: ``safeguards``, by source and class the share of images that scanning refuses (``refused``), that the gate
+    took for negatives and inverted (``inverted``), that are unlike anything in training (``unfamiliar``), and whose
+    lungs aren't two plausible ones (``without_plausible_lungs``); ``refusals``, the reasons by source;
+    ``without_refused``, the target's figures with and without these images. No table if the package has none of the
+    three components.
+    """
     scored = testset.scored
-    asked = {name: mask for name, mask in _masks(scored).items() if mask is not None}
-    if not asked or not len(scored):
+    checks = _checks(scored)
+    if not checks or not len(scored):
         return Section(NAME, {})
-    shares = [row for group in _groups(scored) for row in _shares(*group, scored, asked, resampling)]
-    tables = {NAME: estimate_table(shares)}
-    sentences = list(_said(shares))
+    counted = tuple(row for group in scored.groups() for row in _shares(*group, resampling))
+    tables: dict[str, pd.DataFrame | tuple[Row, ...]] = {NAME: counted}
+    sentences = list(_share_sentences(counted))
     if REFUSED in scored.table:
         tables["refusals"] = _reasons(scored)
-    if "refused" in asked or "unfamiliar" in asked:
-        with_and_without = list(_with_and_without(scored, resampling))
-        tables["without_refused"] = estimate_table(with_and_without)
-        sentences += _compared(with_and_without, scored.target)
-    return Section(NAME, tables, tuple(sentences))
+    if "refused" in checks or "unfamiliar" in checks:
+        compared = tuple(row for group in scored.groups() for row in _with_and_without(*group, resampling))
+        tables["without_refused"] = compared
+        sentences += _comparison_sentences(compared, scored.target)
+    return Section.of(NAME, tables, sentences)
 
 
-def _masks(scored: TestSet) -> dict[str, Mask | None]:
-    table = scored.table
+def _checks(images: TestSet) -> dict[str, Mask]:
+    """Of each check that was made, bool [n]: the images it finds."""
+    table = images.table
     return {
-        "refused": (table[REFUSED] != "").to_numpy(dtype=bool) if REFUSED in table else None,
-        "inverted": table[INVERTED].to_numpy(dtype=bool) if INVERTED in table else None,
-        "unfamiliar": table[UNFAMILIAR].to_numpy(dtype=bool) if UNFAMILIAR in table else None,
-        "without_plausible_lungs": (table[LUNG_FAULTS] != "").to_numpy(dtype=bool) if LUNG_FAULTS in table else None,
+        name: (table[column] != "" if column in (REFUSED, LUNG_FAULTS) else table[column]).to_numpy(dtype=bool)
+        for name, column in _COLUMNS.items()
+        if column in table
     }
 
 
-def _groups(scored: TestSet) -> Iterator[tuple[str, str, Mask]]:
-    """Every source, and a kind's sources together where it has several."""
-    for kind in KINDS:
-        of_kind = (scored.table[KIND] == kind).to_numpy(dtype=bool)
-        sources = sorted(set(scored.table["source"][of_kind]))
-        if len(sources) > 1:
-            yield kind, ALL_SOURCES, of_kind
-        for source in sources:
-            yield kind, source, of_kind & (scored.table["source"] == source).to_numpy(dtype=bool)
-
-
-def _shares(
-    kind: str, source: str, which: Mask, scored: TestSet, asked: dict[str, Mask], resampling: Resampling
-) -> Iterator[_Row]:
-    truth, patient = scored.table[TRUTH].to_numpy(dtype=str), scored.patient
-    for name in (EVERY_CLASS, *scored.classes, *({scored.denial} & set(truth))):
-        among = which if name == EVERY_CLASS else which & (truth == name)
-        if not among.any():
-            continue
-        everything = np.ones(int(among.sum()), dtype=bool)
-        sample = Binary.from_arrays(ALL_CLASSES, everything, everything, patient[among])
-        wanted = {measure: Share(mask[among], everything, "no images") for measure, mask in asked.items()}
-        for estimate in sample.shares(wanted, resampling):
-            yield {"kind": kind, "source": source, "truth": name}, estimate
+def _shares(kind: str, source: str, images: TestSet, resampling: Resampling) -> Iterator[Row]:
+    truth, checks = images.table[TRUTH].to_numpy(dtype=str), _checks(images)
+    for name in (EVERY_CLASS, *images.classes, images.denial):
+        of_class = np.ones(len(images), dtype=bool) if name == EVERY_CLASS else truth == name
+        if of_class.any():
+            sample = Sample(images.patient[of_class])
+            wanted = {check: Share(mask[of_class], sample.positive, "no images") for check, mask in checks.items()}
+            labels = {"kind": kind, "source": source, "truth": name}
+            yield from (Row(labels, e) for e in shares(sample, wanted, resampling))
 
 
 def _reasons(scored: TestSet) -> pd.DataFrame:
@@ -108,40 +109,37 @@ def _without_numbers(sentences: str) -> list[str]:
     return [_NUMBER.sub("…", part) for part in parts if part]
 
 
-def _with_and_without(scored: TestSet, resampling: Resampling) -> Iterator[_Row]:
-    masks = _masks(scored)
-    refused, unfamiliar = (masks[name] for name in ("refused", "unfamiliar"))
-    everything = np.ones(len(scored), dtype=bool)
-    kept = {EVERY_IMAGE: everything}
-    if refused is not None:
-        kept[ADMITTED] = ~refused
-    if unfamiliar is not None:
-        kept[ADMITTED_AND_FAMILIAR] = ~unfamiliar & (everything if refused is None else ~refused)
-    for kind, source, which in _groups(scored):
-        for name, mask in kept.items():
-            if (which & mask).any():
-                found = estimate_all(scored.where(which & mask).outcomes, resampling)
-                labels: dict[str, object] = {"kind": kind, "source": source, "images": name}
-                yield from ((labels, e) for e in found if e.scope == scored.target and e.name in _FIGURES)
+def _with_and_without(kind: str, source: str, images: TestSet, resampling: Resampling) -> Iterator[Row]:
+    """The target's figures of every image, of those not refused, and of those not unfamiliar either."""
+    checks, no = _checks(images), np.zeros(len(images), dtype=bool)
+    refused, unfamiliar = checks.get("refused", no), checks.get("unfamiliar", no)
+    kept = {EVERY_IMAGE: ~no}
+    kept |= {ADMITTED: ~refused} if "refused" in checks else {}
+    kept |= {ADMITTED_AND_FAMILIAR: ~unfamiliar & ~refused} if "unfamiliar" in checks else {}
+    for name, mask in kept.items():
+        if mask.any():
+            found = estimate_all(images.where(mask).outcomes, resampling)
+            labels = {"kind": kind, "source": source, "images": name}
+            yield from (Row(labels, e) for e in found if e.scope == images.target and e.name in _FIGURES)
 
 
-def _said(rows: list[_Row]) -> Iterator[str]:
-    """Where there are any; the table also says where there are none."""
+def _share_sentences(rows: Iterable[Row]) -> Iterator[str]:
+    """Where there are any; the table also shows where there are none."""
     words = {
         "refused": "would be refused when scanned; they are judged here all the same",
         "inverted": "were taken for negatives by the gate, and judged the other way round",
         "unfamiliar": "are unlike anything in training, by the features of the network: scanning says inconclusive",
         "without_plausible_lungs": "show no two plausible lung fields",
     }
-    for labels, e in rows:
+    for labels, e in ((row.labels, row.estimate) for row in rows):
         if labels["truth"] == EVERY_CLASS and labels["source"] != ALL_SOURCES and e.value:
             yield f"{labels['source']} ({labels['kind']}): {e.value:.1%} of {e.n:,} images {words[e.name]}."
 
 
-def _compared(rows: list[_Row], target: str) -> Iterator[str]:
+def _comparison_sentences(rows: Iterable[Row], target: str) -> Iterator[str]:
     """The AUROC with and without, where leaving images out changes who is counted."""
-    by_source: dict[tuple[object, object], dict[object, Estimate]] = {}
-    for labels, e in rows:
+    by_source: dict[tuple[Label, Label], dict[Label, Estimate]] = {}
+    for labels, e in ((row.labels, row.estimate) for row in rows):
         if e.name == "auroc" and e.value is not None:
             by_source.setdefault((labels["source"], labels["kind"]), {})[labels["images"]] = e
     for (source, kind), found in by_source.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -28,6 +28,19 @@ class Section:
     sentences: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
     estimates: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        tables: Mapping[str, pd.DataFrame | Sequence[Row]],
+        sentences: Iterable[str] = (),
+        withheld: Iterable[str] = (),
+    ) -> Section:
+        """A section of tables in their order on the page, those of estimates given as rows."""
+        rows = {stem: tuple(table) for stem, table in tables.items() if not isinstance(table, pd.DataFrame)}
+        frames = {stem: table if isinstance(table, pd.DataFrame) else frame(table) for stem, table in tables.items()}
+        return cls(name, frames, tuple(sentences), tuple(withheld), rows)
 
     def __post_init__(self) -> None:
         """Give every table of estimates both ways, as rows and as a frame."""

@@ -9,17 +9,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lungsight._text import as_words, signed
 from lungsight.datasets.check import AGE_GROUPS, UNKNOWN, age_groups
-from lungsight.evaluation.formatting import as_words, signed
+from lungsight.evaluation.rows import Label, Labels, Row
 from lungsight.evaluation.sections.section import Section
-from lungsight.evaluation.tables import estimate_table
 from lungsight.evaluation.testset.testset import KINDS, TestSet
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
-from lungsight.statistics.metrics import TITLES
+from lungsight.statistics.metrics import title_in_text
 from lungsight.statistics.outcomes import Mask
 from lungsight.statistics.stratified import (
     METRICS,
+    NOT_WITHIN,
     Part,
     SubgroupGap,
     crude_values,
@@ -41,7 +42,6 @@ GAP_METRICS = tuple(name for name in METRICS if name not in ("ppv", "npv"))
 _DISGUISE = 0.15
 
 Texts = NDArray[np.object_]
-_Row = tuple[dict[str, object], Estimate]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,18 +66,23 @@ class Property:
 
 
 def subgroups(testset: TestSet, *, resampling: Resampling = Resampling(), image_size: int | None = None) -> Section:
-    """Figures of age groups, sexes, views, sources, sites, reference standards and image qualities, and how far each
-    lies from the rest.
+    """Figures of subgroups, and how much each differs from the rest.
 
-    Always within a kind of source, and subgroups within each source; ``source`` is :data:`WITHIN_SOURCES` where the
-    sources of a kind are averaged. ``image_size`` is the side of the model's input in pixels, where it is known.
+    Subgroups are age groups, sexes, views, sources, sites, reference standards and image qualities; always within a
+    kind of source, and within each source. ``source`` is :data:`WITHIN_SOURCES` where the sources of a kind are
+    averaged. A figure with fewer than ten patients on a side is withheld.
 
     Table ``subgroups``: figures by kind, source, property and subgroup. Table ``gaps``: the figure of a subgroup less
     that of the rest (``against``, with ``rest_n`` images of ``rest_patients`` patients); ``crude`` is the same with
-    all sources of the kind thrown together. A figure with fewer than ten patients on a side is withheld.
+    all sources of the kind thrown together.
+
+    Args:
+        testset: the images.
+        resampling: how many replicates, which level, which seed.
+        image_size: side of the model's input in pixels, if known.
     """
-    figures: list[_Row] = []
-    gaps: list[_Row] = []
+    figures: list[Row] = []
+    gaps: list[Row] = []
     withheld: list[str] = []
     scored = testset.scored
     for kind in KINDS:
@@ -87,15 +92,16 @@ def subgroups(testset: TestSet, *, resampling: Resampling = Resampling(), image_
             figures += found.figures()
             gaps += found.gaps()
             withheld += found.not_told_apart()
-    tables = {"subgroups": estimate_table(figures), "gaps": estimate_table(gaps)}
-    return Section("subgroups", tables, tuple(_sentences(gaps)), tuple(dict.fromkeys(withheld)))
+    return Section.of(
+        "subgroups", {"subgroups": figures, "gaps": gaps}, _sentences(gaps), tuple(dict.fromkeys(withheld))
+    )
 
 
 class _Kind:
     """The sources of one kind, each with every part that any property wants of it."""
 
     def __init__(self, kind: str, testset: TestSet, resampling: Resampling, image_size: int | None) -> None:
-        self.kind, self._judged, self._level = kind, testset, resampling.level
+        self.kind, self._testset, self._level = kind, testset, resampling.level
         self._sources = sorted(set(testset.table["source"]))
         every = properties_of(testset, image_size)
         self._missing = [p for p in every if len(p.subgroups) < 2]
@@ -105,10 +111,10 @@ class _Kind:
             self._add(source, resampling, i * resampling.replicates // len(self._sources))
 
     def _add(self, source: str, resampling: Resampling, turned: int) -> None:
-        here = (self._judged.table["source"] == source).to_numpy(dtype=bool)
+        here = (self._testset.table["source"] == source).to_numpy(dtype=bool)
         wanted = self._wanted(here)
-        outcomes, masks = self._judged.where(here).outcomes, list(wanted.values())
-        parts = parts_of(outcomes, self._judged.target, masks, resampling, turned=turned)
+        outcomes, masks = self._testset.where(here).outcomes, list(wanted.values())
+        parts = parts_of(outcomes, self._testset.target, masks, resampling, turned=turned)
         self._parts |= {(source, *key): part for key, part in zip(wanted, parts, strict=True)}
 
     def _wanted(self, here: Mask) -> dict[tuple[str, str, bool], Mask]:
@@ -133,7 +139,7 @@ class _Kind:
     def _whole(self) -> dict[str, Part]:
         return {source: self._parts[source, _SOURCE, "", True] for source in self._sources}
 
-    def figures(self) -> Iterator[_Row]:
+    def figures(self) -> Iterator[Row]:
         """Over the sources first, then source by source."""
         for source, part in self._whole.items():
             yield from self._figures(source, _SOURCE, source, [part])
@@ -147,12 +153,11 @@ class _Kind:
                 for source, part in self._of(prop, subgroup).items():
                     yield from self._figures(source, prop.name, subgroup, [part])
 
-    def _figures(self, source: str, name: str, subgroup: str, parts: Sequence[Part]) -> Iterator[_Row]:
+    def _figures(self, source: str, name: str, subgroup: str, parts: Sequence[Part]) -> Iterator[Row]:
         labels = {"kind": self.kind, "source": source, "property": name, "subgroup": subgroup}
-        for metric in METRICS:
-            yield dict(labels), within(parts, metric, self._level)
+        yield from (Row(labels, within(parts, metric, self._level)) for metric in METRICS)
 
-    def gaps(self) -> Iterator[_Row]:
+    def gaps(self) -> Iterator[Row]:
         yield from self._between_sources()
         for prop in self._properties:
             for subgroup in prop.compared:
@@ -171,14 +176,14 @@ class _Kind:
         inside, outside = self._of(prop, subgroup), self._of(prop, subgroup, inside=False)
         return {source: (inside[source], outside[source]) for source in inside if source in outside}
 
-    def _gaps(self, source: str, prop: Property, subgroup: str, pairs: Sequence[tuple[Part, Part]]) -> Iterator[_Row]:
+    def _gaps(self, source: str, prop: Property, subgroup: str, pairs: Sequence[tuple[Part, Part]]) -> Iterator[Row]:
         # A site is of one source: with the sources together it would be set against other sources.
         crude = self._crude(prop, subgroup) if source == WITHIN_SOURCES and prop.name != "site" else {}
         for metric in GAP_METRICS:
             gap = gap_within(pairs, metric, self._level)
             yield self._row(gap, source, prop.name, subgroup, _against(prop, subgroup), crude.get(metric))
 
-    def _between_sources(self) -> Iterator[_Row]:
+    def _between_sources(self) -> Iterator[Row]:
         whole = self._whole
         sources = self._sources if len(self._sources) > 2 else self._sources[:1] if len(self._sources) == 2 else []
         for source in sources:
@@ -188,18 +193,16 @@ class _Kind:
                 gap = gap_between(whole[source], others, metric, self._level)
                 yield self._row(gap, source, _SOURCE, source, against, None)
 
-    def _row(
-        self, gap: SubgroupGap, source: str, name: str, subgroup: str, against: str, crude: float | None
-    ) -> _Row:
-        labels: dict[str, object] = {"kind": self.kind, "source": source, "property": name, "subgroup": subgroup}
+    def _row(self, gap: SubgroupGap, source: str, name: str, subgroup: str, against: str, crude: float | None) -> Row:
+        labels: dict[str, Label] = {"kind": self.kind, "source": source, "property": name, "subgroup": subgroup}
         rest = {"against": against, "rest_n": gap.rest.n, "rest_patients": gap.rest.patients, "crude": crude}
-        return labels | rest, gap.estimate
+        return Row(labels | rest, gap.estimate)
 
     def _crude(self, prop: Property, subgroup: str) -> Mapping[str, float | None]:
         """The gap with all sources thrown together."""
         mask = np.asarray(prop.values == subgroup, dtype=bool)
         rest = ~mask & np.asarray(prop.values != "", dtype=bool)
-        one, other = (crude_values(self._judged.outcomes, self._judged.target, side) for side in (mask, rest))
+        one, other = (crude_values(self._testset.outcomes, self._testset.target, side) for side in (mask, rest))
         gaps = {metric: one[metric] - other[metric] for metric in GAP_METRICS}
         return {metric: gap for metric, gap in gaps.items() if np.isfinite(gap)}
 
@@ -213,7 +216,7 @@ class _Kind:
                 yield f"By site ({self.kind}): fewer than two sites hold both classes."
             else:
                 yield f"By {prop.name} ({self.kind}): every image of which it is known is {known[0]}."
-        if self._judged.headers["width"].isna().all():
+        if self._testset.headers["width"].isna().all():
             yield f"By image quality ({self.kind}): no image could be read."
 
 
@@ -282,17 +285,17 @@ def _short_side(headers: pd.DataFrame, image_size: int) -> Property:
     return _with_present(Property("short side", values, (below, above)))
 
 
-def _sentences(gaps: Sequence[_Row]) -> Iterator[str]:
-    """The largest gaps that leave zero out, how many were looked at, and which would be a source's in disguise."""
-    seen = [(labels, e) for labels, e in gaps if e.low is not None and e.high is not None]
+def _sentences(gaps: Sequence[Row]) -> Iterator[str]:
+    """The largest gaps that leave zero out, how many were compared, and which would be a source's in disguise."""
+    seen = [row for row in gaps if row.estimate.low is not None]
     if not seen:
         yield "No gap between subgroups could be taken: too few patients on one side or the other."
         return
-    clear = [(labels, e) for labels, e in seen if _leaves_zero_out(e)]
-    told = [(labels, e) for labels, e in clear if e.name in _TOLD and labels["property"] != _SOURCE]
-    told = [row for row in told if row[0]["source"] == WITHIN_SOURCES or _only_source(row, gaps)]
-    for labels, e in sorted(told, key=lambda row: -abs(row[1].value or 0))[:_AT_MOST_TOLD]:
-        yield _told(labels, e)
+    clear = [row for row in seen if _leaves_zero_out(row.estimate)]
+    named = [row for row in clear if row.estimate.name in _TOLD and row.labels["property"] != _SOURCE]
+    named = [row for row in named if row.labels["source"] == WITHIN_SOURCES or _only_source(row, gaps)]
+    for row in sorted(named, key=lambda row: -abs(row.estimate.value or 0))[:_AT_MOST_TOLD]:
+        yield _sentence(row.labels, row.estimate)
     chance = round(0.05 * len(seen), 1)
     have = "leaves" if len(clear) == 1 else "leave"
     yield (
@@ -302,8 +305,8 @@ def _sentences(gaps: Sequence[_Row]) -> Iterator[str]:
     yield from _disguised(gaps)
 
 
-def _only_source(row: _Row, gaps: Sequence[_Row]) -> bool:
-    of_kind = (labels for labels, _ in gaps if labels["kind"] == row[0]["kind"])
+def _only_source(row: Row, gaps: Sequence[Row]) -> bool:
+    of_kind = (gap.labels for gap in gaps if gap.labels["kind"] == row.labels["kind"])
     return not any(labels["source"] == WITHIN_SOURCES for labels in of_kind)
 
 
@@ -311,43 +314,37 @@ def _leaves_zero_out(e: Estimate) -> bool:
     return e.low is not None and e.high is not None and not e.low <= 0 <= e.high
 
 
-def _told(labels: Mapping[str, object], e: Estimate) -> str:
+def _sentence(labels: Labels, e: Estimate) -> str:
     value = e.value or 0.0
     sources = ", sources compared within themselves" if labels["source"] == WITHIN_SOURCES else ""
     return (
-        f"{str(labels['kind']).capitalize()}, {labels['property']} {labels['subgroup']}: {_title(e.name)} for "
+        f"{str(labels['kind']).capitalize()}, {labels['property']} {labels['subgroup']}: {title_in_text(e.name)} for "
         f"{as_words(e.scope)} is {abs(value):.2f} {'lower' if value < 0 else 'higher'} than for {labels['against']} "
         f"({_signed(e.low)} to {_signed(e.high)}; {e.n:,} images of {e.patients:,} patients against "
         f"{labels['rest_n']:,} of {labels['rest_patients']:,}{sources})."
     )
 
 
-def _title(metric: str) -> str:
-    title = TITLES[metric]
-    return title if title.isupper() or title.startswith("Brier") else title.lower()
-
-
 def _signed(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return signed(value, 2 if abs(value) >= 0.005 else 3)
+    return signed(value, 2 if value is None or abs(value) >= 0.005 else 3)
 
 
-def _disguised(gaps: Sequence[_Row]) -> Iterator[str]:
+def _disguised(gaps: Sequence[Row]) -> Iterator[str]:
     """The gap that throwing the sources together would bend most."""
     bent = [
-        (abs(crude - e.value), labels, e, crude)
-        for labels, e in gaps
-        if isinstance(crude := labels["crude"], float) and e.value is not None and e.name in _TOLD
+        (abs(crude - row.estimate.value), row, crude)
+        for row in gaps
+        if isinstance(crude := row.labels["crude"], float)
+        and row.estimate.value is not None
+        and row.estimate.name in _TOLD
     ]
-    most = max(bent, key=lambda row: row[0], default=None)
-    if most is not None and most[0] > _DISGUISE:
-        _, labels, e, crude = most
+    size, row, crude = max(bent, key=lambda one: one[0], default=(0.0, None, 0.0))
+    if row is not None and size > _DISGUISE:
         yield (
-            f"A subgroup can be a source in disguise: with the {labels['kind']} sources thrown together, the gap in "
-            f"{_title(e.name)} of {labels['property']} {labels['subgroup']} would read {_signed(crude)}; "
-            f"within sources it is {_signed(e.value)}."
+            f"A subgroup can be a source in disguise: with the {row.labels['kind']} sources thrown together, the gap "
+            f"in {title_in_text(row.estimate.name)} of {row.labels['property']} {row.labels['subgroup']} would read "
+            f"{_signed(crude)}; within sources it is {_signed(row.estimate.value)}."
         )
-    apart = {str(labels["property"]) for labels, e in gaps if e.withheld and e.withheld.startswith("no source")}
+    apart = {str(row.labels["property"]) for row in gaps if row.estimate.withheld == NOT_WITHIN}
     if apart:
         yield f"No source holds both sides of some {' and '.join(sorted(apart))} subgroups: those gaps are withheld."
