@@ -20,6 +20,7 @@ from lungsight.datasets.manifest import COLUMNS, LABELS
 from lungsight.evaluation.audits.audit import Need
 from lungsight.evaluation.audits.registry import AUDITS
 from lungsight.package.description import PackageDescription
+from lungsight.statistics.metrics import METRICS
 from lungsight.training.augmentation import Augmentation
 from lungsight.training.recipe import Recipe, built_in_recipes
 
@@ -118,6 +119,19 @@ def manifest() -> Lines:
     yield f"{', '.join(f'`{label}`' for label in NO_DIAGNOSIS)} are never taken for a class by `*`."
     yield _WORDS_OF_A_TABLE
     yield "\nRows are checked before anything is read. A fault names the rows as a spreadsheet counts them."
+
+
+def metrics() -> Lines:
+    yield from _opening("Metrics", "What the column `metric` of the tables of figures holds, and how it is titled.\n")
+    yield "Those over all classes have the scope `all classes`; the others set the class in the column `scope`"
+    yield "against the rest, an image counted as called where that class is the most probable. Every figure has an"
+    yield "interval from resampling patients; the column `interval` gives its kind: `bca`, or `exact` where every"
+    yield "resample of a share or an AUROC gives the same. A figure that the images can't give is empty, and"
+    yield "`withheld` says why.\n"
+    yield "| metric | title | what it is | over all classes |\n| --- | --- | --- | --- |"
+    for metric in METRICS:
+        overall = "yes" if metric.group == "overall" else ""
+        yield f"| `{metric.name}` | {metric.title} | {_cell(metric.meaning)} | {overall} |"
 
 
 def commands() -> Lines:
@@ -271,6 +285,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "collections.md": catalogue,
     "commands.md": lambda: _page([*commands()]),
     "manifest.md": lambda: _page([*manifest()]),
+    "metrics.md": lambda: _page([*metrics()]),
     "package-json.md": lambda: _page([*package_description()]),
     "recipes.md": lambda: _page([*recipes()]),
 }

@@ -30,8 +30,8 @@ from lungsight.components.lung_segmentation import LungSegmentation, LungSegment
 from lungsight.components.lungs import Box, Lungs
 from lungsight.datasets.manifest import Manifest
 from lungsight.reading import read_radiograph
+from lungsight.statistics.bootstrap import Sample, means
 from lungsight.statistics.estimate import Estimate
-from lungsight.statistics.means import Sample, estimate_means
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -204,7 +204,7 @@ def _figures(manifest: Manifest, table: pd.DataFrame, stated: dict[str, str]) ->
     names = [name for name in table.columns if table[name].notna().any()]
     values = table[names].to_numpy(dtype=np.float64)
     shares = [bool(np.isin(values[np.isfinite(values[:, i]), i], (0.0, 1.0)).all()) for i in range(len(names))]
-    estimates = [estimate_means(sample, values[:, [i]], [name], shares=shares[i])[0] for i, name in enumerate(names)]
+    estimates = [means(sample, values[:, [i]], [name], shares=shares[i])[0] for i, name in enumerate(names)]
     return pd.DataFrame([{**stated, **_row(estimate)} for estimate in estimates])
 
 

@@ -37,9 +37,9 @@ from lungsight.evaluation.grade import GradeStatement, decide
 from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import INTERNAL, KIND, TestSet
 from lungsight.inference import Detector
-from lungsight.statistics.auroc import Ranked
-from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.bootstrap import Resampling, Sample
 from lungsight.statistics.outcomes import TRUTH
+from lungsight.statistics.ranking import auroc, ranking_estimate
 from lungsight.training.recipe import load_recipe
 from lungsight.training.run import train
 
@@ -121,17 +121,16 @@ def run(condition: Condition, out: Path) -> dict[str, Any]:
 
 def _auroc(detector: Detector, manifest: Manifest) -> float | None:
     testset = predict_manifest_images(detector, manifest)
-    return (
-        Ranked(testset.table["label"].eq(testset.target).to_numpy(), testset.patient, testset.target)
-        .auroc(testset.score, RESAMPLING)
-        .value
-    )
+    sample = Sample(testset.patient, testset.table["label"].eq(testset.target).to_numpy(), testset.target)
+    return ranking_estimate("auroc", sample, auroc(testset.score, sample.positive), resampling=RESAMPLING).value
 
 
 def _line(testset: TestSet, audits: list[Audit], verdict: GradeStatement) -> dict[str, Any]:
-    ranked = Ranked(testset.positive, testset.patient, testset.target)
+    sample = Sample(testset.patient, testset.positive, testset.target)
     return {
-        "auroc": ranked.auroc(testset.score, RESAMPLING).value,
+        "auroc": ranking_estimate(
+            "auroc", sample, auroc(testset.score, sample.positive), resampling=RESAMPLING
+        ).value,
         "grade": str(verdict.grade),
         "reasons": [reason.rule.partition(":")[0] for reason in verdict.reasons if reason.met],
         "audits": {

@@ -20,10 +20,9 @@ from scipy.special import softmax
 
 from lungsight.components.lungs import crop_of
 from lungsight.datasets.manifest import Manifest
-from lungsight.statistics.auroc import Ranked
-from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.bootstrap import Resampling, Sample, means
 from lungsight.statistics.estimate import Estimate
-from lungsight.statistics.means import Sample, estimate_means
+from lungsight.statistics.ranking import auroc, auroc_within, ranking_estimate
 from lungsight.training.image_cache import LungCache
 from lungsight.training.recipe import Recipe, load_recipe
 from what_helps import PLAIN, VARIANTS
@@ -113,17 +112,18 @@ def _auroc(
 ) -> Estimate:
     labels = part.table["label"]
     rows = labels.isin((*positive, *negative)).to_numpy()
-    ranked = Ranked(labels.isin(positive).to_numpy()[rows], _patients(part.table)[rows], _COVID)
-    return ranked.auroc(score[rows], _RESAMPLING, name)
+    sample = Sample(_patients(part.table)[rows], labels.isin(positive).to_numpy()[rows], _COVID)
+    return ranking_estimate(name, sample, auroc(score[rows], sample.positive), resampling=_RESAMPLING)
 
 
 def _within_sites(part: Predictions) -> Estimate:
     """COVID-19 against other pneumonia, compared within the same web site or hospital only."""
     rows = part.table["label"].isin((_COVID, *_OTHER)).to_numpy() & (part.table["site"] != "").to_numpy()
     table = part.table[rows]
-    ranked = Ranked((table["label"] == _COVID).to_numpy(), _patients(table), _COVID)
+    sample = Sample(_patients(table), (table["label"] == _COVID).to_numpy(), _COVID)
     score, site = part.probabilities[rows, 0], table["site"].to_numpy(dtype=str)
-    return ranked.mean_within(score, site, _RESAMPLING, "auroc covid19 against other_pneumonia, within sites")
+    name = "auroc covid19 against other_pneumonia, within sites"
+    return auroc_within(name, sample, score, site, resampling=_RESAMPLING)
 
 
 def _pointing(part: Predictions, lungs: LungCache) -> Iterator[Estimate]:
@@ -136,10 +136,10 @@ def _pointing(part: Predictions, lungs: LungCache) -> Iterator[Estimate]:
         ),
         strict=True,
     )
-    sample = Sample(_patients(part.table), np.ones(len(hits), dtype=bool), _COVID)
+    sample = Sample(_patients(part.table), scope=_COVID)
     values = np.column_stack([hits, inside]).astype(np.float64)
-    yield estimate_means(sample, values[:, :1], ("pointing game",), shares=True, resampling=_RESAMPLING)[0]
-    yield estimate_means(sample, values[:, 1:], ("heat inside boxes",), shares=False, resampling=_RESAMPLING)[0]
+    yield from means(sample, values[:, :1], ("pointing game",), shares=True, resampling=_RESAMPLING)
+    yield from means(sample, values[:, 1:], ("heat inside boxes",), resampling=_RESAMPLING)
 
 
 def _hit_and_share(

@@ -60,6 +60,8 @@ def test_every_figure_agrees_with_scikit_learn(classes: int, seed: int) -> None:
             "ppv": sk.precision_score(y, yhat),
             "npv": sk.precision_score(~y, ~yhat),
             "f1": sk.f1_score(y, yhat),
+            "lr_positive": sk.class_likelihood_ratios(y, yhat)[0],
+            "lr_negative": sk.class_likelihood_ratios(y, yhat)[1],
             "auroc": sk.roc_auc_score(y, score),
             "average_precision": sk.average_precision_score(y, score),
             "brier_score": sk.brier_score_loss(y, score),

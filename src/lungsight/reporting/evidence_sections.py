@@ -21,19 +21,20 @@ from lungsight.reporting.evidence_text import figures_in_words, picked_points
 from lungsight.reporting.html import embedded
 from lungsight.reporting.tables import plain, records
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate
+from lungsight.statistics.metrics import names
 
 #: What is shown of a section's tables, by their names.
 Shown = dict[str, Iterable[PageTable | None]]
 
 _RANKING = ("auroc", "auroc_delong", "average_precision")
-_SHARES = ("sensitivity", "specificity", "ppv", "npv", "ppv_at_prevalence", "npv_at_prevalence", "f1")
+_SHARES = (*names("calling"), "ppv_at_prevalence", "npv_at_prevalence")
 _OF_SUBGROUPS = ("auroc", "sensitivity", "specificity")
 #: Labels of these tables that only the CSV file has.
 _HIDDEN = ("figure", "fixed", "at", "threshold", "crude", "rest_n", "rest_patients", "rule")
 #: Rows of the table of counts, at most.
 _COUNTS = 100
 _IN_WORDS = ("ece", "calibration_intercept", "calibration_slope")
-_OVERALL = ("accuracy", "balanced_accuracy", "mcc")
+_OVERALL = names("overall")
 _CALIBRATION = ("calibration_intercept", "calibration_slope", "ece", "ece_if_calibrated")
 _BRIER = ("brier_score", "brier_reliability", "brier_resolution", "brier_uncertainty", "brier_within_bins")
 #: What becomes of 1,000 patients, in the order of the bar, with its words and colour.

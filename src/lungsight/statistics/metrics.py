@@ -75,6 +75,7 @@ class Metric:
     Attributes:
         name: in tables: the ``metric`` column.
         title: on pages.
+        meaning: what it is, for the documentation.
         statistic: counts under b sets of weights to values, float [b]; NaN where it isn't defined.
         group: where pages list it: over all classes, of the ranking, of the calls, of the probabilities.
         among: the images it is a share of.
@@ -84,16 +85,12 @@ class Metric:
 
     name: str
     title: str
+    meaning: str
     statistic: Callable[[Counts], Floats]
     group: Literal["overall", "ranking", "calling", "probability"]
     among: Among = "all"
     needs: Needs = "both"
     exact: Exact | None = None
-
-    @property
-    def over_all(self) -> bool:
-        """Whether it looks at every class at once."""
-        return self.group == "overall"
 
 
 def _balanced_accuracy(counts: Counts) -> Floats:
@@ -104,7 +101,6 @@ def _balanced_accuracy(counts: Counts) -> Floats:
 
 
 def _mcc(counts: Counts) -> Floats:
-    """For k classes: Gorodkin 2004."""
     total, right = counts.confusion.sum(axis=(1, 2)), np.trace(counts.confusion, axis1=1, axis2=2)
     true, called = counts.confusion.sum(axis=2), counts.confusion.sum(axis=1)
     spread = (total**2 - (called**2).sum(axis=1)) * (total**2 - (true**2).sum(axis=1))
@@ -121,25 +117,43 @@ def _of_sweep(figure: Callable[[Sweep], Floats]) -> Callable[[Counts], Floats]:
 
 _SHARE = Exact.SHARE
 METRICS: tuple[Metric, ...] = (
-    Metric("accuracy", "Accuracy", _accuracy, "overall", exact=_SHARE),
-    Metric("balanced_accuracy", "Balanced accuracy", _balanced_accuracy, "overall"),
-    Metric("mcc", "MCC", _mcc, "overall"),
-    Metric("sensitivity", "Sensitivity", lambda c: divided(c.tp, c.tp + c.fn), "calling",
-           among="positives", needs="positives", exact=_SHARE),
-    Metric("specificity", "Specificity", lambda c: divided(c.tn, c.tn + c.fp), "calling",
-           among="negatives", needs="negatives", exact=_SHARE),
-    Metric("ppv", "PPV", lambda c: divided(c.tp, c.tp + c.fp), "calling", among="called", exact=_SHARE),
-    Metric("npv", "NPV", lambda c: divided(c.tn, c.tn + c.fn), "calling", among="not called", exact=_SHARE),
-    Metric("f1", "F1", lambda c: divided(2 * c.tp, 2 * c.tp + c.fp + c.fn), "calling"),
-    Metric("auroc", "AUROC", _of_sweep(Sweep.auroc), "ranking", exact=Exact.AUROC),
-    Metric("average_precision", "Average precision", _of_sweep(Sweep.average_precision), "ranking"),
-    Metric("brier_score", "Brier score", lambda c: c.squared_error, "probability", needs="any"),
+    Metric("accuracy", "Accuracy", "share of the images called by their true class",
+           _accuracy, "overall", exact=_SHARE),
+    Metric("balanced_accuracy", "Balanced accuracy", "mean over the classes of the share called by their true class",
+           _balanced_accuracy, "overall"),
+    Metric("mcc", "MCC", "Matthews' correlation of the called with the true classes (Gorodkin 2004); 0 is chance",
+           _mcc, "overall"),
+    Metric("sensitivity", "Sensitivity", "share of the images of the class that are called so",
+           lambda c: divided(c.tp, c.tp + c.fn), "calling", "positives", needs="positives", exact=_SHARE),
+    Metric("specificity", "Specificity", "share of the other images that aren't called so",
+           lambda c: divided(c.tn, c.tn + c.fp), "calling", "negatives", needs="negatives", exact=_SHARE),
+    Metric("ppv", "PPV", "share of the images called so that are of the class",
+           lambda c: divided(c.tp, c.tp + c.fp), "calling", "called", exact=_SHARE),
+    Metric("npv", "NPV", "share of the images not called so that aren't of the class",
+           lambda c: divided(c.tn, c.tn + c.fn), "calling", "not called", exact=_SHARE),
+    Metric("f1", "F1", "harmonic mean of sensitivity and PPV",
+           lambda c: divided(2 * c.tp, 2 * c.tp + c.fp + c.fn), "calling"),
+    Metric("lr_positive", "LR+", "likelihood ratio of a call: sensitivity over (1 - specificity)",
+           lambda c: divided(c.tp * (c.fp + c.tn), c.fp * (c.tp + c.fn)), "calling"),
+    Metric("lr_negative", "LR−", "likelihood ratio of no call: (1 - sensitivity) over specificity",
+           lambda c: divided(c.fn * (c.fp + c.tn), c.tn * (c.tp + c.fn)), "calling"),
+    Metric("auroc", "AUROC", "share of pairs in which the image of the class has the higher probability; ties half",
+           _of_sweep(Sweep.auroc), "ranking", exact=Exact.AUROC),
+    Metric("average_precision", "Average precision", "mean precision over the steps in recall, as in scikit-learn",
+           _of_sweep(Sweep.average_precision), "ranking"),
+    Metric("brier_score", "Brier score", "mean squared difference of probability and truth; 0 is best",
+           lambda c: c.squared_error, "probability", needs="any"),
 )  # fmt: skip
 BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
 #: The titles that pages show.
 TITLES: Mapping[str, str] = {metric.name: metric.title for metric in METRICS}
-OVER_ALL_CLASSES = tuple(metric.name for metric in METRICS if metric.over_all)
-ONE_AGAINST_REST = tuple(metric.name for metric in METRICS if not metric.over_all)
+OVER_ALL_CLASSES = tuple(metric.name for metric in METRICS if metric.group == "overall")
+ONE_AGAINST_REST = tuple(metric.name for metric in METRICS if metric.group != "overall")
+
+
+def names(group: str) -> tuple[str, ...]:
+    """The metrics of a group, as pages list them."""
+    return tuple(metric.name for metric in METRICS if metric.group == group)
 
 
 def title_in_text(name: str) -> str:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lungsight.components.classifier import Outputs
+from lungsight.evaluation.rows import frame
 from lungsight.evaluation.sections.decisions_table import decisions_of, verdicts
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.inference import CheckedImage, Detector
@@ -47,7 +48,7 @@ def test_the_gate_comes_first_then_the_unfamiliar() -> None:
     columns = {"refused": ["A drawing.", "", "A drawing."], "unfamiliar": [True, True, False]}
     testset = a_test([(0.9, 0.1, 0.0)] * 3, ["covid19"] * 3, **columns)
     assert decisions_of(testset, RULE, "covid19").tolist() == ["refused", "inconclusive", "refused"]
-    found = verdicts(testset, RULE, "covid19", FEW).set_index("metric")["value"]
+    found = frame(verdicts(testset, RULE, "covid19", FEW)).set_index("metric")["value"]
     assert found["verdict_refused"] == pytest.approx(2 / 3)
     assert found["verdict_covid19"] == 0
 
@@ -56,7 +57,8 @@ def test_the_gate_comes_first_then_the_unfamiliar() -> None:
 @given(st.lists(st.tuples(st.sampled_from(CLASSES), st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=20))
 def test_every_image_gets_one_verdict(images: list[tuple[str, int, int]]) -> None:
     shares = [(a / (a + b + 5), b / (a + b + 5), 5 / (a + b + 5)) for _, a, b in images]
-    table = verdicts(a_test(shares, [truth for truth, _, _ in images]), RULE, "covid19", Resampling(replicates=10))
+    images_of = a_test(shares, [truth for truth, _, _ in images])
+    table = frame(verdicts(images_of, RULE, "covid19", Resampling(replicates=10)))
     assert set(table["truth"]) == {truth for truth, _, _ in images}
     assert table.groupby("truth")["value"].sum().to_numpy() == pytest.approx(1)
     assert table.groupby("truth")["n"].max().sum() == len(images)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from lungsight.evaluation.rows import frame
 from lungsight.evaluation.sections.one_vs_one import one_vs_one
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.statistics.bootstrap import Resampling
@@ -36,7 +37,8 @@ def a_test(n: int = 240, *, telling_sites: bool = False) -> TestSet:
 
 def test_each_pair_is_ranked_by_the_probability_of_its_first_class() -> None:
     testset = a_test()
-    table, sentences = one_vs_one(testset, FEW)
+    rows, sentences = one_vs_one(testset, FEW)
+    table = frame(rows)
     assert set(table["against"]) == {"other_pneumonia", "no_pneumonia"}
     for row in table[table["metric"] == "auroc"].to_dict("records"):
         images = testset.table[testset.table["source"] == row["source"]]
@@ -50,7 +52,8 @@ def test_each_pair_is_ranked_by_the_probability_of_its_first_class() -> None:
 
 
 def test_what_only_tells_the_site_is_worth_nothing_within_sites() -> None:
-    table, sentences = one_vs_one(a_test(telling_sites=True), FEW)
+    rows, sentences = one_vs_one(a_test(telling_sites=True), FEW)
+    table = frame(rows)
     of_target = table[table["scope"] == "covid19"]
     whole, within = (of_target[of_target["metric"] == name] for name in ("auroc", "auroc_within_site"))
     assert (whole["low"] > 0.55).all()
@@ -67,7 +70,7 @@ def test_a_source_of_one_class_and_sites_of_one_class_have_no_rows() -> None:
     assert not len(one_vs_one(alone, FEW)[0])
     apart = testset.with_columns(site=table["truth"])
     found, _ = one_vs_one(apart, FEW)
-    assert set(found["metric"]) == {"auroc"}
-    assert set(found["sites"]) == {0}
+    assert {row.estimate.name for row in found} == {"auroc"}
+    assert {row.labels["sites"] for row in found} == {0}
     unnamed, _ = one_vs_one(testset.with_columns(site=""), FEW)
-    assert set(unnamed["metric"]) == {"auroc"}
+    assert {row.estimate.name for row in unnamed} == {"auroc"}
