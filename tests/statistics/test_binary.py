@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lungsight.statistics.binary import Binary
-from lungsight.statistics.bootstrap import Drawn, Policy, Resampling, Sample, Share, estimate_from
+from lungsight.statistics.bootstrap import Drawn, Policy, Resampling, Sample, Share, estimate_from, shares
 from lungsight.statistics.calibration_metrics import calibration_estimates
 from lungsight.statistics.metrics import estimate_all
 from lungsight.statistics.outcomes import Outcomes
@@ -30,7 +30,7 @@ def test_shares_are_those_of_the_metrics_interval_included() -> None:
         "ppv": Share(sample.positive, called, ""),
     }
     known = {e.name: e for e in estimate_all(everything, FEW) if e.scope == "b"}
-    for found in sample.shares(wanted, FEW):
+    for found in shares(sample, wanted, FEW):
         expected = known[found.name]
         assert (found.n, found.positives, found.negatives) == (expected.n, expected.positives, expected.negatives)
         assert found.patients == expected.patients
@@ -47,8 +47,8 @@ def test_the_brier_score_is_that_of_the_metrics_interval_included() -> None:
 def test_a_share_of_nothing_is_withheld_and_one_of_all_has_an_exact_interval() -> None:
     sample = Binary.from_arrays("b", np.array([True, True, False]), np.array([0.9, 0.8, 0.1]), np.array([7, 7, 9]))
     none = np.zeros(3, dtype=bool)
-    shares = {"all": Share(sample.positive, sample.positive, ""), "none": Share(none, none, "nobody was asked")}
-    everyone, nobody = sample.shares(shares, FEW)
+    wanted = {"all": Share(sample.positive, sample.positive, ""), "none": Share(none, none, "nobody was asked")}
+    everyone, nobody = shares(sample, wanted, FEW)
     assert (everyone.value, everyone.high, everyone.interval, everyone.patients) == (1.0, 1.0, "exact", 1)
     assert everyone.low == pytest.approx(0.025)  # one patient who might have gone otherwise
     assert (nobody.value, nobody.withheld) == (None, "nobody was asked")

@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lungsight._text import counted, listed
+from lungsight._text import listed
 from lungsight.evaluation.formatting import p_in_words, signed
 from lungsight.evaluation.saved import SavedEvaluation, SavedEvaluationError, read_saved
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND
-from lungsight.statistics.auroc import FEWEST_PATIENTS
-from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.bootstrap import Resampling, too_few
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.holm import holm
 from lungsight.statistics.metrics import estimate_all, title_in_text
@@ -287,13 +286,12 @@ def _withheld(estimate: Estimate, reason: str) -> Estimate:
 def _too_few(outcomes: Outcomes, metric: str) -> str | None:
     positives = outcomes.patients_among(outcomes.truth == 0)
     negatives = outcomes.patients_among(outcomes.truth == 1)
-    fewest = {"auroc": min(positives, negatives), "sensitivity": positives, "specificity": negatives}
-    n = fewest.get(metric, outcomes.patients)
-    side = {"auroc": "on the smaller side", "sensitivity": "with it", "specificity": "without it"}.get(
-        metric, "in all"
-    )
-    patients = counted(n, "patient")
-    return f"{patients} {side}, and {FEWEST_PATIENTS} are needed" if n < FEWEST_PATIENTS else None
+    fewest = {
+        "auroc": (min(positives, negatives), "on the smaller side"),
+        "sensitivity": (positives, "with it"),
+        "specificity": (negatives, "without it"),
+    }
+    return too_few(*fewest.get(metric, (outcomes.patients, "in all")))
 
 
 def _adjusted(sources: Sequence[OnSource]) -> Iterator[OnSource]:
