@@ -44,7 +44,7 @@ def rows_of(table: pd.DataFrame) -> tuple[Row, ...]:
     """The rows of a table that :func:`frame` made; none of any other table."""
     if not {"metric", "interval", "withheld"} <= set(table):
         return ()
-    lines = ({name: _plain(value) for name, value in line.items()} for line in table.to_dict("records"))
+    lines = ({str(name): _plain(value) for name, value in line.items()} for line in table.to_dict("records"))
     return tuple(_row(line) for line in lines)
 
 

@@ -358,7 +358,7 @@ def means(
     if not len(sample):
         return [withheld(name, sample, "no image to take it from") for name in names]
     known = np.isfinite(values)
-    statistic = ratio(sample, np.where(known, values, 0.0).T, known.T)
+    statistic = ratio(sample, list(np.where(known, values, 0.0).T), list(known.T))
     drawn = draw(sample, lambda weights: {"": statistic(weights)}, resampling)[""].columns()
     found = []
     for name, column, here, one in zip(names, values.T, known.T, drawn, strict=True):
@@ -391,7 +391,8 @@ def ratio(sample: Sample, above: Sequence[Floats | Mask], below: Sequence[Floats
 
 def divided(above: Floats, below: Floats) -> Floats:
     """``above / below``, NaN where ``below`` isn't positive."""
-    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below > 0)
+    undefined = np.full(np.broadcast(above, below).shape, np.nan)
+    return np.asarray(np.divide(above, below, out=undefined, where=below > 0))
 
 
 def patient_weights(patients: int, images: int, resampling: Resampling) -> Iterator[Floats]:

@@ -56,7 +56,7 @@ def _has_pattern(maps: Floats) -> np.ndarray:
     """bool [n]: numbers throughout, and not the same everywhere."""
     with np.errstate(invalid="ignore"):
         spread = maps.max(axis=(1, 2)) - maps.min(axis=(1, 2))
-    return np.isfinite(maps).all(axis=(1, 2)) & (spread > 0)
+    return np.asarray(np.isfinite(maps).all(axis=(1, 2)) & (spread > 0))
 
 
 def _stretched(maps: Floats) -> Floats:

@@ -77,7 +77,7 @@ class Outcomes:
     @cached_property
     def predicted(self) -> Integers:
         """int [n], index of the most probable class (the first of equals)."""
-        return np.argmax(self.probabilities, axis=1).astype(np.int64)
+        return np.asarray(np.argmax(self.probabilities, axis=1), dtype=np.int64)
 
     @cached_property
     def confusion(self) -> Integers:
