@@ -177,8 +177,8 @@ def ece_if_calibrated(sample: Binary, resampling: Resampling = Resampling(), bin
         return withheld("ece_if_calibrated", sample, few)
     n, expected, drawn = _if_calibrated(sample, bins_of(sample.probability, bins), resampling)
     by_chance = np.abs(drawn - expected).sum(axis=1) / n.sum()
-    drawn = Drawn(by_chance.mean(), by_chance, by_chance[:0])
-    return estimate_from("ece_if_calibrated", sample, drawn, policy=Policy.PERCENTILE, level=resampling.level)
+    simulated = Drawn(by_chance.mean(), by_chance, by_chance[:0])
+    return estimate_from("ece_if_calibrated", sample, simulated, policy=Policy.PERCENTILE, level=resampling.level)
 
 
 def _if_calibrated(sample: Binary, bin_of: Integers, resampling: Resampling) -> tuple[Floats, Floats, Floats]:

@@ -67,4 +67,4 @@ def _precision_recall(sweep: Sweep) -> Floats:
 
 def _first_called(sweep: Sweep) -> np.ndarray:
     """int [r]: the first place at which any image is called positive."""
-    return np.argmax(sweep.called_tp + sweep.called_fp > 0, axis=1)
+    return np.asarray(np.argmax(sweep.called_tp + sweep.called_fp > 0, axis=1))

@@ -81,12 +81,11 @@ def at_prevalence(
         one, two = (withheld(outcomes, scope, name, reason) for name in names)
         return one, two
     both = drawn[scope, "sensitivity"], drawn[scope, "specificity"]
-    one, two = (
-        estimate_of(
-            outcomes, scope, name, combine(lambda *x, i=i: predictive_values(*x, prevalence)[i], *both), level
-        )
-        for i, name in enumerate(names)
-    )
+
+    def value(which: int) -> Drawn:
+        return combine(lambda *both: predictive_values(both[0], both[1], prevalence)[which], *both)
+
+    one, two = (estimate_of(outcomes, scope, name, value(i), level) for i, name in enumerate(names))
     cautious = _cautious_bounds(outcomes, scope, prevalence, level)
     return _with_bounds(one, cautious[0]), _with_bounds(two, cautious[1])
 

@@ -60,7 +60,7 @@ class Sweep:
         called = called_tp + self.called_fp[:, 1:]
         precision = np.divide(called_tp, called, out=np.zeros_like(called), where=called > 0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.sum(self.tp * precision, axis=1) / self.positives
+            return np.asarray(np.sum(self.tp * precision, axis=1) / self.positives)
 
     def place_of_specificity(self, specificity: Floats) -> Integers:
         """int [r, m]: the last place of ``called_*`` whose specificity is at least each of ``specificity`` [m]."""
@@ -158,4 +158,4 @@ def _row_wise_search(rising: Floats, wanted: Floats, side: str) -> Integers:
     rows, k = rising.shape
     apart = np.arange(rows)[:, None] * (rising[:, -1].max() + 2)
     found = np.searchsorted((rising + apart).ravel(), (wanted + apart).ravel(), side=side)  # type: ignore[call-overload]
-    return np.asarray(found, dtype=np.int64).reshape(wanted.shape) - np.arange(rows)[:, None] * k
+    return np.asarray(found.reshape(wanted.shape) - np.arange(rows)[:, None] * k, dtype=np.int64)

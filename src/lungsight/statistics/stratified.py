@@ -108,9 +108,8 @@ def crude_values(outcomes: Outcomes, scope: str, mask: Mask) -> dict[str, float]
 def _measure(outcomes: Outcomes, scope: str, mask: Mask) -> Statistic:
     """Image weights [b, n] to the metrics of the images under the mask, [b, metrics, 2]: values and sizes."""
     c = outcomes.classes.index(scope)
-    positive, called, score = (
-        column[mask] for column in (outcomes.truth == c, outcomes.predicted == c, outcomes.probabilities[:, c])
-    )
+    positive, called = outcomes.truth[mask] == c, outcomes.predicted[mask] == c
+    score = outcomes.probabilities[mask, c]
     cells = (positive & called, positive & ~called, ~positive & called, ~positive & ~called)
     columns = np.stack([*cells, (score - positive) ** 2], axis=1).astype(np.float64)
     ranking = Ranking.of(score, positive) if positive.any() and not positive.all() else None
