@@ -52,7 +52,7 @@ class Sweep:
         McNeil 1982); NaN where a class has no weight."""
         below = self.negatives[:, None] - self.called_fp[:, 1:]
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.sum(self.tp * (below + self.fp / 2), axis=1) / (self.positives * self.negatives)
+            return np.asarray(np.sum(self.tp * (below + self.fp / 2), axis=1) / (self.positives * self.negatives))
 
     def average_precision(self) -> Floats:
         """float [r]: the sum of precision times the step in recall, as in scikit-learn; NaN without positives."""

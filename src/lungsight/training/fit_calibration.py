@@ -197,7 +197,7 @@ def _methods(images: int) -> tuple[Method, ...]:
 
 def _folds(validation: ValidationLogits) -> Iterator[tuple[Integers, Integers]]:
     deal = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
-    return deal.split(validation.logits, validation.targets, validation.patients)
+    yield from deal.split(validation.logits, validation.targets, validation.patients)
 
 
 def _enough(validation: ValidationLogits) -> bool:

@@ -51,7 +51,7 @@ class TrainingSet:
     @property
     def targets(self) -> NDArray[np.int64]:
         """Integers [images]: indices into ``classes``; of a soft label, the class with the largest share."""
-        return self.shares.argmax(axis=1)
+        return np.asarray(self.shares.argmax(axis=1), dtype=np.int64)
 
     def rows(self, side: str) -> NDArray[np.int64]:
         """Row numbers on one side of the split."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -88,7 +88,7 @@ def decision(
     ]
     scans = (settled.rule, testset.target) if stated is None else (stated, of)
     curves = _joined([part.decision_curve() for part in parts])
-    tables = {
+    tables: dict[str, pd.DataFrame | Sequence[Row]] = {
         "decision_rule": _rule_table(settled.rule, testset.target),
         "decision": [row for part in parts for row in part.figures],
         "risk_coverage": _joined([part.risk_coverage() for part in parts]),

@@ -77,7 +77,7 @@ def discrimination(
     groups = [_scored_group(*group, prevalence, resampling) for group in scored.groups()]
     within = [row for kind in KINDS for row in _within_kind(scored, kind, resampling)]
     pairs, of_pairs = one_vs_one(scored, resampling)
-    tables = {
+    tables: dict[str, pd.DataFrame | Sequence[Row]] = {
         "metrics": [Row(g.labels, e) for g in groups for e in g.estimates],
         curves.ROC: _curve_table(groups, curves.ROC, resampling.level),
         curves.PRECISION_RECALL: _curve_table(groups, curves.PRECISION_RECALL, resampling.level),
@@ -122,7 +122,7 @@ def _operating_points_of(group: _Group, level: float) -> Iterator[Row]:
         else:
             threshold = threshold_of(outcomes, scope, name)
             estimate = estimate_of(outcomes, scope, name, drawn[scope, name], level)
-        labels = {"figure": figure, "fixed": fixed_at, "at": at, "threshold": threshold}
+        labels: dict[str, Label] = {"figure": figure, "fixed": fixed_at, "at": at, "threshold": threshold}
         yield Row(group.labels | labels, estimate)
 
 
@@ -145,7 +145,7 @@ class _WithinKind:
     @property
     def rows(self) -> list[Row]:
         """Labelled by what is within (source or site) and ``mixed``, how many of them hold both classes."""
-        labels = {"kind": self.kind, "within": self.noun, "mixed": len(self.found.mixed)}
+        labels: dict[str, Label] = {"kind": self.kind, "within": self.noun, "mixed": len(self.found.mixed)}
         return [Row(labels, e) for e in (self.found.pooled, self.found.within, self.found.difference)]
 
 

@@ -195,7 +195,12 @@ class _Kind:
 
     def _row(self, gap: SubgroupGap, source: str, name: str, subgroup: str, against: str, crude: float | None) -> Row:
         labels: dict[str, Label] = {"kind": self.kind, "source": source, "property": name, "subgroup": subgroup}
-        rest = {"against": against, "rest_n": gap.rest.n, "rest_patients": gap.rest.patients, "crude": crude}
+        rest: dict[str, Label] = {
+            "against": against,
+            "rest_n": gap.rest.n,
+            "rest_patients": gap.rest.patients,
+            "crude": crude,
+        }
         return Row(labels | rest, gap.estimate)
 
     def _crude(self, prop: Property, subgroup: str) -> Mapping[str, float | None]:
