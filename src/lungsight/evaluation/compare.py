@@ -31,21 +31,24 @@ _ALPHA = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Called(Outcomes):
-    """One class against the rest, with the verdicts the model itself gave (of several classes, the most probable one
-    may have a probability below one half).
+    """One class against the rest, with the decisions that the model itself gave.
+
+    Of several classes, the most probable one may have a probability below one half.
 
     Attributes:
-        verdict: int [n], 0 where the target was called.
+        verdict: int [n], 0 where the target was predicted.
     """
 
     verdict: Integers
 
     @cached_property
     def predicted(self) -> Integers:
+        """The decisions themselves, whatever the probabilities are."""
         return self.verdict
 
     @classmethod
     def of_images(cls, images: pd.DataFrame, target: str) -> Called:
+        """Read from a table with ``score``, ``positive``, ``called`` and ``patient``."""
         score = images["score"].to_numpy(dtype=np.float64)
         return cls(
             classes=(target, _REST),
@@ -77,6 +80,7 @@ class Difference:
 
     @property
     def clear(self) -> bool:
+        """Whether the adjusted p-value is below 0.05."""
         return self.p_holm is not None and self.p_holm < _ALPHA
 
 
@@ -110,6 +114,7 @@ class OnSource:
     verdicts: tuple[PairedCorrectness, ...]
 
     def get(self, letter: str, metric: str) -> Estimate:
+        """One figure of one model."""
         return next(e for e in self.figures[letter] if e.name == metric)
 
 
@@ -136,6 +141,7 @@ class Comparison:
 
     @property
     def differences(self) -> tuple[Difference, ...]:
+        """The differences of all sources, the largest source first."""
         return tuple(d for source in self.sources for d in source.differences)
 
 

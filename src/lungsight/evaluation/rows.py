@@ -29,8 +29,11 @@ class Row:
 
 
 def frame(rows: Iterable[Row]) -> pd.DataFrame:
-    """One line per row: its labels, then scope, metric, value, low, high, n, positives, negatives, patients, interval
-    (which kind it is) and withheld (why the value or its interval isn't given)."""
+    """One line per row: its labels, then the columns of its estimate.
+
+    These are scope, metric, value, low, high, n, positives, negatives, patients, interval (which kind it is) and
+    withheld (why the value or its interval isn't given).
+    """
     return pd.DataFrame(row.labels | _columns(row.estimate) for row in rows)  # type: ignore[operator]
 
 

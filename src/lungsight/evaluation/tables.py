@@ -32,6 +32,7 @@ class Scores:
     estimates: tuple[Estimate, ...]
 
     def get(self, scope: str, name: str) -> Estimate:
+        """One figure of one class, or of all classes."""
         return next(e for e in self.estimates if e.scope == scope and e.name == name)
 
 

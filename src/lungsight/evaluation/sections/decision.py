@@ -276,8 +276,11 @@ class _AtSource:
         }
 
     def _scaled(self, origin: str, prevalence: float) -> Iterator[Row]:
-        """The cells per 1,000 patients: shares of all images at the sample's own prevalence, otherwise shares of the
-        images of the target, or of the others, times how many of those there would be."""
+        """The cells per 1,000 patients.
+
+        At the sample's own prevalence they are shares of all images, otherwise shares of the images of the target, or
+        of the others, times how many of those there would be.
+        """
         positive = self._sample.positive
         everything = np.ones(len(positive), dtype=bool)
         wanted, factors = {}, {}
@@ -320,7 +323,7 @@ class _AtSource:
 
 
 def _sides(verdicts: ReadWords, target: str) -> Integers:
-    """int [n]: 1 where the target is called, -1 where it is ruled out, 0 where the verdict is inconclusive."""
+    """For each image 1 where the target is predicted, -1 where it is ruled out, 0 where it is inconclusive."""
     return np.where(verdicts == INCONCLUSIVE, 0, np.where(verdicts == target, 1, -1)).astype(np.int64)
 
 

@@ -20,7 +20,8 @@ def verdicts(testset: TestSet, rule: Decision, target: str, resampling: Resampli
     """The shares of each decision among the images of each source and true class.
 
     A row per source, ``truth`` and decision, the figure called ``verdict_<class>``. ``target`` is the class that
-    ``rule`` has thresholds for."""
+    ``rule`` has thresholds for.
+    """
     decisions = decisions_of(testset, rule, target)
     extra = (name for name in (INCONCLUSIVE, REFUSED_DECISION) if (decisions == name).any())
     possible = (*testset.classes, *extra)

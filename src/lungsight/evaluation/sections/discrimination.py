@@ -1,6 +1,7 @@
 """Discrimination: how well the model separates the classes, and how much of that is telling the sources apart.
 
-Kind by kind and source by source, never both kinds together."""
+Kind by kind and source by source, never both kinds together.
+"""
 
 from __future__ import annotations
 

@@ -93,8 +93,10 @@ def _left_out(eligible: Eligible, testset: TestSet) -> pd.DataFrame:
 
 
 def counts(images: TestSet) -> pd.DataFrame:
-    """Images and patients of each class, and of all, by kind of testing, source, view, age group and sex: property,
-    value, kind, class, images, patients. Internal and external images are counted apart."""
+    """Images and patients of each class, and of all, by kind of testing, source, view, age group and sex.
+
+    The columns are property, value, kind, class, images and patients. Internal and external images are counted apart.
+    """
     table = images.table.assign(
         patient=images.patient,
         view=images.table["view"].replace("", UNKNOWN),

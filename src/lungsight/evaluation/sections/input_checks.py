@@ -91,8 +91,10 @@ def _shares(kind: str, source: str, images: TestSet, resampling: Resampling) -> 
 
 
 def _reasons(scored: TestSet) -> pd.DataFrame:
-    """kind, source, reason, images; an image may have several reasons. Reasons that differ in nothing but their
-    numbers count as one."""
+    """How many images of each kind and source have each reason; an image may have several.
+
+    Reasons that differ in nothing but their numbers count as one.
+    """
     rows = [
         (kind, source, reason)
         for kind, source, text in scored.table[[KIND, "source", REFUSED]].itertuples(index=False)

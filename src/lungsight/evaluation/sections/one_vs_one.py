@@ -30,7 +30,8 @@ def one_vs_one(testset: TestSet, resampling: Resampling = Resampling()) -> tuple
 
     A row per source, pair of classes and figure: the AUROC of the probability of ``scope`` among images of it and of
     ``against``; and, where the manifest names sites that hold both (``sites`` counts them), the same over the pairs
-    of images of one site."""
+    of images of one site.
+    """
     pairs = (pair for group in testset.scored.by_source() for pair in _pairs(*group))
     rows = tuple(row for pair in pairs for row in _figures(*pair, resampling))
     return rows, tuple(_sentences(rows, testset.target))
