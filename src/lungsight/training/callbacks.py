@@ -63,7 +63,7 @@ class BFloat16(Callback):
     def before_batch(self) -> None:
         """Begin."""
         self.region = torch.autocast(self.xb[0].device.type, dtype=torch.bfloat16)
-        self.region.__enter__()
+        self.region.__enter__()  # type: ignore[no-untyped-call]
 
     def after_loss(self) -> None:
         """End."""

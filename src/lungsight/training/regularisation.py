@@ -92,7 +92,7 @@ class _WarmedUp:
     def __call__(self, average: Any, current: Any, steps: Tensor | int) -> None:
         decay = min(self.decay, (2 + int(steps)) / (11 + int(steps)))
         if average[0].is_floating_point():
-            get_ema_multi_avg_fn(decay)(average, current, steps)
+            get_ema_multi_avg_fn(decay)(average, current, steps)  # type: ignore[no-untyped-call]
         else:  # the counters of batch normalisation
             torch._foreach_copy_(average, current)
 

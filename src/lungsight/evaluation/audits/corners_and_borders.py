@@ -69,7 +69,7 @@ def correlation(one: Floats, other: Floats, strata: Integers) -> Statistic:
 
         def covariance(i: int, j: int) -> Floats:
             between = np.nan_to_num(divided(sums[i] * sums[j], total)).sum(axis=1)
-            return np.maximum(weights @ (ranks[i] * ranks[j]) - between, 0 if i == j else -np.inf)
+            return np.asarray(np.maximum(weights @ (ranks[i] * ranks[j]) - between, 0 if i == j else -np.inf))
 
         return divided(covariance(0, 1), np.sqrt(covariance(0, 0) * covariance(1, 1)))
 

@@ -111,7 +111,7 @@ def _letter(exam: AuditedImage, percent: float, *, above: bool) -> Floats32:
     y = gap + round(tall) if above else height - gap
     ink = np.zeros((height, width), np.uint8)
     cv2.putText(ink, letter, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, thickness, cv2.LINE_AA)
-    return np.maximum(exam.pixels, ink.astype(np.float32) / np.float32(255))
+    return np.asarray(np.maximum(exam.pixels, ink / np.float32(255)), dtype=np.float32)
 
 
 def _border(exam: AuditedImage, percent: float) -> Floats32:
@@ -124,11 +124,11 @@ def _border(exam: AuditedImage, percent: float) -> Floats32:
 
 
 def _length(exam: AuditedImage, percent: float) -> float:
-    return percent / 100 * min(exam.pixels.shape)
+    return float(percent / 100 * min(exam.pixels.shape))
 
 
 def _clipped(pixels: np.ndarray) -> Floats32:
-    return np.clip(pixels, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(pixels, 0, 1), dtype=np.float32)
 
 
 STRESSES = (

@@ -293,7 +293,7 @@ def _share_inside(heat: Floats, region: Mask) -> Floats:
     """The share of each map's sum that lies inside, float [n]; NaN where the map holds nothing."""
     total = heat.sum(axis=(1, 2))
     inside = (heat * region).sum(axis=(1, 2))
-    return np.divide(inside, total, out=np.full(len(heat), np.nan), where=total > 0)
+    return np.asarray(np.divide(inside, total, out=np.full(len(heat), np.nan), where=total > 0))
 
 
 def _dice(maps: np.ndarray, region: Mask) -> Floats:

@@ -181,9 +181,8 @@ class _Group:
         name, turned = "half_turned_by", np.concatenate([turned, never], axis=1)
 
         def place(weights: Floats) -> Floats:
-            return (
-                np.asarray(weights @ turned >= 0.5 * weights.sum(axis=1, keepdims=True)).argmax(axis=1).astype(float)
-            )
+            half = np.asarray(weights @ turned >= 0.5 * weights.sum(axis=1, keepdims=True))
+            return np.asarray(half.argmax(axis=1), dtype=np.float64)
 
         found = estimate(name, self.sample, place, resampling=self.resampling)
         last = len(stress.strengths) - 1

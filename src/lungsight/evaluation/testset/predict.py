@@ -208,8 +208,8 @@ def _answered(
 def _read(detector: Detector, image: AskedImage, kept: ImageAnswer | None) -> _Read | ImagePrediction:
     try:
         radiograph = detector.read(Path(image.path))
-    except UnreadableImageError as problem:
-        return ImagePrediction(problem=str(problem))
+    except UnreadableImageError as error:
+        return ImagePrediction(problem=str(error))
     checked = detector.check_input(radiograph)
     if checked.refused_by not in (None, "gate"):
         problem = f"{printable(image.path)}: refused. {' '.join(checked.refusals)}"
