@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from lungsight._text import as_words
 from lungsight.evaluation.evidence import Evidence
+from lungsight.evaluation.formatting import withheld_because
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.sections.subgroups import WITHIN_SOURCES
@@ -360,5 +361,5 @@ def _thousands(rows: Iterable[Row]) -> Iterator[PerThousand]:
             if value is not None:
                 fates.append(PatientOutcome(words, colour, round(start, 2), found[metric]))
                 start += value
-        reasons = dict.fromkeys(e.withheld for e in found.values() if e.value is None and e.withheld)
+        reasons = dict.fromkeys(withheld_because(e) for e in found.values() if e.value is None and e.withheld)
         yield PerThousand(kind, source, prevalence, origin, tuple(fates), "; ".join(reasons))
