@@ -1,1 +1,1 @@
-"""Figures with intervals: AUROC and its kin, calibration, decisions, comparisons. Knows no images and no packages."""
+"""Metrics with intervals: AUROC, calibration, decisions, comparisons. It knows neither images nor packages."""

@@ -1,4 +1,4 @@
-"""One class against the rest: who has the disease, with what probability it was called, and whose image it is."""
+"""One class against the rest: which images are of it, its probability for each, and the patient of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lungsight.statistics.outcomes import Floats, Integers, Mask, Outcomes
 
 @dataclass(frozen=True, eq=False)
 class Binary(Sample):
-    """Images with a yes or no and a probability of yes.
+    """Images that are of a class or not, with the probability of that class.
 
     Attributes:
         probability: float [n], 0…1.
@@ -28,5 +28,5 @@ class Binary(Sample):
 
     @classmethod
     def from_arrays(cls, scope: str, positive: Mask, probability: Floats, patient: Integers) -> Binary:
-        """``patient`` may be any numbers that tell patients apart."""
+        """A sample from arrays of equal length; ``patient`` holds any numbers that tell patients apart."""
         return cls(patient, positive, scope, np.asarray(probability, dtype=np.float64))

@@ -8,15 +8,19 @@ estimate::
     found = estimate("error", sample, mean(sample, error))
     ranked = estimate("auroc", sample, auroc(score, sample.positive), exact=Exact.AUROC)
 
-A statistic is a function of image weights, float [b, n] (how often each image is drawn, a set of weights per row) to
-values, float [b], NaN where a row can't give the figure. :func:`ratio`, :func:`mean` and :func:`~.ranking.auroc` make
-one; any function that works row by row is one. Several figures of the same images share one pass: :func:`draw` gives
-every figure of a mapping under every set of weights, :func:`combine` and :func:`over_strata` make further figures
-from drawn ones (a difference; a mean over sources, each drawn by itself), and :func:`estimate_from` makes the
-estimate. :func:`shares` and :func:`means` do all of it for shares of images and means over images, and
-:func:`~.ranking.ranking_estimate` for an AUROC of any score. The kind of interval is the estimate's ``interval``: BCa
-unless the policy says otherwise, ``exact`` where every resample gives a share or an AUROC alike, empty where there is
-none, and ``withheld`` then says why.
+A statistic is a function from image weights to values. The weights are float [b, n]: each row says how often each
+image is drawn. The values are float [b], NaN where a row doesn't determine the figure. :func:`ratio`, :func:`mean`
+and :func:`~.ranking.auroc` make statistics; any function that works row by row is one.
+
+Several figures of the same images can share one pass. :func:`draw` computes every figure of a mapping under every
+set of weights. :func:`combine` and :func:`over_strata` make further figures from these: a difference, or a mean over
+sources that are each resampled separately. :func:`estimate_from` then makes the estimate. :func:`shares` and
+:func:`means` do all of it for shares of images and means over images, :func:`~.ranking.ranking_estimate` for an AUROC
+of any score.
+
+``interval`` of an estimate names the kind of its interval: BCa unless the policy says otherwise, and ``exact`` for a
+share or an AUROC that is the same in every resample. It is empty without an interval, and ``withheld`` then gives
+the reason.
 """
 
 from __future__ import annotations
@@ -35,15 +39,15 @@ from lungsight._text import counted
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate, IntervalMethod
 from lungsight.statistics.outcomes import Floats, Integers, Mask
 
-#: What a figure among several is called.
+#: The key of a figure among several.
 K = TypeVar("K", bound=Hashable)
 
 #: Image weights, float [b, n], to values, float [b]; of several figures at once, float [b, m].
 Statistic = Callable[[Floats], Floats]
 
-#: Fewer patients than this on a side, and a figure says more about those few than about the model.
+#: With fewer patients than this on a side, a figure says more about these patients than about the model.
 FEWEST_PATIENTS = 10
-#: Fewer of the replicates defined than this share, and there is no interval.
+#: An interval is withheld if less than this share of the replicates is defined.
 MOST_DEFINED = 0.9
 _CELLS_AT_ONCE = 2_000_000
 _LEFT_OUT_AT_MOST = 200
@@ -51,7 +55,7 @@ _ALIKE = 1e-12
 
 
 class Policy(StrEnum):
-    """How an interval is taken from the replicates.
+    """How an interval is computed from the replicates.
 
     ``BCA``: bias-corrected and accelerated, the default. ``BASIC``: for a figure that can't be negative and that
     chance raises. ``PERCENTILE``: for bands of curves and for ranges of simulated samples.
@@ -63,7 +67,7 @@ class Policy(StrEnum):
 
 
 class Exact(StrEnum):
-    """What a figure is that gets an exact interval where every resample gives it alike."""
+    """The kinds of figure that get an exact interval if every resample gives the same value."""
 
     SHARE = "share"
     AUROC = "auroc"
@@ -72,7 +76,7 @@ class Exact(StrEnum):
 
 @dataclass(frozen=True)
 class Resampling:
-    """How many replicates are drawn, the interval's level, and the seed that makes it repeatable."""
+    """The number of replicates, the level of the interval, and the seed that makes it repeatable."""
 
     replicates: int = 2000
     level: float = 0.95
@@ -81,11 +85,11 @@ class Resampling:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """The images that a figure is taken from.
+    """The images from which a figure is computed.
 
     Attributes:
-        patient: int [n], 0…patients-1; given as any numbers that tell patients apart.
-        positive: bool [n], truly of the class in scope; all of them where None is given.
+        patient: int [n], 0…patients-1; any numbers that tell patients apart may be passed.
+        positive: bool [n], true for images of the class in scope; None is taken as all true.
         scope: that class, or :data:`~lungsight.statistics.estimate.ALL_CLASSES`.
     """
 
@@ -125,8 +129,11 @@ class Sample:
         return min((self.patients_among(side) for side in sides), default=0)
 
     def deciding(self, among: Mask | None = None) -> int:
-        """The patients whose number decides a figure's spread: those under ``among``, bool [n], if it is a share of
-        some images only; of the smaller side where both sides count."""
+        """The number of patients on which the spread of a figure depends.
+
+        If the figure is a share of some images only, ``among``, bool [n], these are the patients of those images. For
+        one class against the rest, they are the patients of the smaller side.
+        """
         if among is not None and not among.all():
             return self.patients_among(among)
         return self.patients if self.scope == ALL_CLASSES else self.smaller_side
@@ -140,12 +147,12 @@ class Sample:
         return replace(self, patient=self.patient[mask], positive=self.positive[mask])
 
     def sums(self, *columns: Floats | Mask) -> Floats:
-        """float [patients, columns]: each column, float [n], summed over every patient's images."""
+        """The sum of each column, float [n], over the images of each patient: float [patients, columns]."""
         summed = [np.bincount(self.patient, weights=column, minlength=self.patients) for column in columns]
         return np.stack(summed, axis=1).astype(np.float64)
 
     def of_patients(self, weights: Floats) -> Floats:
-        """Image weights [b, n] to the weights of the patients, [b, patients]."""
+        """The weights of the patients, [b, patients], from the weights of their images, [b, n]."""
         return np.take(weights, self._first, axis=1)
 
     @cached_property
@@ -154,12 +161,12 @@ class Sample:
 
 
 class Drawn(NamedTuple):
-    """A figure under every set of weights; each value may be an array itself (a curve, several figures).
+    """A figure under every set of weights; each value may itself be an array (a curve, several figures).
 
     Attributes:
         point: of the sample itself.
         replicates: [r, …], of each set of resampled patients.
-        left_out: [g, …], without one patient, or one of 200 groups of patients, at a time.
+        left_out: [g, …], each without one patient, or without one of 200 groups of patients.
     """
 
     point: Floats
@@ -172,8 +179,13 @@ class Drawn(NamedTuple):
 
 
 class Share(NamedTuple):
-    """A share of images: those under ``hit``, bool [n], of those under ``among``; and why there is none where
-    ``among`` is empty."""
+    """A share of images.
+
+    Attributes:
+        hit: bool [n], the images that count.
+        among: bool [n], the images of which it is a share.
+        why_not: why there is none if ``among`` is empty.
+    """
 
     hit: Mask
     among: Mask
@@ -193,13 +205,13 @@ def estimate(
     """One figure with its interval.
 
     Args:
-        name: of the figure, as tables have it.
+        name: of the figure, as in tables.
         sample: the images.
-        statistic: image weights [b, n] to values [b].
-        among: bool [n], the images the figure is a share of; None for all.
-        policy: how the interval is taken from the replicates.
-        exact: what the figure is, if it gets an exact interval where every resample gives it alike.
-        resampling: how many replicates, which level, which seed.
+        statistic: from image weights [b, n] to values [b].
+        among: bool [n], the images of which the figure is a share; None for all.
+        policy: how the interval is computed from the replicates.
+        exact: the kind of figure, if it gets an exact interval where every resample gives the same value.
+        resampling: number of replicates, level and seed.
     """
     drawn = draw(sample, lambda weights: {name: statistic(weights)}, resampling)
     if not drawn:
@@ -210,8 +222,15 @@ def estimate(
 def draw(
     sample: Sample, figures: Callable[[Floats], Mapping[K, Floats]], resampling: Resampling = Resampling()
 ) -> dict[K, Drawn]:
-    """Every figure of the sample itself, of each set of resampled patients, and without some patients; nothing at all
-    without images. ``figures`` maps image weights [b, n] to values by key, float [b, …] each."""
+    """Every figure for the sample itself, for each set of resampled patients, and with some patients left out.
+
+    Without images the result is empty.
+
+    Args:
+        sample: the images.
+        figures: from image weights [b, n] to the values of each figure, float [b, …], by key.
+        resampling: number of replicates, level and seed.
+    """
     if not len(sample):
         return {}
     point = figures(np.ones((1, len(sample))))
@@ -236,8 +255,12 @@ def combine(function: Callable[..., Floats], *drawn: Drawn) -> Drawn:
 
 
 def over_strata(drawn: Sequence[Drawn], function: Callable[[Sequence[Floats]], Floats]) -> Drawn:
-    """A figure over strata, each of whose patients are drawn, or left out, by themselves. ``function`` takes the
-    values of every stratum, [b, …] each, and works row by row."""
+    """A figure over strata; the patients of each stratum are resampled, or left out, separately.
+
+    Args:
+        drawn: one figure per stratum.
+        function: from the values of every stratum, [b, …] each, to the figure; works row by row.
+    """
     point = [stratum.point[None] for stratum in drawn]
     without = [function([*point[:i], stratum.left_out, *point[i + 1 :]]) for i, stratum in enumerate(drawn)]
     replicates = function([stratum.replicates for stratum in drawn])
@@ -255,16 +278,16 @@ def estimate_from(
     deciding: int | None = None,
     level: float = 0.95,
 ) -> Estimate:
-    """The estimate of a drawn figure.
+    """The estimate of a figure, from its values under every set of weights.
 
     Args:
         name: of the figure.
-        sample: the images it was drawn from.
-        drawn: the figure, a number under each set of weights.
-        among: bool [n], the images it is a share of; None for all.
-        policy: how the interval is taken from the replicates.
-        exact: what the figure is, if it gets an exact interval where every resample gives it alike.
-        deciding: patients whose number decides the spread; None: :meth:`Sample.deciding`.
+        sample: the images for which it was drawn.
+        drawn: the figure, one number under each set of weights.
+        among: bool [n], the images of which it is a share; None for all.
+        policy: how the interval is computed from the replicates.
+        exact: the kind of figure, if it gets an exact interval where every resample gives the same value.
+        deciding: the number of patients on which its spread depends; None: :meth:`Sample.deciding`.
         level: of the interval.
     """
     value = float(drawn.point)
@@ -284,7 +307,7 @@ def with_interval(
     exact: Exact | None = None,
     level: float = 0.95,
 ) -> Estimate:
-    """A figure with its counts, and the interval of what was drawn for it, or why there is none."""
+    """A figure with its counts, completed with its interval or with the reason why there is none."""
     bounds, method = _interval(float(drawn.point), drawn, given.patients, max(deciding, 1), policy, exact, level)
     if bounds is None:
         return replace(given, withheld=_why_no_interval(given.patients, drawn.replicates))
@@ -315,19 +338,22 @@ def _interval(
 
 
 def withheld(name: str, sample: Sample, reason: str, among: Mask | None = None) -> Estimate:
-    """A figure that isn't given, and why."""
+    """An estimate without a value, with the reason."""
     return replace(_counts(name, sample, None, among), withheld=reason)
 
 
 def too_few(patients: int, where: str = "") -> str | None:
-    """Why a figure of this number of patients is withheld; None where they are enough. ``where``: ``with it`` …"""
+    """Why a figure of this number of patients is withheld; None if they are enough.
+
+    ``where`` says which patients are meant, as in ``on the smaller side``.
+    """
     if patients >= FEWEST_PATIENTS:
         return None
     return f"{counted(patients, 'patient')}{' ' * bool(where)}{where}, and {FEWEST_PATIENTS} are needed"
 
 
 def shares(sample: Sample, wanted: Mapping[str, Share], resampling: Resampling = Resampling()) -> list[Estimate]:
-    """Each share of images, by its name; one of 0 or 1 gets the exact interval of its patients."""
+    """Each share of images, by its name; a share of 0 or 1 gets the exact interval for its number of patients."""
     possible = {name: share for name, share in wanted.items() if share.among.any()}
     drawn: dict[str, Drawn] = {}
     if possible:
@@ -353,8 +379,9 @@ def means(
 ) -> list[Estimate]:
     """The mean of each column of ``values``, float [n, m], with its name.
 
-    NaN where an image has no value: it is left out of that mean. ``shares`` says that the values are 0 or 1; a share
-    of 0 or 1 then gets the exact interval."""
+    An image whose value is NaN is left out of that mean. ``shares`` says that the values are 0 or 1; a share of 0 or
+    1 then gets the exact interval.
+    """
     if not len(sample):
         return [withheld(name, sample, "no image to take it from") for name in names]
     known = np.isfinite(values)
@@ -373,7 +400,7 @@ def means(
 
 
 def mean(sample: Sample, values: Floats) -> Statistic:
-    """The mean over images of ``values``, float [n]."""
+    """The mean of ``values``, float [n], over images."""
     statistic = ratio(sample, [values], [np.ones(len(sample))])
     return lambda weights: statistic(weights)[:, 0]
 
@@ -396,10 +423,10 @@ def divided(above: Floats, below: Floats) -> Floats:
 
 
 def patient_weights(patients: int, images: int, resampling: Resampling) -> Iterator[Floats]:
-    """How often each patient is drawn: float [b, patients] a block, ``resampling.replicates`` rows in all.
+    """How often each patient is drawn: blocks of float [b, patients], ``resampling.replicates`` rows in all.
 
-    As many patients as there are, drawn with replacement. The blocks are small enough that a matrix [b, images] fits
-    in memory.
+    Each row draws as many patients as there are, with replacement. The blocks are small enough that a matrix [b,
+    images] fits in memory.
     """
     generator = np.random.default_rng(resampling.seed)
     rows = max(1, _CELLS_AT_ONCE // max(images, 1))
@@ -410,8 +437,10 @@ def patient_weights(patients: int, images: int, resampling: Resampling) -> Itera
 
 
 def leave_out_weights(patients: int, images: int) -> Iterator[Floats]:
-    """The patients without one of them at a time, or without one group of 200 where there are more: float
-    [b, patients] a block, as :func:`patient_weights` gives them."""
+    """The patients without one of them at a time: blocks of float [b, patients], as of :func:`patient_weights`.
+
+    With more than 200 patients, one of 200 groups is left out at a time.
+    """
     groups = min(patients, _LEFT_OUT_AT_MOST)
     of_group = np.arange(patients) % groups
     rows = max(1, _CELLS_AT_ONCE // max(images, 1))
@@ -423,12 +452,20 @@ def leave_out_weights(patients: int, images: int) -> Iterator[Floats]:
 def bca_interval(
     value: float, replicates: Floats, left_out: Floats, patients: int, level: float
 ) -> tuple[float, float] | None:
-    """The bias-corrected and accelerated interval (Efron 1987; DiCiccio & Efron 1996), for figures whose spread
-    depends on their value and that can't pass 0 or 1; None as in :func:`percentile_interval`.
+    """The bias-corrected and accelerated interval (Efron 1987; DiCiccio & Efron 1996).
 
-    The percentiles are moved outward as a mean's interval is widened by Student's t (Hesterberg 2015, section 4.3).
-    ``left_out`` are the figures under :func:`leave_out_weights`; ``patients`` those that decide the spread, the
-    smaller class where both count.
+    It suits figures whose spread depends on their value and that are limited to a range, such as 0 to 1. The
+    percentiles are moved outward as the interval of a mean is widened by Student's t (Hesterberg 2015, section 4.3).
+
+    Args:
+        value: the figure.
+        replicates: float [r], its replicates.
+        left_out: float [g], the figure under :func:`leave_out_weights`.
+        patients: the number of patients on which the spread depends; of the smaller class where both count.
+        level: of the interval.
+
+    Returns:
+        Low and high; None as in :func:`percentile_interval`.
     """
     if percentile_interval(replicates, level) is None:
         return None
@@ -442,9 +479,11 @@ def bca_interval(
 
 
 def p_value(drawn: Drawn, patients: int) -> float:
-    """Two-sided, that the figure is 0: one minus the level of the BCa interval that just reaches 0.
+    """Two-sided p-value of the hypothesis that the figure is 0.
 
-    Efron & Tibshirani 1993, section 15.4. Never below two in the number of replicates plus one."""
+    It is one minus the level of the BCa interval that just reaches 0 (Efron & Tibshirani 1993, section 15.4), and at
+    least 2 / (replicates + 1).
+    """
     defined = drawn.replicates[np.isfinite(drawn.replicates)]
     bias, acceleration = _rank(defined, float(drawn.point)), _acceleration(drawn.left_out)
     edge = 2 / (len(defined) + 1)
@@ -458,7 +497,7 @@ def p_value(drawn: Drawn, patients: int) -> float:
 
 
 def _rank(replicates: Floats, value: float) -> float:
-    """The normal quantile of the share of replicates below ``value``, ties counting half."""
+    """The normal quantile of the share of replicates below ``value``; ties count half."""
     equal = np.abs(replicates - value) < _ALIKE  # a sum in another order has another last digit
     below = np.mean((replicates < value) & ~equal) + np.mean(equal) / 2
     edge = 1 / (len(replicates) + 1)
@@ -473,16 +512,19 @@ def _acceleration(left_out: Floats) -> float:
 
 
 def percentile_interval(replicates: Floats, level: float) -> tuple[float, float] | None:
-    """The percentile interval of the replicates that are defined; None where too few are, or all are equal (an
-    interval of no width would claim a certainty that the sample doesn't give)."""
+    """The percentile interval of the replicates that are defined; None if too few are, or if all are equal.
+
+    An interval of zero width would claim a certainty that the sample doesn't give.
+    """
     low, high = percentile_band(replicates[:, None], level, flat=False)[:, 0]
     return (float(low), float(high)) if np.isfinite(low) else None
 
 
 def percentile_band(replicates: Floats, level: float, *, flat: bool = True) -> Floats:
-    """Of a curve's replicates [r, m], the percentile interval at each of its points: float [2, m].
+    """The percentile interval at each point of a curve, from its replicates [r, m]: float [2, m].
 
-    NaN where too few replicates are defined and, unless ``flat``, where all are equal."""
+    NaN where too few replicates are defined and, unless ``flat``, where all are equal.
+    """
     band = np.full((2, replicates.shape[1]), np.nan)
     if len(replicates):
         enough = np.isfinite(replicates).mean(axis=0) >= MOST_DEFINED
@@ -494,8 +536,10 @@ def percentile_band(replicates: Floats, level: float, *, flat: bool = True) -> F
 
 
 def exact_interval(share: float, patients: int, level: float) -> tuple[float, float]:
-    """Clopper and Pearson's interval (1934) of ``share`` among ``patients`` independent patients; where several
-    images of a patient were counted, as if each patient had been one image."""
+    """Clopper and Pearson's interval (1934) of ``share`` among ``patients`` independent patients.
+
+    Where several images of a patient were counted, it is computed as if each patient had one image.
+    """
     alpha, found = 1 - level, share * patients
     low = float(beta.ppf(alpha / 2, found, patients - found + 1)) if share > 0 else 0.0
     high = float(beta.ppf(1 - alpha / 2, found + 1, patients - found)) if share < 1 else 1.0
@@ -503,9 +547,11 @@ def exact_interval(share: float, patients: int, level: float) -> tuple[float, fl
 
 
 def _turned_over(value: float, bounds: tuple[float, float]) -> tuple[float, float]:
-    """The basic bootstrap interval (Davison & Hinkley 1997, section 5.2) of a figure that can't be negative and that
-    chance raises: as far as the replicates lie above the figure, it lies above the truth. It holds the figure
-    itself."""
+    """The basic bootstrap interval (Davison & Hinkley 1997, section 5.2), for a figure ≥ 0 that chance raises.
+
+    The replicates exceed the figure by as much as the figure exceeds the true value. The interval always includes the
+    figure itself.
+    """
     low, high = bounds
     return max(0.0, min(value, 2 * value - high)), max(value, 2 * value - low)
 

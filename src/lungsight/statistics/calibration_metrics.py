@@ -1,6 +1,6 @@
-"""Are the probabilities true? Reliability bins, the Brier score and its parts, ECE, intercept and slope.
+"""Do the probabilities match the observed frequencies? Reliability bins, Brier score, ECE, intercept and slope.
 
-A model is calibrated when, of the images it gives a probability of 0.3, three in ten have the disease.
+A model is calibrated if 30 in 100 images with a probability of 0.3 have the disease.
 """
 
 from __future__ import annotations
@@ -57,8 +57,10 @@ _BIASED = ("brier_reliability", "brier_resolution", "ece")
 
 
 def top_label(outcomes: Outcomes) -> Binary:
-    """The most probable class against the truth: was it right, and how sure was it (Guo et al. 2017)? Of the images
-    that have a class."""
+    """Whether the most probable class is right, and its probability (Guo et al. 2017).
+
+    Images without a class are left out.
+    """
     known = outcomes.has_class
     right = (outcomes.predicted == outcomes.truth)[known]
     sure = outcomes.probabilities.max(axis=1)[known]
@@ -66,8 +68,11 @@ def top_label(outcomes: Outcomes) -> Binary:
 
 
 def bins_of(probability: Floats, bins: int = BINS, binning: Binning = "equal mass") -> Integers:
-    """int [n], 0…: the bin of each probability, bins closed above, as scikit-learn's ``calibration_curve`` has them.
-    Equal probabilities share a bin, so there may be fewer bins than asked for."""
+    """The bin of each probability: int [n], from 0.
+
+    Bins include their upper edge, as in scikit-learn's ``calibration_curve``. Equal probabilities share a bin, so
+    there may be fewer bins than asked for.
+    """
     inner = np.arange(1, bins) / bins
     edges = inner if binning == "equal width" else np.quantile(probability, inner)
     _, found = np.unique(np.searchsorted(edges, probability), return_inverse=True)
@@ -75,14 +80,15 @@ def bins_of(probability: Floats, bins: int = BINS, binning: Binning = "equal mas
 
 
 def calibration_estimates(sample: Binary, resampling: Resampling = Resampling(), bins: int = BINS) -> list[Estimate]:
-    """Every figure of :data:`TITLES`, or of :data:`TOP_LABEL` where the sample is of all classes.
+    """Every figure of :data:`TITLES`, or of :data:`TOP_LABEL` if the sample is of all classes.
 
-    ECE and the parts of the Brier score come from bins of equal mass. The Brier score is exactly its reliability
+    ECE and the components of the Brier score come from bins of equal mass. The Brier score is exactly its reliability
     minus its resolution plus its uncertainty plus what is left within the bins (Murphy 1973; Stephenson, Coelho &
-    Jolliffe 2008, "Two extra components in the Brier score decomposition"). Chance alone raises ECE, reliability
-    and resolution above their true values, so their intervals take that off again, and ``ece_if_calibrated`` says
-    what a calibrated model would show; an ECE no higher than that has an interval from 0. In
-    simulations of 400 patients ECE's interval covered the truth in 91 of 100.
+    Jolliffe 2008, "Two extra components in the Brier score decomposition").
+
+    Chance alone raises ECE, reliability and resolution above their true values, so their intervals are corrected for
+    it. ``ece_if_calibrated`` says which ECE a calibrated model would show. If the ECE isn't higher than that, its
+    interval starts at 0. In simulations of 400 patients the interval of ECE covered the true value in 91 of 100.
     """
     if not len(sample):
         return [withheld(name, sample, "no images") for name in wanted(sample)]
@@ -98,6 +104,7 @@ def calibration_estimates(sample: Binary, resampling: Resampling = Resampling(),
 
 
 def wanted(sample: Binary) -> tuple[str, ...]:
+    """The names of the calibration figures of this sample."""
     return TOP_LABEL if sample.scope == ALL_CLASSES else tuple(TITLES)
 
 
@@ -116,16 +123,21 @@ def _binned_estimates(sample: Binary, resampling: Resampling, bins: int) -> dict
 
 
 def _reaching_zero(ece: Estimate, by_chance: Estimate) -> Estimate:
-    """Resampling can't tell an ECE near 0 from 0; where a calibrated model shows as much by chance, 0 belongs to the
-    interval."""
+    """The ECE with an interval from 0, if a calibrated model shows as much by chance.
+
+    Resampling can't tell an ECE near 0 from 0.
+    """
     if ece.value is None or ece.low is None or by_chance.high is None or ece.value > by_chance.high:
         return ece
     return replace(ece, low=0.0)
 
 
 def _of_prevalence(uncertainty: Estimate, prevalence: Estimate) -> Estimate:
-    """The interval that the prevalence's own gives. Half and half is as uncertain as can be, 0.25: every resample
-    lies below, so resampled uncertainties themselves would miss it."""
+    """The uncertainty with an interval that follows from that of the prevalence.
+
+    The uncertainty is highest, 0.25, at a prevalence of one half. Every resample is then below it, so an interval of
+    the resampled uncertainties would miss it.
+    """
     low, high = prevalence.low, prevalence.high
     if low is None or high is None:
         return uncertainty
@@ -141,7 +153,7 @@ def _too_few_to_bin(sample: Binary) -> str | None:
 
 
 class _Bins:
-    """The Brier score, its parts and ECE for any image weights [b, n]; the bins stay as they are."""
+    """The Brier score, its components and ECE for any image weights [b, n], in fixed bins."""
 
     def __init__(self, sample: Binary, bin_of: Integers) -> None:
         self._sample = sample
@@ -170,9 +182,11 @@ class _Bins:
 
 
 def ece_if_calibrated(sample: Binary, resampling: Resampling = Resampling(), bins: int = BINS) -> Estimate:
-    """The ECE that a perfectly calibrated model with these very probabilities would show by chance: its mean and
-    the range of 95 in 100 such samples (consistency resampling, Bröcker & Smith 2007). Truth is drawn once per
-    patient, since a patient's images show the same disease."""
+    """The ECE that a perfectly calibrated model with the same probabilities would show by chance.
+
+    The value is the mean over such samples, the interval the range of 95 in 100 (consistency resampling, Bröcker &
+    Smith 2007). Labels are drawn once per patient, since the images of a patient show the same disease.
+    """
     if few := _too_few_to_bin(sample):
         return withheld("ece_if_calibrated", sample, few)
     n, expected, drawn = _if_calibrated(sample, bins_of(sample.probability, bins), resampling)
@@ -182,7 +196,7 @@ def ece_if_calibrated(sample: Binary, resampling: Resampling = Resampling(), bin
 
 
 def _if_calibrated(sample: Binary, bin_of: Integers, resampling: Resampling) -> tuple[Floats, Floats, Floats]:
-    """Of each bin: its images [bins], the positives expected [bins], and those drawn [replicates, bins]."""
+    """For each bin: images [bins], expected positives [bins] and simulated positives [replicates, bins]."""
     order = np.argsort(bin_of, kind="stable")
     starts = np.flatnonzero(np.diff(bin_of[order], prepend=-1))
     generator = np.random.default_rng(resampling.seed)
@@ -204,9 +218,12 @@ def _if_calibrated(sample: Binary, bin_of: Integers, resampling: Resampling) -> 
 def reliability_bins(
     sample: Binary, resampling: Resampling = Resampling(), bins: int = BINS, binning: Binning = "equal mass"
 ) -> pd.DataFrame:
-    """One row per bin: ``mean_probability``, and the ``observed`` share of positives with ``low`` and ``high``; the
-    range ``calibrated_low`` to ``calibrated_high`` where a calibrated model's share lies in 95 of 100 samples;
-    ``n``, ``positives``, ``patients`` of the bin, and ``withheld``. No rows where there are too few images."""
+    """One row per bin; no rows if there are too few images.
+
+    ``mean_probability`` and ``observed``, the share of positives, with ``low`` and ``high``, are the reliability
+    diagram. ``calibrated_low`` to ``calibrated_high`` is the range of that share for a calibrated model, in 95 of 100
+    samples. ``n``, ``positives`` and ``patients`` are counts in the bin; ``withheld`` says why a figure isn't given.
+    """
     if _too_few_to_bin(sample):
         return pd.DataFrame()
     bin_of = bins_of(sample.probability, bins, binning)
@@ -260,8 +277,11 @@ def _regressions(sample: Binary, resampling: Resampling) -> dict[str, Estimate]:
 
 
 def _maximum_likelihood(x: Floats, y: Floats, weights: Floats, start: Floats, *, fixed_slope: bool = False) -> Floats:
-    """Logistic regressions of y [n] on x [n], one for each row of ``weights`` [r, n], from ``start`` [r, 2]: float
-    [r, 2], intercept and slope; NaN where the likelihood has no maximum. Newton's method, its steps kept short."""
+    """Logistic regressions of y [n] on x [n], one per row of ``weights`` [r, n]: float [r, 2], intercept and slope.
+
+    NaN where the likelihood has no maximum. It uses Newton's method from ``start`` [r, 2], with steps of limited
+    length.
+    """
     found = start.copy()
     running = np.arange(len(weights))
     columns = np.stack([np.ones_like(x), x, x * x], axis=1)

@@ -1,4 +1,4 @@
-"""ROC and precision-recall curves on a fixed grid, with the band in which each point lies by resampling patients."""
+"""ROC and precision-recall curves on a fixed grid, with an interval at each point from resampling patients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Curve:
     Attributes:
         x: false positive rate, or recall.
         y: sensitivity, or precision.
-        low, high: the interval of each point by itself; the whole curve lies in the band less often.
+        low, high: the interval of each point by itself; the whole curve is inside the band less often.
     """
 
     x: Floats
@@ -33,7 +33,7 @@ class Curve:
 
 
 def both_curves(sweep: Sweep) -> Mapping[str, Floats]:
-    """The points of both curves under each set of weights, float [r, 101]: what :func:`~.metrics.resample` adds."""
+    """The points of both curves under each set of weights, float [r, 101], for :func:`~.metrics.resample`."""
     return {ROC: _roc(sweep), PRECISION_RECALL: _precision_recall(sweep)}
 
 
@@ -43,8 +43,11 @@ def curve(drawn: Drawn, level: float) -> Curve:
 
 
 def _roc(sweep: Sweep) -> Floats:
-    """Sensitivity at each false positive rate of the grid; straight lines join the points that thresholds reach, as
-    the AUROC counts them, and an upright part counts at its top."""
+    """Sensitivity at each false positive rate of the grid.
+
+    Straight lines join the points that thresholds reach, as in the AUROC. Where the curve is vertical, its upper end
+    counts.
+    """
     last = sweep.called_tp.shape[1] - 1
     here = sweep.place_of_specificity(1 - GRID)
     after = np.minimum(here + 1, last)
@@ -57,8 +60,11 @@ def _roc(sweep: Sweep) -> Floats:
 
 
 def _precision_recall(sweep: Sweep) -> Floats:
-    """Precision at the highest threshold whose recall is at least the grid's, never a straight line between two
-    (Davis & Goadrich 2006); at recall 0, that of the highest score."""
+    """Precision at the highest threshold whose recall is at least that of the grid.
+
+    Precision isn't interpolated between thresholds (Davis & Goadrich 2006). At recall 0 it is that of the highest
+    score.
+    """
     at = np.maximum(sweep.place_of_sensitivity(GRID), _first_called(sweep)[:, None])
     tp, fp = (np.take_along_axis(called, at, axis=1) for called in (sweep.called_tp, sweep.called_fp))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -66,5 +72,5 @@ def _precision_recall(sweep: Sweep) -> Floats:
 
 
 def _first_called(sweep: Sweep) -> np.ndarray:
-    """int [r]: the first place at which any image is called positive."""
+    """The first place at which any image is predicted positive: int [r]."""
     return np.asarray(np.argmax(sweep.called_tp + sweep.called_fp > 0, axis=1))

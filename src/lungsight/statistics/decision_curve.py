@@ -1,8 +1,8 @@
-"""Would acting on the model do more good than treating everyone, or no one?
+"""Net benefit: is acting on the model better than treating all patients, or none?
 
-Net benefit counts true positives and takes off false positives at the rate of exchange that a threshold implies: who
-acts from a probability of 0.1 on holds one missed case for as bad as nine false alarms (Vickers & Elkin 2006,
-"Decision curve analysis: a novel method for evaluating prediction models").
+Net benefit is true positives minus false positives, weighted as the threshold implies. Someone who acts from a
+probability of 0.1 takes one missed case to be as bad as nine false alarms (Vickers & Elkin 2006, "Decision curve
+analysis: a novel method for evaluating prediction models").
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ THRESHOLDS: Floats = np.arange(1, 100) / 100
 
 
 def net_benefit(sensitivity: Floats, specificity: Floats, prevalence: Floats | float, threshold: Floats) -> Floats:
-    """Per patient, in true positives. The prevalence may be another than the sample's (Pfeiffer & Gail 2020)."""
+    """Net benefit per patient, in true positives.
+
+    The prevalence may differ from that of the sample (Pfeiffer & Gail 2020).
+    """
     exchange = threshold / (1 - threshold)
     return np.asarray(sensitivity * prevalence - (1 - specificity) * (1 - prevalence) * exchange)
 
@@ -31,11 +34,12 @@ def decision_curve(
     prevalence: float | None = None,
     thresholds: Floats = THRESHOLDS,
 ) -> pd.DataFrame:
-    """One row per threshold: ``net_benefit`` of acting where the probability reaches it, ``treat_all``,
-    ``treat_none``, and ``gain``, what the model adds to the better of those two; each with ``_low`` and ``_high``
-    (empty where every resample gives the same). Resamples keep numbers as they fall, unless ``prevalence`` is given.
+    """One row per threshold; no rows unless there are both positives and negatives.
 
-    No rows where one of the two kinds of image is missing.
+    ``net_benefit`` is that of acting where the probability reaches the threshold. ``treat_all`` and ``treat_none``
+    are those of the alternatives. ``gain`` is what the model adds to the better of these two. ``_low`` and ``_high``
+    are the interval of each, NaN where every resample gives the same value. The prevalence varies with the resamples
+    unless ``prevalence`` is given.
     """
     if not (sample.positives and sample.negatives):
         return pd.DataFrame()

@@ -1,8 +1,8 @@
 """The variance of an AUROC, and the difference of two on the same images, by DeLong's method.
 
 DeLong, DeLong & Clarke-Pearson 1988 (Biometrics 44:837), by the algorithm of Sun & Xu 2014 (IEEE Signal Processing
-Letters 21:1389), which needs ranks only; ties count half. DeLong takes images as independent of each other. Several
-images of a patient aren't, and then these intervals are too narrow: the bootstrap of patients is given beside them
+Letters 21:1389), which needs ranks only; ties count half. DeLong assumes that images are independent. With several
+images of a patient they aren't, and these intervals are too narrow. The patient bootstrap is reported beside them
 for that reason.
 """
 
@@ -36,7 +36,11 @@ class DeLong:
 
     @classmethod
     def of(cls, scores: Floats, positive: Mask) -> DeLong:
-        """``scores`` float [m, n]; ``positive`` bool [n]. Raises ValueError where a class has no image."""
+        """The AUROCs of ``scores``, float [m, n], for the labels ``positive``, bool [n].
+
+        Raises:
+            ValueError: a class has no image.
+        """
         positives, negatives = int(positive.sum()), int((~positive).sum())
         if not positives or not negatives:
             raise ValueError("an AUROC needs positives and negatives")
@@ -51,18 +55,18 @@ class DeLong:
 
     @property
     def standard_error(self) -> Floats:
-        """float [m]"""
+        """The standard error of each AUROC, float [m]."""
         return np.sqrt(np.diagonal(self.covariance))
 
 
 @dataclass(frozen=True)
 class PairedAuroc:
-    """How much higher the first AUROC is than the second, on the same images.
+    """The difference of two AUROCs on the same images.
 
     Attributes:
         difference: first minus second.
-        low, high: the interval; None where there is no variance to build it from.
-        z, p: of the test that both are equal, two-sided; None likewise.
+        low, high: the interval; None if the variance is 0 or can't be computed.
+        z, p: two-sided test that both are equal; None likewise.
     """
 
     first: float
@@ -75,8 +79,10 @@ class PairedAuroc:
 
 
 def auroc_interval(score: Floats, positive: Mask, level: float = 0.95) -> tuple[float, float] | None:
-    """DeLong's interval of the AUROC on the logit scale (Pepe 2003, section 5.2), which stays within 0 and 1; None
-    where the sample has no variance: classes that don't overlap, or a class of one image."""
+    """DeLong's interval of the AUROC, computed on the logit scale so that it stays within 0 and 1.
+
+    Pepe 2003, section 5.2. None if the sample has no variance: the classes don't overlap, or one has a single image.
+    """
     found = DeLong.of(score[None], positive)
     auroc, error = float(found.auroc[0]), float(found.standard_error[0])
     if not error > 0 or not 0 < auroc < 1:
@@ -87,7 +93,11 @@ def auroc_interval(score: Floats, positive: Mask, level: float = 0.95) -> tuple[
 
 
 def compare_aurocs(first: Floats, second: Floats, positive: Mask, level: float = 0.95) -> PairedAuroc:
-    """Two scores of the same images, float [n] each. Raises ValueError where a class has no image."""
+    """DeLong's test of two scores of the same images, float [n] each.
+
+    Raises:
+        ValueError: a class has no image.
+    """
     found = DeLong.of(np.stack([first, second]), positive)
     one, two = (float(value) for value in found.auroc)
     contrast = np.array([1.0, -1.0])
@@ -115,7 +125,7 @@ def auroc_estimate(outcomes: Outcomes, scope: str, level: float = 0.95) -> Estim
 
 
 def _covariance(components: NDArray[np.float64]) -> Floats:
-    """float [m, m] of components [m, n]; NaN for fewer than two."""
+    """The covariance, float [m, m], of components [m, n]; NaN for fewer than two."""
     if components.shape[1] < 2:
         return np.full((len(components), len(components)), np.nan)
     return np.atleast_2d(np.cov(components))

@@ -20,13 +20,13 @@ class Estimate:
 
     Attributes:
         name: of the metric, as in :data:`lungsight.statistics.metrics.TITLES`.
-        scope: :data:`ALL_CLASSES`, or the class set against the rest.
+        scope: :data:`ALL_CLASSES`, or the class that is compared with the rest.
         value: None where the figure is withheld.
         low, high: 95% interval; None where it is withheld.
-        n: images the figure is a share of (for sensitivity the positives, for PPV the images called positive).
+        n: images of which the figure is a share (for sensitivity the positives, for PPV those predicted positive).
         positives, negatives: images of the class in scope, and the others (for ``ALL_CLASSES``: all, and 0).
-        patients: how many patients the ``n`` images come from.
-        interval: how low and high were found; empty where there is no interval.
+        patients: number of patients of the ``n`` images.
+        interval: how low and high were computed; empty without an interval.
         withheld: why the value, or its interval, isn't given.
     """
 

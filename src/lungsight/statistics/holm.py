@@ -1,4 +1,4 @@
-"""P-values of several comparisons, adjusted so that chance calls any of them as rarely as one alone."""
+"""Adjustment of p-values, so that several comparisons give a false positive no more often than a single one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down adjustment (1979, Scandinavian Journal of Statistics 6:65), in the same order; a comparison
-    without a p-value (None) stays without one and doesn't count."""
+    """Holm's step-down adjustment (1979, Scandinavian Journal of Statistics 6:65), in the same order.
+
+    A comparison without a p-value (None) stays without one and doesn't count.
+    """
     given = [i for i, p in enumerate(p_values) if p is not None]
     p = np.array([p_values[i] for i in given], dtype=np.float64)
     order = np.argsort(p, kind="stable")

@@ -1,4 +1,4 @@
-"""How alike two maps are: rank correlation and structural similarity, map by map."""
+"""Similarity of two maps: rank correlation and structural similarity, for each pair of maps."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ _WIDEST_WINDOW = 7
 
 
 def rank_correlation(one: Floats, other: Floats) -> Floats:
-    """Spearman's rank correlation of maps [n, h, w] with maps [n, h, w]: float [n]; NaN where either is the same
-    everywhere or holds what is no number."""
+    """Spearman's rank correlation of maps [n, h, w] with maps [n, h, w]: float [n].
+
+    NaN where either map is constant or has values that aren't finite.
+    """
     n = len(one)
     usable = _has_pattern(one) & _has_pattern(other)
     correlation = np.full(n, np.nan)
@@ -26,8 +28,11 @@ def rank_correlation(one: Floats, other: Floats) -> Floats:
 
 
 def structural_similarity(one: Floats, other: Floats) -> Floats:
-    """SSIM (Wang et al. 2004) of maps [n, h, w], each stretched to 0…1 first, in windows of 7 x 7 (of the largest odd
-    size that fits, in smaller maps): float [n]; NaN as above, and for maps under 3 x 3."""
+    """SSIM (Wang et al. 2004) of maps [n, h, w] with maps [n, h, w]: float [n].
+
+    Each map is scaled to 0…1 first. Windows are 7 x 7; in smaller maps, the largest odd size that fits. NaN as in
+    :func:`rank_correlation`, and for maps smaller than 3 x 3.
+    """
     similarity = np.full(len(one), np.nan)
     side = min(_WIDEST_WINDOW, *one.shape[1:])
     window = side - (side + 1) % 2
@@ -53,7 +58,7 @@ def structural_similarity(one: Floats, other: Floats) -> Floats:
 
 
 def _has_pattern(maps: Floats) -> np.ndarray:
-    """bool [n]: numbers throughout, and not the same everywhere."""
+    """Whether each map has finite values only and isn't constant: bool [n]."""
     with np.errstate(invalid="ignore"):
         spread = maps.max(axis=(1, 2)) - maps.min(axis=(1, 2))
     return np.asarray(np.isfinite(maps).all(axis=(1, 2)) & (spread > 0))

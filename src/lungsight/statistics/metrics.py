@@ -1,9 +1,9 @@
-"""The metrics: what each is called, how it is computed, and which images it is a share of.
+"""The metrics: their names, how they are computed, and of which images they are a share.
 
 :data:`METRICS` is the one list of them, which tables, pages, model cards and the documentation read. To add a metric,
-add an entry. Metrics over all classes look at every class at once; the others set one class against the rest, with an
-image counted as positive where that class is the most probable. A figure that the sample can't give is withheld, with
-the reason; none is ever NaN.
+add an entry. Metrics over all classes look at every class at once. The others compare one class with the rest: an
+image counts as predicted positive if that class is the most probable. A figure that the sample doesn't determine is
+withheld, with the reason; an estimate never holds NaN.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Counts:
     """What metrics are computed from, under b sets of weights.
 
     Attributes:
-        confusion: float [b, k, k], weight of the images by true and predicted class; of one class against the rest
+        confusion: float [b, k, k], weight of the images by true and predicted class; for one class against the rest
             [b, 2, 2], the class first.
-        squared_error: float [b], mean of (probability - truth)², summed over the classes in the former case.
-        sweep: a threshold that falls over the probability; of one class against the rest only.
+        squared_error: float [b], mean of (probability - truth)²; over all classes, summed over the classes.
+        sweep: the ranking as a threshold falls over the probability; only for one class against the rest.
     """
 
     confusion: Floats
@@ -49,22 +49,22 @@ class Counts:
 
     @property
     def tp(self) -> Floats:
-        """float [b]: images of the class, called so."""
+        """True positives, float [b]."""
         return self.confusion[:, 0, 0]
 
     @property
     def fn(self) -> Floats:
-        """float [b]: images of the class, not called so."""
+        """False negatives, float [b]."""
         return self.confusion[:, 0, 1]
 
     @property
     def fp(self) -> Floats:
-        """float [b]: other images, called so."""
+        """False positives, float [b]."""
         return self.confusion[:, 1, 0]
 
     @property
     def tn(self) -> Floats:
-        """float [b]: other images, not called so."""
+        """True negatives, float [b]."""
         return self.confusion[:, 1, 1]
 
 
@@ -76,11 +76,11 @@ class Metric:
         name: in tables: the ``metric`` column.
         title: on pages.
         meaning: what it is, for the documentation.
-        statistic: counts under b sets of weights to values, float [b]; NaN where it isn't defined.
-        group: where pages list it: over all classes, of the ranking, of the calls, of the probabilities.
-        among: the images it is a share of.
-        needs: the images it can't be given without.
-        exact: what it is, if it gets an exact interval where every resample gives it alike.
+        statistic: from counts under b sets of weights to values, float [b]; NaN where it isn't defined.
+        group: where pages list it: over all classes, by ranking, by predicted class, by probability.
+        among: the images of which it is a share.
+        needs: the images that it requires.
+        exact: the kind of figure, if it gets an exact interval where every resample gives the same value.
     """
 
     name: str
@@ -170,8 +170,10 @@ def estimate_all(outcomes: Outcomes, resampling: Resampling = Resampling()) -> l
 def resample(
     outcomes: Outcomes, resampling: Resampling = Resampling(), from_sweep: FromSweep | None = None
 ) -> dict[Key, Drawn]:
-    """Every metric, and what ``from_sweep`` adds to each class against the rest, in one pass over the replicates;
-    nothing at all without images."""
+    """Every metric, and what ``from_sweep`` adds to each class against the rest, in one pass over the replicates.
+
+    Without images the result is empty.
+    """
     return draw(sample_of(outcomes), figures(outcomes, from_sweep), resampling) if len(outcomes) else {}
 
 
@@ -185,8 +187,10 @@ def estimates_of(outcomes: Outcomes, drawn: Mapping[Key, Drawn], level: float) -
 
 
 def figures(outcomes: Outcomes, from_sweep: FromSweep | None = None) -> Callable[[Floats], dict[Key, Floats]]:
-    """All figures of one sample under any image weights [b, n], float [b] each; what doesn't depend on the weights is
-    done once."""
+    """All figures of one sample, float [b] each, as a function of image weights [b, n].
+
+    What doesn't depend on the weights is computed once.
+    """
     n, k, sample = len(outcomes), len(outcomes.classes), sample_of(outcomes)
     rows = k + 1  # the last is of images that have no class
     cell = (outcomes.patient * rows + outcomes.truth) * k + outcomes.predicted
@@ -213,7 +217,7 @@ def figures(outcomes: Outcomes, from_sweep: FromSweep | None = None) -> Callable
 
 
 def _against_rest(confusion: Floats, c: int) -> Floats:
-    """Confusion matrices [b, k + 1, k] to those of class ``c`` and the others, [b, 2, 2]."""
+    """From confusion matrices [b, k + 1, k] to those of class ``c`` against the rest, [b, 2, 2]."""
     tp = confusion[:, c, c]
     fn = confusion[:, c, :].sum(axis=1) - tp
     fp = confusion[:, :, c].sum(axis=1) - tp
@@ -222,7 +226,10 @@ def _against_rest(confusion: Floats, c: int) -> Floats:
 
 
 def estimate_of(outcomes: Outcomes, scope: str, name: str, drawn: Drawn, level: float) -> Estimate:
-    """One drawn figure, a metric's or one made from metrics, or withheld where the sample can't give it."""
+    """One figure, a metric or made from metrics, from its values under every set of weights.
+
+    It is withheld if the sample doesn't determine it.
+    """
     if reason := why_withheld(outcomes, scope, name):
         return withheld(outcomes, scope, name, reason)
     exact = BY_NAME[name].exact if name in BY_NAME else None
@@ -238,12 +245,12 @@ def sample_of(outcomes: Outcomes, scope: str = ALL_CLASSES) -> Sample:
 
 
 def withheld(outcomes: Outcomes, scope: str, name: str, reason: str) -> Estimate:
-    """One figure that isn't given, and why."""
+    """An estimate without a value, with the reason."""
     return bootstrap.withheld(name, sample_of(outcomes, scope), reason, images_of(outcomes, scope, name))
 
 
 def images_of(outcomes: Outcomes, scope: str, name: str) -> Mask | None:
-    """The images that the figure is a share of; None for all."""
+    """The images of which the figure is a share, bool [n]; None for all."""
     of_name = name.partition("_at_s")[0]  # sensitivity_at_specificity_0.90 is a share of the positives, too
     if scope == ALL_CLASSES or of_name not in BY_NAME or BY_NAME[of_name].among == "all":
         return None
@@ -253,7 +260,7 @@ def images_of(outcomes: Outcomes, scope: str, name: str) -> Mask | None:
 
 
 def why_withheld(outcomes: Outcomes, scope: str, name: str) -> str | None:
-    """Why this sample can't give the figure; None where it can."""
+    """Why this sample doesn't determine the figure; None if it does."""
     if outcomes.target is not None and scope != outcomes.target:
         n = int((~outcomes.has_class).sum())
         return f"of {counted(n, 'image')} no more is known than that they aren't of {outcomes.target}"

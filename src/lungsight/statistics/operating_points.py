@@ -1,7 +1,7 @@
-"""Sensitivity where the specificity is fixed, specificity where the sensitivity is, and PPV and NPV at a prevalence.
+"""Sensitivity at a fixed specificity, specificity at a fixed sensitivity, and PPV and NPV at a prevalence.
 
-The threshold of an operating point is found on the images it is then judged on, anew in each replicate. So these
-figures say what a score can do, not what a threshold chosen beforehand will do.
+The threshold of an operating point is chosen on the same images on which it is tested, anew in each replicate. So
+these figures say what a score can achieve, not what a threshold chosen beforehand will achieve.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ OPERATING_POINTS: Mapping[str, tuple[str, str, float]] = {
 
 
 def operating_points(sweep: Sweep) -> Mapping[str, Floats]:
-    """Every operating point under each set of weights, float [r]: what :func:`~.metrics.resample` adds.
+    """Every operating point under each set of weights, float [r], for :func:`~.metrics.resample`.
 
-    The highest sensitivity that any threshold reaches with at least the fixed specificity, and the reverse."""
+    The highest sensitivity that any threshold reaches with at least the fixed specificity, and the reverse.
+    """
     at_specificity = sweep.place_of_specificity(np.array(FIXED_SPECIFICITIES))
     at_sensitivity = sweep.place_of_sensitivity(np.array(FIXED_SENSITIVITIES))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -47,7 +48,7 @@ def operating_points(sweep: Sweep) -> Mapping[str, Floats]:
 
 
 def threshold_of(outcomes: Outcomes, scope: str, name: str) -> float | None:
-    """The probability from which an image is called positive at the operating point; None where no image is."""
+    """The probability from which an image is predicted positive at the operating point; None if none is."""
     c = outcomes.classes.index(scope)
     ranking = Ranking.of(outcomes.probabilities[:, c], outcomes.truth == c)
     sweep = ranking.sweep(np.ones((1, len(outcomes))))
@@ -58,9 +59,10 @@ def threshold_of(outcomes: Outcomes, scope: str, name: str) -> float | None:
 
 
 def predictive_values(sensitivity: Floats, specificity: Floats, prevalence: float) -> tuple[Floats, Floats]:
-    """PPV and NPV by Bayes' theorem; NaN where nothing, or everything, would be called positive.
+    """PPV and NPV by Bayes' theorem; NaN where no image, or every image, would be predicted positive.
 
-    ``prevalence`` is the share of patients with the disease, between 0 and 1."""
+    ``prevalence`` is the share of patients with the disease, between 0 and 1.
+    """
     true_positive, false_positive = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
     true_negative, false_negative = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -70,11 +72,11 @@ def predictive_values(sensitivity: Floats, specificity: Floats, prevalence: floa
 def at_prevalence(
     outcomes: Outcomes, drawn: Mapping[Key, Drawn], scope: str, prevalence: float, level: float
 ) -> tuple[Estimate, Estimate]:
-    """PPV and NPV of the model's decisions among patients of whom the share ``prevalence`` has the disease.
+    """PPV and NPV of the model among patients of whom the share ``prevalence`` has the disease.
 
-    From sensitivity and specificity, which are taken to be the same there. Where every replicate gives the same (no
-    wrong decision of a kind in this sample), the interval comes from the exact ones of sensitivity and specificity at
-    half the error each (Bonferroni), and so covers at least as often as it says.
+    Sensitivity and specificity are assumed to be the same there. If every replicate gives the same value (one kind of
+    error doesn't occur in this sample), the interval comes from the exact intervals of sensitivity and specificity,
+    each at half the error (Bonferroni). It then covers the true value at least as often as its level says.
     """
     names = (PPV_AT_PREVALENCE, NPV_AT_PREVALENCE)
     if reason := why_withheld(outcomes, scope, "auroc") if len(outcomes) else "no images":
@@ -99,7 +101,7 @@ def _with_bounds(estimate: Estimate, bounds: tuple[float, float]) -> Estimate:
 def _cautious_bounds(
     outcomes: Outcomes, scope: str, prevalence: float, level: float
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Of PPV and NPV, which both rise with sensitivity and with specificity."""
+    """The bounds of PPV and of NPV, which both rise with sensitivity and with specificity."""
     c = outcomes.classes.index(scope)
     positive, right = outcomes.truth == c, (outcomes.predicted == c) == (outcomes.truth == c)
     sensitivity, specificity = (

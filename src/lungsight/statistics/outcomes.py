@@ -1,4 +1,4 @@
-"""Outcomes: what is true of each image, what the model said of it, and whose image it is."""
+"""Outcomes: the true class, the prediction and the patient of each image."""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ TRUTH, PREDICTION, FAULT, SHA256 = "truth", "prediction", "fault", "sha256"
 
 
 def probability_column(name: str) -> str:
+    """The column that holds the probability of a class."""
     return f"probability_{name}"
 
 
 def logit_column(name: str) -> str:
+    """The column that holds the logit of a class."""
     return f"logit_{name}"
 
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """Judged images with a known truth, as the arrays that metrics are computed from.
+    """Analysed images with a known label, as the arrays from which metrics are computed.
 
     Attributes:
         classes: names of the k classes.
-        truth: int [n], index of the true class; k where all that is known is that it isn't ``target``.
+        truth: int [n], index of the true class; k if it is only known that the image isn't of ``target``.
         probabilities: float [n, k], rows sum to one.
         patient: int [n], 0…patients-1.
-        target: the class that images without a class are known not to be of; None where every image has a class.
+        target: the class that images without a class are known not to be of; None if every image has a class.
     """
 
     classes: tuple[str, ...]
@@ -48,9 +50,11 @@ class Outcomes:
     def of(
         cls, table: pd.DataFrame, classes: tuple[str, ...], target: str | None = None, denial: str = ""
     ) -> Outcomes:
-        """From a table of predictions; rows that have no truth or couldn't be judged are left out. Patients are
-        told apart within their source. ``denial`` is the truth of images of which nothing is known but that they
-        aren't of ``target``."""
+        """Outcomes from a table of predictions, without the rows that have no label or weren't analysed.
+
+        Patients are told apart within their source. ``denial`` is the label of images of which it is only known that
+        they aren't of ``target``.
+        """
         index = {name: i for i, name in enumerate(classes)} | ({denial: len(classes)} if denial else {})
         testset = table[table[TRUTH].isin(index) & (table[FAULT] == "")]
         keys = testset["source"].astype(str) + "/" + testset["patient"].astype(str)
@@ -72,35 +76,36 @@ class Outcomes:
 
     @property
     def patients(self) -> int:
+        """The number of patients."""
         return int(self.patient.max()) + 1 if len(self) else 0
 
     @cached_property
     def predicted(self) -> Integers:
-        """int [n], index of the most probable class (the first of equals)."""
+        """Index of the most probable class, the first if several are equal: int [n]."""
         return np.asarray(np.argmax(self.probabilities, axis=1), dtype=np.int64)
 
     @cached_property
     def confusion(self) -> Integers:
-        """int [k, k]: rows are the truth, columns the prediction; of the images that have a class."""
+        """The confusion matrix of the images that have a class, int [k, k]: rows are labels, columns predictions."""
         k = len(self.classes)
         cell = (self.truth * k + self.predicted)[self.has_class]
         return np.bincount(cell, minlength=k * k).reshape(k, k).astype(np.int64)
 
     @property
     def has_class(self) -> Mask:
-        """bool [n]: the images whose class is known."""
+        """Whether the class of each image is known: bool [n]."""
         return np.asarray(self.truth < len(self.classes), dtype=bool)
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The classes that can be set against the rest: of images without a class only the target is known."""
+        """The classes that can be compared with the rest; only the target if some images have no class."""
         return self.classes if self.target is None else (self.target,)
 
     @property
     def present(self) -> list[str]:
-        """The classes that at least one image truly has."""
+        """The classes of which there is at least one image."""
         return [self.classes[i] for i in np.unique(self.truth[self.has_class])]
 
     def patients_among(self, mask: Mask) -> int:
-        """How many patients the images under ``mask`` come from."""
+        """The number of patients of the images under ``mask``, bool [n]."""
         return len(np.unique(self.patient[mask]))

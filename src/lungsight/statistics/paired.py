@@ -1,4 +1,4 @@
-"""Two models on the same images: McNemar's test, and the difference of any figure with an interval by patients."""
+"""Two models on the same images: McNemar's test, and the difference of any metric with an interval by patients."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class McNemar:
     """Which of two models is right more often on the same images.
 
     Attributes:
-        only_a, only_b: images that only the first, only the second model gets right.
-        p: two-sided and exact; 1 where they never differ. Takes images as independent.
+        only_a, only_b: number of images that only the first, or only the second, model classifies correctly.
+        p: two-sided and exact; 1 if they never differ. It assumes that images are independent.
     """
 
     only_a: int
@@ -30,12 +30,12 @@ class McNemar:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """One figure of two models on the same images.
+    """One metric of two models on the same images.
 
     Attributes:
-        a, b: the figure of each model; None where it is withheld.
+        a, b: the metric of each model; None where it is withheld.
         difference: a minus b, named ``<metric>_difference``, with its interval or the reason why it is withheld.
-        p: two-sided, that both are equal, from the same replicates as the interval; None without an interval.
+        p: two-sided, that both are equal, from the replicates of the interval; None without an interval.
     """
 
     metric: str
@@ -47,7 +47,7 @@ class PairedDifference:
 
 
 def mcnemar(correct_a: Mask, correct_b: Mask) -> McNemar:
-    """McNemar's test, exact (Fagerland, Lydersen & Laake 2013): whether each model is right, bool [n] each."""
+    """McNemar's exact test (Fagerland, Lydersen & Laake 2013) of whether each model is right, bool [n] each."""
     only_a, only_b = int((correct_a & ~correct_b).sum()), int((~correct_a & correct_b).sum())
     p = float(binomtest(only_a, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0
     return McNemar(only_a, only_b, p)
@@ -59,15 +59,16 @@ def paired_differences(
     wanted: list[tuple[str, str]],
     resampling: Resampling = Resampling(),
 ) -> list[PairedDifference]:
-    """The differences of several metrics, the same resampled patients for both models.
+    """The differences of several metrics, with the same resampled patients for both models.
 
     Args:
-        outcomes_a, outcomes_b: of the two models, the same images row by row.
+        outcomes_a: of the first model.
+        outcomes_b: of the second model, the same images row by row.
         wanted: (metric, scope): one of :data:`~lungsight.statistics.metrics.METRICS`; a class or ``ALL_CLASSES``.
-        resampling: how many replicates, which level, which seed.
+        resampling: number of replicates, level and seed.
 
     Raises:
-        ValueError: the images, their truth or their patients differ.
+        ValueError: the images, their labels or their patients differ.
     """
     _must_match(outcomes_a, outcomes_b)
     if not len(outcomes_a):
@@ -87,8 +88,13 @@ def paired_differences(
 
 
 def paired_auroc(outcomes_a: Outcomes, outcomes_b: Outcomes, scope: str, level: float = 0.95) -> PairedAuroc | str:
-    """DeLong's paired test of the AUROCs of one class against the rest, or the reason why there is none. It takes
-    images as independent. Raises ValueError as :func:`paired_difference` does."""
+    """DeLong's paired test of the AUROCs of one class against the rest, or the reason why there is none.
+
+    It assumes that images are independent.
+
+    Raises:
+        ValueError: the images, their labels or their patients differ.
+    """
     _must_match(outcomes_a, outcomes_b)
     if reason := "no images" if not len(outcomes_a) else why_withheld(outcomes_a, scope, "auroc"):
         return reason

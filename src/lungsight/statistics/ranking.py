@@ -1,5 +1,7 @@
-"""Ranking by a score: AUROC with its interval, and all that a falling threshold calls, for many sets of weights at
-once, ties included."""
+"""Ranking by a score: AUROC with its interval, and what each threshold predicts positive.
+
+Everything is computed for many sets of weights at once, with ties.
+"""
 
 from __future__ import annotations
 
@@ -29,33 +31,35 @@ class Sweep:
 
     @cached_property
     def called_tp(self) -> Floats:
-        """float [r, groups + 1]: true positives with the threshold above all groups, then at each."""
+        """True positives with the threshold above all groups, then at each: float [r, groups + 1]."""
         return _from_zero(self.tp)
 
     @cached_property
     def called_fp(self) -> Floats:
-        """float [r, groups + 1]: false positives, likewise."""
+        """False positives, likewise: float [r, groups + 1]."""
         return _from_zero(self.fp)
 
     @property
     def positives(self) -> Floats:
-        """float [r]"""
+        """Weight of all positives, float [r]."""
         return self.called_tp[:, -1]
 
     @property
     def negatives(self) -> Floats:
-        """float [r]"""
+        """Weight of all negatives, float [r]."""
         return self.called_fp[:, -1]
 
     def auroc(self) -> Floats:
-        """float [r]: the share of pairs in which the positive stands above the negative, ties counting half (Hanley &
-        McNeil 1982); NaN where a class has no weight."""
+        """The AUROC, float [r]; NaN where a class has no weight.
+
+        It is the share of pairs in which the positive has the higher score; ties count half (Hanley & McNeil 1982).
+        """
         below = self.negatives[:, None] - self.called_fp[:, 1:]
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.sum(self.tp * (below + self.fp / 2), axis=1) / (self.positives * self.negatives))
 
     def average_precision(self) -> Floats:
-        """float [r]: the sum of precision times the step in recall, as in scikit-learn; NaN without positives."""
+        """Average precision, float [r]: the sum of precision times the step in recall; NaN without positives."""
         called_tp = self.called_tp[:, 1:]
         called = called_tp + self.called_fp[:, 1:]
         precision = np.divide(called_tp, called, out=np.zeros_like(called), where=called > 0)
@@ -63,25 +67,25 @@ class Sweep:
             return np.asarray(np.sum(self.tp * precision, axis=1) / self.positives)
 
     def place_of_specificity(self, specificity: Floats) -> Integers:
-        """int [r, m]: the last place of ``called_*`` whose specificity is at least each of ``specificity`` [m]."""
+        """The last place of ``called_*`` with at least each ``specificity`` [m]: int [r, m]."""
         allowed = np.floor((1 - specificity) * self.negatives[:, None] + _ROUNDING)
         return _row_wise_search(self.called_fp, allowed, "right") - 1
 
     def place_of_sensitivity(self, sensitivity: Floats) -> Integers:
-        """int [r, m]: the first place of ``called_*`` whose sensitivity is at least each of ``sensitivity`` [m]."""
+        """The first place of ``called_*`` with at least each ``sensitivity`` [m]: int [r, m]."""
         needed = np.ceil(sensitivity * self.positives[:, None] - _ROUNDING)
         return _row_wise_search(self.called_tp, needed, "left")
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Images in falling order of a score, equal scores in one group.
+    """Images in falling order of a score; equal scores form one group.
 
     Attributes:
         order: int [n], the images, highest score first.
-        starts: int [groups], where in ``order`` each group of equal scores starts.
-        positive: float [n], 1 where the image in that place is a positive.
-        scores: float [groups], falling.
+        starts: int [groups], where in ``order`` each group starts.
+        positive: float [n], 1 where the image at that place of ``order`` is positive.
+        scores: float [groups], the score of each group, falling.
     """
 
     order: Integers
@@ -91,13 +95,14 @@ class Ranking:
 
     @classmethod
     def of(cls, score: Floats, positive: Mask) -> Ranking:
+        """The ranking of images by ``score``, float [n], with labels ``positive``, bool [n]."""
         order = np.argsort(-score, kind="stable")
         falling = score[order]
         starts = np.flatnonzero(np.r_[True, falling[1:] != falling[:-1]])
         return cls(order, starts, positive[order].astype(np.float64), falling[starts])
 
     def sweep(self, weights: Floats) -> Sweep:
-        """Under image weights [r, n]."""
+        """The falling threshold under image weights [r, n]."""
         ranked = weights[:, self.order]
         tp = np.add.reduceat(ranked * self.positive, self.starts, axis=1)
         return Sweep(tp, np.add.reduceat(ranked, self.starts, axis=1) - tp)
@@ -117,8 +122,10 @@ def ranking_estimate(
     exact: Exact = Exact.AUROC,
     resampling: Resampling = Resampling(),
 ) -> Estimate:
-    """An AUROC, or a difference of two, of any score; withheld where there are fewer than
-    :data:`~.bootstrap.FEWEST_PATIENTS` patients with positives or with negatives."""
+    """The estimate of an AUROC of any score, or of a difference of two.
+
+    It is withheld if fewer than :data:`~.bootstrap.FEWEST_PATIENTS` patients have positives, or have negatives.
+    """
     for side, mask in (("positive", sample.positive), ("negative", ~sample.positive)):
         if reason := too_few(sample.patients_among(mask), f"on the {side} side"):
             return withheld(name, sample, reason)
@@ -130,8 +137,9 @@ def auroc_within(
 ) -> Estimate:
     """The unweighted mean of the AUROCs within each group that holds both positives and negatives.
 
-    Positives are compared with negatives of the same group only, and other groups' images don't count. ``group`` [n]
-    names the group of each image."""
+    Positives are compared with negatives of the same group only; images of other groups don't count. ``group`` [n]
+    names the group of each image.
+    """
     groups = [group == one for one in np.unique(group)]
     mixed = [here for here in groups if 0 < sample.positive[here].sum() < here.sum()]
     if not mixed:
@@ -153,8 +161,10 @@ def _from_zero(groups: Floats) -> Floats:
 
 
 def _row_wise_search(rising: Floats, wanted: Floats, side: str) -> Integers:
-    """``np.searchsorted`` of each row of ``wanted`` [r, m] in the same row of ``rising`` [r, k], whole numbers from 0
-    on: rows are set so far apart that one search does them all."""
+    """``np.searchsorted`` of each row of ``wanted`` [r, m] in the same row of ``rising`` [r, k].
+
+    The values are whole numbers from 0 on. Rows are shifted so far apart that a single search covers all of them.
+    """
     rows, k = rising.shape
     apart = np.arange(rows)[:, None] * (rising[:, -1].max() + 2)
     found = np.searchsorted((rising + apart).ravel(), (wanted + apart).ravel(), side=side)  # type: ignore[call-overload]

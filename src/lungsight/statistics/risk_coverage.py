@@ -1,7 +1,8 @@
-"""If the model may keep silent about the images it is least sure of, how often is it wrong about the others?
+"""Risk and coverage: how often is the model wrong if it abstains on the images of which it is least certain?
 
-Coverage is the share of images it answers, risk the share of those it gets wrong (Geifman & El-Yaniv 2017, "Selective
-classification for deep neural networks"). A model whose sureness means something has a falling risk.
+Coverage is the share of images on which it doesn't abstain, risk the share of these that it gets wrong (Geifman &
+El-Yaniv 2017, "Selective classification for deep neural networks"). If the confidence of a model is meaningful, risk
+falls as coverage falls.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ COVERAGES: Floats = np.arange(5, 101) / 100
 
 @dataclass(frozen=True, eq=False)
 class _Order:
-    """Images in falling order of sureness, those equally sure in one group; their place among them is a matter of
-    chance, so that risk within a group is its expected value."""
+    """Images in falling order of confidence; images of equal confidence form one group.
+
+    Their order within a group is arbitrary, so the risk within a group is its expected value.
+    """
 
     order: Integers
     starts: Integers
@@ -38,17 +41,19 @@ class _Order:
         return cls(order, starts, (~answers.positive[order]).astype(np.float64))
 
     def groups(self, weights: Floats) -> tuple[Floats, Floats]:
-        """Of image weights [r, n]: how many images and how many errors each group holds, [r, groups]."""
+        """The number of images and of errors in each group, [r, groups] each, under image weights [r, n]."""
         ranked = weights[:, self.order]
         images = np.add.reduceat(ranked, self.starts, axis=1)
         return images, np.add.reduceat(ranked * self.wrong, self.starts, axis=1)
 
 
 def area(images: Floats, errors: Floats) -> Floats:
-    """The mean risk over coverages of 1, 2 … all images, for groups [r, groups] of equally sure images: float [r].
+    """The mean risk over coverages of 1, 2 … all images, for groups [r, groups] of equal confidence: float [r].
 
-    Within a group of m images with error rate e, after s images with E errors, the risk of k images is expected to
-    be (E + (k - s) e) / k; its sum over the group is e m + (E - e s) (H(s + m) - H(s)), H the harmonic numbers."""
+    Within a group of m images with error rate e, after s images with E errors, the risk of k images is expected to be
+    (E + (k - s) e) / k. Its sum over the group is e m + (E - e s) (H(s + m) - H(s)), where H are the harmonic
+    numbers.
+    """
     after, errors_after = np.cumsum(images, axis=1), np.cumsum(errors, axis=1)
     before, errors_before = after - images, errors_after - errors
     rate = np.divide(errors, images, out=np.zeros_like(errors), where=images > 0)
@@ -57,7 +62,7 @@ def area(images: Floats, errors: Floats) -> Floats:
 
 
 def area_under_risk_coverage(answers: Binary, resampling: Resampling = Resampling()) -> Estimate:
-    """AURC of :func:`~lungsight.statistics.calibration_metrics.top_label`'s answers: positive where right."""
+    """AURC of :func:`~lungsight.statistics.calibration_metrics.top_label`; positive means right."""
     if not len(answers):
         return withheld("aurc", answers, "no images")
     ranked = _Order.of(answers)
@@ -67,8 +72,11 @@ def area_under_risk_coverage(answers: Binary, resampling: Resampling = Resamplin
 def risk_coverage_curve(
     answers: Binary, resampling: Resampling = Resampling(), coverages: Floats = COVERAGES
 ) -> pd.DataFrame:
-    """One row per coverage: ``confidence`` that an answer needs there, ``risk``, ``low``, ``high`` and ``n``, the
-    images answered."""
+    """One row per coverage.
+
+    ``confidence`` is the lowest at that coverage, ``risk`` the share of errors, with ``low`` and ``high``. ``n`` is
+    the number of images on which the model doesn't abstain.
+    """
     if not len(answers):
         return pd.DataFrame()
     ranked = _Order.of(answers)

@@ -1,8 +1,8 @@
-"""Figures of a part of the images and of the rest, compared within strata (sources) only.
+"""Figures of one part of the images and of the rest, compared only within strata (sources).
 
-A difference between two parts that are spread unevenly over sources is the sources' difference as much as their own.
-So both parts are compared source by source, and the differences averaged with the weights of Mantel and Haenszel
-(Greenland & Robins 1985, Biometrics 41:55): a source counts as far as it holds images of both parts.
+If two parts are spread unevenly over sources, their difference mixes with the difference between sources. So both
+parts are compared in each source, and the differences averaged with the weights of Mantel and Haenszel (Greenland &
+Robins 1985, Biometrics 41:55). A source without images of both parts has no weight.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ NOT_WITHIN = "no source holds both sides: a gap would be the difference between 
 
 @dataclass(frozen=True)
 class Basis:
-    """What a figure of one part rests on.
+    """The number of images and patients behind a figure of one part.
 
     Attributes:
-        n: the images it is a share of.
-        positives, negatives: all of the part.
+        n: images of which it is a share.
+        positives, negatives: all images of the part.
         patients: of those ``n`` images.
-        fewest: patients of the smaller side, for an AUROC; otherwise ``patients``.
-        deciding: patients whose number decides its spread.
+        fewest: for an AUROC, patients of the smaller side; otherwise ``patients``.
+        deciding: patients on whose number its spread depends.
     """
 
     n: int
@@ -65,8 +65,8 @@ class Part:
 
     Attributes:
         scope: the class.
-        drawn: each metric: its value and its size, what it is worth when strata are averaged, [..., 2].
-        bases: what each rests on.
+        drawn: by metric, its value and its size, [..., 2]; the size is its weight in a mean over strata.
+        bases: by metric, the numbers behind it.
     """
 
     scope: str
@@ -74,17 +74,18 @@ class Part:
     bases: Mapping[str, Basis]
 
     def has(self, metric: str) -> bool:
-        """Whether these images can give the metric."""
+        """Whether these images determine the metric."""
         return bool(np.isfinite(self.drawn[metric].point[0]))
 
 
 def parts_of(
     outcomes: Outcomes, scope: str, masks: Sequence[Mask], resampling: Resampling = Resampling(), *, turned: int = 0
 ) -> list[Part]:
-    """The part of a stratum's images under each mask, bool [n], all under the same resampled patients.
+    """The part of a stratum's images under each mask, bool [n], all with the same resampled patients.
 
-    The replicates are those that every other figure of these images has, ``turned`` by as many rows: strata that are
-    averaged need replicates of their own, and each by itself the interval that it has elsewhere."""
+    The replicates are those of every other figure of these images, rotated by ``turned`` rows. Strata that are
+    averaged need different replicates, and each stratum by itself needs the interval that it has elsewhere.
+    """
     measures = {i: _measure(outcomes, scope, mask) for i, mask in enumerate(masks)}
     drawn = draw(
         sample_of(outcomes, scope),
@@ -100,13 +101,13 @@ def parts_of(
 
 
 def crude_values(outcomes: Outcomes, scope: str, mask: Mask) -> dict[str, float]:
-    """Every metric of the images under the mask, sources thrown together; NaN where it isn't defined."""
+    """Every metric of the images under the mask, pooled over sources; NaN where it isn't defined."""
     values = _measure(outcomes, scope, mask)(np.ones((1, len(outcomes))))[0, :, 0]
     return dict(zip(METRICS, values.tolist(), strict=True))
 
 
 def _measure(outcomes: Outcomes, scope: str, mask: Mask) -> Statistic:
-    """Image weights [b, n] to the metrics of the images under the mask, [b, metrics, 2]: values and sizes."""
+    """From image weights [b, n] to values and sizes of the metrics under the mask, [b, metrics, 2]."""
     c = outcomes.classes.index(scope)
     positive, called = outcomes.truth[mask] == c, outcomes.predicted[mask] == c
     score = outcomes.probabilities[mask, c]
@@ -137,7 +138,7 @@ def _basis(outcomes: Outcomes, scope: str, mask: Mask, metric: str) -> Basis:
 
 
 def within(parts: Sequence[Part], metric: str, level: float = 0.95) -> Estimate:
-    """One part's figure, averaged over the strata that have it by their sizes."""
+    """The figure of one part, averaged by size over the strata that have it."""
     having = [part for part in parts if part.has(metric)]
     scope = parts[0].scope
     basis = Basis.all(part.bases[metric] for part in having)
@@ -150,14 +151,17 @@ def within(parts: Sequence[Part], metric: str, level: float = 0.95) -> Estimate:
 
 @dataclass(frozen=True)
 class SubgroupGap:
-    """How much higher a figure is in a part than in the rest, and what the rest's side rests on."""
+    """The difference of a figure between a part and the rest, and the numbers behind the rest."""
 
     estimate: Estimate
     rest: Basis
 
 
 def gap_within(pairs: Sequence[tuple[Part, Part]], metric: str, level: float = 0.95) -> SubgroupGap:
-    """``pairs`` are the part and the rest in each stratum; strata that lack either side say nothing."""
+    """The difference between a part and the rest, averaged over strata.
+
+    ``pairs`` are the part and the rest in each stratum. Strata that lack either side have no weight.
+    """
     having = [(part, rest) for part, rest in pairs if part.has(metric) and rest.has(metric)]
     gaps = [combine(_difference, part.drawn[metric], rest.drawn[metric]) for part, rest in having]
     one = Basis.all(part.bases[metric] for part, _ in having)
@@ -168,7 +172,7 @@ def gap_within(pairs: Sequence[tuple[Part, Part]], metric: str, level: float = 0
 
 
 def gap_between(part: Part, others: Sequence[Part], metric: str, level: float = 0.95) -> SubgroupGap:
-    """One stratum against the mean of the others."""
+    """The difference between one stratum and the mean of the others."""
     having = [other for other in others if other.has(metric)]
     one, other = part.bases[metric], Basis.all(o.bases[metric] for o in having)
     found = None
@@ -198,13 +202,15 @@ def _too_few(basis: Basis, metric: str, where: str = "") -> str | None:
 
 
 def _difference(part: Floats, rest: Floats) -> Floats:
-    """Of values and sizes [..., 2]: the difference and what it is worth."""
+    """From values and sizes [..., 2] of part and rest to the difference and its size."""
     return np.stack([part[..., 0] - rest[..., 0], _harmonic(part[..., 1], rest[..., 1])], axis=-1)
 
 
 def _mean(strata: Sequence[Floats]) -> Floats:
-    """Mean over strata of values and sizes, float [b, 2] each, by the sizes; one in which a stratum has no value is
-    the mean of the others."""
+    """The mean over strata of values, weighted by sizes, float [b, 2] each: float [b].
+
+    A stratum without a value is left out of the mean.
+    """
     v, w = np.moveaxis(np.stack(np.broadcast_arrays(*strata), axis=1), -1, 0)  # [b, strata] each
     known = np.isfinite(v) & (w > 0)
     return divided(np.where(known, v * w, 0).sum(axis=1), np.where(known, w, 0).sum(axis=1))

@@ -1,6 +1,6 @@
-"""From which probability on is the disease called, and below which is it ruled out?
+"""The thresholds from which the target is predicted, and below which it is ruled out.
 
-Chosen on validation data for a stated aim, never on the images that are then reported.
+They are chosen on validation images for a stated aim, never on the images that are then reported.
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ from lungsight.statistics.outcomes import Floats
 
 @dataclass(frozen=True)
 class Aim:
-    """What the thresholds are chosen for: the share of the diseased that may not be ruled out, and of the others that
-    may not be called. A missed case costs most, so sensitivity comes first."""
+    """The sensitivity and specificity for which the thresholds are chosen.
+
+    At least the share ``sensitivity`` of the images of the target may not be ruled out, and at least the share
+    ``specificity`` of the others may not be predicted as the target. Sensitivity comes first, since a missed case
+    costs most.
+    """
 
     sensitivity: float = 0.95
     specificity: float = 0.95
@@ -25,15 +29,16 @@ class Aim:
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """Below ``low`` the target is ruled out, from ``high`` on it is called, between them the verdict is
-    *inconclusive*. Where both are equal there is one threshold and no verdict is inconclusive.
+    """Below ``low`` the target is ruled out, from ``high`` on it is predicted, between them it is *inconclusive*.
+
+    If both are equal there is one threshold and no decision is inconclusive.
 
     Attributes:
         low: the highest threshold that keeps the aim's sensitivity.
         high: the lowest threshold that keeps the aim's specificity, but never below ``low``.
-        images, patients: that the thresholds were chosen on.
+        images, patients: on which the thresholds were chosen.
         positives: images of the target among them.
-        note: what the choice couldn't give, and why: a sentence, or nothing.
+        note: which aim couldn't be kept, and why: a sentence, or empty.
     """
 
     low: float
@@ -60,10 +65,10 @@ class NoRuleError:
 def choose_rule(sample: Binary, aim: Aim = Aim()) -> DecisionRule | NoRuleError:
     """The rule that keeps ``aim`` not only on these validation images but, on average, on new patients like them.
 
-    Of n images of the target, ``(1 - aim) (n + 1)``, rounded down and less one, may lie below the threshold (the
-    finite-sample correction of split conformal prediction, Vovk, Gammerman & Shafer 2005): an aim of 0.95 so needs
-    19 patients of the target, and a band 19 others. Thresholds lie halfway between two probabilities that occurred,
-    so that rounding turns no verdict.
+    Of n images of the target, ``(1 - aim) (n + 1)``, rounded down and less one, may be below the threshold. This is
+    the finite-sample correction of split conformal prediction (Vovk, Gammerman & Shafer 2005). An aim of 0.95
+    therefore needs 19 patients of the target, and an inconclusive range needs 19 others. Thresholds are halfway
+    between two probabilities that occurred, so that rounding changes no decision.
     """
     lacking = _lacking(sample, sample.positive, aim.sensitivity)
     if lacking:
@@ -89,7 +94,7 @@ def _lacking(sample: Binary, among: np.ndarray, aim: float) -> str:
 
 
 def _lowest_allowed(score: Floats, wanted: np.ndarray, aim: float) -> float:
-    """The highest threshold that at least ``aim`` of the wanted images reach."""
+    """The highest threshold that at least the share ``aim`` of the images in ``wanted`` reach."""
     rising = np.sort(score[wanted])
     passed_over = max(0, math.floor((1 - aim) * (len(rising) + 1) + 1e-9) - 1)
     reached = rising[passed_over]

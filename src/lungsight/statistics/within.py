@@ -1,7 +1,7 @@
-"""The AUROC over all groups of images together, and among images of the same group only: sources, or sites.
+"""The AUROC over all groups of images together, and only among images of the same group: source, or site.
 
-Pooled over sources that hold the disease in different shares, a score that only tells the sources apart ranks well.
-Within one source it can't. So the difference is the size of that shortcut.
+If sources differ in how common the disease is, a score that only recognises the source has a high pooled AUROC.
+Within one source it has none of that advantage. So the difference is the size of this shortcut.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Within:
     """Pooled AUROC, AUROC within groups, and their difference.
 
     Attributes:
-        mixed: the groups that hold both positives and negatives, and so enter ``within``.
+        mixed: the groups that hold both positives and negatives, on which ``within`` is computed.
     """
 
     pooled: Estimate
@@ -47,10 +47,11 @@ def pooled_and_within(
     weighing: Weighing,
     resampling: Resampling = Resampling(),
 ) -> Within:
-    """``group`` [n] names the group of each image, ``noun`` what a group is called (``source``, ``site``).
+    """The AUROC pooled over groups and within them; ``group`` [n] names the group of each image.
 
-    The figures are named ``auroc_pooled``, ``auroc_within_<noun>`` and ``auroc_pooled_minus_within_<noun>``. Each is
-    withheld where there is no group that holds both classes, or one group only.
+    ``noun`` is what a group is called (``source``, ``site``). The figures are named ``auroc_pooled``,
+    ``auroc_within_<noun>`` and ``auroc_pooled_minus_within_<noun>``. The last two are withheld if no group holds both
+    classes, or if there is only one group.
     """
     names = (POOLED, f"auroc_within_{noun}", f"auroc_pooled_minus_within_{noun}")
     positive = outcomes.truth == outcomes.classes.index(scope)
