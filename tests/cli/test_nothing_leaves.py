@@ -10,6 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,12 +65,16 @@ class Watched:
     attempts: list[str]
 
 
-def _watched(words: list[str], folder: Path, seconds: float = 900) -> Watched:
-    """``lungsight WORDS`` in ``folder``, interrupted as by Ctrl-C after ``seconds``."""
-    return _under_guard([sys.executable, "-m", "lungsight", *words], folder, seconds)
+def _watched(
+    words: list[str], folder: Path, seconds: float = 900, until: Callable[[], bool] = lambda: False
+) -> Watched:
+    """``lungsight WORDS`` in ``folder``, interrupted as by Ctrl-C after ``seconds`` or when ``until`` is true."""
+    return _under_guard([sys.executable, "-m", "lungsight", *words], folder, seconds, until)
 
 
-def _under_guard(command: list[str], folder: Path, seconds: float = 60) -> Watched:
+def _under_guard(
+    command: list[str], folder: Path, seconds: float = 60, until: Callable[[], bool] = lambda: False
+) -> Watched:
     log, trace = folder / "sockets.log", folder / "strace.log"
     for old in (log, trace):
         old.unlink(missing_ok=True)
@@ -83,11 +89,14 @@ def _under_guard(command: list[str], folder: Path, seconds: float = 60) -> Watch
         cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+    deadline, output = time.monotonic() + seconds, None
+    while output is None:
+        try:
+            output, _ = process.communicate(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > deadline or until():
+                os.killpg(process.pid, signal.SIGINT)
+                output, _ = process.communicate(timeout=60)
     attempts = log.read_text("utf-8").splitlines() if log.is_file() else []
     traced = trace.read_text("utf-8", "replace").splitlines() if trace.is_file() else []
     return Watched(process.returncode, output, attempts + [line for line in traced if _leaves(line)])
@@ -135,9 +144,15 @@ def test_no_command_reaches_another_machine(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_watched_for_long_stays_here(tmp_path: Path, films: Path) -> None:
     (tmp_path / "home").mkdir()
-    ran = _watched(["scan", str(films), "--watch", "--json", "found.jsonl"], tmp_path, _WATCHED_SECONDS)
+    found, begun = tmp_path / "found.jsonl", time.monotonic()
+
+    def watched_long() -> bool:
+        scanned = found.is_file() and len(found.read_text("utf-8").splitlines()) == 3
+        return scanned and time.monotonic() > begun + _WATCHED_SECONDS
+
+    ran = _watched(["scan", str(films), "--watch", "--json", "found.jsonl"], tmp_path, 120, watched_long)
     assert ran.attempts == []
-    assert len((tmp_path / "found.jsonl").read_text("utf-8").splitlines()) == 3
+    assert len(found.read_text("utf-8").splitlines()) == 3
     assert not [path for path in (tmp_path / "home").rglob("*") if "microsoft" in str(path).lower()]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lungsight.datasets.manifest import COLUMNS, Manifest
@@ -97,6 +97,7 @@ _TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
+@example(label="NULL", finding="0", age=None)
 @settings(max_examples=40, deadline=None)
 @given(label=_TEXT, finding=_TEXT, age=st.floats(0, 120) | st.none())
 def test_what_is_written_reads_back(

@@ -311,7 +311,7 @@ def _translate_labels(table: pd.DataFrame, labels: Mapping[str, str], notices: l
         notices.append(f"the {words[0]} {label_counts(old)}{where} {words[1]} read as {printable(new)}.")
     changed = table["label"].map(meant).astype(object)
     empty = (table["finding"] == "") & (changed != table["label"])
-    table.loc[empty, "finding"] = table["label"][empty]
+    table.loc[empty, "finding"] = _texts(table["label"][empty], COLUMNS["finding"])
     table["label"] = changed
 
 
