@@ -27,8 +27,8 @@ import openjpeg
 from numpy.typing import NDArray
 
 from lungsight.datasets.phantom import Label, draw
-from lungsight.reading.codecs import decoded
 from lungsight.reading.codestream import stream_of
+from lungsight.reading.imagecodecs_samples import decoded
 
 Samples = NDArray[Any]
 Decode = Callable[[bytes], Samples]

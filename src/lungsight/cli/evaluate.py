@@ -229,7 +229,7 @@ def _print_flow(console: Console, evidence: Evidence) -> None:
 
 def _print_figures(console: Console, evidence: Evidence) -> None:
     from lungsight._text import as_words
-    from lungsight.reporting.evidence_tables import INTERVALS
+    from lungsight.reporting.page_tables import INTERVALS
 
     target = evidence.subject.target
     of_target = [row for row in evidence.discrimination.estimates["metrics"] if row.estimate.scope == target]

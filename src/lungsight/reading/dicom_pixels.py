@@ -13,9 +13,9 @@ from pydicom import Dataset
 from pydicom.pixels import convert_color_space
 
 from lungsight.errors import UnreadableImageError
-from lungsight.reading.dicom_decoding import stored_samples
 from lungsight.reading.dicom_header import Header
 from lungsight.reading.dicom_samples import Samples, complete, samples_of
+from lungsight.reading.dicom_stored_samples import stored_samples
 from lungsight.reading.dicom_tables import DefectiveTableError, Levels, palette_of, table_of, white_of
 from lungsight.reading.grayscale import depth_in_use, grey_of, grey_of_deep, stretched
 

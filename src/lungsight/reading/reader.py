@@ -12,8 +12,8 @@ from lungsight.errors import UnreadableImageError
 from lungsight.radiograph import Radiograph
 from lungsight.reading.files import ImageFile
 from lungsight.reading.formats import HEAD_BYTES, Format, recognise
-from lungsight.reading.images import read_image
 from lungsight.reading.limits import MAX_BYTES, check_bytes
+from lungsight.reading.pillow_images import read_image
 from lungsight.reading.reduction import reduced
 from lungsight.reading.remote import RemoteFile
 

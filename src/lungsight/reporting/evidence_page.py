@@ -11,12 +11,12 @@ from lungsight._text import as_words
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.grade import Grade
 from lungsight.evaluation.rows import Row
-from lungsight.reporting.audit_charts import AuditCard
+from lungsight.reporting.audit_cards import AuditCard
 from lungsight.reporting.evidence_json import images_by_source
 from lungsight.reporting.evidence_sections import sections_of
-from lungsight.reporting.evidence_tables import by_metric
 from lungsight.reporting.evidence_text import FOR_A_PATIENT, alone, deciding, extremes, states
 from lungsight.reporting.html import write_page
+from lungsight.reporting.page_tables import by_metric
 from lungsight.reporting.tables import tables_of
 
 _FIRST = ("auroc", "sensitivity", "specificity")

@@ -17,9 +17,9 @@ from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.sections.subgroups import WITHIN_SOURCES
 from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.reporting import plots
-from lungsight.reporting.evidence_tables import PageTable, any_rows, as_it_is, by_metric, titled
 from lungsight.reporting.evidence_text import figures_in_words, picked_points
 from lungsight.reporting.html import embedded
+from lungsight.reporting.page_tables import PageTable, any_rows, as_it_is, by_metric, titled
 from lungsight.reporting.tables import plain, records
 from lungsight.statistics.estimate import ALL_CLASSES, Estimate
 from lungsight.statistics.metrics import names
@@ -28,7 +28,7 @@ from lungsight.statistics.metrics import names
 Shown = dict[str, Iterable[PageTable | None]]
 
 _RANKING = ("auroc", "auroc_delong", "average_precision")
-_SHARES = (*names("calling"), "ppv_at_prevalence", "npv_at_prevalence")
+_OF_CALLS = (*names("calling"), "ppv_at_prevalence", "npv_at_prevalence")
 _OF_SUBGROUPS = ("auroc", "sensitivity", "specificity")
 #: Labels of these tables that only the CSV file has.
 _HIDDEN = ("figure", "fixed", "at", "threshold", "crude", "rest_n", "rest_patients", "rule")
@@ -224,12 +224,12 @@ def _discrimination_tables(section: Section, target: str, classes: tuple[str, ..
     predicted = f"{words} predicted if it is the most probable class"
     of_metrics = [
         by_metric(metrics, "metrics", f"How well the model ranks {words} above the rest", target, _RANKING, _RANKING),
-        by_metric(metrics, "metrics", predicted, target, _SHARES, _SHARES[:2]),
+        by_metric(metrics, "metrics", predicted, target, _OF_CALLS, _OF_CALLS[:2]),
         by_metric(metrics, "metrics", "All classes together", ALL_CLASSES, _OVERALL, _OVERALL),
     ]
     for name in classes if len(classes) > 2 else ():
         if name != target:
-            figures = ("auroc", *_SHARES[:4])
+            figures = ("auroc", *_OF_CALLS[:4])
             of_metrics.append(
                 by_metric(metrics, "metrics", f"{as_words(name)} against the rest", name, figures, ("auroc",))
             )

@@ -14,7 +14,7 @@ from lungsight.evaluation.grade import Grade, Reason
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.tables import ALL_SOURCES
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, UNSTATED
-from lungsight.reporting.evidence_tables import titled
+from lungsight.reporting.page_tables import titled
 from lungsight.statistics.estimate import Estimate
 
 #: What a grade means for the reader of a patient's image.

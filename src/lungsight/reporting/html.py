@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from lungsight._files import write_whole
 from lungsight._templates import template
 from lungsight.evaluation.formatting import p_in_words, withheld_because
-from lungsight.reporting.evidence_tables import INTERVALS, titled
+from lungsight.reporting.page_tables import INTERVALS, titled
 
 _DPI = 110
 

@@ -18,8 +18,8 @@ from lungsight.reporting.checklists.answer import (
     target_rows,
     title,
 )
-from lungsight.reporting.evidence_tables import INTERVALS
 from lungsight.reporting.evidence_text import deciding
+from lungsight.reporting.page_tables import INTERVALS
 from lungsight.statistics.outcomes import FAULT, PREDICTION
 
 _ESTIMATES = ("metrics", "calibration", "decision")

@@ -1,6 +1,6 @@
 """Decode JPEG, JPEG-LS, JPEG 2000 and JPEG XL to samples, with imagecodecs.
 
-A JPEG file of 8 bits isn't decoded here, but with Pillow in ``images.py``.
+A JPEG file of 8 bits isn't decoded here, but with Pillow in ``pillow_images.py``.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ import imagecodecs
 from PIL import Image
 
 from lungsight.errors import UnreadableImageError
-from lungsight.reading.codecs import decoded
 from lungsight.reading.codestream import Codec, stream_of
 from lungsight.reading.formats import Format
 from lungsight.reading.grayscale import Grey, grey_of_samples
+from lungsight.reading.imagecodecs_samples import decoded
 from lungsight.reading.limits import check_size, several_images
 from lungsight.reading.stderr import silent_stderr
 

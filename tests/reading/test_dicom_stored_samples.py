@@ -29,8 +29,8 @@ from pydicom.uid import (
 from image_files import compressed, dicom
 from lungsight.errors import UnreadableImageError
 from lungsight.reading import read_radiograph
-from lungsight.reading.dicom_decoding import stored_samples
 from lungsight.reading.dicom_header import Header
+from lungsight.reading.dicom_stored_samples import stored_samples
 
 DicomWriter = Callable[..., Path]
 Samples = NDArray[Any]
@@ -214,7 +214,7 @@ def test_a_second_decoder_is_tried_and_named(write_dicom: DicomWriter, monkeypat
     def refuses(*_args: object) -> None:
         raise RuntimeError("not today.")
 
-    monkeypatch.setattr("lungsight.reading.dicom_decoding.decoded", refuses)
+    monkeypatch.setattr("lungsight.reading.dicom_stored_samples.decoded", refuses)
     stored = image(12)
     data = imagecodecs.jpeg2k_encode(stored, level=0, codecformat="j2k", bitspersample=12)
     read = read_radiograph(write_dicom(compressed(stored, data, JPEG2000Lossless, bits=12)))
@@ -230,8 +230,8 @@ def test_what_no_decoder_reads_is_refused_with_the_first_reason(
     def refuses(*_args: object, **_options: object) -> None:
         raise RuntimeError("the first reason" if not _options else "another")
 
-    monkeypatch.setattr("lungsight.reading.dicom_decoding.decoded", refuses)
-    monkeypatch.setattr("lungsight.reading.dicom_decoding.pixel_array", refuses)
+    monkeypatch.setattr("lungsight.reading.dicom_stored_samples.decoded", refuses)
+    monkeypatch.setattr("lungsight.reading.dicom_stored_samples.pixel_array", refuses)
     stored = image(12)
     data = imagecodecs.jpegls_encode(stored)
     assert "the first reason" in refusal(write_dicom(compressed(stored, data, JPEGLSLossless, bits=12)))

@@ -14,10 +14,10 @@ from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import RLELossless
 
 from lungsight.errors import UnreadableImageError
-from lungsight.reading.codecs import decoded
 from lungsight.reading.codestream import Codec, Stream, has_end, stream_of
 from lungsight.reading.dicom_header import Header
 from lungsight.reading.dicom_samples import roughness
+from lungsight.reading.imagecodecs_samples import decoded
 
 Samples = NDArray[Any]
 _HINT = "fetch or export it again"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from lungsight.errors import UnreadableImageError
 from lungsight.radiograph import Radiograph
-from lungsight.reading.deep import ORIENTATION, needs_deep, read_deep
+from lungsight.reading.deep_images import ORIENTATION, needs_deep, read_deep
 from lungsight.reading.formats import Format
 from lungsight.reading.grayscale import Grey, grey_of, grey_of_samples
 from lungsight.reading.limits import check_size, several_images

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.rows import Row
-from lungsight.reporting.evidence_tables import AT_MOST, INTERVALS, Scale, any_rows, by_metric, by_row, titled
+from lungsight.reporting.page_tables import AT_MOST, INTERVALS, Scale, any_rows, by_metric, by_row, titled
 from lungsight.statistics.estimate import Estimate, IntervalMethod
 
 
