@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lungsight import RESEARCH_ONLY
+from lungsight._text import as_words, percent
 from lungsight.components.decision import INCONCLUSIVE as INCONCLUSIVE
 from lungsight.components.decision import REFUSED as REFUSED
 from lungsight.components.lungs import Box, Lungs
@@ -138,10 +141,18 @@ class Finding:
         return f"Finding({self.file!r}, {self.decision or self.status}{shares})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of it."""
-        from lungsight.inference.notebook import as_html  # draws, and scanning needn't wait for its imports
+        """What a notebook shows of it: a fragment of HTML that needs nothing else, some tens of kilobytes."""
+        from lungsight.rendering import data_uri, small_jpeg  # scanning needn't wait for what draws
 
-        return as_html(self)
+        image = "" if self.radiograph is None else data_uri(small_jpeg(self.radiograph))
+        picture = f'<img src="{image}" width="320" alt="">' if image else ""
+        shares = "".join(f"<li>{escape(as_words(name))}: {percent(p)}</li>" for name, p in self.probabilities.items())
+        sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in (*self.reasons, *self.warnings))
+        return (
+            f'<div style="display:flex;gap:1em">{picture}<div><p>{escape(self.file)}</p>'
+            f"<p><b>{escape(as_words(self.decision or self.status))}</b></p>"
+            f"<ul>{shares}</ul>{sentences}<p><i>{RESEARCH_ONLY}</i></p></div></div>"
+        )
 
     def as_json(self, pictures: Mapping[str, Path] | None = None) -> dict[str, Any]:
         """The object that ``lungsight scan --json`` writes, one a line.
