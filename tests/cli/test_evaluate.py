@@ -110,7 +110,7 @@ def test_an_unreadable_image_is_named_and_the_others_are_tested(folder: Path) ->
     [
         (
             ("package", "--data", "films.csv", "--target", "flu"),
-            "is no class of this model; give one of covid19, other",
+            "isn't a class of this model; give one of covid19, other",
         ),
         (("package", "--data", "none.csv"), "there is no such file"),
         (("package",), "--data: is missing"),

@@ -115,6 +115,6 @@ def test_a_bundled_package_is_asked_for_by_name(model: Path, tmp_path: Path, mon
 def test_describe_tells_of_what_stands_beside_the_network(tmp_path: Path) -> None:
     model = write_tiny(tmp_path / "lungs", lung_fields=LUNG_FIELDS, parts={storage.LUNG_FIELDS: tiny_lung_fields()})
     said = " ".join(package("describe", model).stdout.split())
-    assert "lung fields A network finds the lungs, at 64 × 64 pixels" in said
+    assert "lung segmentation A network finds the lungs, at 64 × 64 pixels" in said
     assert "The detector sees the whole image all the same." in said
     assert "all 7 files" in package("verify", model).stdout

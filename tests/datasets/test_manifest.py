@@ -34,7 +34,7 @@ def test_a_manifest_has_every_column_whatever_the_table_had(tmp_path: Path) -> N
         ({"sex": ["F", "female"]}, r"row 3: sex must be one of M, F, O \(found 'female'\)"),
         ({"split": ["val", "train"]}, r"row 2: split must be one of train, validation, test \(found 'val'\)"),
         ({"age": ["40", "old"]}, r"row 3: age is not a number \(found 'old'\)"),
-        ({"age": ["-1", "130"]}, "row 2, 3: age must lie between 0 and 120"),
+        ({"age": ["-1", "130"]}, "row 2, 3: age must be between 0 and 120"),
         ({"path": ["a.png", None]}, "row 3: path is empty"),
         ({"path": ["a.png", "b\0.png"]}, "row 3: path holds a zero byte"),
     ],

@@ -106,7 +106,7 @@ def test_only_images_that_all_judged_by_the_same_truth_count(tmp_path: Path) -> 
     reasons = found.images.drop(columns=["model", "id", "folder", "judged"])
     assert (reasons.sum(axis=1) == found.images["judged"]).all()
     assert len(found.sources[0].verdicts) == 3
-    assert any("another truth" in notice for notice in found.notices)
+    assert any("another label" in notice for notice in found.notices)
     south = a[(a["source"] == "south") & (a.index != 20)]
     again = roc_auc_score(south["truth"] == "covid19", south["probability_covid19"])
     assert next(s for s in found.sources if s.source == "south").get("A", "auroc").value == pytest.approx(again)
@@ -166,12 +166,12 @@ def test_a_folder_from_before_there_was_evidence(two: list[Path]) -> None:
         (lambda f: (f / "predictions.csv").unlink(), "there is no such file; give a folder that"),
         (lambda f: (f / "predictions.csv").write_text("a,b\n1,2\n"), "lacks the column source"),
         (lambda f: (f / "predictions.csv").write_text("covid19"), "lacks the column source"),
-        (lambda f: (f / "predictions.csv").write_text(""), "is no readable table"),
-        (lambda f: (f / "evidence.json").write_text("{"), "is no JSON"),
+        (lambda f: (f / "predictions.csv").write_text(""), "isn't a readable table"),
+        (lambda f: (f / "evidence.json").write_text("{"), "isn't JSON"),
         (lambda f: (f / "evidence.json").unlink(), "doesn't say which class is the target"),
         (
             lambda f: predictions(1.0).assign(probability_covid19="x").to_csv(f / "predictions.csv"),
-            "holds a probability that is no number",
+            "holds a probability that isn't a number",
         ),
         (lambda f: predictions(1.0, seed=9).to_csv(f / "predictions.csv"), "have no image in common"),
         (

@@ -142,7 +142,7 @@ def test_nothing_to_test_on_is_a_fault_that_says_why(
 def test_nothing_readable_is_a_fault_too(package: ModelPackage, rows: pd.DataFrame, tmp_path: Path) -> None:
     for path in rows["path"].iloc[1:]:
         Path(path).write_text(f"{path} is not an image")
-    with pytest.raises(ManifestError, match="none of its 14 images can be judged"):
+    with pytest.raises(ManifestError, match="none of its 14 images can be analysed"):
         evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "out", FEW)
 
 

@@ -117,7 +117,7 @@ def test_too_few_patients_count_for_nothing(kind: str) -> None:
 def test_where_nobody_says_what_it_was_trained_on_nothing_holds_elsewhere() -> None:
     found = verdict(*(source(s, UNSTATED, 2.0) for s in ("one", "two")))
     assert found.grade is Grade.INTERNAL_ONLY
-    assert any("nobody says whether it was trained on" in reason.sentence for reason in found.reasons)
+    assert any("not stated whether it was trained on" in reason.sentence for reason in found.reasons)
 
 
 @pytest.mark.parametrize(("kind", "parted_by"), [(INTERNAL, 2.0), (EXTERNAL, 2.0), (EXTERNAL, 0.9), (INTERNAL, 0.1)])

@@ -128,7 +128,7 @@ def test_another_packages_lung_fields_are_used_by_the_audits_alone(folder: Path)
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("plain", "--lung-fields", "plain"), "holds no lung fields; give a package that does"),
+        (("plain", "--lung-fields", "plain"), "holds no lung segmentation; give a package that does"),
         (("plain", "--lung-fields", "nothing-here"), "nothing-here"),
     ],
 )

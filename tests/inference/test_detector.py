@@ -214,7 +214,7 @@ def test_what_is_unlike_training_is_inconclusive_with_the_reason(
     if threshold == 1.0:
         assert finding.unfamiliarity > 1
         assert finding.decision == INCONCLUSIVE
-        assert finding.reasons[0].startswith("It is unlike anything in training: its features lie ")
+        assert finding.reasons[0].startswith("It is unlike anything in training: its features are ")
         assert "100% of the validation images within 1.0." in finding.reasons[0]
         assert finding.status is Status.READ
         assert finding.probabilities

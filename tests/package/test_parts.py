@@ -165,12 +165,12 @@ def test_a_lung_crop_needs_lung_fields() -> None:
 def test_the_parts_are_told_in_words(package: Path) -> None:
     description = ModelPackage.open(package).description
     said = parts_in_words(description)
-    assert list(said) == ["Lung fields", "Familiarity"]
-    assert "9 images (phantoms 9) with lung masks" in said["Lung fields"]
-    assert "10% of its width and height larger on each side" in said["Lung fields"]
+    assert list(said) == ["Lung segmentation", "Out-of-distribution detector"]
+    assert "9 images (phantoms 9) with lung masks" in said["Lung segmentation"]
+    assert "10% of its width and height larger on each side" in said["Lung segmentation"]
     stated = description.familiarity
     assert isinstance(stated, OODDescription)
-    assert f"further than {stated.threshold:.1f} from every class" in said["Familiarity"]
+    assert f"further than {stated.threshold:.1f} from every class" in said["Out-of-distribution detector"]
     card = model_card(description)
     for sentences in said.values():
         assert sentences in card

@@ -46,7 +46,7 @@ def test_a_heatmap_lies_on_the_image_as_it_was_judged_and_says_so(
     write_heatmap(tmp_path / "heat.png", turned, "covid19")
     grey, text = read(tmp_path / "heat.png")
     assert grey.shape == (120, 90)
-    assert text["Placement"] == "the image as it was judged: mirrored, then turned clockwise by 90 degrees"
+    assert text["Placement"] == "the image as it was analysed: mirrored, then turned clockwise by 90 degrees"
 
 
 def test_what_speaks_against_the_target_leaves_the_heatmap_black(finding: Finding, tmp_path: Path) -> None:

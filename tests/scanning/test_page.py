@@ -340,6 +340,11 @@ def test_a_package_is_described_with_its_parts(cropping: Path, findings: list[Fi
     detector = Detector.load(cropping, threads=1)
     found = [replace(finding, model=detector.model) for finding in findings]
     html = written(detector, found, tmp_path / "page.html")
-    for text in ("<dt>Lung fields</dt>", "<dt>Familiarity</dt>", "Mahalanobis distance", "Temperature 1.500"):
+    for text in (
+        "<dt>Lung segmentation</dt>",
+        "<dt>Out-of-distribution detector</dt>",
+        "Mahalanobis distance",
+        "Temperature 1.500",
+    ):
         assert text in html
     assert "*" not in re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)

@@ -14,7 +14,7 @@ from lungsight.inference import INCONCLUSIVE, Detector, Finding
 from lungsight.radiograph import Radiograph
 from lungsight.scanning.outputs import OutputPaths, Outputs
 
-WARNING = "The file doesn't say its view; it is judged as a frontal one."
+WARNING = "The file doesn't say its view; it is analysed as a frontal one."
 REASON = "The probability of COVID-19 is 57 %: the model calls it from 59 % on and rules it out below 13 %."
 
 

@@ -29,7 +29,7 @@ def command(
     ] = None,
     replicates: Annotated[int, typer.Option(min=100, help="Bootstrap replicates of each interval.")] = 2000,
 ) -> None:
-    """Set tests of several models side by side on the images that all of them judged, each source alone.
+    """Set tests of several models side by side on the images that all of them analysed, each source alone.
 
     Differences of AUROC, sensitivity, specificity and Brier score come with 95% intervals from resampling patients
     and with p-values (bootstrap, DeLong, McNemar), adjusted by Holm for the number of comparisons. The grade of each
@@ -47,7 +47,7 @@ def command(
     console = output.console()
     for letter, tested in comparison.models.items():
         output.say(console, printable(f"{letter}  {tested.model} ({tested.folder}): {tested.grade}"))
-    output.say(console, f"{comparison.shared:,} images that all of them judged\n")
+    output.say(console, f"{comparison.shared:,} images that all of them analysed\n")
     console.print(_table(comparison))
     for sentence in (*comparison.notices, *comparison.sentences):
         output.say(console, printable(sentence))

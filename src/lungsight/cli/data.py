@@ -105,7 +105,7 @@ def get(
         with _bars() as bars:
             archive = download.download(remote, folder, bars.counting(f"fetching {remote.name}"))
         if remote.sha256 is None:
-            print(f"Its home publishes no checksum; that of what came is in {archive}.sha256.")
+            print(f"Its home page publishes no checksum; that of what came is in {archive}.sha256.")
         with _bars() as bars:
             download.unpack(archive, unpacked, bars.counting(f"unpacking {remote.name}"))
         print(f"Unpacked into {unpacked}; {archive} may be deleted.")

@@ -91,7 +91,7 @@ PAGES = (
     ),
     Page(
         "scanned/letter.html",
-        "Images named after their truth, read by the second model: with a P in the corner it calls healthy ones "
+        "Images named after their label, read by the second model: with a P in the corner it calls healthy ones "
         "COVID-19, too. The red covers the lungs as well as the letter: a heatmap alone wouldn't show it.",
     ),
 )
@@ -208,7 +208,7 @@ def _run(step: Step, logs: Path) -> None:
 
 
 def _choose_images(test: Path, folder: Path) -> None:
-    """Copy a few of the test images under names that state their truth."""
+    """Copy a few of the test images under names that state their label."""
     folder.mkdir(parents=True, exist_ok=True)
     with (test / "manifest.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -195,7 +195,7 @@ def _with_lung_segmentation(name_or_path: str | None) -> ModelPackage | None:
     package = ModelPackage.open(find_package(name_or_path))
     if package.lung_fields(1) is None:
         hint = "give a package that does, or leave --lung-fields out"
-        raise PackageError(package.path, "holds no lung fields", hint)
+        raise PackageError(package.path, "holds no lung segmentation", hint)
     return package
 
 

@@ -52,7 +52,7 @@ def describe(package: Package) -> None:
     """Print what a model is for, what it was trained on, and how it decides."""
     opened = ModelPackage.open(find_package(package))
     console = output.console()
-    more = ("trained on", _trained_on(opened)), ("verdict", _verdict(opened))
+    more = ("trained on", _trained_on(opened)), ("grade", _verdict(opened))
     console.print(output.facts((("model", opened.id), *_facts(opened.description), *more)))
     console.print(_sources(opened.description))
     console.print(f"\n[bold]{RESEARCH_ONLY}[/]", highlight=False)
@@ -103,7 +103,7 @@ def _verdict(package: ModelPackage) -> str:
         return "none: the package holds no evidence"
     verdict = package.verdict
     if verdict is None:
-        return f"none: {EVIDENCE} holds no verdict"
+        return f"none: {EVIDENCE} holds no grade"
     return f"{verdict.grade} (tested {verdict.made}). {verdict.sentence}"
 
 

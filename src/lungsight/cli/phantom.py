@@ -27,7 +27,7 @@ def command(
         Path | None, typer.Option(help="Draw one picture of a few phantoms, their masks outlined, instead.")
     ] = None,
 ) -> None:
-    """Draw simulated chest X-rays whose truth is known: lungs, disease, and any planted shortcut.
+    """Draw simulated chest X-rays whose label is known: lungs, disease, and any planted shortcut.
 
     Examples:
         [bold]lungsight phantom --out phantoms --shortcut corner_letter --strength 0.8[/bold]

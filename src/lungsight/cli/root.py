@@ -21,7 +21,7 @@ COMMANDS = {
     "scan": "Look for signs of COVID-19 in X-rays.",
     "triage": "Put findings in order of urgency, each rank explained.",
     "data": "List, get, build and check collections of images.",
-    "phantom": "Draw simulated chest X-rays whose truth is known.",
+    "phantom": "Draw simulated chest X-rays whose label is known.",
     "find-lr": "Search for a learning rate and draw the curve.",
     "train": "Train a detector by a recipe.",
     "demo": "Train two models, one on a planted letter, and tell them apart.",
@@ -133,7 +133,7 @@ def _version(asked: bool) -> None:
 
 @app.callback(
     help=f"Finds signs of COVID-19 in chest X-rays, and shows how far its finding can be trusted.\n\n{RESEARCH_ONLY}",
-    epilog="Example: [bold]lungsight scan film.png --html finding.html[/bold]",
+    epilog="Example: [bold]lungsight scan chest.png --html finding.html[/bold]",
 )
 def _root(
     version: Annotated[

@@ -85,7 +85,7 @@ def command(
     ] = None,
     open_page: Annotated[
         bool,
-        _table("--open", help="Open the page in the browser; without --html it lies in a new temporary folder."),
+        _table("--open", help="Open the page in the browser; without --html it is in a new temporary folder."),
     ] = False,
     heatmaps: Annotated[
         Path | None,
@@ -126,7 +126,7 @@ def command(
     command: what stands in --json, --csv or --parquet is not scanned again. The exit status is 0, or 1 when a file
     could not be read, or 3 when the model package or every PATH is missing or wrong.
 
-    Example: [bold]lungsight scan film.png --open[/bold]
+    Example: [bold]lungsight scan chest.png --open[/bold]
 
     Example: [bold]lungsight scan wards/ --html findings.html --json findings.jsonl[/bold]
 

@@ -124,7 +124,7 @@ def _passed_over(kinds: Counter[str]) -> Iterator[str]:
         if may_hold:
             yield f"Not read, though they may hold images: {listed}. Save those as DICOM, PNG, TIFF or JPEG."
         else:
-            yield f"Passed over, as they are no radiographs: {listed}."
+            yield f"Passed over, as they aren't radiographs: {listed}."
 
 
 def _counted(count: int, kind: str) -> str:

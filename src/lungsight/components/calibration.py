@@ -36,7 +36,7 @@ class Calibration(BaseModel):
     """For each class the corners of its line: log-odds, rising, with the probability there."""
     fitted_on: int = Field(default=0, ge=0, description="number of images")
     patients: int = Field(default=0, ge=0)
-    """They are of so many patients; 0: nobody counted."""
+    """The number of their patients; 0 if unknown."""
     log_loss: dict[str, float] = Field(default_factory=dict)
     """Of each method, cross-validated by patient on those images; the simplest within one standard error of the least
     is used (the least itself, in packages made before 1 December 2026). Empty: they were too few."""

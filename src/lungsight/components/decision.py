@@ -66,7 +66,7 @@ class Decision(BaseModel):
     chosen_on: int = Field(default=0, ge=0)
     """Number of validation images."""
     patients: int = Field(default=0, ge=0)
-    """They are of so many patients."""
+    """The number of their patients."""
     positives: int = Field(default=0, ge=0)
     """Images of the target among them."""
     note: str = ""

@@ -29,7 +29,7 @@ Doubles = NDArray[np.float64]
 
 
 class OODDescription(BaseModel):
-    """What ``package.json`` says of the measure of familiarity."""
+    """What ``package.json`` says of the out-of-distribution detector."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 

@@ -393,7 +393,7 @@ def _check_values(table: pd.DataFrame, name: str) -> None:
         paths = table[name_of_file]
         _refuse(paths.str.contains("\0", regex=False), paths, name, f"{name_of_file} holds a zero byte")
     ages = table["age"]
-    _refuse((ages < 0) | (ages > 120), ages.astype(str), name, "age must lie between 0 and 120 years")
+    _refuse((ages < 0) | (ages > 120), ages.astype(str), name, "age must be between 0 and 120 years")
 
 
 def _refuse(wrong: pd.Series, values: pd.Series, name: str, rule: str) -> None:

@@ -337,11 +337,11 @@ def _notices(
     for row in counts.to_dict("records"):
         if left := row["judged"] - row["compared"]:
             yield (
-                f"{left:,} of the {row['judged']:,} images that {row['model']} judged are left out: images.csv says "
-                "how many of them another model didn't judge."
+                f"{left:,} of the {row['judged']:,} images that {row['model']} analysed are left out: images.csv "
+                "says how many of them another model didn't analyse."
             )
     if disagreeing:
-        yield f"{disagreeing:,} images have another truth in one test than in another; they are left out."
+        yield f"{disagreeing:,} images have another label in one test than in another; they are left out."
     first, *others = models.values()
     mixed = sum((t.images.loc[shared, "source"] != first.images.loc[shared, "source"]).any() for t in others)
     if mixed:

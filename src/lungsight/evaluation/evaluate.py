@@ -87,7 +87,7 @@ def evaluate_package(
     target = settings.target or description.target
     if target not in description.classes:
         hint = f"give one of {', '.join(description.classes)}"
-        raise ManifestError(f"--target {target}", "is no class of this model", hint)
+        raise ManifestError(f"--target {target}", "isn't a class of this model", hint)
     joined = Manifest.joined(list(manifests), " + ".join(m.name for m in manifests))
     known = {source.name for source in description.sources}
     out.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def evaluate_package(
         detector = Detector.load(package, features=True, lungs_from=settings.lungs_by)
         perturbations = [audit.perturbations for audit in AUDITS if audit.perturbations]
         plan = planned(perturbations, images, description.classes, target, settings.audit_images)
-        progress = tasks.counting("Judging images")
+        progress = tasks.counting("Analysing images")
         testset = predict_manifest_images(detector, images, progress=progress, store=store, alterations=plan)
         testset = replace(testset, target=target)
         _refuse_unreadable(testset, manifests)
@@ -173,7 +173,7 @@ def _refuse_unreadable(testset: TestSet, manifests: Sequence[Manifest]) -> None:
     problems = testset.table[FAULT]
     if (problems != "").all():
         names = " + ".join(m.name for m in manifests)
-        problem = f"none of its {len(problems)} images can be judged (the first: {problems.iloc[0].rstrip('.')})"
+        problem = f"none of its {len(problems)} images can be analysed (the first: {problems.iloc[0].rstrip('.')})"
         raise ManifestError(names, problem, "check the column path")
 
 

@@ -41,12 +41,12 @@ class Grade(StrEnum):
 
 _MEANING = {
     Grade.NO_EVIDENCE: "Nothing here shows that the model tells {target} from the rest.",
-    Grade.INTERNAL_ONLY: "The model tells {target} from the rest among other patients of the places it learned from. "
-    "What it does elsewhere nobody has shown.",
-    Grade.CONFOUNDED: "The model's score can be had without looking at the disease: it tells how or where an image "
-    "was made. Its score says nothing about a patient.",
-    Grade.HOLDS_AT_ONE: "The model tells {target} from the rest at one place it never saw.",
-    Grade.HOLDS_AT_SEVERAL: "The model tells {target} from the rest at several places it never saw.",
+    Grade.INTERNAL_ONLY: "The model tells {target} from the rest among other patients of the sources it was trained "
+    "on. Nothing here shows what it does at other sources.",
+    Grade.CONFOUNDED: "The model's score can be reached without looking at the disease: it recognises how or where "
+    "an image was made. Its score says nothing about a patient.",
+    Grade.HOLDS_AT_ONE: "The model tells {target} from the rest at one source it never saw.",
+    Grade.HOLDS_AT_SEVERAL: "The model tells {target} from the rest at several sources it never saw.",
 }
 
 
@@ -133,7 +133,7 @@ def _called(audits: Sequence[Audit]) -> Iterator[Reason]:
 def _source_gaps(testset: TestSet, resampling: Resampling) -> Iterator[Reason]:
     """Whether the score over several sources comes from telling them apart."""
     rule = (
-        f"source: a shortcut, where the AUROC over several sources lies above the mean within them by more than "
+        f"source: a shortcut, where the AUROC over several sources is above the mean within them by more than "
         f"{SOURCE_GAP:g} with its whole 95% interval, and the mean within them isn't surely above {HOLDS:g}"
     )
     for kind in KINDS:
@@ -172,7 +172,7 @@ def _holding(elsewhere: list[_AtSource], audits: Sequence[Audit]) -> Reason:
 
 
 def _about(elsewhere: list[_AtSource], home: list[_AtSource], holding: Reason) -> Iterator[Reason]:
-    rule = f"holds: at a source it never saw the whole 95% interval of the AUROC lies above {HOLDS:g}"
+    rule = f"holds: at a source it never saw the whole 95% interval of the AUROC is above {HOLDS:g}"
     for each in elsewhere:
         yield Reason(rule, each.holds, f"At {each.source}, never seen: AUROC {as_figure(each.auroc)}.")
     if not elsewhere:
@@ -180,7 +180,7 @@ def _about(elsewhere: list[_AtSource], home: list[_AtSource], holding: Reason) -
         yield Reason(rule, False, none)
     else:
         yield holding
-    rule = "internal: among other patients of a source it learned from the whole 95% interval lies above 0.5"
+    rule = "internal: among other patients of a source it learned from the whole 95% interval is above 0.5"
     for each in home:
-        where = {INTERNAL: "trained on other patients", UNSTATED: "nobody says whether it was trained on"}[each.kind]
+        where = {INTERNAL: "trained on other patients", UNSTATED: "not stated whether it was trained on"}[each.kind]
         yield Reason(rule, each.better_than_chance, f"At {each.source}, {where}: AUROC {as_figure(each.auroc)}.")

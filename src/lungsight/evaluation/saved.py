@@ -59,7 +59,7 @@ def read_saved(folder: Path, target: str | None = None) -> SavedEvaluation:
             c.removeprefix(probability_column("")) for c in table.columns if c.startswith(probability_column(""))
         ]
         problem = (
-            f"{printable(chosen)} is no class of this model" if chosen else "doesn't say which class is the target"
+            f"{printable(chosen)} isn't a class of this model" if chosen else "doesn't say which class is the target"
         )
         raise SavedEvaluationError(folder, problem, f"give one of {', '.join(classes)} with --target")
     testset = table[(table[FAULT] == "") & (table[TRUTH] != "")]
@@ -87,7 +87,7 @@ def _statement(folder: Path) -> dict[str, Any]:
             try:
                 stated = json.loads((folder / name).read_text("utf-8"))
             except (ValueError, RecursionError) as error:
-                raise SavedEvaluationError(folder / name, "is no JSON", "run `lungsight evaluate` again") from error
+                raise SavedEvaluationError(folder / name, "isn't JSON", "run `lungsight evaluate` again") from error
             if isinstance(stated, dict):
                 return stated
     return {}
@@ -100,7 +100,7 @@ def _predictions(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except Exception as error:  # pandas raises a dozen kinds for a broken table
-        raise SavedEvaluationError(path, "is no readable table", "run `lungsight evaluate` again") from error
+        raise SavedEvaluationError(path, "isn't a readable table", "run `lungsight evaluate` again") from error
     if missing := [name for name in _NEEDED if name not in table.columns]:
         raise SavedEvaluationError(path, f"lacks the column {missing[0]}", "run `lungsight evaluate` again")
     return table
@@ -111,7 +111,7 @@ def _images(testset: pd.DataFrame, target: str, folder: Path) -> pd.DataFrame:
     score = pd.to_numeric(known[probability_column(target)], errors="coerce").to_numpy(dtype=np.float64)
     if not np.isfinite(score).all():
         hint = "run `lungsight evaluate` again"
-        raise SavedEvaluationError(folder / "predictions.csv", "holds a probability that is no number", hint)
+        raise SavedEvaluationError(folder / "predictions.csv", "holds a probability that isn't a number", hint)
     kind = known[KIND] if KIND in known else pd.Series(UNSTATED, index=known.index)
     columns = {name: known[name].to_numpy(dtype=object) for name in (SHA256, "source", "patient", TRUTH)}
     called = (known[PREDICTION] == target).to_numpy(dtype=bool)

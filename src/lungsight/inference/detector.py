@@ -296,7 +296,7 @@ class Detector:
             return None
         stated = familiarity.description
         return (
-            f"It is unlike anything in training: its features lie {distance:.1f} from the nearest class, those of "
+            f"It is unlike anything in training: its features are {distance:.1f} from the nearest class, those of "
             f"{stated.percentile:g}% of the validation images within {stated.threshold:.1f}."
         )
 

@@ -14,7 +14,7 @@ from lungsight.radiograph import Radiograph
 from lungsight.reading.reduction import reduced
 
 #: Comes before what is wrong with the lungs that were found.
-NO_LUNGS = "No two plausible lungs were found, so it isn't judged; give a whole, upright frontal chest X-ray."
+NO_LUNGS = "No two plausible lungs were found, so it isn't analysed; give a whole, upright frontal chest X-ray."
 
 #: Who refused an image that its own header calls another kind of image.
 BY_HEADER = "header"

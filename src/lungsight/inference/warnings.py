@@ -23,7 +23,7 @@ MIN_INSIDE = 0.5
 #: What a grade means for whoever reads one finding; any other is told in the report's own words.
 _MEANING = {
     "confounded": "Part of its score comes from how or where an image was made, not from disease: don't rely on it.",
-    "internal only": "It did well on other patients of the places it learned from; elsewhere nothing is shown.",
+    "internal only": "It did well on other patients of the sources it was trained on; elsewhere nothing is shown.",
     "no evidence": "The test doesn't show how well the model tells the disease from the rest.",
 }
 
@@ -53,7 +53,7 @@ def location_warning(target: str, decision: str, inside: float | None) -> str | 
     if inside is None or inside >= MIN_INSIDE or decision not in (target, INCONCLUSIVE):
         return None
     words = as_words(target)
-    return f"Less than half of what speaks for {words} lies in the lungs; the model may have seen something else."
+    return f"Less than half of what speaks for {words} is in the lungs; the model may have seen something else."
 
 
 def model_warnings(description: PackageDescription, verdict: StatedGrade | None = None) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def _of_evidence(verdict: StatedGrade | None) -> Iterator[str]:
 
 def _of_image(radiograph: Radiograph, image_size: int, region: Region | None) -> Iterator[str]:
     if radiograph.view is None and radiograph.view_stated is None:
-        yield "The file doesn't say its view; it is judged as a frontal one."
+        yield "The file doesn't say its view; it is analysed as a frontal one."
     if radiograph.age is not None and radiograph.age < ADULT:
         yield f"The patient is a child ({radiograph.age:.0f} years); detectors of COVID-19 learn from adults."
     seen = region or Region(0, 0, radiograph.width, radiograph.height)

@@ -54,7 +54,7 @@ class PackageDescription(_Stated):
     intended_use: str
     """One sentence."""
     licence: str = ""
-    """Of the weights, as an SPDX identifier; empty where nobody stated it."""
+    """Of the weights, as an SPDX identifier; empty where none is stated."""
     classes: tuple[str, ...] = Field(min_length=2)
     """In the order of the network's logits."""
     target: str = Field(description="the class whose evidence the heatmap shows")
@@ -68,10 +68,10 @@ class PackageDescription(_Stated):
     gate: GateDescription | None = None
     """The network that says whether an image is a frontal chest radiograph at all; null where there is none."""
     familiarity: OODDescription | None = None
-    """How it is told that an image is unlike anything in training; null where it isn't."""
+    """The out-of-distribution detector; null if the package has none."""
     sources: tuple[TrainingSource, ...]
     split_unit: Literal["patient", "image", "given"]
-    """What the training dealt out whole."""
+    """What the training kept whole on one side of the split."""
     recipe: dict[str, object]
     """The whole recipe of the training."""
     software: dict[str, str] = Field(default_factory=dict)

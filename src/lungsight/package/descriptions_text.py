@@ -33,7 +33,7 @@ def calibration_in_words(calibration: Calibration) -> str:
 def decision_in_words(decision: Decision, target: str) -> str:
     """From which probability on the target is called, below which it is ruled out, and what for."""
     if decision.low is None or decision.high is None:
-        said = f"Below a probability of {decision.inconclusive_below:.2f} the verdict is *inconclusive*."
+        said = f"Below a probability of {decision.inconclusive_below:.2f} the decision is *inconclusive*."
         return f"{decision.note} {said}".strip()
     basis = f"chosen on {decision.chosen_on:,} validation images of {decision.patients:,} patients, "
     basis += f"{decision.positives:,} images of {target}"
@@ -47,16 +47,16 @@ def decision_in_words(decision: Decision, target: str) -> str:
         basis += f" a specificity of at least {decision.aim_specificity:g}"
     return (
         f"{target} is ruled out below a probability of {decision.low:.3f} and called from {decision.high:.3f} on; "
-        f"between them the verdict is *inconclusive*. The thresholds were {basis}. {decision.note}"
+        f"between them the decision is *inconclusive*. The thresholds were {basis}. {decision.note}"
     ).strip()
 
 
 def parts_in_words(description: PackageDescription) -> dict[str, str]:
-    """What stands beside the network, by heading: lung fields, gate, familiarity; only what the package has."""
+    """What stands beside the network, by heading: lung segmentation, gate, OOD detector, as far as it has them."""
     said = {
-        "Lung fields": _lung_fields(description),
+        "Lung segmentation": _lung_fields(description),
         "Gate": _gate(description),
-        "Familiarity": _familiarity(description),
+        "Out-of-distribution detector": _familiarity(description),
     }
     return {heading: sentences for heading, sentences in said.items() if sentences}
 
@@ -81,10 +81,10 @@ def _gate(description: PackageDescription) -> str:
     if stated is None:
         return ""
     return (
-        "Before an image is judged, a network asks whether it is a frontal chest radiograph. It learned from "
-        f"{_counted(stated.trained_on)} and {sum(stated.decoys.values()):,} images of {len(stated.decoys)} kinds of "
-        "decoys. What isn't one is refused in words; where black and white are "
-        "swapped, they are swapped back."
+        "Before an image is analysed, a network asks whether it is a frontal chest radiograph. It learned from "
+        f"{_counted(stated.trained_on)} and {sum(stated.decoys.values()):,} out-of-distribution images of "
+        f"{len(stated.decoys)} kinds. What isn't one is refused with the reason; where black and white are swapped, "
+        "they are swapped back."
     )
 
 
@@ -93,12 +93,12 @@ def _familiarity(description: PackageDescription) -> str:
     if stated is None:
         return ""
     return (
-        f"An image is *inconclusive* when its features lie further than {stated.threshold:.1f} from every class of "
+        f"An image is *inconclusive* when its features are further than {stated.threshold:.1f} from every class of "
         f"the {stated.fitted_on:,} training images (Mahalanobis distance); {stated.percentile:g}% of "
-        f"{stated.validated_on:,} validation images lie nearer."
+        f"{stated.validated_on:,} validation images are nearer."
     )
 
 
 def _counted(images: Mapping[str, int]) -> str:
     by_source = ", ".join(f"{source} {count:,}" for source, count in sorted(images.items()))
-    return f"{sum(images.values()):,} images ({by_source})" if images else "images nobody counted"
+    return f"{sum(images.values()):,} images ({by_source})" if images else "an unknown number of images"

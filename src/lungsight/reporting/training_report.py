@@ -77,7 +77,7 @@ def write_run_results(run: Path) -> None:
     testset = manifest.where(manifest.table["split"].isin(TESTED_SPLITS))
     detector = Detector.load(package, features=True)
     with ProgressBars() as bars, AnswerStore.open(run / FILE) as store:
-        progress = bars.counting("Judging images")
+        progress = bars.counting("Analysing images")
         predictions = predict_manifest_images(detector, testset, progress=progress, store=store).table
     classes = class_of_labels(package, predictions["label"].unique())
     predictions[TRUTH] = predictions["label"].map(classes).fillna("")

@@ -153,7 +153,7 @@ def _text(finding: Finding, target: str) -> dict[str, str]:
     return {
         "Title": f"Evidence for {target}",
         "Source": finding.file,
-        "Placement": "the image as it was judged" + (": " + ", then ".join(done) if done else ""),
+        "Placement": "the image as it was analysed" + (": " + ", then ".join(done) if done else ""),
         "Class": target,
         "Model": finding.model,
         "Software": "lungsight",

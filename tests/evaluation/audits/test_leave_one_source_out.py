@@ -109,4 +109,4 @@ def test_no_source_held_out_is_not_done() -> None:
     audit = leave_one_source_out(images("home", "internal", 3))
     assert audit.call == AuditResult.NOT_DONE
     assert "trained on every source" in audit.meaning
-    assert "Nobody says" in leave_one_source_out(images("home", "unstated", 3)).meaning
+    assert "isn't stated" in leave_one_source_out(images("home", "unstated", 3)).meaning

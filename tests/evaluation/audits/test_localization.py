@@ -205,7 +205,7 @@ def test_against_everywhere_is_no_heat(tmp_path: Path) -> None:
 def test_what_is_not_a_list_of_boxes_counts_as_none(boxes: str) -> None:
     audit = localization(judged_of([LEFT] * 3, boxes=boxes), SQUASH)
     assert audit.call is AuditResult.NOT_DONE
-    assert "lung fields" in audit.meaning
+    assert "lung segmentation" in audit.meaning
 
 
 def test_maps_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_lungs_that_a_network_found_stand_in_for_masks(tmp_path: Path) -> None:
     audit = localization(replace(testset, lungs=(found, found, found, bad, None)), SQUASH)
     assert audit.images == 3  # those with bad lungs, or none, aren't looked at
     assert value_of(audit, "heat_inside") == pytest.approx(2 / 3, abs=0.03)
-    assert "Lung fields: 1 from the manifest's masks, 2 found by a network." in audit.meaning
+    assert "Lung segmentation: 1 from the manifest's masks, 2 found by a network." in audit.meaning
 
 
 def test_even_heat_in_the_lungs_box_is_no_better_than_chance_there() -> None:

@@ -68,9 +68,7 @@ def test_without_masks_the_border_can_still_be_asked(tmp_path: Path, make_packag
     rows = chests(tmp_path / "films", 40, lungs=lambda sick: 0.4, around=lambda sick: 0.6 if sick else 0.3)
     audits = audited(rows.assign(lung_mask=""), make_package)
     assert audits["lungs hidden"].call is AuditResult.NOT_DONE
-    assert audits["lungs hidden"].meaning == (
-        "No image here has a mask of its lung fields, and none were found by a network."
-    )
+    assert audits["lungs hidden"].meaning == ("No image here has a lung mask, and no network found its lungs.")
     assert audits["only the border"].call is AuditResult.SHORTCUT
 
 
@@ -129,8 +127,8 @@ def test_lungs_that_a_network_found_are_hidden_where_there_is_no_mask(tmp_path: 
     found = occlusion_audits(*judged_with(KnownLungs(), package, rows.assign(lung_mask="")))
     for one, other in zip(with_masks, found, strict=True):
         np.testing.assert_allclose(one.table["value"], other.table["value"], atol=0.02)
-    assert "Lung fields of 60 images: 60 from the manifest's masks." in with_masks[0].meaning
-    assert "Lung fields of 60 images: 60 found by a network." in found[0].meaning
+    assert "Lung segmentation of 60 images: 60 from the manifest's masks." in with_masks[0].meaning
+    assert "Lung segmentation of 60 images: 60 found by a network." in found[0].meaning
 
 
 def test_bad_lungs_are_not_hidden_and_counted(tmp_path: Path, make_package: Callable) -> None:

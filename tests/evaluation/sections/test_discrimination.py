@@ -189,7 +189,7 @@ def test_one_image_of_the_target_is_no_sample(testset: TestSet) -> None:
 def test_nothing_judged_is_no_error(testset: TestSet) -> None:
     section = discrimination(testset.with_columns(fault="unreadable"), prevalence=0.1, resampling=FEW)
     assert not len(section.tables["metrics"])
-    assert section.withheld == ("No image could be judged.",)
+    assert section.withheld == ("No image could be analysed.",)
 
 
 @pytest.mark.long

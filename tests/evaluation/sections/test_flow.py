@@ -73,7 +73,7 @@ def test_what_the_test_lacks_is_said() -> None:
     said = " ".join(section.sentences)
     assert "2 of 5 images name no patient" in said
     assert "age of 2, view (taken for frontal) of 2" in said
-    assert "dealt out single images" in said
+    assert "split single images" in said
     assert "isn't known here" in said
 
 

@@ -44,7 +44,7 @@ I = np.arange(80)  # noqa: E741
     [
         ({"truth": "other"}, "No image is of COVID-19: AUROC, sensitivity and PPV are withheld."),
         ({"truth": "covid19"}, "Every image is of COVID-19: AUROC, specificity and NPV are withheld."),
-        ({"source": "north"}, "Every image comes from one source, north: nothing here tells whether"),
+        ({"source": "north"}, "Every image comes from one source, north: nothing here shows whether"),
         ({"source": np.where(I % 2 == 0, "a", "b")}, "No source holds both COVID-19 and others"),
         ({"source": np.where(I % 2 == 0, "a", np.where(I < 40, "a", "b"))}, "b holds no COVID-19: AUROC and sens"),
         ({"source": np.where(I % 2 == 1, "a", np.where(I < 40, "a", "b"))}, "b holds only COVID-19: AUROC and spec"),
@@ -52,17 +52,20 @@ I = np.arange(80)  # noqa: E741
         ({"truth": np.where(I < 9, "covid19", "other")}, "COVID-19 is shown by 9 images of 9 patients only: fewer"),
         ({"patient": [f"image:{k}" for k in I]}, "Every image (east and north) comes without a patient id"),
         ({"patient": ["image:0", *(f"p{k}" for k in I[1:])]}, "1 of 80 images (north) come without a patient id"),
-        ({"kind": "unstated"}, "Nobody says which sources the model was trained on"),
+        ({"kind": "unstated"}, "Which sources the model was trained on isn't stated"),
         (
             {"probability_covid19": np.where(I < 3, np.nan, 0.3)},
-            "3 images of 80 have a probability that is no number",
+            "3 images of 80 have a probability that isn't a number",
         ),
         ({"probability_covid19": np.where(I < 3, -1.0, 0.3)}, "3 images of 80 have a probability outside 0…1"),
         ({"probability_covid19": np.where(I == 1, 0.9, 0.8)}, "have probabilities that don't sum to one"),
-        ({"fault": np.where(I < 4, "broken", "")}, "4 images of 80 couldn't be judged and count nowhere (2 of COVID"),
+        (
+            {"fault": np.where(I < 4, "broken", "")},
+            "4 images of 80 couldn't be analysed and count nowhere (2 of COVID",
+        ),
         ({"sha256": np.where(I < 2, "same", [f"{k:064}" for k in I])}, "1 image stands in the test again"),
-        ({"fault": "broken"}, "No image has both a truth and a prediction: every figure is withheld."),
-        ({"truth": ""}, "No image has both a truth and a prediction: every figure is withheld."),
+        ({"fault": "broken"}, "No image has both a label and a prediction: every figure is withheld."),
+        ({"truth": ""}, "No image has both a label and a prediction: every figure is withheld."),
     ],
 )
 def test_each_fault_is_named(columns: dict[str, object], sentence: str) -> None:

@@ -39,7 +39,7 @@ class Need(StrEnum):
     """What an audit needs beside the test set."""
 
     MODEL = "the model"
-    LUNGS = "lung fields"
+    LUNGS = "lung segmentation"
     MASKS = "lesion masks or boxes"
     FILES = "the image files"
     TWO_SOURCES = "two sources"

@@ -87,7 +87,7 @@ def _meaning(chosen: Row, target: str) -> str:
     what = MEASURED[str(chosen.labels["measured"])]
     figure = f"{fixed(found.value, 2)} ({fixed(found.low, 2)} to {fixed(found.high, 2)}, {as_sample(found)})"
     sentence = (
-        f"Among {images} of the same source and truth, the rank correlation of the probability of {as_words(target)} "
+        f"Among {images} of the same source and label, the rank correlation of the probability of {as_words(target)} "
         f"with {what} is {figure}"
     )
     if _from_zero(found) <= 0:
@@ -97,7 +97,7 @@ def _meaning(chosen: Row, target: str) -> str:
 
 SPEC = AuditSpec(
     "corners and borders",
-    "Among images of the same truth, does the score follow how bright the corners or how wide the borders are?",
+    "Among images of the same label, does the score follow how bright the corners or how wide the borders are?",
     corners_and_borders,
     needs=frozenset({Need.FILES}),
 )

@@ -95,7 +95,7 @@ def _meaning(source: str, header: Estimate, gap: Estimate, called: bool) -> str:
         f"At {source} the header alone reaches an AUROC of {as_figure(header)}; the model's differs by {lead}. "
     )
     if called:
-        return sentence + "What the model scores here could be had without looking at the lungs."
+        return sentence + "What the model scores here could be reached without looking at the lungs."
     if header.low is not None and header.low > TELLS:
         return sentence + "The header tells something here, and the model clearly tells more."
     return sentence + "The header tells little here."
@@ -103,7 +103,7 @@ def _meaning(source: str, header: Estimate, gap: Estimate, called: bool) -> str:
 
 SPEC = AuditSpec(
     "header only",
-    "Could the truth be told without looking into the image: from its size, greys, edges and sharpness alone?",
+    "Can the label be predicted from image statistics alone: from size, greys, edges and sharpness?",
     image_statistics_only,
     RULE,
     needs=frozenset({Need.FILES}),

@@ -58,7 +58,7 @@ def leave_one_source_out(given: AuditInput) -> AuditAnswer:
 
 def _nothing_held_out(images: TestSet) -> str:
     if (images.table[KIND] == UNSTATED).any():
-        return "Nobody says which sources the model was trained on, so none is known to be held out."
+        return "Which sources the model was trained on isn't stated, so none is known to be held out."
     return "The model was trained on every source of this test, so none is held out."
 
 

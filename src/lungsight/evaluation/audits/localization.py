@@ -138,13 +138,13 @@ def localization(given: AuditInput) -> AuditAnswer:
 def _whose_lungs(groups: list[TestSet]) -> str:
     masks = sum(int((testset.table["lung_mask"] != "").sum()) for testset in groups)
     found = sum(len(testset) for testset in groups) - masks
-    return f"Lung fields: {masks:,} from the manifest's masks, {found:,} found by a network."
+    return f"Lung segmentation: {masks:,} from the manifest's masks, {found:,} found by a network."
 
 
 def _why_not(testset: TestSet) -> str:
     if testset.maps is None or not np.isfinite(testset.maps).all(axis=(1, 2, 3)).any():
         return "No image has a heatmap of numbers."
-    return "No image has lung fields that are known, and none of the target class has lesions marked."
+    return "No image has a known lung segmentation, and none of the target class has lesions marked."
 
 
 def _lung_rows(part: TestSet) -> Integers:
@@ -333,14 +333,14 @@ def _sentence(kind: str, source: str, name: str, found: dict[str, Estimate], gap
     in_view = gap.name.endswith("in_view")
     seen = f" and {_percent(found['area_in_view'])} of what the network sees of it" if in_view else ""
     first = (
-        f"At {source} ({kind}), {_percent(found['heat_inside'])} of the evidence for {words} lies in the {name}, "
+        f"At {source} ({kind}), {_percent(found['heat_inside'])} of the evidence for {words} is in the {name}, "
         f"which cover {_percent(found['area'])} of the image{seen}: {_against(gap)} (difference {as_figure(gap)})."
     )
     if name == "lungs":
         return first
     return first + (
-        f" The strongest place lies in a lesion in {_percent(found['pointing_game'])} of the images; one fixed "
-        f"place, chosen on other patients, does in {_percent(found['pointing_at_fixed_place'])}."
+        f" The strongest place is in a lesion in {_percent(found['pointing_game'])} of the images; one fixed "
+        f"place, chosen on other patients, is in {_percent(found['pointing_at_fixed_place'])}."
     )
 
 
@@ -358,7 +358,7 @@ def _against(gap: Estimate) -> str:
 
 SPEC = AuditSpec(
     "where it looks",
-    "Does the evidence for the target lie in the lungs, and in the lesions where these are known?",
+    "Is the evidence for the target in the lungs, and in the lesions where these are known?",
     localization,
     needs=frozenset({Need.MODEL, Need.LUNGS, Need.MASKS}),
     of_heatmap=True,

@@ -115,7 +115,7 @@ def _moved(images: TestSet, before: Floats, after: Floats, resampling: Resamplin
 
     found = estimate(name, sample, part, resampling=resampling)
     if found.low is None:
-        return withheld(name, sample, "the model's answers for positives and negatives don't lie surely apart")
+        return withheld(name, sample, "the model's probabilities for positives and negatives aren't surely apart")
     return found
 
 

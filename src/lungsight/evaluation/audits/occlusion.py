@@ -92,7 +92,7 @@ def whose_lungs(shown: TestSet) -> str:
     parts += [f"{without:,} without"] if without else []
     cropped = any(lungs is not None and lungs.crop is not None for lungs in shown.lungs)
     crop = " The network sees altered images in the box around the lungs of the unaltered one." if cropped else ""
-    return f"Lung fields of {len(shown):,} images: {', '.join(parts)}.{crop}"
+    return f"Lung segmentation of {len(shown):,} images: {', '.join(parts)}.{crop}"
 
 
 def _surviving(pictures: tuple[str, ...], given: AuditInput) -> AuditAnswer:
@@ -155,7 +155,7 @@ def _of_kind(kind: str, images: TestSet, scores: Mapping[str, Floats], resamplin
 
 def _why_not(rows: tuple[Row, ...]) -> str:
     if not rows:
-        return "No image here has a mask of its lung fields, and none were found by a network."
+        return "No image here has a lung mask, and no network found its lungs."
     reasons = sorted({withheld_because(row.estimate) for row in rows if row.estimate.withheld})
     return f"Among the images that could be altered there are too few: {'; '.join(reasons)}."
 

@@ -43,7 +43,7 @@ def stress(given: AuditInput) -> AuditAnswer:
     """
     shown, answers = given.perturbed(PERTURBATIONS)
     if not len(shown):
-        return unanswered("There is no image with a truth that could be read.")
+        return unanswered("No image has a label and could be read.")
     readable = np.isfinite(answers[AS_IT_IS]).all(axis=1)
     if not readable.any():
         return unanswered("The images can no longer be read, or the network gives no number for them.")
@@ -168,7 +168,7 @@ class _Group:
 
     def _tenth(self, stress: Stress) -> Estimate:
         found = self.tenth_turns_at(stress)
-        note = f"fewer than {TURNS:.0%} of the verdicts turn at any strength" if found is None else _A_CHOICE
+        note = f"fewer than {TURNS:.0%} of the decisions change at any strength" if found is None else _A_CHOICE
         return replace(withheld("tenth_turns_at", self.sample, note), value=found)
 
     def _half(self, stress: Stress) -> Estimate:
@@ -187,10 +187,10 @@ class _Group:
         found = estimate(name, self.sample, place, resampling=self.resampling)
         last = len(stress.strengths) - 1
         if found.value is None or found.value > last:
-            return withheld(name, self.sample, "more than half of the verdicts hold at any strength")
+            return withheld(name, self.sample, "more than half of the decisions hold at any strength")
         value = stress.strengths[int(found.value)]
         if found.low is None or found.high is None or found.high > last:
-            note = "no interval: many resamples lie at the same strength, or beyond the strongest"
+            note = "no interval: many resamples are at the same strength, or beyond the strongest"
             return replace(withheld(name, self.sample, note), value=value)
         low, high = sorted(stress.strengths[round(bound)] for bound in (found.low, found.high))
         return replace(found, value=value, low=low, high=high)
@@ -221,14 +221,14 @@ def _meaning(group: _Group, effect: Estimate) -> str:
     ordinary = group.ordinary()
     share = "withheld" if ordinary.value is None else f"{ordinary.value:.0%}"
     first = (
-        f"Of {ordinary.n:,} {group.kind} images, {share} change their verdict under at least one alteration as weak "
+        f"Of {ordinary.n:,} {group.kind} images, {share} change their decision under at least one alteration as weak "
         f"as ordinary practice brings."
     )
     found = ((s, group.tenth_turns_at(s)) for s in STRESSES)
     early = [f"{s.name} ({s.level(x)})" for s, x in found if x is not None and x in s.strengths[: s.ordinary]]
     second = (
-        f" A tenth of the verdicts or more turn already with {', '.join(early)}." if early
-        else " No single one of them turns a tenth of the verdicts."
+        f" A tenth of the decisions or more change already with {', '.join(early)}." if early
+        else " No single one of them changes a tenth of the decisions."
     )  # fmt: skip
     third = (
         f" A letter or a border alone turns into {words} a share of {as_figure(effect)} of the images that have none "
@@ -239,7 +239,7 @@ def _meaning(group: _Group, effect: Estimate) -> str:
 
 SPEC = AuditSpec(
     "stress",
-    "How much must be done to an image, without touching the disease, until the verdict turns?",
+    "How much must be done to an image, without touching the disease, until the decision changes?",
     stress,
     needs=frozenset({Need.MODEL}),
     perturbations=PERTURBATIONS,

@@ -87,7 +87,7 @@ def saliency_sanity_check(given: AuditInput, *, at_most: int = 24, steps: int = 
         return unanswered("The network holds no weights that could be shuffled.")
     images = _read(given.model, given.testset, at_most)
     if images is None:
-        return unanswered("There is no image with a truth that could be read.")
+        return unanswered("No image has a label and could be read.")
     depths = np.unique(np.linspace(1, len(network.layers), steps).round()).astype(int).tolist()
     likeness = _likeness(given, network, images, depths, shuffles)
     rows = tuple(

@@ -275,12 +275,12 @@ def _consequence(auroc: Estimate, tie: tuple[Estimate, Estimate], target: str) -
         return worth + "so telling sources apart is worth little in this test."
     if auroc.low is None or auroc.low <= TELLS:
         return worth + "but the features don't clearly tell the source."
-    return worth + "so its figures over all sources together can be had without looking at the disease."
+    return worth + "so its figures over all sources together can be reached without looking at the disease."
 
 
 SPEC = AuditSpec(
     "whose image is it",
-    "Can the source of an image be read off what the network sees, and would knowing it tell the truth?",
+    "Can the source of an image be read off what the network sees, and would knowing it predict the label?",
     source_probe,
     needs=frozenset({Need.MODEL, Need.TWO_SOURCES}),
 )

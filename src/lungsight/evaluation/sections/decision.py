@@ -34,7 +34,7 @@ TITLES = {
     "ppv": "PPV",
     "npv": "NPV",
     "inconclusive": "Inconclusive",
-    "coverage": "Coverage (verdicts given)",
+    "coverage": "Coverage (not inconclusive)",
     "error_of_decided": "Error among the decided",
     "sensitivity_of_decided": "Sensitivity among the decided",
     "specificity_of_decided": "Specificity among the decided",
@@ -152,7 +152,7 @@ def _said(rule: Decision, target: str) -> str:
     aim = f", for {' and '.join(kept)}" if kept else ""
     return (
         f"{name} is ruled out below a probability of {low:.3f} and called from {high:.3f} on; between them "
-        f"the verdict is inconclusive. Chosen on {basis}{aim}."
+        f"the decision is inconclusive. Chosen on {basis}{aim}."
     )
 
 
@@ -232,8 +232,8 @@ class _AtSource:
         yield f"{where}: sensitivity {as_figure(sensitivity)}, specificity {as_figure(specificity)}{held}."
         if self._some_open:
             yield (
-                f"{where}: {as_figure(found['inconclusive'])} of the images get no verdict; of the others "
-                f"{as_figure(found['error_of_decided'])} get a wrong one."
+                f"{where}: {as_figure(found['inconclusive'])} of the images are inconclusive; of the others "
+                f"{as_figure(found['error_of_decided'])} are decided wrongly."
             )
         yield from self._about_the_curve(where, curves)
 
@@ -270,7 +270,7 @@ class _AtSource:
         return {
             "inconclusive": Share(~decided, everything, "no images"),
             "coverage": Share(decided, everything, "no images"),
-            "error_of_decided": Share(~right, decided, "every verdict is inconclusive"),
+            "error_of_decided": Share(~right, decided, "every decision is inconclusive"),
             "sensitivity_of_decided": Share(right, positive & decided, f"no image of {name} was decided"),
             "specificity_of_decided": Share(right, ~positive & decided, f"no image without {name} was decided"),
         }
@@ -315,7 +315,7 @@ class _AtSource:
             between = _longest_run(curve["threshold"].to_numpy(), (curve["gain_low"] > 0).to_numpy())
             if between:
                 yield (
-                    f"{at} acting on the model does more good than treating everyone or no one, for whoever acts "
+                    f"{at} acting on the model does more good than treating everyone or no one, for those who act "
                     f"from a probability of {between[0]:.2f} to {between[1]:.2f} on."
                 )
             else:

@@ -174,8 +174,8 @@ def _sentences(groups: Sequence[_Group], target: str, prevalence: float | None) 
         if prevalence is not None and (ppv := group.get(target, "ppv_at_prevalence")).value is not None:
             npv = group.get(target, "npv_at_prevalence")
             yield (
-                f"{group}: where {prevalence:.1%} of patients have {words}, a verdict of {words} would be right in "
-                f"{_share(ppv)}, a verdict against it in {_share(npv)}."
+                f"{group}: where {prevalence:.1%} of patients have {words}, a decision for {words} would be right in "
+                f"{_share(ppv)}, a decision against it in {_share(npv)}."
             )
     if clustered := [g for g in groups if g.outcomes.patients < len(g.outcomes)]:
         each = [g.outcomes for g in clustered if g.source != ALL_SOURCES]
@@ -186,7 +186,7 @@ def _sentences(groups: Sequence[_Group], target: str, prevalence: float | None) 
         )
     if groups:
         yield (
-            "At a fixed sensitivity or specificity the threshold is found on the very images it is judged on, so "
+            "At a fixed sensitivity or specificity the threshold is found on the very images it is tested on, so "
             "those figures say what the score can do, not what a threshold chosen beforehand will do."
         )
 
@@ -232,7 +232,7 @@ def _meaning(difference: Estimate, noun: str) -> str:
 
 def _withheld(groups: Sequence[_Group], within: Iterable[_WithinKind], target: str) -> Iterator[str]:
     if not groups:
-        yield "No image could be judged."
+        yield "No image could be analysed."
     for group in groups:
         if why := withheld_because(group.get(target, "auroc")):
             given = group.get(target, "auroc").value is not None

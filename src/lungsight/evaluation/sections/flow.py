@@ -26,9 +26,9 @@ CAME_IN, NOT_JUDGED = "came in", "couldn't be read, or scanning refuses it"
 _LACKING = 0.05
 
 _OF_SPLIT = {
-    "patient": "The training dealt out whole patients, so none stands on both sides of its split.",
-    "image": "The training dealt out single images: patients stood on both sides of its own split, and the figures "
-    "of its own validation are too good. This test leaves out patients it was trained on, unless told to keep them.",
+    "patient": "The training split whole patients, so none is on both sides of its split.",
+    "image": "The training split single images: patients were on both sides of its own split, and the figures "
+    "of its own validation are too good. This test leaves out patients it was trained on, unless asked to keep them.",
     "given": "The training took its split from the manifest; whether patients stand on both sides of it isn't known.",
 }
 
@@ -141,7 +141,7 @@ def _of_overlap(eligible: Eligible) -> Iterator[str]:
     overlap = eligible.overlap
     if overlap is None:
         yield (
-            "What the model was trained on isn't known here, so it can't be told which of these images it has seen; "
+            "What the model was trained on isn't known here, nor which of these images it has seen; "
             "--trained-on names a manifest of them."
         )
         return

@@ -128,10 +128,10 @@ def _with_and_without(kind: str, source: str, images: TestSet, resampling: Resam
 def _share_sentences(rows: Iterable[Row]) -> Iterator[str]:
     """Where there are any; the table also shows where there are none."""
     words = {
-        "refused": "would be refused when scanned; they are judged here all the same",
-        "inverted": "were taken for negatives by the gate, and judged the other way round",
+        "refused": "would be refused when scanned; they are analysed here all the same",
+        "inverted": "were taken for negatives by the gate, and inverted before analysis",
         "unfamiliar": "are unlike anything in training, by the features of the network: scanning says inconclusive",
-        "without_plausible_lungs": "show no two plausible lung fields",
+        "without_plausible_lungs": "show no two plausible lungs",
     }
     for labels, e in ((row.labels, row.estimate) for row in rows):
         if labels["truth"] == EVERY_CLASS and labels["source"] != ALL_SOURCES and e.value:

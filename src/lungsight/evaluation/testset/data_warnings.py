@@ -20,7 +20,7 @@ def data_warnings(testset: TestSet) -> tuple[str, ...]:
     """What is wrong with the images of a test set and what is therefore withheld, the gravest first: sentences."""
     scored = testset.scored
     if not len(scored):
-        return ("No image has both a truth and a prediction: every figure is withheld.",)
+        return ("No image has both a label and a prediction: every figure is withheld.",)
     return (
         *_of_probabilities(scored),
         *_of_classes(scored),
@@ -40,7 +40,7 @@ def _of_probabilities(scored: TestSet) -> Iterator[str]:
         off = (np.abs(values.sum(axis=1) - 1) > _ROUNDING) & ~unknown & ~outside
     rest = "no figure that counts them can be believed"
     for wrong, what in (
-        (unknown, "have a probability that is no number"),
+        (unknown, "have a probability that isn't a number"),
         (outside, "have a probability outside 0…1"),
         (off, "have probabilities that don't sum to one"),
     ):
@@ -64,7 +64,7 @@ def _of_classes(scored: TestSet) -> Iterator[str]:
     if absent and not scored.positive.all():
         yield (
             f"The model knows {listed(absent)}, but no image here is of that class: its figures are withheld, and "
-            "nothing tells how often the model would mistake it."
+            "nothing shows how often the model would mistake it."
         )
 
 
@@ -88,7 +88,7 @@ def _of_sources(scored: TestSet) -> Iterator[str]:
     sources = sorted(set(scored.table["source"]))
     if len(sources) == 1:
         yield (
-            f"Every image comes from one source, {sources[0]}: nothing here tells whether the model would hold "
+            f"Every image comes from one source, {sources[0]}: nothing here shows whether the model would hold "
             "anywhere else."
         )
     one_sided = {
@@ -99,8 +99,8 @@ def _of_sources(scored: TestSet) -> Iterator[str]:
     kinds = set(scored.table[KIND])
     if UNSTATED in kinds:
         yield (
-            "Nobody says which sources the model was trained on: internal and external testing can't be told apart, "
-            "and none of these figures may be taken for external testing."
+            "Which sources the model was trained on isn't stated: internal and external testing can't be "
+            "distinguished, and none of these figures may be taken for external testing."
         )
 
 
@@ -142,7 +142,7 @@ def _of_left_out(testset: TestSet) -> Iterator[str]:
     if problems.any():
         positives = int((problems & testset.positive).sum())
         yield (
-            f"{counted(int(problems.sum()), 'image')} of {len(testset):,} couldn't be judged and "
+            f"{counted(int(problems.sum()), 'image')} of {len(testset):,} couldn't be analysed and "
             f"{'counts' if problems.sum() == 1 else 'count'} nowhere ({positives:,} of {as_words(testset.target)})."
         )
     if SHA256 in testset.table:

@@ -156,9 +156,9 @@ def _read_json_lines(text: str, path: Path) -> pd.DataFrame:
         try:
             row = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise PredictionsError(path, f"line {number} is no JSON", "give one JSON object a line") from error
+            raise PredictionsError(path, f"line {number} isn't JSON", "give one JSON object a line") from error
         if not isinstance(row, dict):
-            raise PredictionsError(path, f"line {number} is no JSON object", "give one JSON object a line")
+            raise PredictionsError(path, f"line {number} isn't a JSON object", "give one JSON object a line")
         stated = row.pop("probabilities", None)
         nested = stated if isinstance(stated, dict) else {}
         reasons = {"reasons": " ".join(map(str, row["reasons"]))} if isinstance(row.get("reasons"), list) else {}
@@ -238,7 +238,7 @@ def _named(
     """
     if classes:
         if len(classes) < 2:
-            raise PredictionsError(path, "one class alone can't be told from anything", "add --class other=*")
+            raise PredictionsError(path, "one class alone can't be compared with anything", "add --class other=*")
         return tuple(classes), classes
     if len(columns) > 1:
         return tuple(columns), {name: [name] for name in columns}
@@ -310,7 +310,7 @@ def _in_range(stated: PredictionTable, path: Path) -> PredictionTable:
     if outside.sum() > _STRAY * len(values):
         row = int(np.flatnonzero(outside)[0])
         shown = ", ".join(f"{value:.4g}" for value in values[row])
-        problem = f"{int(outside.sum())} of {len(values)} rows lie outside 0…1 (row {row + 2}: {shown})"
+        problem = f"{int(outside.sum())} of {len(values)} rows are outside 0…1 (row {row + 2}: {shown})"
         hint = "give probabilities: pass logits through a softmax, divide percent by 100"
         raise PredictionsError(path, problem, hint)
     details = ["a probability outside 0…1"] * len(values)
