@@ -125,7 +125,7 @@ def test_another_class_can_be_set_against_the_rest(package: ModelPackage, rows: 
     evidence = evaluate_package(package, manifest, tmp_path / "out", Settings("other", resampling=FEW.resampling))
     assert evidence.subject.target == evidence.testset.target == "other"
     assert figure(evidence, "west/2", "sensitivity", "other")["value"] == 0.75
-    with pytest.raises(ManifestError, match="no class of this model; give one of covid19, other"):
+    with pytest.raises(ManifestError, match="isn't a class of this model; give one of covid19, other"):
         evaluate_package(package, manifest, tmp_path / "out", Settings("flu"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -75,6 +75,9 @@ def images(draw: Callable) -> NDArray[np.uint8]:
     )
 
 
+@example(
+    "with lungs", Decision(), [np.tile(np.linspace(80, 0, 96).astype(np.uint8), (80, 1))]
+)  # refused by its lungs
 @given(st.sampled_from(SHAPES), decisions(), st.lists(images(), min_size=1, max_size=3))
 @settings(deadline=None, max_examples=40)
 def test_scan_and_evaluate_agree(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lungsight.reading.header_words import vocabulary
@@ -82,6 +82,7 @@ def test_any_character_set_that_was_read_as_latin_1(text: str, written_in: str) 
 
 
 @given(st.text(max_size=24))
+@example("\U00018d09RAO")
 def test_no_text_is_too_strange(text: str) -> None:
     for name in ("body_part", "view"):
         words = vocabulary(name).read(text)

@@ -69,7 +69,7 @@ def vocabulary(name: str) -> Vocabulary:
 
 
 def _shown(text: str) -> str:
-    return printable(text.strip("\0 "))
+    return "".join(one if one.isprintable() else "\ufffd" for one in printable(text.strip("\0 ")))
 
 
 def _readings(text: str) -> Iterator[str]:

@@ -279,8 +279,9 @@ def _testset(detector: Detector, images: pd.DataFrame, predictions: list[ImagePr
         FAULT: [p.problem for p in predictions],
     }
     if detector.checker.gate is not None:
-        columns[REFUSED] = [" ".join(p.refused) for p in predictions]
         columns[INVERTED] = [p.inverted for p in predictions]
+    if detector.checker.gate is not None or any(p.refused for p in predictions):  # lungs refuse without a gate, too
+        columns[REFUSED] = [" ".join(p.refused) for p in predictions]
     if any(p.lungs for p in predictions):
         columns[LUNG_FAULTS] = [" ".join(p.lungs.problems) if p.lungs else "" for p in predictions]
     if any(p.unfamiliar is not None for p in predictions):
