@@ -177,6 +177,15 @@ def test_no_positives_withholds_what_rests_on_them(testset: TestSet) -> None:
     assert len(section.withheld) >= 4
 
 
+@pytest.mark.parametrize(("always", "left"), [("covid19", "a decision for"), ("normal", "a decision against")])
+def test_a_decision_that_is_never_made_is_left_out_at_a_prevalence(testset: TestSet, always: str, left: str) -> None:
+    sure = {f"probability_{name}": float(name == always) for name in testset.classes}
+    section = discrimination(testset.with_columns(**sure), prevalence=0.1, resampling=FEW)
+    said = [sentence for sentence in section.sentences if "10.0% of patients" in sentence]
+    assert said
+    assert all(left in sentence and sentence.count("a decision") == 1 for sentence in said)
+
+
 def test_one_image_of_the_target_is_no_sample(testset: TestSet) -> None:
     keep = ~testset.positive
     keep[np.flatnonzero(testset.positive)[0]] = True

@@ -168,15 +168,10 @@ def _within_kind(scored: TestSet, kind: str, resampling: Resampling) -> Iterator
 
 
 def _sentences(groups: Sequence[_Group], target: str, prevalence: float | None) -> Iterator[str]:
-    words = as_words(target)
     for group in groups:
         yield _scores_of(group, target)
-        if prevalence is not None and (ppv := group.get(target, "ppv_at_prevalence")).value is not None:
-            npv = group.get(target, "npv_at_prevalence")
-            yield (
-                f"{group}: where {prevalence:.1%} of patients have {words}, a decision for {words} would be right in "
-                f"{_share(ppv)}, a decision against it in {_share(npv)}."
-            )
+        if prevalence is not None:
+            yield from _at_prevalence_sentence(group, target, prevalence)
     if clustered := [g for g in groups if g.outcomes.patients < len(g.outcomes)]:
         each = [g.outcomes for g in clustered if g.source != ALL_SOURCES]
         images, patients = sum(map(len, each)), sum(outcomes.patients for outcomes in each)
@@ -242,6 +237,17 @@ def _withheld(groups: Sequence[_Group], within: Iterable[_WithinKind], target: s
         if row.found.pooled.value is not None and (why := withheld_because(row.found.difference)):
             testing = _TESTING.get(row.kind, "Testing")
             yield f"{testing}: AUROC within {row.noun}s beside the pooled one: {why}."
+
+
+def _at_prevalence_sentence(group: _Group, target: str, prevalence: float) -> Iterator[str]:
+    """What decisions would be worth; one that the model never makes is left out."""
+    words = as_words(target)
+    ppv, npv = group.get(target, "ppv_at_prevalence"), group.get(target, "npv_at_prevalence")
+    right = [] if ppv.value is None else [f"a decision for {words} would be right in {_share(ppv)}"]
+    if npv.value is not None:
+        right.append(f"a decision against it {'' if right else 'would be right '}in {_share(npv)}")
+    if right:
+        yield f"{group}: where {prevalence:.1%} of patients have {words}, {', '.join(right)}."
 
 
 def _figure(estimate: Estimate) -> str:
