@@ -71,8 +71,8 @@ def _lung_fields(description: PackageDescription) -> str:
         return f"{said} The detector sees the whole image all the same."
     margin = f"{description.preprocessing.margin:.0%}"
     return (
-        f"{said} The detector sees the box around them, {margin} of its width and height larger on each side; where "
-        "no two plausible lungs are found, the whole image."
+        f"{said} The detector sees the box around them, {margin} of its width and height larger on each side. "
+        "An image without two plausible lungs is refused."
     )
 
 
