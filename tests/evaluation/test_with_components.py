@@ -94,7 +94,11 @@ def test_a_cropping_model_with_its_own_lungs(folder: Path) -> None:
     looks = audit(stated, "where it looks")
     assert {row["region"] for row in looks["table"]} == {"lungs", "lesions"}
     guarded = stated["sections"]["flow"]["tables"]
-    assert {row["metric"] for row in guarded["safeguards"]} == {"unfamiliar", "without_plausible_lungs"}
+    assert {row["metric"] for row in guarded["safeguards"]} == {
+        "refused",
+        "unfamiliar",
+        "without_plausible_lungs",
+    }
     predictions = pd.read_csv(folder / "tested" / "cropped" / "predictions.csv", keep_default_na=False)
     whole = next(r for r in guarded["safeguards"] if r["metric"] == "unfamiliar" and r["truth"] == "every class")
     far = predictions[predictions["kind"] == whole["kind"]]["unfamiliar"]
