@@ -135,6 +135,7 @@ def test_the_threads_option_is_the_maximum(
     assert cores(tmp_path / "nowhere", tmp_path) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["train", "nowhere", "--data", "x", "--out", "x"], ["evaluate"]], ids=" ".join)
 def test_threads_reach_the_libraries(words: list[str]) -> None:
     """torch, OpenBLAS and OpenCV ask once, when they are imported: the command must speak before."""

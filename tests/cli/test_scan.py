@@ -68,7 +68,7 @@ def test_one_bad_file_gives_exit_status_1_and_the_rest_is_done(model: Path, film
     assert "the file is empty" in result.stdout
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_the_patients_id_is_written_only_when_asked_for(model: Path, tmp_path: Path, engine: str) -> None:
     if engine == "ray":
         pytest.importorskip("ray")

@@ -104,7 +104,11 @@ def test_a_cropping_model_with_its_own_lungs(folder: Path) -> None:
     far = predictions[predictions["kind"] == whole["kind"]]["unfamiliar"]
     assert 0 < far.mean() < 1
     assert whole["value"] == pytest.approx(far.mean())
-    assert {row["images"] for row in guarded["without_refused"]} == {"every image", "without refused and unfamiliar"}
+    assert {row["images"] for row in guarded["without_refused"]} == {
+        "every image",
+        "without refused",
+        "without refused and unfamiliar",
+    }
     verdicts = pd.DataFrame(stated["sections"]["decision"]["tables"]["verdicts"])
     said = verdicts.groupby(["kind", "source", "truth"])["value"].sum()
     assert said.to_numpy() == pytest.approx(1)
@@ -116,6 +120,7 @@ def test_a_cropping_model_with_its_own_lungs(folder: Path) -> None:
     assert "unlike anything in training" in page
 
 
+@pytest.mark.slow
 def test_another_packages_lung_fields_are_used_by_the_audits_alone(folder: Path) -> None:
     without = evaluated(folder, "plain", "plain")
     assert audit(without, "lungs hidden")["call"] == "not done"

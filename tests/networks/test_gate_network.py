@@ -50,6 +50,7 @@ def exported() -> Exported:
     return encoder, heads, export_gate(encoder, export_encoder(encoder, 96), heads, 96)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("images", [1, 3])
 def test_the_exported_gate_says_what_the_trained_one_says(exported: Exported, images: int) -> None:
     encoder, heads, file = exported

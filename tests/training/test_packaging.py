@@ -16,10 +16,8 @@ from lungsight.training.packaging import export_classifier, reference_inputs, va
 from lungsight.training.training_set import TrainingSet
 
 
-@pytest.mark.parametrize(
-    "backbone",
-    ["tf_efficientnet_lite0", *(pytest.param(slow, marks=pytest.mark.slow) for slow in ("resnet34", "densenet121"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "resnet34", "densenet121"])
 def test_the_exported_network_answers_as_the_trained_one(backbone: str, tmp_path: Path) -> None:
     torch.manual_seed(2)
     network, _ = build_network(backbone, 3)
@@ -80,6 +78,7 @@ def test_the_validation_images_keep_their_order_their_class_and_their_patient() 
     assert sum(told) == 3
 
 
+@pytest.mark.slow
 def test_half_the_space_and_the_same_answers(tmp_path: Path) -> None:
     torch.manual_seed(3)
     network, _ = build_network("tf_efficientnet_lite0", 3, fine_maps=True)

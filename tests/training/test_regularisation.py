@@ -33,6 +33,7 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "package" / "weights.safetensors")
 
 
+@pytest.mark.slow
 def test_fixed_layers_stay_as_they_came(phantoms: Manifest, image_cache_folder: Path, tmp_path: Path) -> None:
     recipe = _recipe("fixed_layers=3")
     train(recipe, phantoms, tmp_path, cache=image_cache_folder)

@@ -256,6 +256,7 @@ def test_several_processes_share_one_run(
     assert list(pd.read_csv(run / "history.csv")["epoch"]) == [0, 1, 2]  # one process writes
 
 
+@pytest.mark.slow
 def test_a_split_that_is_not_used_is_said(
     phantoms: Manifest, quick_recipe: Recipe, image_cache_folder: Path, tmp_path: Path
 ) -> None:
