@@ -67,6 +67,7 @@ def test_a_finished_gate_is_left_alone_and_another_recipe_refused(
         train_gate(RECIPE, phantoms, trained, seed=2, cache=cache, console=Console(quiet=True))
 
 
+@pytest.mark.slow
 def test_what_was_seen_before_an_interruption_is_kept(
     trained: Path, phantoms: Manifest, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
