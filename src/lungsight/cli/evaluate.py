@@ -110,6 +110,9 @@ def command(
     ] = False,
     replicates: Annotated[int, _option(_EFFORT, "Bootstrap replicates of each interval.", min=100)] = 2000,
     threads: Annotated[int, _option(_EFFORT, "Cores to use; 0 is all of them.", min=0)] = 0,
+    pictures: Annotated[
+        bool, typer.Option(help="Show images in the report: the worst errors, and some that audits altered.")
+    ] = True,
 ) -> None:
     """Test how far PACKAGE can be trusted on the images of one or more manifests: the evidence, and a grade.
 
@@ -136,6 +139,7 @@ def command(
         target=target, prevalence=_share(prevalence), trained_patients=trained_patients, look_alikes=look_alikes,
         audit_images=audit_images, retrain=retrain, lungs_by=_with_lung_segmentation(lung_fields),
         resampling=Resampling(replicates=replicates), command=shlex.join(["lungsight", *sys.argv[1:]]),
+        pictures=pictures,
     )  # fmt: skip
     named = column_pairs(columns)
     of_their_table = [name for name in named if name in ("probability", "score") or name.startswith("probability_")]

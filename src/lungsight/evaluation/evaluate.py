@@ -18,6 +18,7 @@ from lungsight.evaluation.audits.perturbed_predictions import planned
 from lungsight.evaluation.audits.registry import AUDITS
 from lungsight.evaluation.audits.retraining import HeldOut, retrain_without_each
 from lungsight.evaluation.evidence import Evidence, TestedModel
+from lungsight.evaluation.failures import failures
 from lungsight.evaluation.grade import decide
 from lungsight.evaluation.sections.calibration import calibration
 from lungsight.evaluation.sections.decision import decision
@@ -53,6 +54,7 @@ class Settings:
         retrain: train the package's recipe without each of its sources in turn.
         lungs_by: the package whose lung segmentation the audits use; None: the tested package's own, if it has one.
         command: what the user typed.
+        pictures: the report shows some of the images.
     """
 
     target: str | None = None
@@ -64,6 +66,7 @@ class Settings:
     lungs_by: ModelPackage | None = None
     resampling: Resampling = field(default_factory=Resampling)
     command: str = ""
+    pictures: bool = True
 
 
 def evaluate_package(
@@ -113,7 +116,7 @@ def evaluate_package(
         audits = _audits(testset, settings, tasks, store, detector, retrained)
         subject = TestedModel(package.id, description.classes, target, description, tuple(sorted(known)))
         notices = (*joined.notices, *(eligible.overlap.notices if eligible.overlap else ()))
-        return _gathered(subject, testset, eligible, audits, notices, settings, tasks)
+        return _gathered(subject, testset, eligible, audits, notices, settings, tasks, detector)
 
 
 def evaluate_predictions(
@@ -203,7 +206,10 @@ def _audits(
             bars[step] = tasks.counting(step)
         bars[step](done, total)
 
-    given = AuditInput(testset, settings.resampling, detector, settings.audit_images, store, retrained, progress)
+    given = AuditInput(
+        testset, settings.resampling, detector, settings.audit_images, store, retrained, progress,
+        illustrate=settings.pictures,
+    )  # fmt: skip
     progress("Audits", 0, len(AUDITS))
     done = []
     for audit in AUDITS:
@@ -220,6 +226,7 @@ def _gathered(
     notices: Sequence[str],
     settings: Settings,
     tasks: ProgressBars,
+    detector: Detector | None = None,
 ) -> Evidence:
     resampling, prevalence = settings.resampling, settings.prevalence
     tasks.add_task("Resampling patients", total=None)
@@ -242,6 +249,7 @@ def _gathered(
         prevalence=prevalence,
         notices=(*_too_good(found, subject.target), *data_warnings(testset), *notices),
         command=settings.command,
+        failures=failures(testset, detector) if settings.pictures else None,
     )
 
 

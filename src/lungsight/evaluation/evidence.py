@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lungsight.evaluation.audits.audit import Audit
+from lungsight.evaluation.failures import Failures
 from lungsight.evaluation.grade import GradeStatement
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.testset.testset import TestSet
@@ -41,6 +42,7 @@ class Evidence:
         prevalence: of the target class, if the user named one.
         notices: what is wrong with the data and what was therefore withheld: sentences for the first screen.
         command: what repeats it.
+        failures: the worst misses and the worst false alarms; None if the report is to show no image.
     """
 
     subject: TestedModel
@@ -57,6 +59,7 @@ class Evidence:
     prevalence: float | None = None
     notices: tuple[str, ...] = ()
     command: str = ""
+    failures: tuple[Failures, Failures] | None = None
 
     @property
     def sections(self) -> tuple[Section, ...]:

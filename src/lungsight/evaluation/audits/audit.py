@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from lungsight._text import as_words
 from lungsight.evaluation.answer_store import AnswerStore
+from lungsight.evaluation.audits.illustration import Illustrated, Illustration, illustrations
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
 from lungsight.evaluation.audits.retraining import HeldOut
 from lungsight.evaluation.rows import Row, frame, rows_of
@@ -61,6 +62,7 @@ class Audit:
         images: how many images it looked at.
         rule: when it calls a shortcut, in one sentence with its thresholds; empty for an audit without a rule.
         rows: every figure as typed rows; given as a ``table``, they are the rows of it.
+        illustrations: typical images before and after what it did to them.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Audit:
     images: int = 0
     rule: str = ""
     rows: tuple[Row, ...] = ()
+    illustrations: tuple[Illustration, ...] = ()
 
     def __post_init__(self) -> None:
         """Give the figures both ways, as rows and as a frame."""
@@ -108,6 +111,8 @@ class AuditInput:
         store: keeps the model's answers.
         retrained: models trained without one source each.
         progress: called with the name of a step, what is done of it and of how much.
+        illustrate: show images before and after an alteration.
+        asked: the answers to alterations: several audits alter the same images, which are asked once.
     """
 
     testset: TestSet
@@ -117,6 +122,8 @@ class AuditInput:
     store: AnswerStore = field(default_factory=AnswerStore.in_memory)
     retrained: tuple[HeldOut, ...] = ()
     progress: Callable[[str, int, int], None] = lambda step, done, total: None
+    illustrate: bool = True
+    asked: dict[Perturbations, tuple[TestSet, dict[str, Floats]]] = field(default_factory=dict, repr=False)
 
     @property
     def model(self) -> Detector:
@@ -131,7 +138,9 @@ class AuditInput:
 
     def perturbed(self, perturbations: Perturbations) -> tuple[TestSet, dict[str, Floats]]:
         """The images chosen, n, and by alteration the probabilities, float64 [n, k]; NaN if it can't be made."""
-        return perturbations.predict(self.model, self.testset, self.images, self.store)
+        if perturbations not in self.asked:
+            self.asked[perturbations] = perturbations.predict(self.model, self.testset, self.images, self.store)
+        return self.asked[perturbations]
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +173,7 @@ class AuditSpec:
         required: a model is graded *several* only if one of the audits with the same word here could be asked.
         of_heatmap: it is about the heatmap, not about the score.
         perturbations: the altered images that it asks the model about, predicted in the same pass as the originals.
+        illustrated: which of its alterations reports show on an image.
     """
 
     name: str
@@ -175,6 +185,7 @@ class AuditSpec:
     required: str = ""
     of_heatmap: bool = False
     perturbations: Perturbations | None = None
+    illustrated: tuple[Illustrated, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -187,7 +198,13 @@ class AuditSpec:
         if Need.MODEL in self.needs and given.detector is None:
             return not_done(self.name, question, _NEEDS_A_MODEL)
         answer = self.run(given)
+        pictures = () if answer.call is AuditResult.NOT_DONE else tuple(self._illustrations(given))
         return Audit(
             self.name, question, answer.call, answer.meaning, answer.effect,
-            images=answer.images, rule=self.rule, rows=answer.rows,
+            images=answer.images, rule=self.rule, rows=answer.rows, illustrations=pictures,
         )  # fmt: skip
+
+    def _illustrations(self, given: AuditInput) -> Iterator[Illustration]:
+        if self.perturbations is not None and self.illustrated and given.illustrate and given.detector is not None:
+            shown, answers = given.perturbed(self.perturbations)
+            yield from illustrations(given.detector, self.perturbations, self.illustrated, shown, answers)

@@ -15,6 +15,7 @@ import numpy as np
 from lungsight._text import as_words
 from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
 from lungsight.evaluation.audits.corruptions import AS_IT_IS, STRESSES, as_it_is, at
+from lungsight.evaluation.audits.illustration import Illustrated
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
 from lungsight.evaluation.formatting import as_figure, as_sample, withheld_because
 from lungsight.evaluation.rows import Row
@@ -140,4 +141,5 @@ SPEC = AuditSpec(
     needs=frozenset({Need.MODEL}),
     calls_shortcut=True,
     perturbations=PERTURBATIONS,
+    illustrated=tuple(Illustrated(key, words, positive=False) for words, (key, _) in CHANGES.items()),
 )

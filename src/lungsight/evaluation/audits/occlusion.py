@@ -14,6 +14,7 @@ import numpy as np
 
 from lungsight.components.preprocessing import Region
 from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
+from lungsight.evaluation.audits.illustration import Illustrated
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
 from lungsight.evaluation.formatting import as_figure, withheld_because
 from lungsight.evaluation.rows import Row
@@ -175,6 +176,7 @@ LUNGS_HIDDEN = AuditSpec(
     calls_shortcut=True,
     required="occlusion",
     perturbations=PERTURBATIONS,
+    illustrated=(Illustrated(HIDDEN_FILLED, "the lungs filled with the greys around them"),),
 )
 ONLY_BORDER = AuditSpec(
     BORDER,
@@ -185,6 +187,7 @@ ONLY_BORDER = AuditSpec(
     calls_shortcut=True,
     required="occlusion",
     perturbations=PERTURBATIONS,
+    illustrated=(Illustrated(BORDER, "everything but the border black"),),
 )
 ONLY_LUNGS = AuditSpec(
     LUNGS,
@@ -192,4 +195,5 @@ ONLY_LUNGS = AuditSpec(
     _lungs_alone,
     needs=frozenset({Need.MODEL, Need.LUNGS}),
     perturbations=PERTURBATIONS,
+    illustrated=(Illustrated(LUNGS, "everything but the lungs black"),),
 )

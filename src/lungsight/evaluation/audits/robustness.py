@@ -10,6 +10,7 @@ import numpy as np
 from lungsight._text import as_words
 from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
 from lungsight.evaluation.audits.corruptions import AS_IT_IS, STRESSES, Stress, alterations
+from lungsight.evaluation.audits.illustration import Illustrated
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
 from lungsight.evaluation.formatting import as_figure
 from lungsight.evaluation.rows import Label, Row
@@ -237,10 +238,19 @@ def _meaning(group: _Group, effect: Estimate) -> str:
     return first + second + (third if effect.value is not None else "")
 
 
+def _illustrated() -> Iterator[Illustrated]:
+    """Every mark at the greatest of its ordinary strengths."""
+    for one in STRESSES:
+        if one.is_mark:
+            strength = one.strengths[one.ordinary - 1]
+            yield Illustrated(one.key(strength), f"{one.name} ({one.level(strength)})", positive=False)
+
+
 SPEC = AuditSpec(
     "stress",
     "How much must be done to an image, without touching the disease, until the decision changes?",
     stress,
     needs=frozenset({Need.MODEL}),
     perturbations=PERTURBATIONS,
+    illustrated=tuple(_illustrated()),
 )

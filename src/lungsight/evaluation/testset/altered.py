@@ -10,8 +10,9 @@ import numpy as np
 
 from lungsight.components.preprocessing import Region
 from lungsight.evaluation.testset.lung_masks import LungMask, read_mask
-from lungsight.inference import CheckedImage
+from lungsight.inference import CheckedImage, Detector
 from lungsight.package import Preprocessing
+from lungsight.radiograph import Radiograph
 from lungsight.statistics.outcomes import Floats32, Mask
 
 
@@ -61,3 +62,11 @@ def audited_image(
     region = None if crop is None else preprocessing.region(size[1], size[0], crop)
     seed = int(checked.radiograph.sha256[:8], 16)
     return AuditedImage(np.asarray(small, dtype=np.float32), lungs, seed, region)
+
+
+def exam_of(
+    detector: Detector, radiograph: Radiograph, checked: CheckedImage, lung_mask: str, found: LungMask | None
+) -> AuditedImage:
+    """:func:`audited_image` for the network of a detector; ``radiograph`` is the image as the file has it."""
+    turned = (checked.radiograph.turned - radiograph.turned) % 360
+    return audited_image(checked, lung_mask, found, detector.description.preprocessing, turned)

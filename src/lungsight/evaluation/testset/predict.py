@@ -19,7 +19,7 @@ from lungsight.datasets.duplicates.fingerprints import Progress, silent
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import UnreadableImageError, printable
 from lungsight.evaluation.answer_store import AnswerStore, Key
-from lungsight.evaluation.testset.altered import Alteration, audited_image
+from lungsight.evaluation.testset.altered import Alteration, exam_of
 from lungsight.evaluation.testset.image_statistics import ImageStatistics, statistics_table
 from lungsight.evaluation.testset.lung_masks import LungMask
 from lungsight.evaluation.testset.testset import DECISION, INVERTED, LUNG_FAULTS, REFUSED, UNFAMILIAR, TestSet
@@ -218,9 +218,8 @@ def _read(detector: Detector, image: AskedImage, kept: ImageAnswer | None) -> _R
     missing = {name: alter for name, alter in image.alterations.items() if not kept or name not in kept.altered}
     altered: dict[str, Floats32 | None] = {}
     if missing:
-        preprocessing, turned = detector.description.preprocessing, checked.radiograph.turned - radiograph.turned
-        exam = audited_image(checked, image.lung_mask, known.lungs, preprocessing, turned % 360)
-        crop = known.lungs.crop if known.lungs else None
+        preprocessing, crop = detector.description.preprocessing, known.lungs.crop if known.lungs else None
+        exam = exam_of(detector, radiograph, checked, image.lung_mask, known.lungs)
         for name, alter in missing.items():
             pixels = alter(exam)
             altered[name] = None if pixels is None else preprocessing.apply(pixels, crop)[None]
