@@ -17,6 +17,8 @@ Samples = NDArray[Any]
 #: Bytes after a complete JPEG change no pixel; if rows are missing, these change them.
 _FILLER = bytes((37 * n) % 255 for n in range(4096))
 
+_END = b"\xff\xd9"
+
 
 def decoded(data: bytes, stream: Stream) -> Samples:
     """The decoded samples, in the stream's own colours.
@@ -30,10 +32,11 @@ def decoded(data: bytes, stream: Stream) -> Samples:
         Exception: whatever imagecodecs raises for damaged data.
     """
     if stream.codec is Codec.JPEG_LS:
+        whole = data if has_end(data) else data + _END  # without one, CharLS can take a minute to find 1 kB cut short
         try:
-            return imagecodecs.jpegls_decode(data)
+            return imagecodecs.jpegls_decode(whole)
         except imagecodecs.JpeglsError:
-            return imagecodecs.jpegls_decode(_without_padding(data))
+            return imagecodecs.jpegls_decode(_without_padding(whole))
     if stream.codec is Codec.JPEG_2000:
         return imagecodecs.jpeg2k_decode(data, planar=False)
     if stream.codec is Codec.JPEG_XL:
@@ -46,7 +49,7 @@ def decoded(data: bytes, stream: Stream) -> Samples:
 
 def _without_padding(data: bytes) -> bytes:
     """The data without the padding that some writers put before its end marker; CharLS takes it for image data."""
-    image, end, behind = data.rpartition(b"\xff\xd9")
+    image, end, behind = data.rpartition(_END)
     return image.rstrip(b"\0") + end if end and not behind.strip(b"\0") else data
 
 
