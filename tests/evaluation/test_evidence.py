@@ -15,6 +15,7 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.evaluate import Settings, evaluate_package
 from lungsight.evaluation.evidence import Evidence
 from lungsight.package import ModelPackage
+from lungsight.reporting.tables import tables_of
 from lungsight.reporting.write import write_report
 from lungsight.statistics.bootstrap import Resampling
 
@@ -43,10 +44,8 @@ def evidence(
 
 def figures(evidence: Evidence) -> Iterator[tuple[tuple[object, ...], tuple[object, ...], str]]:
     """Of every estimate about all images of one source: which figure it is, its interval, and its table."""
-    tables = {name: t for section in evidence.sections for name, t in section.tables.items()}
-    tables |= {audit.stem: audit.table for audit in evidence.audits}
     sizes = evidence.testset.scored.table["source"].value_counts()
-    for name, table in tables.items():
+    for name, table in tables_of(evidence).items():
         if not {"source", "metric", "interval", "kind"} <= set(table.columns):
             continue
         for row in table.to_dict("records"):
@@ -74,10 +73,7 @@ def test_one_figure_of_the_same_images_has_one_interval_in_every_table(evidence:
 
 
 def test_every_interval_says_how_it_was_found(evidence: Evidence) -> None:
-    tables = [t for section in evidence.sections for t in section.tables.values()]
-    kinds = {
-        kind for t in [*tables, *(a.table for a in evidence.audits)] if "interval" in t for kind in t["interval"]
-    }
+    kinds = {kind for table in tables_of(evidence).values() if "interval" in table for kind in table["interval"]}
     assert kinds <= {"bca", "percentile", "basic", "delong", "exact", ""}
     assert {"bca", "exact"} <= kinds
 

@@ -80,7 +80,7 @@ def without_tables(evidence: Evidence, metrics: tuple[Row, ...] = (), sentences:
     """The same without plots, which take a second each: with these figures and sentences in place of all others."""
     names = ("flow", "calibration", "decision", "subgroups")
     sections = {name: Section(name, {}, sentences, sentences) for name in names}
-    found = Section("discrimination", {}, sentences, sentences, {"metrics": metrics})
+    found = Section("discrimination", {"metrics": metrics}, sentences, sentences)
     return replace(evidence, discrimination=found, **sections)  # type: ignore[arg-type]
 
 

@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lungsight.evaluation.evidence import Evidence
+from lungsight.evaluation.rows import Row
 from lungsight.evaluation.sections.section import Section
-from lungsight.reporting.tables import plain, records, section_tables, tables_of, write_tables
+from lungsight.reporting.tables import frame, plain, records, section_tables, tables_of, write_tables
+from lungsight.statistics.estimate import Estimate
 
 
 def test_every_table_is_a_file_and_none_is_empty(evidence: Evidence, report: Path) -> None:
@@ -76,3 +78,25 @@ def test_any_cell_becomes_json(value: object) -> None:
 def test_a_number_that_is_not_finite_is_null() -> None:
     rows = records(pd.DataFrame({"a": [math.nan, math.inf, 0.5], "b": ["x", None, "y"]}))
     assert rows == [{"a": None, "b": "x"}, {"a": None, "b": None}, {"a": 0.5, "b": "y"}]
+
+
+def test_a_frame_has_a_line_per_row_with_labels_first() -> None:
+    given = Estimate("auroc", "covid19", 0.8, 0.7, 0.9, 40, 20, 20, 38, "bca")
+    withheld = Estimate("auroc", "covid19", None, None, None, 2, 2, 0, 2, withheld="every image here is of covid19")
+    rows = (Row({"kind": "external", "sites": 3, "crude": None}, given), Row({"kind": "internal"}, withheld))
+    table = frame(rows)
+
+    assert list(table)[:4] == ["kind", "sites", "crude", "scope"]
+    assert table["metric"].tolist() == ["auroc", "auroc"]
+    assert table["interval"].tolist() == ["bca", ""]
+    assert np.isnan(table["value"][1])
+    assert table["withheld"].tolist() == ["", "every image here is of COVID-19"]
+
+
+def test_a_section_keeps_the_order_of_its_tables() -> None:
+    row = Row({}, Estimate("auroc", "covid19", 0.8, 0.7, 0.9, 40, 20, 20, 38, "bca"))
+    section = Section("a", {"metrics": [row], "roc": pd.DataFrame({"x": [0.0]}), "points": [row]})
+
+    assert list(section_tables(section)) == ["metrics", "roc", "points"]
+    assert section.estimates == {"metrics": (row,), "points": (row,)}
+    assert list(section.tables) == ["roc"]

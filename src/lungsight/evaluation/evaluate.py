@@ -255,12 +255,12 @@ def _gathered(
 
 def _too_good(found: Section, target: str) -> list[str]:
     """An alarm for each external source at which the model is better than can be believed."""
-    metrics = found.tables["metrics"]
-    rows = metrics[(metrics["kind"] == EXTERNAL) & (metrics["scope"] == target) & (metrics["metric"] == "auroc")]
+    external = ((row.labels, row.estimate) for row in found.estimates["metrics"] if row.labels[KIND] == EXTERNAL)
     return [
-        f"AUROC {row['value']:.3f} at {row['source']}, which the model never saw, is too good to be true: look for a "
+        f"AUROC {e.value:.3f} at {labels['source']}, which the model never saw, is too good to be true: look for a "
         "leak (the same images in training, or something in the pictures that tells the label)."
-        for row in rows[rows["value"] > TOO_GOOD].to_dict("records")
+        for labels, e in external
+        if e.scope == target and e.name == "auroc" and e.value is not None and e.value > TOO_GOOD
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lungsight.evaluation.audits.audit import Audit
 from lungsight.evaluation.rows import Row
-from lungsight.evaluation.tables import ALL_SOURCES
+from lungsight.evaluation.testset.testset import ALL_SOURCES
 from lungsight.reporting.page_tables import PageTable, Scale, any_rows
 from lungsight.reporting.tables import plain
 

@@ -14,9 +14,9 @@ from lungsight import RESEARCH_ONLY, __version__
 from lungsight._files import write_whole
 from lungsight._text import as_words
 from lungsight.evaluation.compare import METRICS, Comparison
-from lungsight.evaluation.rows import Row, frame
+from lungsight.evaluation.rows import Row
 from lungsight.reporting.html import write_page
-from lungsight.reporting.tables import records, write_table
+from lungsight.reporting.tables import frame, records, write_table
 
 
 def _figures(comparison: Comparison) -> pd.DataFrame:

@@ -13,10 +13,9 @@ from lungsight import RESEARCH_ONLY, __version__
 from lungsight._files import write_whole
 from lungsight.evaluation.audits.audit import Audit
 from lungsight.evaluation.evidence import Evidence, TestedModel
-from lungsight.evaluation.rows import frame
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.testset.testset import TestSet
-from lungsight.reporting.tables import plain, records, section_tables
+from lungsight.reporting.tables import frame, plain, records, section_tables
 from lungsight.statistics.outcomes import FAULT
 
 #: Of the format; docs/reference/evidence-json.md describes it.

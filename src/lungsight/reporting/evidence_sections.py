@@ -15,7 +15,7 @@ from lungsight.evaluation.formatting import withheld_because
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.sections.subgroups import WITHIN_SOURCES
-from lungsight.evaluation.tables import ALL_SOURCES
+from lungsight.evaluation.testset.testset import ALL_SOURCES
 from lungsight.reporting import plots
 from lungsight.reporting.evidence_text import figures_in_words, picked_points
 from lungsight.reporting.html import embedded

@@ -12,8 +12,7 @@ from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.formatting import withheld_because
 from lungsight.evaluation.grade import Grade, Reason
 from lungsight.evaluation.rows import Row
-from lungsight.evaluation.tables import ALL_SOURCES
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, UNSTATED
+from lungsight.evaluation.testset.testset import ALL_SOURCES, EXTERNAL, INTERNAL, UNSTATED
 from lungsight.reporting.page_tables import titled
 from lungsight.statistics.estimate import Estimate
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,31 @@ import pandas as pd
 
 from lungsight._files import atomic_write
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.rows import frame
+from lungsight.evaluation.formatting import withheld_because
+from lungsight.evaluation.rows import Label, Row
 from lungsight.evaluation.sections.section import Section
+from lungsight.statistics.estimate import Estimate
+
+
+def frame(rows: Iterable[Row]) -> pd.DataFrame:
+    """One line per row: its labels, then the columns of its estimate.
+
+    These are scope, metric, value, low, high, n, positives, negatives, patients, interval (which kind it is) and
+    withheld (why the value or its interval isn't given).
+    """
+    return pd.DataFrame(row.labels | _columns(row.estimate) for row in rows)  # type: ignore[operator]
+
+
+def _columns(estimate: Estimate) -> dict[str, Label]:
+    columns = {field.name: getattr(estimate, field.name) for field in fields(estimate)}
+    name, scope = columns.pop("name"), columns.pop("scope")
+    return {"scope": scope, "metric": name} | columns | {"withheld": withheld_because(estimate)}
 
 
 def section_tables(section: Section) -> dict[str, pd.DataFrame]:
     """Every table of a section by the name of its CSV file: curves and counts as they are, estimates as frames."""
-    return dict(section.tables) | {name: frame(rows) for name, rows in section.estimates.items()}
+    content = section.content.items()
+    return {name: table if isinstance(table, pd.DataFrame) else frame(table) for name, table in content}
 
 
 def tables_of(evidence: Evidence) -> dict[str, pd.DataFrame]:

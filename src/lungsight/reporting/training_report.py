@@ -20,14 +20,16 @@ from lungsight._progress import ProgressBars
 from lungsight._text import as_words
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.answer_store import FILE, AnswerStore
-from lungsight.evaluation.tables import ALL_SOURCES, Scores, metric_table, score_by_source
+from lungsight.evaluation.rows import Row
+from lungsight.evaluation.scores import Scores, score_by_source
 from lungsight.evaluation.testset.classes import class_of_labels
 from lungsight.evaluation.testset.predict import predict_manifest_images
+from lungsight.evaluation.testset.testset import ALL_SOURCES
 from lungsight.inference import Detector
 from lungsight.package import ModelPackage
 from lungsight.reporting.gallery import write_gallery, wrong_predictions
 from lungsight.reporting.html import write_page
-from lungsight.reporting.tables import write_table
+from lungsight.reporting.tables import frame, write_table
 from lungsight.reporting.training_plots import (
     confusion_figure,
     confusion_table,
@@ -87,10 +89,10 @@ def write_run_results(run: Path) -> None:
 
 def _write_results(run: _Run, detector: Detector) -> None:
     scores = [s for name, part in run.splits.items() for s in score_by_source(part, run.classes, name)]
-    write_table(metric_table(scores, "split"), run.folder / "metrics.csv")
+    write_table(_metrics(scores, "split"), run.folder / "metrics.csv")
     leak = _cost_of_leaking(run)
     if leak:
-        write_table(metric_table(leak, "validation_images"), run.folder / "metrics_leak.csv")
+        write_table(_metrics(leak, "validation_images"), run.folder / "metrics_leak.csv")
     pictures = _write_pictures(run, scores)
     top_losses = write_gallery(run.folder / "mistakes.html", detector, run.predictions)
     write_page(
@@ -168,6 +170,11 @@ def _images(file: Path) -> dict[str, Any]:
     """What training left out and which leaks it found, where the run says so."""
     stated: dict[str, Any] = {"left_out": {}, "leaks": []}
     return stated | (json.loads(file.read_text("utf-8")) if file.is_file() else {})
+
+
+def _metrics(scores: list[Scores], group_column: str) -> pd.DataFrame:
+    """One line per figure: group, source, and the columns of :func:`~lungsight.reporting.tables.frame`."""
+    return frame(Row({group_column: s.group, "source": s.source}, e) for s in scores for e in s.estimates)
 
 
 def _is_only_source(score: Scores, scores: list[Scores]) -> bool:

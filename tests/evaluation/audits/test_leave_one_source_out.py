@@ -12,6 +12,7 @@ from lungsight.evaluation.audits.audit import Audit, AuditInput, AuditResult
 from lungsight.evaluation.audits.leave_one_source_out import AS_IT_STANDS, DIFFERENCE, RETRAINED, SPEC
 from lungsight.evaluation.audits.retraining import HeldOut
 from lungsight.evaluation.testset.testset import TestSet
+from lungsight.reporting.tables import frame
 from lungsight.statistics.bootstrap import Resampling
 
 QUICK = Resampling(replicates=200)
@@ -48,7 +49,7 @@ def together(*parts: TestSet) -> TestSet:
 
 
 def figure(audit: Audit, model: str, source: str, metric: str) -> pd.Series:
-    table = audit.table
+    table = frame(audit.rows)
     chosen = (table["model"] == model) & (table["source"] == source) & (table["metric"] == metric)
     (row,) = table.index[chosen]
     return table.loc[row]

@@ -25,6 +25,7 @@ from lungsight.evaluation.testset.lung_masks import LungMask
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.inference import Detector
 from lungsight.package import Preprocessing
+from lungsight.reporting.tables import frame
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=300)
@@ -57,7 +58,7 @@ def judged_of(evidence: Sequence[np.ndarray], width: int = 64, height: int = 64,
 
 
 def value_of(audit: Audit, metric: str, region: str = "lungs") -> float:
-    rows = audit.table[(audit.table["metric"] == metric) & (audit.table["region"] == region)]
+    rows = frame(audit.rows)[(frame(audit.rows)["metric"] == metric) & (frame(audit.rows)["region"] == region)]
     assert len(rows) == 1
     return float(rows["value"].iloc[0])
 
@@ -143,7 +144,7 @@ def test_the_pointing_game_against_centre_and_fixed_place() -> None:
     assert 0 < value_of(audit, "pointing_at_fixed_place", "lesions") < 1
     assert value_of(audit, "pointing_minus_area", "lesions") == pytest.approx(1 - 0.0625, abs=0.01)
     assert value_of(audit, "dice", "lesions") > 0.7
-    exact = audit.table[(audit.table["metric"] == "pointing_game")].iloc[0]
+    exact = frame(audit.rows)[(frame(audit.rows)["metric"] == "pointing_game")].iloc[0]
     assert exact["interval"] == "exact"
     assert exact["low"] < 1
 
@@ -181,14 +182,14 @@ def test_images_of_other_classes_have_no_lesions_to_find(tmp_path: Path) -> None
     assert localization(testset, SQUASH).call is AuditResult.NOT_DONE  # a line as thin as that is no lung on the grid
     whole = draw_mask(tmp_path / "w.png", np.ones((50, 50)))
     audit = localization(testset.with_columns(lung_mask=whole), SQUASH)
-    assert set(audit.table["region"]) == {"lungs"}
+    assert set(frame(audit.rows)["region"]) == {"lungs"}
 
 
 def test_against_everywhere_is_no_heat(tmp_path: Path) -> None:
     left = draw_mask(tmp_path / "left.png", np.arange(100)[None].repeat(80, 0) < 50)
     audit = localization(judged_of([LEFT, LEFT, -np.ones((8, 8))], lung_mask=left), SQUASH)
     assert value_of(audit, "has_heat") == pytest.approx(2 / 3)
-    assert audit.table.set_index("metric").loc["heat_inside", "n"] == 2
+    assert frame(audit.rows).set_index("metric").loc["heat_inside", "n"] == 2
     none = localization(judged_of([-np.ones((8, 8))] * 3, lung_mask=left), SQUASH)
     assert none.effect is not None
     assert none.effect.value is None

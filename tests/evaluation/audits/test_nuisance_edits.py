@@ -12,6 +12,7 @@ from evaluation.audits.drawn import chests, judged_by
 from lungsight.evaluation.audits.audit import Audit, AuditInput, AuditResult
 from lungsight.evaluation.audits.nuisance_edits import SPEC, closer
 from lungsight.evaluation.testset.altered import AuditedImage
+from lungsight.reporting.tables import frame
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)
@@ -36,7 +37,7 @@ def test_a_model_of_mean_brightness_takes_a_white_border_for_the_disease(
 def test_the_same_border_is_nothing_beside_a_plain_disease(tmp_path: Path, make_package: Callable) -> None:
     rows = chests(tmp_path / "films", 60, lungs=lambda sick: 0.9 if sick else 0.1, around=lambda sick: 0.4)
     audit = nuisance_edits(make_package(rows), rows)
-    table = audit.table.set_index("change")
+    table = frame(audit.rows).set_index("change")
     border = next(name for name in table.index if name.startswith("white border"))
     assert table.loc[border, "high"] < 0.4
     assert set(table["n"]) == {60}

@@ -27,6 +27,7 @@ from lungsight.evaluation.testset.testset import TestSet
 from lungsight.inference import Detector
 from lungsight.inference.preparation import ImageChecker
 from lungsight.package import Preprocessing
+from lungsight.reporting.tables import frame
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)
@@ -49,7 +50,7 @@ def test_a_disease_in_the_lungs_is_clear(tmp_path: Path, make_package: Callable)
     assert audits["lungs hidden"].call is AuditResult.CLEAR
     assert audits["only the border"].call is AuditResult.CLEAR
     assert audits["lungs hidden"].effect.n == 60
-    table = audits["lungs hidden"].table.set_index("picture")
+    table = frame(audits["lungs hidden"].rows).set_index("picture")
     assert table.loc["as it is", "value"] > 0.95
     assert audits["only the lungs"].effect.value > 0.95
     assert audits["only the lungs"].call is AuditResult.REPORTED
@@ -91,7 +92,7 @@ def test_an_audit_that_was_cut_off_goes_on_with_the_same_figures(tmp_path: Path,
         )
         assert 0 < gone.rowcount < 200
         again = audited(rows, make_package, store)["lungs hidden"]
-    pd.testing.assert_frame_equal(again.table, whole.table)
+    pd.testing.assert_frame_equal(frame(again.rows), frame(whole.rows))
 
 
 def test_each_alteration_hides_what_it_says() -> None:
@@ -126,7 +127,7 @@ def test_lungs_that_a_network_found_are_hidden_where_there_is_no_mask(tmp_path: 
     with_masks = occlusion_audits(*judged_by(package, rows))
     found = occlusion_audits(*judged_with(KnownLungs(), package, rows.assign(lung_mask="")))
     for one, other in zip(with_masks, found, strict=True):
-        np.testing.assert_allclose(one.table["value"], other.table["value"], atol=0.02)
+        np.testing.assert_allclose(frame(one.rows)["value"], frame(other.rows)["value"], atol=0.02)
     assert "Lung segmentation of 60 images: 60 from the manifest's masks." in with_masks[0].meaning
     assert "Lung segmentation of 60 images: 60 found by a network." in found[0].meaning
 

@@ -18,6 +18,7 @@ from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import KIND, TestSet
 from lungsight.inference import Detector
 from lungsight.package import ModelPackage
+from lungsight.reporting.tables import frame
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import TRUTH
 
@@ -104,7 +105,7 @@ def test_both_models_judge_the_same_unseen_images(testset: TestSet, held_out: tu
 
 def test_the_audit_compares_them(testset: TestSet, held_out: tuple[HeldOut, ...]) -> None:
     audit = SPEC.audit(AuditInput(testset, Resampling(replicates=100), retrained=held_out))
-    table = audit.table[audit.table["model"] == "as it stands less trained without it"]
+    table = frame(audit.rows)[frame(audit.rows)["model"] == "as it stands less trained without it"]
     assert {"phantom-north", "phantom-south"} <= set(table["source"])
     assert audit.images == len(testset)
 

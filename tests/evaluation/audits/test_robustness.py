@@ -14,6 +14,7 @@ from lungsight.evaluation.audits.audit import Audit, AuditInput, AuditResult
 from lungsight.evaluation.audits.robustness import SPEC
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.inference import Detector
+from lungsight.reporting.tables import frame
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)
@@ -38,7 +39,7 @@ def some_films(film: type, source: str = "north", at: float = 0.0) -> list:
 
 
 def figure(audit: Audit, **labels: object) -> pd.Series:
-    table = audit.table
+    table = frame(audit.rows)
     for column, value in labels.items():
         table = table[table[column] == value]
     assert len(table) == 1, labels
@@ -70,7 +71,7 @@ def test_a_mark_that_makes_the_target_is_counted_among_the_negatives_only(tested
     assert audit.effect is not None
     assert audit.effect.value == 1  # 2% of white border adds 0.04 of brightness
     assert "COVID-19" in audit.meaning
-    assert set(audit.table[audit.table["metric"] == "turned_into_target"]["stress"]) == {
+    assert set(frame(audit.rows)[frame(audit.rows)["metric"] == "turned_into_target"]["stress"]) == {
         "letter above",
         "letter below",
         "white border",
@@ -79,7 +80,7 @@ def test_a_mark_that_makes_the_target_is_counted_among_the_negatives_only(tested
 
 def test_the_strength_that_turns_a_tenth_and_a_half(tested: Callable, film: type) -> None:
     model = tested(some_films(film))
-    table = summary(stress(model.detector, model.testset).table).set_index("stress")
+    table = summary(frame(stress(model.detector, model.testset).rows)).set_index("stress")
     assert table.loc["brighter", "tenth_turns_at"] == 1.1
     assert table.loc["inversion", "half_turned_by"] == 25  # the positives' greys lie above 0.7, the others' do not
     assert np.isnan(table.loc["contrast", "tenth_turns_at"])
@@ -94,9 +95,9 @@ def test_internal_and_external_stay_apart_and_a_source_of_one_class_has_no_auroc
     )
     model = tested(films, ["north"])
     audit = stress(model.detector, model.testset)
-    groups = set(audit.table[["kind", "source"]].itertuples(index=False, name=None))
+    groups = set(frame(audit.rows)[["kind", "source"]].itertuples(index=False, name=None))
     assert groups == {("internal", "north"), ("external", "all"), ("external", "south"), ("external", "east")}
-    aurocs = audit.table[audit.table["metric"] == "auroc"]
+    aurocs = frame(audit.rows)[frame(audit.rows)["metric"] == "auroc"]
     assert set(aurocs["source"]) == {"north", "south"}
     assert figure(audit, source="south", stress="as it is")["value"] == 1
     assert audit.effect is not None
@@ -117,7 +118,7 @@ def test_what_was_answered_is_not_asked_again(
         asked.clear()
         second = stress(model.detector, model.testset, store=store)
     assert sum(asked) == 20
-    pd.testing.assert_frame_equal(first.table, second.table)
+    pd.testing.assert_frame_equal(frame(first.rows), frame(second.rows))
 
 
 def test_only_some_images_are_altered(tested: Callable, film: type) -> None:

@@ -19,10 +19,10 @@ from lungsight.evaluation.answer_store import AnswerStore
 from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult
 from lungsight.evaluation.audits.saliency_sanity_check import ABSOLUTE, SIGNED, saliency_sanity_check
 from lungsight.evaluation.audits.weight_shuffling import ShuffledNetwork
-from lungsight.evaluation.rows import frame
 from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.inference import Detector
 from lungsight.package import ModelPackage, Network, Preprocessing
+from lungsight.reporting.tables import frame
 from lungsight.statistics.bootstrap import Resampling
 from tiny_package import CLASSES, SIDE, tiny_network, write_tiny
 

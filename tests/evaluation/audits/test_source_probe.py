@@ -16,6 +16,7 @@ from lungsight.evaluation.audits.audit import Audit, AuditInput, AuditResult
 from lungsight.evaluation.audits.source_probe import SPEC, cramers_v
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.inference import Detector
+from lungsight.reporting.tables import frame
 from lungsight.statistics.bootstrap import Resampling
 
 CLASSES = ("covid19", "other")
@@ -58,7 +59,7 @@ def a_test(*, told: float, shares: dict[str, float], n: int = 120, seed: int = 0
 
 
 def figure(audit: Audit, metric: str, among: str = "all classes", source: str = "every source") -> pd.Series:
-    table = audit.table
+    table = frame(audit.rows)
     (row,) = table[(table["metric"] == metric) & (table["among"] == among) & (table["source"] == source)].index
     return table.loc[row]
 

@@ -6,6 +6,7 @@ import pytest
 
 from lungsight.evaluation.sections.calibration import calibration
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, TestSet
+from lungsight.reporting.tables import section_tables
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.calibration_metrics import TITLES
 from lungsight.statistics.estimate import ALL_CLASSES
@@ -40,14 +41,14 @@ def figure(table: pd.DataFrame, **wanted: object) -> pd.Series:
 
 def test_every_source_has_its_own_figures_for_every_class() -> None:
     section = calibration(make_testset({"north": (INTERNAL, 80), "south": (EXTERNAL, 60)}), resampling=FEW)
-    table = section.tables["calibration"]
+    table = section_tables(section)["calibration"]
     assert set(zip(table["kind"], table["source"], strict=True)) == {(INTERNAL, "north"), (EXTERNAL, "south")}
     for source, n in (("north", 160), ("south", 120)):
         here = table[table["source"] == source]
         assert set(here["scope"]) == {ALL_CLASSES, *CLASSES}
         assert set(here.loc[here["scope"] == "covid19", "metric"]) == set(TITLES)
         assert figure(here, scope="covid19", metric="brier_score")["n"] == n
-    bins = section.tables["reliability"]
+    bins = section_tables(section)["reliability"]
     assert set(bins["binning"]) == {"equal mass", "equal width"}
     assert bins.groupby(["source", "scope", "binning"])["n"].sum().isin([160, 120]).all()
     assert section.withheld == ()
@@ -63,7 +64,7 @@ def test_every_source_has_its_own_figures_for_every_class() -> None:
 )
 def test_the_sentence_says_what_the_slope_means(temperature: float, words: str) -> None:
     section = calibration(make_testset({"north": (INTERNAL, 400)}, temperature), resampling=FEW)
-    slope = figure(section.tables["calibration"], scope="covid19", metric="calibration_slope")
+    slope = figure(section_tables(section)["calibration"], scope="covid19", metric="calibration_slope")
     assert slope["low"] < slope["value"] < slope["high"]
     assert words in section.sentences[0]
     assert "north (internal)" in section.sentences[0]
@@ -72,7 +73,7 @@ def test_the_sentence_says_what_the_slope_means(temperature: float, words: str) 
 
 def test_a_source_of_one_class_keeps_its_brier_score_and_withholds_the_regression() -> None:
     section = calibration(make_testset({"north": (INTERNAL, 60)}, only=2), resampling=FEW)
-    table = section.tables["calibration"]
+    table = section_tables(section)["calibration"]
     assert figure(table, scope="covid19", metric="brier_score")["value"] > 0
     assert np.isnan(figure(table, scope="covid19", metric="calibration_slope")["value"])
     assert section.withheld == (
@@ -86,15 +87,14 @@ def test_images_without_truth_or_judgement_and_empty_tables_do_no_harm() -> None
     spoilt = whole.with_columns(
         fault=["", *["can't be read"] * 19, *[""] * 100], truth=["", *whole.table["truth"].iloc[1:]]
     )
-    assert (
-        figure(calibration(spoilt, resampling=FEW).tables["calibration"], scope="covid19", metric="ece")["n"] == 100
-    )
+    of_spoilt = section_tables(calibration(spoilt, resampling=FEW))["calibration"]
+    assert figure(of_spoilt, scope="covid19", metric="ece")["n"] == 100
     nothing = calibration(whole.where(np.zeros(120, bool)), resampling=FEW)
-    assert nothing.tables["calibration"].empty
+    assert section_tables(nothing)["calibration"].empty
     assert nothing.sentences == ()
 
 
 def test_the_same_call_gives_the_same_figures() -> None:
     images = make_testset({"north": (INTERNAL, 60)})
-    first, second = (calibration(images, resampling=FEW).tables["calibration"] for _ in range(2))
+    first, second = (section_tables(calibration(images, resampling=FEW))["calibration"] for _ in range(2))
     pd.testing.assert_frame_equal(first, second)

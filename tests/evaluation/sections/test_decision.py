@@ -7,6 +7,7 @@ import pytest
 from lungsight.evaluation.sections.decision import CELLS, decision
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, TestSet
 from lungsight.package import Decision
+from lungsight.reporting.tables import section_tables
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=100)
@@ -43,7 +44,7 @@ def value(table: pd.DataFrame, metric: str, **wanted: object) -> float:
 def test_figures_at_the_rules_thresholds() -> None:
     images = make_testset({"north": 1.5, "south": 0.5})
     section = decision(images, Decision(low=0.3, high=0.8, chosen_on=50, patients=50, positives=25), resampling=FEW)
-    table = section.tables["decision"]
+    table = section_tables(section)["decision"]
     for _, source, here in images.by_source():
         p, sick = here.score, here.positive
         decided = (p < 0.3) | (p >= 0.8)
@@ -57,14 +58,14 @@ def test_figures_at_the_rules_thresholds() -> None:
         assert value(table, "inconclusive", **band) == pytest.approx((~decided).mean())
         assert value(table, "error_of_decided", **band) == pytest.approx(wrong[decided].mean())
     assert section.withheld == ()
-    assert section.tables["decision_rule"].iloc[0][["low", "high", "images"]].tolist() == [0.3, 0.8, 50]
+    assert section_tables(section)["decision_rule"].iloc[0][["low", "high", "images"]].tolist() == [0.3, 0.8, 50]
     assert section.sentences[0].startswith("COVID-19 is ruled out below a probability of 0.300 and called from 0.800")
 
 
 @pytest.mark.parametrize("rule", [Decision(low=0.3, high=0.8), Decision(low=0.5, high=0.5), None])
 def test_a_thousand_patients_are_a_thousand_at_every_prevalence(rule: Decision | None) -> None:
     images = make_testset({"north": 1.5}, positives=0.3)
-    table = decision(images, rule, prevalence=0.04, resampling=FEW).tables["per_1000"]
+    table = section_tables(decision(images, rule, prevalence=0.04, resampling=FEW))["per_1000"]
     assert set(table["prevalence_is"]) == {"of the sample", "named"}
     with_band = rule is not None and rule.can_be_inconclusive(2)
     assert set(table["metric"]) == {name for name, (_, verdict) in CELLS.items() if verdict or with_band}
@@ -79,9 +80,9 @@ def test_a_thousand_patients_are_a_thousand_at_every_prevalence(rule: Decision |
 def test_thresholds_are_chosen_on_validation_rows_and_the_others_are_reported() -> None:
     images = make_testset({"north": 1.5, "south": 0.2}, patients=200, validation=60)
     section = decision(images, None, resampling=FEW)
-    rule = section.tables["decision_rule"].iloc[0]
+    rule = section_tables(section)["decision_rule"].iloc[0]
     assert (rule["images"], rule["positives"]) == (120, 60)
-    table = section.tables["decision"]
+    table = section_tables(section)["decision"]
     specificity = table[(table["metric"] == "specificity") & (table["source"] == "north")]
     assert specificity["n"].tolist() == [40]
     assert any(
@@ -93,9 +94,9 @@ def test_without_validation_data_the_most_probable_class_decides_and_it_is_said(
     images = make_testset({"north": 1.5})
     section = decision(images, None, resampling=FEW)
     assert section.withheld[0].startswith("No threshold was chosen on validation data")
-    assert section.tables["decision_rule"].empty
+    assert section_tables(section)["decision_rule"].empty
     called = images.score > 0.5
-    assert value(section.tables["decision"], "sensitivity", rule="most probable class") == pytest.approx(
+    assert value(section_tables(section)["decision"], "sensitivity", rule="most probable class") == pytest.approx(
         called[images.positive].mean()
     )
 
@@ -112,13 +113,13 @@ def test_a_source_without_the_disease_has_false_alarms_but_no_curve() -> None:
     section = decision(
         make_testset({"north": 1.0}, positives=0), Decision(low=0.3, high=0.8), prevalence=0.1, resampling=FEW
     )
-    table = section.tables["decision"].set_index("metric")
+    table = section_tables(section)["decision"].set_index("metric")
     assert np.isnan(table.loc["sensitivity", "value"])
     assert table.loc["sensitivity", "withheld"] == "no image of COVID-19 here"
     assert table.loc["specificity", "value"] > 0
-    assert section.tables["decision_curve"].empty
+    assert section_tables(section)["decision_curve"].empty
     assert "north: no image of COVID-19, so no decision curve." in section.withheld
-    named = section.tables["per_1000"].query("prevalence_is == 'named'").set_index("metric")
+    named = section_tables(section)["per_1000"].query("prevalence_is == 'named'").set_index("metric")
     assert np.isnan(named.loc["true_positives", "value"])
     assert named.loc["true_negatives", "value"] > 0
     assert named["value"].sum() == pytest.approx(900)
@@ -127,12 +128,12 @@ def test_a_source_without_the_disease_has_false_alarms_but_no_curve() -> None:
 def test_the_curves_are_by_source_and_end_where_all_are_answered() -> None:
     images = make_testset({"north": 1.5, "south": 0.5})
     section = decision(images, Decision(low=0.3, high=0.8), prevalence=0.1, resampling=FEW)
-    risks = section.tables["risk_coverage"]
+    risks = section_tables(section)["risk_coverage"]
     for source, curve in risks.groupby("source"):
         here = next(j for _, name, j in images.by_source() if name == source)
         error = ((here.score > 0.5) != here.positive).mean()
         assert curve["risk"].iloc[-1] == pytest.approx(error)
-    curves = section.tables["decision_curve"]
+    curves = section_tables(section)["decision_curve"]
     assert set(zip(curves["source"], curves["prevalence_is"], strict=True)) == {
         (source, origin) for source in ("north", "south") for origin in ("of the sample", "named")
     }
@@ -142,21 +143,21 @@ def test_the_curves_are_by_source_and_end_where_all_are_answered() -> None:
 def test_no_images_give_empty_tables() -> None:
     images = make_testset({"north": 1.0})
     section = decision(images.where(np.zeros(len(images), bool)), Decision(low=0.3, high=0.8), resampling=FEW)
-    assert all(table.empty for name, table in section.tables.items() if name != "decision_rule")
+    assert all(table.empty for name, table in section_tables(section).items() if name != "decision_rule")
 
 
 def test_a_package_without_thresholds_leaves_open_what_scanning_leaves_open() -> None:
     images = make_testset({"north": 1.5}, validation=60)
     section = decision(images, Decision(inconclusive_below=0.8), resampling=FEW)
     unsure = (images.score < 0.8) & (images.score > 0.2)
-    assert value(section.tables["decision"], "inconclusive") == pytest.approx(unsure.mean())
-    per_1000 = section.tables["per_1000"].groupby("metric")["value"].sum()
+    assert value(section_tables(section)["decision"], "inconclusive") == pytest.approx(unsure.mean())
+    per_1000 = section_tables(section)["per_1000"].groupby("metric")["value"].sum()
     open_ones = per_1000["inconclusive_positives"] + per_1000["inconclusive_negatives"]
     assert open_ones == pytest.approx(1000 * unsure.mean())
-    said = section.tables["verdicts"]
+    said = section_tables(section)["verdicts"]
     said = said[said["metric"] == "verdict_inconclusive"]
     assert (said["value"] * said["n"]).sum() == pytest.approx(unsure.sum())
-    assert section.tables["decision_rule"].empty
+    assert section_tables(section)["decision_rule"].empty
     assert section.withheld == (
         "The package states no thresholds: the most probable class decides, unless its probability stays below 0.80: "
         "such images are inconclusive.",
@@ -166,10 +167,10 @@ def test_a_package_without_thresholds_leaves_open_what_scanning_leaves_open() ->
 def test_another_target_keeps_the_packages_rule_for_what_scanning_says() -> None:
     images = make_testset({"north": 1.5})
     section = decision(images, Decision(low=0.1, high=0.9), stated_for="other", resampling=FEW)
-    said = section.tables["verdicts"].set_index(["truth", "metric"])["value"]
+    said = section_tables(section)["verdicts"].set_index(["truth", "metric"])["value"]
     of_other = 1 - images.score
     for truth in CLASSES:
         here = of_other[(images.table["truth"] == truth).to_numpy()]
         assert said[truth, "verdict_other"] == pytest.approx((here >= 0.9).mean())
         assert said[truth, "verdict_inconclusive"] == pytest.approx(((here >= 0.1) & (here < 0.9)).mean())
-    assert set(section.tables["decision"]["rule"]) == {"most probable class"}
+    assert set(section_tables(section)["decision"]["rule"]) == {"most probable class"}

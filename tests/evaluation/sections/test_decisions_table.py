@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lungsight.components.classifier import Outputs
-from lungsight.evaluation.rows import frame
 from lungsight.evaluation.sections.decisions_table import decisions_of, verdicts
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.inference import CheckedImage, Detector
 from lungsight.package import Decision, ModelPackage
 from lungsight.radiograph import Radiograph, View
+from lungsight.reporting.tables import frame
 from lungsight.scanning.scan import scan_radiograph
 from lungsight.statistics.bootstrap import Resampling
 from tiny_package import write_tiny

@@ -12,6 +12,7 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from lungsight.evaluation.sections.discrimination import discrimination
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.testset.testset import TestSet
+from lungsight.reporting.tables import section_tables
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)
@@ -69,7 +70,7 @@ def groups_of(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def rows(section: Section, **wanted: object) -> pd.DataFrame:
-    table = section.tables["metrics"]
+    table = section_tables(section)["metrics"]
     for column, value in wanted.items():
         table = table[table[column] == value]
     return table
@@ -78,13 +79,13 @@ def rows(section: Section, **wanted: object) -> pd.DataFrame:
 def test_every_kind_and_source_has_its_rows_and_kinds_are_never_put_together(section: Section) -> None:
     expected = [("internal", "all"), ("internal", "east"), ("internal", "north"), ("external", "south")]
     for name in ("metrics", "roc", "precision_recall", "operating_points", "confusion"):
-        assert groups_of(section.tables[name]) == expected
-    assert list(section.tables["within_and_pooled"]["kind"].unique()) == ["internal", "external"]
+        assert groups_of(section_tables(section)[name]) == expected
+    assert list(section_tables(section)["within_and_pooled"]["kind"].unique()) == ["internal", "external"]
 
 
 def test_every_figure_is_withheld_or_has_its_sample_and_interval(section: Section) -> None:
     for name in ("metrics", "operating_points", "within_and_pooled"):
-        table = section.tables[name]
+        table = section_tables(section)[name]
         given = table["low"].notna()
         assert (given | (table["withheld"] != "")).all()
         assert (table[given]["patients"] > 1).all()
@@ -100,7 +101,7 @@ def test_figures_are_of_the_images_they_name(testset: TestSet, section: Section)
         row = rows(section, source="south", scope="covid19", metric=metric).iloc[0]
         assert row["value"] == pytest.approx(expected, abs=1e-9)
         assert (row["n"], row["positives"]) == (len(table), (table["truth"] == "covid19").sum())
-    found = section.tables["confusion"]
+    found = section_tables(section)["confusion"]
     counts = found[found["source"] == "south"]["images"].to_numpy().reshape(3, 3)
     assert np.array_equal(counts, confusion_matrix(table["truth"], table["prediction"], labels=list(CLASSES)))
 
@@ -131,7 +132,7 @@ def test_a_prevalence_that_is_none_is_refused(testset: TestSet, prevalence: floa
 
 def test_curves_are_small_and_whole(section: Section) -> None:
     for name in ("roc", "precision_recall"):
-        table = section.tables[name]
+        table = section_tables(section)[name]
         assert list(table.columns) == ["kind", "source", "scope", "x", "y", "low", "high", "interval"]
         assert (table.groupby(["kind", "source", "scope"]).size() == 101).all()
         assert table[["y", "low", "high"]].stack().between(0, 1).all()
@@ -140,7 +141,7 @@ def test_curves_are_small_and_whole(section: Section) -> None:
 def test_a_shortcut_by_source_is_measured() -> None:
     confounded = a_test(900, shares={"north": 0.85, "east": 0.1, "south": 0.1}, shortcut=4, external=())
     section = discrimination(confounded, resampling=FEW)
-    table = section.tables["within_and_pooled"].set_index("metric")
+    table = section_tables(section)["within_and_pooled"].set_index("metric")
     gap = table.loc["auroc_pooled_minus_within_source"]
     assert gap["low"] > 0.02
     assert gap["value"] == pytest.approx(
@@ -152,7 +153,7 @@ def test_a_shortcut_by_source_is_measured() -> None:
 def test_sites_are_looked_into_where_the_manifest_has_them(testset: TestSet) -> None:
     sites = np.where(testset.table["patient"].astype(int) % 4 < 2, "one", "two")
     section = discrimination(testset.with_columns(site=sites), resampling=FEW)
-    table = section.tables["within_and_pooled"]
+    table = section_tables(section)["within_and_pooled"]
     assert set(table["within"]) == {"source", "site"}
     assert table[(table["within"] == "site") & (table["kind"] == "internal")]["mixed"].iloc[0] == 4
 
@@ -163,7 +164,7 @@ def test_sources_of_one_class_each_are_named(testset: TestSet) -> None:
     assert any("no source holds both classes" in reason for reason in section.withheld)
     assert any("no image of COVID-19 here" in reason for reason in section.withheld)
     assert any("every image here is of COVID-19" in reason for reason in section.withheld)
-    table = section.tables["within_and_pooled"].set_index("metric")
+    table = section_tables(section)["within_and_pooled"].set_index("metric")
     assert pd.isna(table.loc["auroc_within_source", "value"])
 
 
@@ -173,7 +174,7 @@ def test_no_positives_withholds_what_rests_on_them(testset: TestSet) -> None:
     for metric in ("auroc", "auroc_delong", "sensitivity", "ppv", "ppv_at_prevalence"):
         assert target[target["metric"] == metric]["value"].isna().all()
     assert target[target["metric"] == "specificity"]["value"].notna().all()
-    assert "covid19" not in set(section.tables["roc"]["scope"])
+    assert "covid19" not in set(section_tables(section)["roc"]["scope"])
     assert len(section.withheld) >= 4
 
 
@@ -197,7 +198,7 @@ def test_one_image_of_the_target_is_no_sample(testset: TestSet) -> None:
 
 def test_nothing_judged_is_no_error(testset: TestSet) -> None:
     section = discrimination(testset.with_columns(fault="unreadable"), prevalence=0.1, resampling=FEW)
-    assert not len(section.tables["metrics"])
+    assert not len(section_tables(section)["metrics"])
     assert section.withheld == ("No image could be analysed.",)
 
 

@@ -12,6 +12,7 @@ from lungsight.evaluation.sections.flow import EVERY_CLASS, NOT_JUDGED, flow
 from lungsight.evaluation.testset.eligibility import Eligible
 from lungsight.evaluation.testset.overlap import Match, Overlap
 from lungsight.evaluation.testset.testset import TestSet
+from lungsight.reporting.tables import section_tables
 
 CLASSES = ("covid19", "other")
 _ROW = st.fixed_dictionaries(
@@ -49,13 +50,13 @@ def a_test(rows: list[dict[str, object]]) -> tuple[Eligible, TestSet]:
 def test_every_image_is_accounted_for(rows: list[dict[str, object]]) -> None:
     eligible, testset = a_test(rows)
     section = flow(eligible, testset)
-    steps = section.tables["flow"]
+    steps = section_tables(section)["flow"]
     assert (
         steps["remain"].to_numpy()[:-1] - steps["left_out"].to_numpy()[1:] == steps["remain"].to_numpy()[1:]
     ).all()
-    assert steps["left_out"].sum() == section.tables["left_out"]["images"].sum()
+    assert steps["left_out"].sum() == section_tables(section)["left_out"]["images"].sum()
     assert steps["remain"].iloc[-1] == len(testset.scored)
-    counts = section.tables["counts"]
+    counts = section_tables(section)["counts"]
     for _, part in counts.groupby("property"):
         for is_all in (True, False):
             assert part.loc[(part["class"] == EVERY_CLASS) == is_all, "images"].sum() == len(testset.scored)
@@ -79,8 +80,8 @@ def test_what_the_test_lacks_is_said() -> None:
 
 def test_a_test_of_unreadable_images_has_nothing_to_count() -> None:
     nothing = flow(*a_test(_rows(2, fault="can't be read")))
-    assert not len(nothing.tables["counts"])
-    assert nothing.tables["left_out"]["reason"].iloc[-1] == NOT_JUDGED
+    assert not len(section_tables(nothing)["counts"])
+    assert section_tables(nothing)["left_out"]["reason"].iloc[-1] == NOT_JUDGED
 
 
 def test_the_overlap_is_listed_without_the_many_images_of_known_patients() -> None:
@@ -98,7 +99,7 @@ def test_the_overlap_is_listed_without_the_many_images_of_known_patients() -> No
     masks = {Match.PATIENT: nobody, Match.FILE: nobody, Match.LOOK_ALIKE: np.array([True, False, False, False])}
     found = Eligible(eligible.manifest, 4, (), {}, overlap=Overlap(masks, matches, 4, ("A notice.",)))
     section = flow(found, testset)
-    assert list(section.tables["overlap"]["path"]) == ["b.png"]
-    assert section.tables["overlap_counts"]["images"].sum() == 2
+    assert list(section_tables(section)["overlap"]["path"]) == ["b.png"]
+    assert section_tables(section)["overlap_counts"]["images"].sum() == 2
     assert "A notice." in section.sentences
     assert any("1 looks the same" in sentence for sentence in section.sentences)

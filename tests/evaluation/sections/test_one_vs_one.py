@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lungsight.evaluation.rows import frame
 from lungsight.evaluation.sections.one_vs_one import one_vs_one
 from lungsight.evaluation.testset.testset import TestSet
+from lungsight.reporting.tables import frame
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)

@@ -11,6 +11,7 @@ import pytest
 from lungsight.evaluation.sections.subgroups import GAP_METRICS, WITHIN_SOURCES, properties_of, subgroups
 from lungsight.evaluation.testset.image_statistics import ImageStatistics
 from lungsight.evaluation.testset.testset import TestSet
+from lungsight.reporting.tables import section_tables
 from lungsight.statistics.bootstrap import Resampling
 
 FEW = Resampling(replicates=200)
@@ -52,7 +53,7 @@ def with_score(j: TestSet, score: np.ndarray) -> TestSet:
 
 
 def gap(j: TestSet, prop: str, subgroup: str, metric: str, source: str = WITHIN_SOURCES) -> pd.Series:
-    table = subgroups(j, resampling=FEW).tables["gaps"]
+    table = section_tables(subgroups(j, resampling=FEW))["gaps"]
     chosen = (table["property"] == prop) & (table["subgroup"] == subgroup) & (table["metric"] == metric)
     rows = table[chosen & (table["source"] == source)]
     assert len(rows) == 1
@@ -92,7 +93,7 @@ def test_a_source_in_disguise_is_no_gap() -> None:
 
 def test_a_subgroup_that_is_its_source_is_withheld() -> None:
     j = make_testset(view=lambda t: np.where(t["source"] == "north", "PA", "AP"))
-    table = subgroups(j, resampling=FEW).tables["gaps"]
+    table = section_tables(subgroups(j, resampling=FEW))["gaps"]
     views = table[table["property"] == "view"]
     assert not len(views[views["value"].notna()])
 
@@ -100,7 +101,7 @@ def test_a_subgroup_that_is_its_source_is_withheld() -> None:
 def test_kinds_are_never_put_together() -> None:
     j = make_testset(kind=lambda t: np.where(t["source"] == "north", "internal", "external"))
     section = subgroups(j, resampling=FEW)
-    for table in section.tables.values():
+    for table in section_tables(section).values():
         assert set(table["source"]) == {"north", "south"}
         assert (table["kind"] == np.where(table["source"] == "north", "internal", "external")).all()
 
@@ -120,7 +121,7 @@ def test_images_of_unknown_age_are_on_neither_side() -> None:
 
 def test_few_patients_are_withheld_with_the_reason() -> None:
     section = subgroups(make_testset(n=40), resampling=FEW)
-    table = section.tables["subgroups"]
+    table = section_tables(section)["subgroups"]
     few = table[(table["property"] == "age group") & table["value"].isna()]
     assert len(few)
     assert few["withheld"].str.contains("are needed").any()
@@ -140,7 +141,7 @@ def test_thirds_are_of_the_source_and_sites_hold_both_classes() -> None:
 
 def test_how_many_gaps_were_looked_at_is_said() -> None:
     section = subgroups(make_testset(), resampling=FEW)
-    gaps = section.tables["gaps"]
+    gaps = section_tables(section)["gaps"]
     looked = int(gaps["low"].notna().sum())
     clear = int(((gaps["low"] > 0) | (gaps["high"] < 0)).sum())
     assert any(s.startswith(f"Of {looked} gaps looked at, {clear} ") for s in section.sentences)
@@ -153,12 +154,12 @@ def test_images_that_could_not_be_read_leave_quality_out() -> None:
     blind = TestSet(j.table, j.classes, j.target, j.headers * np.nan)
     section = subgroups(blind, resampling=FEW, image_size=256)
     assert "By image quality (external): no image could be read." in section.withheld
-    assert not set(section.tables["gaps"]["property"]) & {"sharpness", "contrast", "short side"}
+    assert not set(section_tables(section)["gaps"]["property"]) & {"sharpness", "contrast", "short side"}
 
 
 def test_no_images_at_all_leave_empty_tables() -> None:
     section = subgroups(make_testset(fault="broken"), resampling=FEW)
-    assert not len(section.tables["gaps"])
+    assert not len(section_tables(section)["gaps"])
     assert section.sentences == (
         "No gap between subgroups could be taken: too few patients on one side or the other.",
     )

@@ -24,6 +24,7 @@ from lungsight.evaluation.testset.image_statistics import FileStatistics
 from lungsight.evaluation.testset.predictions_csv import PredictionsError
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, UNSTATED, TestSet
 from lungsight.package.description import Decision
+from lungsight.reporting.tables import section_tables
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.metrics import estimate_all
 
@@ -469,6 +470,6 @@ def test_a_test_of_denials_alone_is_a_test_of_the_target(manifest: Manifest, tmp
     text = written(header="file,p_covid19,p_no_pneumonia")
     testset, _ = read_predictions(table(tmp_path, text), denied)
     assert testset.positive.tolist() == [True, False, True, False]
-    assert len(calibration(testset, resampling=Resampling(replicates=20)).tables["calibration"])
+    assert len(section_tables(calibration(testset, resampling=Resampling(replicates=20)))["calibration"])
     section = decision(testset, Decision(), resampling=Resampling(replicates=20))
-    assert set(section.tables["verdicts"]["truth"]) == {"covid19", "not_covid19"}
+    assert set(section_tables(section)["verdicts"]["truth"]) == {"covid19", "not_covid19"}

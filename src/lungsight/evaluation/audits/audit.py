@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import pandas as pd
-
 from lungsight._text import as_words
 from lungsight.evaluation.answer_store import AnswerStore
 from lungsight.evaluation.audits.illustration import Illustrated, Illustration, illustrations
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
 from lungsight.evaluation.audits.retraining import HeldOut
-from lungsight.evaluation.rows import Row, frame, rows_of
+from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.inference import Detector
 from lungsight.statistics.bootstrap import Resampling
@@ -58,10 +56,9 @@ class Audit:
         meaning: what that means here, in plain words with the figures, one to three sentences; for ``NOT_DONE``
             why it couldn't be asked.
         effect: the figure that the result depends on, with its interval; None if there is none.
-        table: every figure; becomes ``audit_<name>.csv``. Given as ``rows``, it is the frame of them.
         images: how many images it looked at.
         rule: when it calls a shortcut, in one sentence with its thresholds; empty for an audit without a rule.
-        rows: every figure as typed rows; given as a ``table``, they are the rows of it.
+        rows: every figure; they become ``audit_<name>.csv``.
         illustrations: typical images before and after what it did to them.
     """
 
@@ -70,18 +67,10 @@ class Audit:
     call: AuditResult
     meaning: str
     effect: Estimate | None = None
-    table: pd.DataFrame = field(default_factory=pd.DataFrame)
     images: int = 0
     rule: str = ""
     rows: tuple[Row, ...] = ()
     illustrations: tuple[Illustration, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Give the figures both ways, as rows and as a frame."""
-        if self.rows and self.table.empty:
-            object.__setattr__(self, "table", frame(self.rows))
-        elif not self.rows:
-            object.__setattr__(self, "rows", rows_of(self.table))
 
     @property
     def stem(self) -> str:

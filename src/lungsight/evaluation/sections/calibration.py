@@ -38,8 +38,8 @@ def calibration(testset: TestSet, *, resampling: Resampling = Resampling()) -> S
             bins += _reliability(images.outcomes, labels, resampling)
             sentences += _sentences(of_target, source, kind)
             withheld += _withheld(of_target, source)
-    reliability = pd.concat(bins, ignore_index=True) if bins else pd.DataFrame()
-    return Section.of("calibration", {"calibration": rows, "reliability": reliability}, sentences, withheld)
+    tables = {"calibration": rows, "reliability": pd.concat(bins, ignore_index=True) if bins else pd.DataFrame()}
+    return Section("calibration", tables, tuple(sentences), tuple(withheld))
 
 
 def _samples(outcomes: Outcomes) -> Iterator[Binary]:

@@ -98,7 +98,7 @@ def decision(
     }
     sentences = (*settled.sentences, *(sentence for part in parts for sentence in part.sentences(curves)))
     missing = (sentence for part in parts for sentence in part.missing())
-    return Section.of("decision", tables, sentences, (*settled.withheld, *missing))
+    return Section("decision", tables, sentences, (*settled.withheld, *missing))
 
 
 @dataclass(frozen=True, eq=False)

@@ -88,7 +88,7 @@ def discrimination(
         ONE_AGAINST_ONE: pairs,
     }
     sentences = (*_sentences(groups, testset.target, prevalence), *_within_sentences(within), *of_pairs)
-    return Section.of(NAME, tables, sentences, _withheld(groups, within, testset.target))
+    return Section(NAME, tables, sentences, tuple(_withheld(groups, within, testset.target)))
 
 
 def _scored_group(

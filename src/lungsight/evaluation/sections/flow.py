@@ -61,7 +61,7 @@ def flow(
     }
     if eligible.overlap is not None:
         tables |= {"overlap": _met_before(eligible.overlap), "overlap_counts": eligible.overlap.counts}
-    tables |= {**checked.tables, **checked.estimates}
+    tables |= checked.content
     sentences = (
         *_of_images(eligible, images),
         *_of_overlap(eligible),
@@ -70,7 +70,7 @@ def flow(
         *_of_what_is_missing(images),
         *checked.sentences,
     )
-    return Section.of(NAME, tables, sentences)
+    return Section(NAME, tables, sentences)
 
 
 def _steps(eligible: Eligible, testset: TestSet) -> pd.DataFrame:

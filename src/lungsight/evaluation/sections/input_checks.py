@@ -66,7 +66,7 @@ def input_checks(testset: TestSet, resampling: Resampling = Resampling()) -> Sec
         compared = tuple(row for group in scored.groups() for row in _with_and_without(*group, resampling))
         tables["without_refused"] = compared
         sentences += _comparison_sentences(compared, scored.target)
-    return Section.of(NAME, tables, sentences)
+    return Section(NAME, tables, tuple(sentences))
 
 
 def _checks(images: TestSet) -> dict[str, Mask]:

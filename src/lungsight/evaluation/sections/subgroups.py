@@ -92,9 +92,8 @@ def subgroups(testset: TestSet, *, resampling: Resampling = Resampling(), image_
             figures += found.figures()
             gaps += found.gaps()
             withheld += found.not_told_apart()
-    return Section.of(
-        "subgroups", {"subgroups": figures, "gaps": gaps}, _sentences(gaps), tuple(dict.fromkeys(withheld))
-    )
+    tables = {"subgroups": figures, "gaps": gaps}
+    return Section("subgroups", tables, tuple(_sentences(gaps)), tuple(dict.fromkeys(withheld)))
 
 
 class _Kind:

@@ -1,14 +1,13 @@
-"""Estimates as tables: one row per figure, for CSV files and for pages."""
+"""All figures of a table of predictions, source by source."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
-from lungsight.evaluation.rows import Row, frame
-from lungsight.evaluation.testset.testset import ALL_SOURCES as ALL_SOURCES
+from lungsight.evaluation.testset.testset import ALL_SOURCES
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import estimate_all
@@ -52,13 +51,3 @@ def _by_source(table: pd.DataFrame, classes: tuple[str, ...]) -> Iterator[tuple[
         yield ALL_SOURCES, Outcomes.of(table, classes)
     for source in sources:
         yield source, Outcomes.of(table[table["source"] == source], classes)
-
-
-def metric_table(scores: Iterable[Scores], group_column: str) -> pd.DataFrame:
-    """One row per figure: group, source, and the columns of :func:`estimate_table`."""
-    return estimate_table(({group_column: s.group, "source": s.source}, e) for s in scores for e in s.estimates)
-
-
-def estimate_table(estimates: Iterable[tuple[Mapping[str, object], Estimate]]) -> pd.DataFrame:
-    """The table of labels and estimates that :func:`.frame` makes of rows."""
-    return frame(Row(labels, e) for labels, e in estimates)  # type: ignore[arg-type]
