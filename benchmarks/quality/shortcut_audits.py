@@ -147,7 +147,8 @@ def _collection(condition: Condition, side: str, out: Path) -> Manifest:
     shortcut = None if condition.shortcut == NONE else Shortcut(condition.shortcut)
     folder = out / "phantoms" / f"{seed:03d}-{side}" / f"{condition.shortcut}-{condition.strength:g}"
     for sibling in sorted(folder.parent.glob("*/manifest.csv")) if folder.parent.is_dir() else ():
-        _link_alike(sibling, folder, shortcut, condition.strength, seed)
+        if (shortcut is Shortcut.VIEW) == sibling.parent.name.startswith(Shortcut.VIEW):  # its other images are PA
+            _link_alike(sibling, folder, shortcut, condition.strength, seed)
     return write_collection(
         folder, patients=PATIENTS[side], seed=seed, size=SIZE, shortcut=shortcut, strength=condition.strength,
         images_per_patient=(1, 1), workers=1,

@@ -33,7 +33,28 @@ def test_a_gallery_is_one_small_coloured_picture(tmp_path: Path):
     assert (np.ptp(picture, axis=2) > 60).sum() > 300  # the outlines have colour
 
 
-@pytest.mark.parametrize("arguments", [(), ("--out", "a", "--gallery", "b.png"), ("--out", "a", "--strength", "2")])
+def test_a_gallery_of_the_views_shows_the_same_patients_twice(tmp_path: Path):
+    assert phantom("--gallery", tmp_path / "views.png", "--shortcut", "view", "--size", 96).exit_code == 0
+    picture = np.asarray(Image.open(tmp_path / "views.png").convert("RGB")).astype(int)
+    assert picture.shape[:2] == (2 * 96 + 6, 3 * 96 + 12)
+    assert np.abs(picture[:96] - picture[-96:]).mean() > 5
+
+
+def test_all_patients_can_lie_in_bed(tmp_path: Path):
+    assert phantom("--out", tmp_path / "p", "--patients", 3, "--size", 32, "--view", "AP").exit_code == 0
+    assert set(Manifest.read(tmp_path / "p" / "manifest.csv").table["view"]) == {"AP"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--out", "a", "--gallery", "b.png"),
+        ("--out", "a", "--strength", "2"),
+        ("--out", "a", "--view", "lateral"),
+        ("--out", "a", "--view", "AP", "--shortcut", "view"),
+    ],
+)
 def test_wrong_usage_ends_with_2(arguments):
     assert phantom(*arguments).exit_code == 2
 

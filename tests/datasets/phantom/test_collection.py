@@ -9,6 +9,7 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom import HOSPITALS, Label, Shortcut, draw, write_collection
 from lungsight.datasets.phantom.collection import lesion_boxes
 from lungsight.errors import CollectionError
+from lungsight.radiograph import View
 
 SETTINGS = {"patients": 18, "seed": 3, "size": 64}
 
@@ -98,6 +99,33 @@ def test_progress_counts_every_image(tmp_path):
 def test_wrong_arguments_are_refused(tmp_path):
     with pytest.raises(ValueError, match="strength"):
         write_collection(tmp_path, patients=3, seed=0, strength=1.5)
+
+
+def test_the_view_can_be_the_shortcut(tmp_path):
+    planted = write_collection(tmp_path / "1", **SETTINGS, shortcut=Shortcut.VIEW, strength=1.0).table
+    assert ((planted["view"] == "AP") == (planted["label"] == "covid19")).all()
+    assert ((planted["shortcut"] == "view") == (planted["view"] == "AP")).all()
+    assert set(planted["view"]) == {"AP", "PA"}
+    chance = write_collection(tmp_path / "0", **SETTINGS | {"size": 32}, shortcut=Shortcut.VIEW, strength=0.0).table
+    assert ((chance["shortcut"] == "view") == (chance["view"] == "AP")).all()
+    assert set(chance.loc[chance["label"] != "covid19", "view"]) == {"AP", "PA"}
+
+
+@pytest.mark.parametrize("view", [View.AP, View.PA])
+def test_all_images_can_have_one_view(tmp_path, view):
+    table = write_collection(tmp_path, patients=9, seed=1, size=32, view=view).table
+    assert (table["view"] == view.value).all()
+
+
+def test_folders_of_earlier_versions_are_known_again(folder):
+    """The settings on disk have the view only if one was asked for."""
+    assert "view" not in json.loads((folder / "phantom.json").read_text("utf-8"))
+
+
+def test_a_view_of_another_kind_is_refused(tmp_path):
+    for wrong in ({"view": View.LATERAL}, {"view": View.AP, "shortcut": Shortcut.VIEW}):
+        with pytest.raises(ValueError, match="PA or AP"):
+            write_collection(tmp_path, patients=3, seed=0, **wrong)
 
 
 def test_the_folder_holds_what_draw_draws(manifest):

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lungsight.datasets.phantom.projection import Grid, _splat, ellipsoid, tubes
+from lungsight.datasets.phantom.projection import Grid, Tube, _splat, ellipsoid, tubes
 
 
 @pytest.fixture(params=[64, 200])
@@ -66,3 +68,56 @@ def test_a_point_that_rounds_onto_the_last_line_is_left_out():
     edge = np.nextafter(128.0, 0.0)
     drawn = _splat((128, 115), np.array([50.0, 60.0]), np.array([edge, 20.0]), np.ones(2))
     assert drawn.sum() == pytest.approx(1.0)
+
+
+#: Before a chest whose pixels ``bedside`` are; far from the middle, so that a mistake of the foot shows.
+TUBE = Tube(1.5, 14.0, 88.0)
+
+
+@pytest.fixture
+def bedside() -> Grid:
+    return Grid.of(240, 220, field=36.0, centre=(0.5, 12.0), tilt=0.03, tube=TUBE)
+
+
+@given(z=st.floats(-12, 12), nearer=st.floats(0.1, 5))
+def test_what_is_nearer_to_the_tube_is_seen_larger(z, nearer):
+    assert TUBE.magnification(z + nearer) > TUBE.magnification(z)
+    assert TUBE.magnification(0.0) == 1.0
+
+
+def test_an_upright_image_shows_the_reference_anatomy_as_it_is(grid):
+    assert grid.at(5.0) is grid
+
+
+@pytest.mark.parametrize("z", [-7.0, 4.0, 9.0])
+def test_a_plane_has_the_same_pixels_and_comes_back(bedside, z):
+    plane = bedside.at(z)
+    rows, columns = np.indices(plane.shape)
+    column, row = plane.pixel(plane.x, plane.y)
+    assert np.allclose(column, columns, atol=1e-2)
+    assert np.allclose(row, rows, atol=1e-2)
+    back = plane.at(0.0)
+    assert np.allclose(back.x, bedside.x, atol=1e-4)
+    assert back.pitch == pytest.approx(bedside.pitch)
+
+
+@pytest.mark.parametrize("z", [-7.0, 4.0, 9.0])
+def test_an_organ_is_magnified_about_the_foot_of_the_beam_and_no_thicker(bedside, z):
+    drawn = ellipsoid(bedside.at(z), (5.0, 20.0), (3.0, 4.0), depth=6.0)
+    larger = TUBE.magnification(z)
+    assert volume(drawn, bedside) == pytest.approx(4 / 3 * np.pi * 3 * 4 * 3 * larger**2, rel=0.01)
+    assert drawn.max() == pytest.approx(6.0, rel=0.01)
+    middle = (bedside.x * drawn).sum() / drawn.sum(), (bedside.y * drawn).sum() / drawn.sum()
+    assert middle == pytest.approx((1.5 + 3.5 * larger, 14 + 6 * larger), abs=0.02)
+
+
+@pytest.mark.parametrize("z", [-7.0, 4.0])
+def test_a_tube_in_front_of_a_plane_is_drawn_as_in_the_plane_further_in_front(bedside, z):
+    """The ribs run from back to front: each point of them is magnified by itself."""
+    flat = np.linspace((-6.0, 4.0, 0.0), (7.0, 20.0, 0.0), 9)[None]
+    before = np.linspace((-6.0, 4.0, z), (7.0, 20.0, z), 9)[None]
+    radius = np.full((1, 9), 0.7)
+    one, other = tubes(bedside.at(z), flat, radius), tubes(bedside, before, radius)
+    assert one.max() == pytest.approx(1.4, rel=0.15)
+    assert np.abs(one - other).mean() < 0.07 * one.mean()  # the sampling of the section
+    assert volume(one, bedside) == pytest.approx(volume(other, bedside), rel=0.01)

@@ -92,21 +92,24 @@ def _below_dome(grid: Grid, lowered: float) -> Plane:
 
 def _mediastinum(grid: Grid, patient: PhantomPatient, shot: Acquisition, swing: float) -> Plane:
     """Path length through heart and great vessels: ellipsoids that merge without seams (their 3-norm)."""
-    wide = patient.heart * (1.14 if shot.view is View.AP else 1.0)
+    # Sitting, all that makes the heart larger; lying, what gravity does, since the projection does the rest.
+    wide = patient.heart * (1.10 if shot.supine else 1.14 if shot.view is View.AP else 1.0)
+    full = 1.2 if shot.supine else 1.0  # the great veins of the upper mediastinum fill when the patient lies
     sag = 0.6 * (patient.inspiration + shot.breath)
     rng = np.random.default_rng(patient.seed + 1)
     knob = 1.75 + 0.012 * (patient.age - 50) + rng.normal(0, 0.12)
     lean = 0.45 + rng.normal(0, 0.08)
+    heart, front, back = grid.at(4.0), grid.at(2.0), grid.at(-6.0)
     parts = (
-        ellipsoid(grid, (3.0 * wide + swing, 17.6 + sag), (4.6 * wide, 6.6), 13.5, -lean),
-        ellipsoid(grid, (-0.6 * wide + swing, 17.2 + sag), (3.7 * wide, 6.0), 11.5),
-        ellipsoid(grid, (-1.0 + 0.6 * swing, 9.4 + sag / 2), (2.3, 6.4), 8.0),
-        ellipsoid(grid, (-1.3 + 0.5 * swing, 3.5), (1.5, 9.5), 6.5),
+        ellipsoid(heart, (3.0 * wide + swing, 17.6 + sag), (4.6 * wide, 6.6), 13.5, -lean),
+        ellipsoid(heart, (-0.6 * wide + swing, 17.2 + sag), (3.7 * wide, 6.0), 11.5),
+        ellipsoid(front, (-1.0 + 0.6 * swing, 9.4 + sag / 2), (2.3 * full, 6.4), 8.0),
+        ellipsoid(front, (-1.3 + 0.5 * swing, 3.5), (1.5 * full, 9.5), 6.5),
         ellipsoid(grid, (1.9 + 0.3 * swing, 6.3), (knob, knob * 1.05), 6.0),
-        ellipsoid(grid, (2.0 + 0.8 * swing, 9.6 + sag / 3), (2.0 * np.sqrt(wide), 2.6), 6.0, -0.35),
-        ellipsoid(grid, (1.2, 14.0), (1.5, 14.0), 5.5),  # descending aorta, beside the spine
-        ellipsoid(grid, (0.4, 2.0), (2.0, 9.0), 7.5),
-        ellipsoid(grid, (0.0, 12.0), (2.3, 22.0), 9.0),
+        ellipsoid(front, (2.0 + 0.8 * swing, 9.6 + sag / 3), (2.0 * np.sqrt(wide), 2.6), 6.0, -0.35),
+        ellipsoid(back, (1.2, 14.0), (1.5, 14.0), 5.5),  # descending aorta, beside the spine
+        ellipsoid(grid, (0.4, 2.0), (2.0 * full, 9.0), 7.5),
+        ellipsoid(back, (0.0, 12.0), (2.3, 22.0), 9.0),
     )
     return np.cbrt(sum((part * part * part for part in parts), np.zeros(grid.shape, np.float32)))
 
@@ -119,9 +122,9 @@ def _trachea(grid: Grid, swing: float) -> Plane:
 
 
 def _bowel_gas(grid: Grid, patient: PhantomPatient, shot: Acquisition, rng: np.random.Generator) -> Plane:
-    """The stomach's bubble under the left dome, and gas in the colon."""
+    """The stomach's bubble under the left dome, and gas in the colon; in bed no air rises to the diaphragm."""
     lowered = patient.inspiration + shot.breath
-    top = DOME[LEFT] + lowered
+    top = DOME[LEFT] + lowered + (4.5 if shot.supine else 0.0)
     half = (rng.uniform(1.2, 3.2), rng.uniform(0.8, 2.0))
     fill = rng.uniform(0.5, 5.0)
     gas = ellipsoid(grid, (rng.uniform(4.5, 8.0), top + 0.9 + half[1]), half, fill, rng.normal(0, 0.2))
@@ -157,7 +160,7 @@ def _body(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
 
 def _arms(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
     """Upper arms hanging beside the trunk; further out where the shoulders are rolled forward (PA)."""
-    out = 0.10 if shot.view is View.AP else 0.17
+    out = 0.05 if shot.supine else 0.10 if shot.view is View.AP else 0.17
     thick = 4.4 + 3.0 * (patient.girth - 1)
     axis = np.float32(16.8 + 3.5 * (patient.girth - 1)) + np.float32(out) * (grid.y - 6)
     section = np.sqrt(np.maximum(1 - ((np.abs(grid.x) - axis) / np.float32(thick)) ** 2, 0))
@@ -173,10 +176,14 @@ def _breasts(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
         size, low, depth = 4.6, 9.0, 1.0
     else:
         size, low, depth = 4.0 + 1.6 * patient.breast, 15.5 + 1.8 * patient.breast, 2.3 * patient.breast
+    beside = 7.8
+    if shot.supine:  # they sink to the sides
+        beside, low, depth = 9.6, low - 1.0, 0.7 * depth
     total = np.zeros(grid.shape, np.float32)
+    front = grid.at(9.0)
     for side in (RIGHT, LEFT):
-        place = (side * (7.8 + rng.normal(0, 0.3)), low + rng.normal(0, 0.5) - size * 0.55)
-        shadow = ellipsoid(grid, place, (size, size * 1.15), depth, side * -0.3)
+        place = (side * (beside + rng.normal(0, 0.3)), low + rng.normal(0, 0.5) - size * 0.55)
+        shadow = ellipsoid(front, place, (size, size * 1.15), depth, side * -0.3)
         # Tissue slopes gently into the chest above and hangs free below.
-        total += shadow * smoothstep(grid.y, place[1] - 1.1 * size, place[1] + 0.5 * size)
+        total += shadow * smoothstep(front.y, place[1] - 1.1 * size, place[1] + 0.5 * size)
     return total

@@ -19,9 +19,10 @@ from lungsight._files import atomic_write, write_whole
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.phantom.drawing import draw
 from lungsight.datasets.phantom.patient import HOSPITALS, Acquisition, Hospital, Label, PhantomPatient, Stream
-from lungsight.datasets.phantom.shortcuts import Shortcut, is_planted
+from lungsight.datasets.phantom.shortcuts import Shortcut, is_planted, view_of
 from lungsight.datasets.processes import mapped
 from lungsight.errors import CollectionError
+from lungsight.radiograph import View
 
 #: Raised whenever the same seed begins to draw another image, so that old and new images are never mixed.
 DRAWING_VERSION = 1
@@ -46,6 +47,14 @@ class _Settings:
     strength: float
     images_per_patient: tuple[int, int]
     sources: tuple[Hospital, ...]
+    view: View | None
+
+    def as_json(self) -> str:
+        """As the folder keeps them; the view only if it is set, as in folders of earlier versions."""
+        settings = {"drawing_version": DRAWING_VERSION, **asdict(self)}
+        if self.view is None:
+            del settings["view"]
+        return json.dumps(settings, indent=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ class _Image:
     hospital: Hospital
     shot: int
     shortcut: Shortcut | None
+    view: View | None
     size: int
 
     def file(self, folder: Path, kind: str) -> Path:
@@ -72,6 +82,7 @@ def write_collection(
     size: int = 384,
     shortcut: Shortcut | None = None,
     strength: float = 0.0,
+    view: View | None = None,
     sources: Sequence[Hospital] = HOSPITALS,
     images_per_patient: tuple[int, int] = (1, 2),
     workers: int | None = None,
@@ -89,6 +100,8 @@ def write_collection(
         size: height of the images in pixels.
         shortcut: planted as :func:`~lungsight.datasets.phantom.shortcuts.is_planted` says; None plants nothing.
         strength: 0 (the shortcut tells nothing of the label) to 1 (it is there if and only if the label is covid19).
+        view: of all images, PA standing or AP in bed; None leaves it to the hospitals' habits. With
+            the shortcut ``view`` the images that have it are AP, and all others PA.
         sources: the simulated hospitals.
         images_per_patient: fewest and most, all numbers between them equally likely.
         workers: processes; None uses every core there is.
@@ -100,8 +113,10 @@ def write_collection(
     fewest, most = images_per_patient
     if patients < 1 or not 0 <= strength <= 1 or not sources or not 1 <= fewest <= most:
         raise ValueError("needs patients >= 1, 0 <= strength <= 1, a source, and 1 <= fewest <= most images")
+    if view is not None and (shortcut is Shortcut.VIEW or view not in (View.PA, View.AP)):
+        raise ValueError("view is PA or AP, and not given with the shortcut view")
     folder = Path(folder).resolve()
-    settings = _Settings(patients, seed, size, shortcut, strength, images_per_patient, tuple(sources))
+    settings = _Settings(patients, seed, size, shortcut, strength, images_per_patient, tuple(sources), view)
     plan = list(_plan(settings))
     _claim(folder, settings)
     rows = []
@@ -125,13 +140,15 @@ def _plan(settings: _Settings) -> Iterator[_Image]:
         for shot in range(rng.integers(fewest, most + 1)):
             planted = settings.shortcut is not None and is_planted(label, settings.strength, seed, index, shot)
             shortcut = settings.shortcut if planted else None
-            yield _Image(patient, f"P{seed}-{index:05d}", label, hospital, shot, shortcut, settings.size)
+            view = View.PA if settings.shortcut is Shortcut.VIEW else settings.view
+            view = view_of(shortcut) or view
+            yield _Image(patient, f"P{seed}-{index:05d}", label, hospital, shot, shortcut, view, settings.size)
 
 
 def _claim(folder: Path, settings: _Settings) -> None:
     """Note in ``folder`` what is drawn there; refuse a folder that holds something else."""
     file = folder / _SETTINGS
-    text = json.dumps({"drawing_version": DRAWING_VERSION, **asdict(settings)}, indent=1)
+    text = settings.as_json()
     if file.exists() and file.read_text(encoding="utf-8") != text:
         raise CollectionError(folder, "holds phantoms drawn with other settings", "choose another folder or empty it")
     write_whole(file, text)
@@ -151,8 +168,9 @@ def _draw_to(folder: Path, image: _Image) -> str:
         with Image.open(lesions) as drawn:
             return lesion_boxes(np.asarray(drawn) > 127)
     phantom = draw(
-        image.patient, image.label, hospital=image.hospital, shortcut=image.shortcut, shot=image.shot, size=image.size
-    )
+        image.patient, image.label, hospital=image.hospital, shortcut=image.shortcut, view=image.view,
+        shot=image.shot, size=image.size,
+    )  # fmt: skip
     _save(phantom.lung_mask.astype(np.uint8) * 255, image.file(folder, "lungs"))
     _save(phantom.lesion_mask.astype(np.uint8) * 255, lesions)
     _save(np.round(phantom.pixels * 255).astype(np.uint8), image.file(folder, "images"))
@@ -180,7 +198,7 @@ def lesion_boxes(mask: NDArray[np.bool_]) -> str:
 
 
 def _row(folder: Path, image: _Image, boxes: str) -> dict[str, object]:
-    taken = Acquisition.of(image.patient, image.hospital, image.shot)
+    taken = Acquisition.of(image.patient, image.hospital, image.shot, image.view)
     return {
         "path": str(image.file(folder, "images")),
         "label": image.label.value,

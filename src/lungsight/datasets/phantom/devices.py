@@ -1,25 +1,33 @@
-"""Objects and marks on or in the patient that aren't the disease: leads, lines, electrodes, nodules, scars."""
+"""Objects and marks on or in the patient that aren't the disease: tubes, lines, electrodes, nodules, scars."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
-from lungsight.datasets.phantom.anatomy import LEFT, RIGHT
+from lungsight.datasets.phantom.anatomy import DOME, LEFT, RIGHT
 from lungsight.datasets.phantom.patient import Acquisition, PhantomPatient, Stream
 from lungsight.datasets.phantom.projection import Grid, Plane, Values, ellipsoid, tubes
 from lungsight.radiograph import View
 
+#: Where what is stuck to the chest is along the beam, in cm from the middle of the lungs to the front.
+_SKIN = 10.0
+
 
 def devices(grid: Grid, shot: Acquisition) -> Plane:
-    """Return the attenuation by electrodes, their wires and a central line; commoner at the bedside."""
+    """Return the attenuation by electrodes and their wires, a central line, and tubes; commoner at the bedside."""
     rng = Stream.DEVICES.generator(shot.seed)
     total = np.zeros(grid.shape, np.float32)
-    bedside = shot.view is View.AP
-    if rng.random() < (0.6 if bedside else 0.06):
+    electrodes, line = (0.85, 0.5) if shot.supine else (0.6, 0.35) if shot.view is View.AP else (0.06, 0.03)
+    if rng.random() < electrodes:
         for _ in range(rng.integers(2, 5)):
-            total += _electrode(grid, rng)
-    if rng.random() < (0.35 if bedside else 0.03):
+            total += _electrode(grid.at(_SKIN), rng)
+    if rng.random() < line:
         total += _central_line(grid, rng)
+    if shot.supine and rng.random() < 0.4:
+        total += _endotracheal_tube(grid, shot, rng)
+        if rng.random() < 0.8:
+            total += _gastric_tube(grid, shot, rng)
     return total
 
 
@@ -60,6 +68,27 @@ def _central_line(grid: Grid, rng: np.random.Generator) -> Plane:
     x = -3.6 - 1.2 * np.sin(np.pi * t) * (1 - t) + 1.6 * t
     line = np.stack([x + 0.3 * rng.normal(), -6 + rng.uniform(15, 19) * t, 0 * t], axis=1)
     return 2.2 * tubes(grid, line[None], np.full((1, 24), 0.10), wall=0.05)
+
+
+def _endotracheal_tube(grid: Grid, shot: Acquisition, rng: np.random.Generator) -> Plane:
+    """A tube of plastic in the windpipe that ends some centimetres above the carina, with its radiopaque stripe."""
+    t = np.linspace(0, 1, 24)
+    y = -8 + (8 + rng.uniform(2.0, 5.0)) * t
+    x = -0.15 + 1.6 * np.sin(shot.rotation) - 0.03 * (y - 7.0) + 0.25 * np.sin(np.pi * t) * rng.normal()
+    line = np.stack([x, y, 0 * t], axis=1)
+    stripe = line + np.array([0.38, 0.0, 0.0])
+    drawn = 0.30 * tubes(grid, line[None], np.full((1, 24), 0.50), wall=0.10)
+    return drawn + 2.0 * tubes(grid, stripe[None], np.full((1, 24), 0.07))
+
+
+def _gastric_tube(grid: Grid, shot: Acquisition, rng: np.random.Generator) -> Plane:
+    """A tube down the oesophagus, through the diaphragm into the stomach on the left."""
+    hiatus, below = DOME[LEFT] + shot.breath - 1.0, rng.uniform(5.0, 9.0)
+    x = np.array([0.2, 0.4, 0.7, 0.9, 1.6, 3.8, rng.uniform(4.5, 7.5)])
+    y = np.array([-8.0, 2.0, hiatus * 0.6, hiatus * 0.85, hiatus, hiatus + below * 0.55, hiatus + below])
+    t, fine = np.linspace(0, 1, len(x)), np.linspace(0, 1, 40)
+    line = np.stack([PchipInterpolator(t, values)(fine) for values in (x, y, 0 * t)], axis=1)
+    return 1.5 * tubes(grid.at(-3.0), line[None], np.full((1, 40), 0.19), wall=0.07)
 
 
 def _bent(start: tuple[float, float], end: tuple[float, float], rng: np.random.Generator) -> Values:

@@ -14,7 +14,7 @@ from lungsight.datasets.phantom.devices import devices, old_marks
 from lungsight.datasets.phantom.lesions import lesion
 from lungsight.datasets.phantom.patient import HOSPITALS, Acquisition, Hospital, Label, PhantomPatient, Stream
 from lungsight.datasets.phantom.projection import Grid, Plane
-from lungsight.datasets.phantom.shortcuts import Shortcut, after_exposure, before_exposure, side_marker
+from lungsight.datasets.phantom.shortcuts import Shortcut, after_exposure, before_exposure, side_marker, view_of
 from lungsight.datasets.phantom.skeleton import skeleton
 from lungsight.datasets.phantom.texture import mottle
 from lungsight.datasets.phantom.vessels import vessels
@@ -53,6 +53,7 @@ def draw(
     *,
     hospital: Hospital = HOSPITALS[0],
     shortcut: Shortcut | None = None,
+    view: View | None = None,
     shot: int = 0,
     size: int = 512,
 ) -> Phantom:
@@ -63,6 +64,7 @@ def draw(
         disease: the label.
         hospital: whose machine and habits the image shows.
         shortcut: plant it in this image; None plants nothing.
+        view: PA standing, or AP in bed; None leaves it to the hospital's habits, PA standing or AP sitting.
         shot: which image of this patient, 0, 1, 2 …; anatomy and disease stay, the exposure changes.
         size: height of the image in pixels; the width follows from the hospital's aspect ratio.
     """
@@ -70,7 +72,7 @@ def draw(
         raise ValueError(f"a phantom needs at least 32 pixels, not {size}")
     if not isinstance(patient, PhantomPatient):
         patient = PhantomPatient.from_seed(patient)
-    taken = before_exposure(Acquisition.of(patient, hospital, shot), shortcut)
+    taken = before_exposure(Acquisition.of(patient, hospital, shot, view_of(shortcut) or view), shortcut)
     grid = _grid(patient, taken, hospital, size)
     chest = thorax(grid, patient, taken)
     disorder = lesion(grid, patient, disease, chest)
@@ -87,7 +89,7 @@ def draw(
 
 def _grid(patient: PhantomPatient, shot: Acquisition, hospital: Hospital, size: int) -> Grid:
     centre = (shot.centre[0], _MIDDLE + shot.centre[1])
-    return Grid.of(size, round(size * hospital.aspect), shot.field / patient.size, centre, shot.tilt)
+    return Grid.of(size, round(size * hospital.aspect), shot.field / patient.size, centre, shot.tilt, shot.tube)
 
 
 def _attenuation(grid: Grid, patient: PhantomPatient, shot: Acquisition, chest: Thorax) -> Plane:

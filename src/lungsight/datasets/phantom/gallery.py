@@ -12,18 +12,34 @@ from PIL import Image, ImageDraw, ImageFont
 from lungsight._files import atomic_write
 from lungsight.datasets.phantom.drawing import Phantom, draw
 from lungsight.datasets.phantom.patient import Label
+from lungsight.radiograph import View
 
 _TITLES = {Label.NO_PNEUMONIA: "no pneumonia", Label.COVID19: "COVID-19", Label.OTHER_PNEUMONIA: "other pneumonia"}
+_VIEWS = {View.PA: "PA, standing", View.AP: "AP, in bed"}
 _LUNG, _LESION = (94, 190, 255), (255, 176, 64)
 _GAP = 6
 
 
-def write_gallery(file: Path | str, *, seed: int = 0, size: int = 384) -> None:
-    """Write a PNG: one phantom per label in the upper row, the same with lungs and lesions outlined below."""
-    phantoms = [draw(seed + place, label, size=size) for place, label in enumerate(_TITLES)]
-    upper = [_titled(_coloured(phantom), _TITLES[phantom.label]) for phantom in phantoms]
-    lower = [_outlined(phantom) for phantom in phantoms]
-    picture = _joined([_joined(upper, 1), _joined(lower, 1)], 0)
+def write_gallery(file: Path | str, *, seed: int = 0, size: int = 384, views: bool = False) -> None:
+    """Write a PNG: one phantom per label in the upper row, the same with lungs and lesions outlined below.
+
+    With ``views``, the same patients stand in the upper row and lie in bed in the lower one.
+    """
+    if views:
+        rows = [
+            [
+                _titled(_coloured(draw(seed + place, label, view=view, size=size)), title)
+                for place, label in enumerate(_TITLES)
+            ]
+            for view, title in _VIEWS.items()
+        ]
+    else:
+        phantoms = [draw(seed + place, label, size=size) for place, label in enumerate(_TITLES)]
+        rows = [
+            [_titled(_coloured(phantom), _TITLES[phantom.label]) for phantom in phantoms],
+            [_outlined(phantom) for phantom in phantoms],
+        ]
+    picture = _joined([_joined(row, 1) for row in rows], 0)
     drawn = Image.fromarray(picture).quantize(palette=_palette(), dither=Image.Dither.NONE)
     with atomic_write(Path(file)) as out:
         drawn.save(out, format="PNG", optimize=True)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
 import numpy as np
 
+from lungsight.datasets.phantom.projection import Tube
 from lungsight.radiograph import View
+
+#: From the middle of the lungs to the detector in a bedside image, in cm.
+_BEHIND = 12.0
+#: Magnification of the middle of the lungs in the reference anatomy, an upright PA image.
+_UPRIGHT_FIELD = 1.064
 
 
 class Label(StrEnum):
@@ -28,6 +34,7 @@ class Stream(StrEnum):
     DEVICES = "devices"
     DISEASE = "disease"
     NOISE = "noise"
+    BEDSIDE = "bedside"
     COLLECTION = "collection"
     SHORTCUT = "shortcut"
 
@@ -82,7 +89,7 @@ class Hospital:
     """A simulated source of images, with its own habits and machine.
 
     Attributes:
-        portable: share of its images that are taken AP at the bedside.
+        portable: share of its images that are taken AP, of patients who sit.
         photons: per pixel of 0.1 cm behind 2 units of attenuation; fewer make a noisier image.
         blur: of the detector, standard deviation in cm.
         equalisation: how strongly the vendor's processing flattens large shadows, 0…1.
@@ -132,6 +139,7 @@ class Acquisition:
         darkest: attenuation shown as black; moves the brightness of the whole image.
         gamma: of the display curve.
         scatter: scattered divided by primary intensity behind the thickest part.
+        tube: before a patient who lies in bed; None for one who stands or sits.
     """
 
     seed: int
@@ -150,23 +158,44 @@ class Acquisition:
     equalisation: float
     collimated: tuple[float, float, float, float]
     marker_side: Literal["L", "R"]
+    tube: Tube | None = None
+
+    @property
+    def supine(self) -> bool:
+        """Taken at the bedside, of a patient who lies there."""
+        return self.tube is not None
 
     @classmethod
-    def of(cls, patient: PhantomPatient, hospital: Hospital, shot: int) -> Acquisition:
-        """Draw the ``shot``-th image of ``patient`` at ``hospital``; never depends on the disease."""
+    def of(cls, patient: PhantomPatient, hospital: Hospital, shot: int, view: View | None = None) -> Acquisition:
+        """Draw the ``shot``-th image of ``patient`` at ``hospital``; never depends on the disease.
+
+        Args:
+            patient: who is imaged.
+            hospital: where.
+            shot: which image of this patient.
+            view: PA standing or AP lying in bed; None leaves it to the hospital's habits, PA standing or AP sitting.
+        """
         rng = Stream.ACQUISITION.generator(patient.seed, shot)
-        at_bedside = rng.random() < hospital.portable
-        slack = 1.6 if at_bedside else 1.0
+        portable = rng.random() < hospital.portable
+        is_ap = portable if view is None else view is not View.PA
+        taken = cls._standing_or_sitting(patient, hospital, rng, is_ap)
+        return taken if view is None or not is_ap else taken._in_bed(Stream.BEDSIDE.generator(patient.seed, shot))
+
+    @classmethod
+    def _standing_or_sitting(
+        cls, patient: PhantomPatient, hospital: Hospital, rng: np.random.Generator, is_ap: bool
+    ) -> Acquisition:
+        slack = 1.6 if is_ap else 1.0
         edges = rng.uniform(0.01, 0.05, 4) * (rng.random(4) < 0.6) * (rng.random() < hospital.collimation)
         return cls(
             seed=int(rng.integers(2**31)),
-            view=View.AP if at_bedside else View.PA,
+            view=View.AP if is_ap else View.PA,
             field=float(rng.normal(35.8, 1.2) * np.sqrt(patient.size)),
             centre=(float(rng.normal(0, 0.5 * slack)), float(rng.normal(0, 0.7 * slack))),
             tilt=float(np.deg2rad(rng.normal(0, 1.2 * slack))),
             rotation=float(np.deg2rad(np.clip(rng.normal(0, 2.5 * slack), -9, 9))),
-            breath=float(rng.normal(0.0, 0.5) - (1.8 if at_bedside else 0.0)),
-            photons=float(hospital.photons * rng.lognormal(0, 0.35) * (0.6 if at_bedside else 1.0)),
+            breath=float(rng.normal(0.0, 0.5) - (1.8 if is_ap else 0.0)),
+            photons=float(hospital.photons * rng.lognormal(0, 0.35) * (0.6 if is_ap else 1.0)),
             blur=float(hospital.blur * rng.lognormal(0, 0.25)),
             scatter=float(rng.uniform(0.25, 0.55) * slack),
             darkest=float(rng.normal(0.5, 0.15) + 1.1 * (patient.girth - 1)),
@@ -175,4 +204,15 @@ class Acquisition:
             equalisation=float(np.clip(rng.normal(hospital.equalisation, 0.1), 0, 0.7)),
             collimated=(float(edges[0]), float(edges[1]), float(edges[2]), float(edges[3])),
             marker_side="L" if rng.random() < 0.7 else "R",
+        )
+
+    def _in_bed(self, rng: np.random.Generator) -> Acquisition:
+        """The same image taken at the bedside: the tube a metre away, the diaphragm high, the patient not still."""
+        distance = float(np.clip(rng.normal(88, 6), 72, 105))
+        return replace(
+            self,
+            field=self.field * distance / (distance + _BEHIND) * _UPRIGHT_FIELD,
+            breath=self.breath - float(np.clip(rng.normal(0.9, 0.5), 0, 2)),
+            blur=self.blur * 1.25,
+            tube=Tube(float(rng.normal(0, 1.5)), float(np.clip(rng.normal(15, 3), 8, 22)), distance),
         )

@@ -1,13 +1,15 @@
 """Path lengths along the beam: through ellipsoids by their closed form, through swept tubes by their area element.
 
 Lengths are in centimetres of the reference anatomy: x runs to the image's right (the patient's left) from the
-midline, y runs down from the top of the lungs, z runs along the beam.
+midline, y runs down from the top of the lungs, z runs along the beam, from the middle of the lungs to the front.
+The reference anatomy is what an upright PA image at 1.8 m shows. A bedside image is taken from the other side and
+from nearer: there what lies in front is larger and what lies behind is smaller, by the distance of the X-ray tube.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,28 @@ from numpy.typing import NDArray
 Plane = NDArray[np.float32]
 #: Coordinates, lengths and masses before they become a plane.
 Values = NDArray[Any]
+#: From the X-ray tube to the middle of the lungs in the reference anatomy, an upright PA image at 1.83 m, in cm.
+_UPRIGHT = 172.0
+
+
+class Tube(NamedTuple):
+    """The X-ray tube before the chest of a patient in bed.
+
+    Attributes:
+        x, y: where the beam meets the detector at a right angle.
+        distance: from the middle of the lungs, in cm.
+    """
+
+    x: float
+    y: float
+    distance: float
+
+    def magnification(self, z: Values | float) -> Values | float:
+        """Return how many times larger than in the reference anatomy something at ``z`` is, relative to the lungs.
+
+        What is nearer to the tube is seen larger: here what is in front, in PA what is behind.
+        """
+        return self.distance / (self.distance - z) * (_UPRIGHT + z) / _UPRIGHT
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +48,8 @@ class Grid:
     Attributes:
         x, y: float32 [height, width], where each pixel's beam meets the patient, in cm.
         pitch: distance between pixels, in cm.
+        tube: of a bedside image; None shows the reference anatomy as it is.
+        z: the plane that x and y are measured in.
     """
 
     x: Plane
@@ -31,9 +57,19 @@ class Grid:
     pitch: float
     tilt: float
     origin: tuple[float, float]
+    tube: Tube | None = None
+    z: float = 0.0
 
     @classmethod
-    def of(cls, height: int, width: int, field: float, centre: tuple[float, float], tilt: float) -> Grid:
+    def of(
+        cls,
+        height: int,
+        width: int,
+        field: float,
+        centre: tuple[float, float],
+        tilt: float,
+        tube: Tube | None = None,
+    ) -> Grid:
         """``height`` × ``width`` pixels, ``field`` cm high, its middle at ``centre``, turned by ``tilt`` radians."""
         pitch = field / height
         columns = ((np.arange(width) + 0.5 - width / 2) * pitch).astype(np.float32)[None, :]
@@ -41,7 +77,32 @@ class Grid:
         cos, sin = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
         x = np.float32(centre[0]) + cos * columns + sin * rows
         y = np.float32(centre[1]) - sin * columns + cos * rows
-        return cls(x, y, pitch, tilt, centre)
+        return cls(x, y, pitch, tilt, centre, tube)
+
+    def at(self, z: float) -> Grid:
+        """Return the same pixels in the plane ``z`` of the patient, which another magnification shows."""
+        if self.tube is None:
+            return self
+        scale = float(self.tube.magnification(self.z) / self.tube.magnification(z))
+        foot_x, foot_y = np.float32(self.tube.x), np.float32(self.tube.y)
+        return replace(
+            self,
+            x=foot_x + (self.x - foot_x) * np.float32(scale),
+            y=foot_y + (self.y - foot_y) * np.float32(scale),
+            pitch=self.pitch * scale,
+            origin=(
+                self.tube.x + (self.origin[0] - self.tube.x) * scale,
+                self.tube.y + (self.origin[1] - self.tube.y) * scale,
+            ),
+            z=z,
+        )
+
+    def seen(self, x: Values, y: Values, z: Values) -> tuple[Values, Values, Values | float]:
+        """Return where points ``z`` in front of this plane are seen in it, and how many times larger."""
+        if self.tube is None:
+            return x, y, 1.0
+        larger = self.tube.magnification(self.z + z) / self.tube.magnification(self.z)
+        return self.tube.x + (x - self.tube.x) * larger, self.tube.y + (y - self.tube.y) * larger, larger
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -88,7 +149,7 @@ def tubes(grid: Grid, path: Values, radius: Values, wall: float | None = None, f
 
     Args:
         grid: the detector.
-        path: centre lines [tubes, points, 3] in cm.
+        path: centre lines [tubes, points, 3] in cm, z from the grid's plane to the front.
         radius: [tubes, points] in cm, across the beam.
         wall: thickness of a hollow tube's wall in cm; None is solid.
         flat: depth of the section along the beam divided by its height across.
@@ -107,8 +168,11 @@ def tubes(grid: Grid, path: Values, radius: Values, wall: float | None = None, f
         section -= np.diff(_disc(cuts, np.maximum(radii - wall, 1e-6)), axis=0)
     mass = section * flat * length / grid.pitch**2
     v = ((np.arange(across) + 0.5) / across * 2 - 1)[:, None, None]
-    column, row = grid.pixel(points[..., 0] + normal_x * radii * v, points[..., 1] + normal_y * radii * v)
-    return _splat(grid.shape, column.ravel(), row.ravel(), mass.ravel())
+    x, y, larger = grid.seen(
+        points[..., 0] + normal_x * radii * v, points[..., 1] + normal_y * radii * v, points[..., 2]
+    )
+    column, row = grid.pixel(x, y)
+    return _splat(grid.shape, column.ravel(), row.ravel(), (mass * larger**2).ravel())
 
 
 def _disc(x: Values, radius: Values) -> Values:

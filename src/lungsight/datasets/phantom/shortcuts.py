@@ -1,4 +1,4 @@
-"""Marks that have nothing to do with the lungs: the ordinary side marker, and shortcuts planted on demand."""
+"""What has nothing to do with the disease: the ordinary side marker, and shortcuts planted on demand."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from lungsight.datasets.phantom.patient import Acquisition, Hospital, Label, Stream
 from lungsight.datasets.phantom.projection import Plane
+from lungsight.radiograph import View
 
 
 class Shortcut(StrEnum):
@@ -19,6 +20,7 @@ class Shortcut(StrEnum):
     BORDER = "border"
     BLUR = "blur"
     BODY_SIZE = "body_size"
+    VIEW = "view"
 
 
 #: Share of images that carry the shortcut, whatever its strength, where the labels are equally frequent.
@@ -35,6 +37,11 @@ def is_planted(label: Label, strength: float, *seeds: int) -> bool:
     rng = Stream.SHORTCUT.generator(*seeds)
     follows, coin = rng.random(2)
     return label is Label.COVID19 if follows < strength else bool(coin < PREVALENCE)
+
+
+def view_of(shortcut: Shortcut | None) -> View | None:
+    """Return the view of an image with ``shortcut``; None leaves it to the hospital's habits."""
+    return View.AP if shortcut is Shortcut.VIEW else None
 
 
 def before_exposure(shot: Acquisition, shortcut: Shortcut | None) -> Acquisition:

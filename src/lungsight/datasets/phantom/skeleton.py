@@ -11,6 +11,8 @@ from lungsight.datasets.phantom.projection import Grid, Plane, Values, smoothste
 from lungsight.radiograph import View
 
 RIBS = 12
+#: Where bones are along the beam, in cm from the middle of the lungs to the front.
+_SPINE, _CLAVICLE, _SCAPULA = -7.0, 6.0, -8.0
 _SPACING = 2.2
 
 
@@ -18,7 +20,8 @@ def skeleton(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
     """Return the equivalent thickness of compact bone along the beam, in cm; thinner with age."""
     rng = np.random.default_rng(patient.seed + 3)
     density = float(np.clip(1.12 - 0.004 * (patient.age - 40), 0.8, 1.2))
-    bones = _spine(grid) + _ribs(grid, rng) + _collar(grid, shot, rng) + _scapulae(grid, shot)
+    back = grid.at(_SPINE)
+    bones = _spine(back) + _ribs(back, rng) + _collar(grid, shot, rng) + _scapulae(grid.at(_SCAPULA), shot)
     return np.float32(density) * bones
 
 
@@ -78,16 +81,19 @@ def _collar(grid: Grid, shot: Acquisition, rng: np.random.Generator) -> Plane:
     """Clavicles and humeri."""
     swing = 4.5 * np.sin(shot.rotation)
     lift = (0.6 if shot.view is View.AP else 0.0) + rng.normal(0, 0.3)
+    # In bed the shoulders sink back: the clavicles are more level, and run from the front to the middle.
+    rise, depth = (2.6, _CLAVICLE) if shot.supine else (4.2, 0.0)
     t = np.linspace(0, 1, 30)
     paths, radii = [], []
     for side in (RIGHT, LEFT):
         x = side * (1.6 + 13.2 * t) + swing * (1 - t)
-        y = 4.9 - lift - 4.2 * t - 0.45 * np.sin(2 * np.pi * t)
-        paths.append(np.stack([x, y, np.zeros(30)], axis=1))
+        y = 4.9 - lift - rise * t - 0.45 * np.sin(2 * np.pi * t)
+        paths.append(np.stack([x, y, -depth * t], axis=1))
         radii.append(0.62 - 0.12 * np.sin(np.pi * t) + 0.12 * (1 - t) ** 4)
-    clavicles = 1.1 * tubes(grid, np.stack(paths), np.stack(radii), wall=0.16)
-    clavicles += 0.35 * tubes(grid, np.stack(paths), np.stack(radii) * 0.8)
-    out = 0.10 if shot.view is View.AP else 0.17
+    front = grid.at(_CLAVICLE)
+    clavicles = 1.1 * tubes(front, np.stack(paths), np.stack(radii), wall=0.16)
+    clavicles += 0.35 * tubes(front, np.stack(paths), np.stack(radii) * 0.8)
+    out = 0.05 if shot.supine else 0.10 if shot.view is View.AP else 0.17
     arms = np.stack([np.stack([s * (17.0 + out * 26 * t), 3.4 + 26 * t, 0 * t], axis=1) for s in (RIGHT, LEFT)])
     shaft = np.tile(1.15 + 1.1 * np.exp(-((t / 0.09) ** 2)), (2, 1)) * np.minimum(1, 0.45 + 12 * t)
     collar: Plane = clavicles + 0.7 * tubes(grid, arms, shaft, wall=0.3) + 0.16 * tubes(grid, arms, shaft * 0.8)
@@ -109,7 +115,9 @@ def _scapulae(grid: Grid, shot: Acquisition) -> Plane:
         closed = np.concatenate([corner, corner[:1]])
         edge = np.stack([_resampled_edge(closed)])
         total += 0.8 * tubes(grid, edge, np.full(edge.shape[:2], 0.22))
-        ridge = np.stack([_line((side * (11.6 + shift), 5.0, 0.0), (side * (17.4 + shift), 1.2, 0.0))])
+        # The acromion is not behind the chest as the blade is, but beside it.
+        acromion = -_SCAPULA if shot.supine else 0.0
+        ridge = np.stack([_line((side * (11.6 + shift), 5.0, 0.0), (side * (17.4 + shift), 1.2, acromion))])
         total += 0.55 * tubes(grid, ridge, np.full((1, 8), 0.5))
     return total
 

@@ -15,13 +15,15 @@ _TREES = ((0.0, 0.9), (1.8, 0.7))
 #: Directions of the first branches, in degrees from straight outward (positive is down), and their radii in cm.
 _DIRECTIONS = (-74, -52, -30, -8, 14, 34, 52, 68, 82)
 _RADII = (0.40, 0.42, 0.34, 0.36, 0.38, 0.46, 0.56, 0.62, 0.48)
+#: Lying, the vessels of the upper lobes are as wide as those of the lower ones.
+_UPPER_IN_BED = 1.3
 
 
 def vessels(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
     """Return the path length through blood in the lungs, in cm."""
     rng = np.random.default_rng(patient.seed + 4)
     sag = 0.5 * (patient.inspiration + shot.breath)
-    total = _trees(grid, rng, sag)
+    total = _trees(grid, rng, sag, _UPPER_IN_BED if shot.supine else 1.0)
     for side in (RIGHT, LEFT):
         x, y = _HILUM[side]
         for _ in range(5):
@@ -30,14 +32,17 @@ def vessels(grid: Grid, patient: PhantomPatient, shot: Acquisition) -> Plane:
     return total
 
 
-def _trees(grid: Grid, rng: np.random.Generator, sag: float) -> Plane:
-    """Arteries and, from lower down and thinner, veins of both lungs, forking generation by generation."""
+def _trees(grid: Grid, rng: np.random.Generator, sag: float, upper: float) -> Plane:
+    """Arteries and, from lower down and thinner, veins of both lungs, forking generation by generation.
+
+    Vessels that run upward are ``upper`` times as wide.
+    """
     stems = [(side, x, y + sag + lower, share) for side, (x, y) in _HILUM.items() for lower, share in _TREES]
     side, x, y, share = (np.repeat(column, len(_RADII)) for column in np.array(stems).T)
     direction, radius = (np.tile(column, len(stems)) for column in (_DIRECTIONS, _RADII))
     x *= side
     angle = np.deg2rad(direction + rng.normal(0, 7, len(side)))
-    radius = radius * share * rng.normal(1, 0.1, len(side))
+    radius = radius * share * rng.normal(1, 0.1, len(side)) * np.where(direction < 0, upper, 1.0)
     length = rng.uniform(2.2, 3.4, len(side)) + np.abs(np.sin(angle)) * 1.2
     total = np.zeros(grid.shape, np.float32)
     t = np.linspace(0, 1, 8)
