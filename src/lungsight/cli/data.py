@@ -139,12 +139,18 @@ def build(
         str | None,
         typer.Option(help="class-folders: a regular expression; its first group in the file name is the patient."),
     ] = None,
+    nih_table: Annotated[
+        Path | None,
+        typer.Option(
+            help="nih: its Data_Entry_2017*.csv or .csv.gz, which states views and ages, if it isn't in the folder."
+        ),
+    ] = None,
 ) -> None:
     """Make one manifest from one collection or several."""
     if out.suffix not in (".csv", ".parquet"):
         raise typer.BadParameter(f"--out {out}: a manifest ends in .csv or .parquet.")
     mapping = naming(columns, label)
-    options = BuildOptions(mapping.labels, _pattern(patient), mapping.columns)
+    options = BuildOptions(mapping.labels, _pattern(patient), mapping.columns, nih_table)
     pairs = [(collection_named(name), folder) for name, folder in _pairs(what)]
     _refuse_unused(options, {collection.name for collection, _ in pairs})
     with output.console(stderr=True).status("reading …"):
@@ -173,6 +179,8 @@ def _refuse_unused(options: BuildOptions, names: set[str]) -> None:
         raise typer.BadParameter("--label and --patient are for class-folders; the other collections know their own.")
     if options.patient and "class-folders" not in names:
         raise typer.BadParameter("--patient is for class-folders; a table has a column patient.")
+    if options.nih_table and "nih" not in names:
+        raise typer.BadParameter("--nih-table is for nih; the other collections know their own.")
     if options.columns and "table" not in names:
         raise typer.BadParameter("--column is for a table; the other collections know their own.")
 

@@ -51,11 +51,13 @@ class BuildOptions:
         labels: folder name, or label of a table -> label.
         patient: finds the patient in a file's name: its first group, or all that it matches.
         columns: column of a manifest -> its name in the table.
+        nih_table: the official table of ``nih``, if it isn't in its folder.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     patient: re.Pattern[str] | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    nih_table: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import re
 import unicodedata
+import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,8 @@ _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _EMPTY_FILE = ("the file is empty", "give one row per image under a header")
 _AS_CSV = "save it as 'CSV UTF-8'"
 _ROWS_SHOWN = 5
+#: Bytes of a packed table.
+_MOST_UNPACKED = 10**9
 
 
 class TableError(ManifestError):
@@ -61,7 +65,7 @@ def rows_in_words(index: Collection[int]) -> str:
 
 
 def read_table(path: Path, known: Collection[str]) -> TextTable:
-    """Return the table in a CSV or Parquet file (of Parquet, the columns as they are).
+    """Return the table in a CSV file, also one packed by gzip, or a Parquet file (its columns as they are).
 
     Args:
         path: the file.
@@ -71,6 +75,8 @@ def read_table(path: Path, known: Collection[str]) -> TextTable:
         TableError: the file holds no table, or rows longer than its header.
     """
     content = path.read_bytes()
+    if path.suffix.lower() == ".gz":
+        content = _unpacked(content, path)
     if not content:
         raise TableError(path, *_EMPTY_FILE)
     if path.suffix.lower() != ".parquet":
@@ -81,6 +87,18 @@ def read_table(path: Path, known: Collection[str]) -> TextTable:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         problem = f"not a readable table ({first_line})"
         raise TableError(path, problem, "save it as CSV or Parquet") from error
+
+
+def _unpacked(content: bytes, path: Path) -> bytes:
+    try:
+        with gzip.open(io.BytesIO(content)) as stream:
+            unpacked = stream.read(_MOST_UNPACKED + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise TableError(path, f"isn't a whole gzip file ({error})", _AS_CSV) from error
+    if len(unpacked) > _MOST_UNPACKED:
+        problem = f"unpacks to more than {_MOST_UNPACKED // 10**9} GB"
+        raise TableError(path, problem, "unpack it and keep the rows you need")
+    return unpacked
 
 
 def read_text_table(content: bytes, path: Path, known: Collection[str]) -> TextTable:

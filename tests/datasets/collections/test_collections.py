@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -299,6 +300,18 @@ def test_nih_class_folders_need_no_table(tmp_path: Path) -> None:
     assert list(found.manifest.table["label"]) == ["no_pneumonia", "other_pneumonia"]
     assert set(found.manifest.table["view"]) == {"frontal"}
     assert sum(found.left_out.values()) == 1
+
+
+def test_nih_takes_views_from_a_packed_table_elsewhere(tmp_path: Path) -> None:
+    touch(tmp_path, "nih/No_findings/00000002_000.jpg", "nih/Pneumonia/00000002_001.jpg")
+    table = tmp_path / "Data_Entry_2017_v2020.csv.gz"
+    table.write_bytes(gzip.compress(NIH.encode()))
+    options = BuildOptions(nih_table=table)
+    found = COLLECTIONS["nih"].build(tmp_path / "nih", options).manifest.table
+    assert list(found["view"]) == ["PA", "AP"]
+    table.write_bytes(table.read_bytes()[:-20])
+    with pytest.raises(CollectionError, match="gzip"):
+        COLLECTIONS["nih"].build(tmp_path / "nih", options)
 
 
 def test_shenzhen_masks_are_found_by_either_of_their_names(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from lungsight.datasets.collection import BuildOptions, Row, images_under, read_csv, years
 from lungsight.radiograph import View
 
-_TABLE = "Data_Entry_2017*.csv"
+_TABLES = ("Data_Entry_2017*.csv", "Data_Entry_2017*.csv.gz")
 _COLUMNS = ("Image Index", "Finding Labels", "Patient Age", "View Position")
 
 
 def rows(folder: Path, options: BuildOptions) -> Iterator[Row | str]:
     """Yield the rows of ``nih``."""
-    entries = _entries(folder)
+    entries = _entries(options.nih_table or _table_in(folder))
     for path in images_under(folder):
         entry = entries.get(path.stem, {})
         finding = entry.get("Finding Labels", path.parent.name)
@@ -25,12 +25,15 @@ def rows(folder: Path, options: BuildOptions) -> Iterator[Row | str]:
             yield _row(path, label, finding, entry)
 
 
-def _entries(folder: Path) -> dict[str, dict[str, str]]:
-    """What the official table says, by image; nothing where the table is not there."""
-    tables = sorted(folder.rglob(_TABLE))
-    if not tables:
+def _table_in(folder: Path) -> Path | None:
+    return next((table for pattern in _TABLES for table in sorted(folder.rglob(pattern), reverse=True)), None)
+
+
+def _entries(table: Path | None) -> dict[str, dict[str, str]]:
+    """What the official table says, by image; nothing where there is none."""
+    if table is None:
         return {}
-    records = read_csv(tables[-1], _COLUMNS).to_dict("records")
+    records = read_csv(table, _COLUMNS).to_dict("records")
     return {Path(record["Image Index"]).stem: {str(k): str(v) for k, v in record.items()} for record in records}
 
 
