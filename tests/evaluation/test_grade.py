@@ -19,7 +19,7 @@ from lungsight.statistics.outcomes import FAULT, TRUTH
 FEW = Resampling(replicates=200)
 RULE = "a shortcut, where it is called so"
 CLEAR = [
-    Audit(name, "?", AuditResult.CLEAR, "Nothing is left.", rule=RULE)
+    Audit(name, "?", AuditResult.NOT_FOUND, "Nothing is left.", rule=RULE)
     for name in ("lungs hidden", "only the border", "header only")
 ]
 
@@ -82,7 +82,7 @@ def test_several_needs_the_audits_to_have_been_asked(missing: str) -> None:
 @given(st.sampled_from(["lungs hidden", "only the border", "header only", "irrelevant changes"]))
 @settings(deadline=None, max_examples=4)
 def test_any_audit_that_calls_outranks_every_score(name: str) -> None:
-    called = [*CLEAR, Audit(name, "?", AuditResult.SHORTCUT, "All is left.", rule=RULE)]
+    called = [*CLEAR, Audit(name, "?", AuditResult.FOUND, "All is left.", rule=RULE)]
     found = verdict(*(source(s, EXTERNAL, 3.0) for s in ("one", "two", "three")), audits=called)
     assert found.grade is Grade.CONFOUNDED
     assert next(r for r in found.reasons if r.met and r.rule.startswith(name)).sentence == "All is left."

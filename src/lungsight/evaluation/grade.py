@@ -127,7 +127,7 @@ def _called(audits: Sequence[Audit]) -> Iterator[Reason]:
     calling = {audit.name for audit in AUDITS if audit.calls_shortcut}
     for audit in audits:
         if audit.name in calling and audit.rule:
-            yield Reason(f"{audit.name}: {audit.rule}", audit.call is AuditResult.SHORTCUT, audit.meaning)
+            yield Reason(f"{audit.name}: {audit.rule}", audit.call is AuditResult.FOUND, audit.meaning)
 
 
 def _source_gaps(testset: TestSet, resampling: Resampling) -> Iterator[Reason]:

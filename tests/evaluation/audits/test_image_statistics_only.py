@@ -45,7 +45,7 @@ def a_test(count: int, header: float, model: float, sources: int = 1, seed: int 
 
 def test_a_header_that_tells_as_much_as_the_model_is_a_shortcut() -> None:
     audit = image_statistics_only(a_test(300, header=2.5, model=1.5))
-    assert audit.call is AuditResult.SHORTCUT
+    assert audit.call is AuditResult.FOUND
     assert audit.effect.low > 0.8
     assert "without looking at the lungs" in audit.meaning
 
@@ -53,13 +53,13 @@ def test_a_header_that_tells_as_much_as_the_model_is_a_shortcut() -> None:
 def test_a_model_that_clearly_tells_more_is_clear() -> None:
     audit = image_statistics_only(a_test(400, header=1.2, model=4))
     assert audit.effect.low > 0.6
-    assert audit.call is AuditResult.CLEAR
+    assert audit.call is AuditResult.NOT_FOUND
     assert "the model clearly tells more" in audit.meaning
 
 
 def test_a_header_that_tells_nothing_is_clear_however_weak_the_model() -> None:
     called = [image_statistics_only(a_test(200, 0, 0.3, seed=s)).call for s in range(5)]
-    assert called == [AuditResult.CLEAR] * 5
+    assert called == [AuditResult.NOT_FOUND] * 5
 
 
 def test_sources_of_one_label_each_give_no_call() -> None:

@@ -29,7 +29,7 @@ def test_a_model_of_mean_brightness_takes_a_white_border_for_the_disease(
     """A border of 2% adds about 0.04 of brightness: more than the disease, a tenth of a grey in a quarter of it."""
     rows = chests(tmp_path / "films", 140, lungs=lambda sick: 0.5 if sick else 0.4, around=lambda sick: 0.4)
     audit = nuisance_edits(make_package(rows), rows)
-    assert audit.call is AuditResult.SHORTCUT
+    assert audit.call is AuditResult.FOUND
     assert "white border" in audit.meaning
     assert audit.effect.low > 2 / 3
 

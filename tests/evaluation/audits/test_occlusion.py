@@ -47,8 +47,8 @@ def audited(
 def test_a_disease_in_the_lungs_is_clear(tmp_path: Path, make_package: Callable) -> None:
     rows = chests(tmp_path / "films", 60, lungs=lambda sick: 0.6 if sick else 0.3, around=lambda sick: 0.5)
     audits = audited(rows, make_package)
-    assert audits["lungs hidden"].call is AuditResult.CLEAR
-    assert audits["only the border"].call is AuditResult.CLEAR
+    assert audits["lungs hidden"].call is AuditResult.NOT_SHOWN
+    assert audits["only the border"].call is AuditResult.NOT_SHOWN
     assert audits["lungs hidden"].effect.n == 60
     table = frame(audits["lungs hidden"].rows).set_index("picture")
     assert table.loc["as it is", "value"] > 0.95
@@ -60,7 +60,7 @@ def test_a_shortcut_around_the_lungs_is_called(tmp_path: Path, make_package: Cal
     rows = chests(tmp_path / "films", 60, lungs=lambda sick: 0.4, around=lambda sick: 0.6 if sick else 0.3)
     audits = audited(rows, make_package)
     for name in ("lungs hidden", "only the border"):
-        assert audits[name].call is AuditResult.SHORTCUT
+        assert audits[name].call is AuditResult.FOUND
         assert audits[name].effect.low > 0.85
     assert "doesn't come from the lungs" in audits["lungs hidden"].meaning
 
@@ -70,7 +70,7 @@ def test_without_masks_the_border_can_still_be_asked(tmp_path: Path, make_packag
     audits = audited(rows.assign(lung_mask=""), make_package)
     assert audits["lungs hidden"].call is AuditResult.NOT_DONE
     assert audits["lungs hidden"].meaning == ("No image here has a lung mask, and no network found its lungs.")
-    assert audits["only the border"].call is AuditResult.SHORTCUT
+    assert audits["only the border"].call is AuditResult.FOUND
 
 
 @pytest.mark.parametrize("sick", [3, 0])
@@ -151,7 +151,7 @@ def test_a_network_that_sees_the_lungs_box_sees_the_altered_image_in_the_same_bo
     package = make_package(rows)
     judged = judged_with(KnownLungs(), package, rows.assign(lung_mask=""), preprocessing)
     hidden, border, alone = occlusion_audits(*judged)
-    assert hidden.call is border.call is AuditResult.SHORTCUT
+    assert hidden.call is border.call is AuditResult.FOUND
     assert alone.effect.value < 0.8
     assert hidden.meaning.endswith("in the box around the lungs of the unaltered one.")
 

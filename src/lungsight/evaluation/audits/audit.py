@@ -24,14 +24,34 @@ _NEEDS_A_MODEL = "Only a model package can be asked: these are somebody's predic
 class AuditResult(StrEnum):
     """The result of an audit.
 
-    ``SHORTCUT``: the model can reach its score without the lungs. ``CLEAR``: that was looked for and not found.
-    ``REPORTED``: figures without a rule of their own. ``NOT_DONE``: it couldn't be asked here.
+    An audit with a rule looks for one defect, most often a shortcut. ``FOUND``: it is there, by the whole interval.
+    ``NOT_FOUND``: it was looked for with enough images to find it, and the interval excludes it. ``NOT_SHOWN``:
+    neither; too few images, or a figure in between. ``REPORTED``: figures without a rule. ``NOT_DONE``: the question
+    couldn't be asked here.
     """
 
-    SHORTCUT = "shortcut"
-    CLEAR = "clear"
+    FOUND = "found"
+    NOT_FOUND = "not found"
+    NOT_SHOWN = "not shown"
     REPORTED = "reported"
     NOT_DONE = "not done"
+
+
+#: An audit that looked at fewer images doesn't report that there is no shortcut, whatever its interval.
+FEWEST_IMAGES = 200
+
+
+def by_rule(*, found: bool, excluded: bool, images: int) -> AuditResult:
+    """The result of a rule that looks for a shortcut.
+
+    Args:
+        found: the whole interval shows the shortcut.
+        excluded: the whole interval excludes it.
+        images: of how many images the interval is.
+    """
+    if found:
+        return AuditResult.FOUND
+    return AuditResult.NOT_FOUND if excluded and images >= FEWEST_IMAGES else AuditResult.NOT_SHOWN
 
 
 class Need(StrEnum):
@@ -57,7 +77,7 @@ class Audit:
             why it couldn't be asked.
         effect: the figure that the result depends on, with its interval; None if there is none.
         images: how many images it looked at.
-        rule: when it calls a shortcut, in one sentence with its thresholds; empty for an audit without a rule.
+        rule: when a shortcut is found and when it isn't, with the thresholds; empty for an audit without a rule.
         rows: every figure; they become ``audit_<name>.csv``.
         illustrations: typical images before and after what it did to them.
     """
@@ -156,7 +176,7 @@ class AuditSpec:
         name: as reports give it.
         question: one sentence; ``{target}`` is the target class.
         run: answers it.
-        rule: when it calls a shortcut, in one sentence; empty for an audit without a rule.
+        rule: when a shortcut is found and when it isn't, one sentence; empty for an audit without a rule.
         needs: what it can't do without.
         calls_shortcut: the grade is *confounded* if it finds one.
         required: a model is graded *several* only if one of the audits with the same word here could be asked.

@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
-from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
+from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditSpec, Need, by_rule, unanswered
 from lungsight.evaluation.formatting import as_figure, signed, withheld_because
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.testset import ALL_SOURCES, TestSet
@@ -48,7 +48,7 @@ def image_statistics_only(given: AuditInput, *, seed: int = 0) -> AuditAnswer:
         )
     calling = [one for one in explained if explains(*one[1:])]
     source, header, gap = max(calling or explained, key=lambda one: float(one[1].low or 0))
-    call = AuditResult.SHORTCUT if calling else AuditResult.CLEAR
+    call = by_rule(found=bool(calling), excluded=not calling, images=header.n)
     return AuditAnswer(call, _meaning(source, header, gap, bool(calling)), header, tuple(rows), header.n)
 
 

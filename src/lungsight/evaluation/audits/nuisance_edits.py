@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from lungsight._text import as_words
-from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
+from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditSpec, Need, by_rule, unanswered
 from lungsight.evaluation.audits.corruptions import AS_IT_IS, STRESSES, as_it_is, at
 from lungsight.evaluation.audits.illustration import Illustrated
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
@@ -83,7 +83,8 @@ def nuisance_edits(given: AuditInput) -> AuditAnswer:
         )
     chosen = max(known, key=lambda row: float(row.estimate.low or 0))
     called = chosen.estimate.low is not None and chosen.estimate.low > MOVES
-    call = AuditResult.SHORTCUT if called else AuditResult.CLEAR
+    excluded = all(row.estimate.high is not None and row.estimate.high < MOVES for row in known)
+    call = by_rule(found=called, excluded=excluded, images=chosen.estimate.n)
     meaning = _meaning(chosen.labels, chosen.estimate, shown.target, called)
     return AuditAnswer(call, meaning, chosen.estimate, tuple(rows), len(shown))
 

@@ -13,7 +13,15 @@ import cv2
 import numpy as np
 
 from lungsight.components.preprocessing import Region
-from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
+from lungsight.evaluation.audits.audit import (
+    AuditAnswer,
+    AuditInput,
+    AuditResult,
+    AuditSpec,
+    Need,
+    by_rule,
+    unanswered,
+)
 from lungsight.evaluation.audits.illustration import Illustrated
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
 from lungsight.evaluation.formatting import as_figure, withheld_because
@@ -107,7 +115,7 @@ def _surviving(pictures: tuple[str, ...], given: AuditInput) -> AuditAnswer:
     survives = effect.low is not None and effect.low > SURVIVES
     left = "what is left doesn't come from the lungs" if survives else "without the lungs hardly anything is left"
     meaning = f"{_before_and_after(chosen, rows)} with {chosen.labels['picture']}: {left}. {whose_lungs(shown)}"
-    call = AuditResult.SHORTCUT if survives else AuditResult.CLEAR
+    call = by_rule(found=survives, excluded=not survives, images=effect.n)
     return AuditAnswer(call, meaning, effect, rows, effect.n)
 
 

@@ -38,9 +38,9 @@ from lungsight.statistics.outcomes import SHA256, Floats, Floats32, Integers
 #: With every layer shuffled, the likeness to the trained model's heatmap must stay below this.
 FOLLOWS_BELOW = 0.5
 RULE = (
-    f"the heatmap follows the model where, with every layer shuffled, both rank correlations with the trained "
-    f"model's heatmap stay below {FOLLOWS_BELOW:g} with their whole 95% interval; from {FOLLOWS_BELOW:g} on it "
-    f"fails, and isn't to be used"
+    f"a heatmap that doesn't follow the model is found where, with every layer shuffled, a rank correlation with the "
+    f"trained model's heatmap is {FOLLOWS_BELOW:g} or more, and it isn't to be used; not found where both are below "
+    f"{FOLLOWS_BELOW:g} with their whole 95% interval"
 )
 #: What the rule looks at.
 SIGNED, ABSOLUTE = "signed_rank_correlation", "absolute_rank_correlation"
@@ -208,13 +208,14 @@ def _concluded(n: int, last: Mapping[str, Estimate], rows: tuple[Row, ...]) -> A
     said = f"rank correlation with the trained model's heatmap is {as_figure(effect)}"
     other = last["another_patients_signed" if effect is last[SIGNED] else "another_patients_absolute"]
     compare = f"maps of different patients' images: {as_figure(other)}"
-    result = AuditResult.REPORTED
+    result = AuditResult.NOT_SHOWN
     if effect.high is not None and effect.high < FOLLOWS_BELOW:
-        result = AuditResult.CLEAR
+        result = AuditResult.NOT_FOUND
         meaning = f"The heatmap follows the model: with every layer shuffled its {said} ({compare})."
     elif effect.value is not None and effect.value < FOLLOWS_BELOW:
         meaning = f"Whether the heatmap follows the model can't be said from so few images: its {said} ({compare})."
     else:
+        result = AuditResult.FOUND
         meaning = (
             f"FAILED: the heatmap is not shown to follow the model. With every layer shuffled it still looks like "
             f"the trained model's (its {said}; {compare}). Don't use it as an explanation."
