@@ -164,5 +164,5 @@ def test_somebodys_predictions_get_all_that_needs_no_model(
     assert [(a.name, a.question) for a in theirs.audits] == [(a.name, a.question) for a in ours.audits]
     calls = {audit.name: audit for audit in theirs.audits}
     assert calls["lungs hidden"].call is AuditResult.NOT_DONE
-    assert "Only a model package can be asked" in calls["lungs hidden"].meaning
+    assert "Only a model can be asked" in calls["lungs hidden"].meaning
     assert write_report(theirs, tmp_path / "theirs").is_file()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -27,6 +27,13 @@ DECISION = "verdict"
 #: Columns of a package's other components: why its input gate refuses the image (empty if it doesn't), whether the
 #: gate took it for a negative; whether it is out-of-distribution; why its lungs aren't two plausible ones.
 REFUSED, INVERTED, UNFAMILIAR, LUNG_FAULTS = "refused", "inverted", "unfamiliar", "lung_faults"
+
+
+def kind_of(source: str, trained_sources: Collection[str] | None) -> str:
+    """How a model stands to a source; ``trained_sources`` is None if nobody said what it was trained on."""
+    if trained_sources is None:
+        return UNSTATED
+    return INTERNAL if source in trained_sources else EXTERNAL
 
 
 @dataclass(frozen=True, eq=False)
