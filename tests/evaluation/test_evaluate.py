@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,8 @@ def test_taken_up_again_nothing_is_judged_twice(
 
     monkeypatch.setattr(Detector, "predict", never)
     monkeypatch.setattr(Detector, "predict_with_features", never)
-    again = evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "out", FEW)
+    monkeypatch.setattr(Detector, "logits", never)
+    again = evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "out", replace(FEW, pictures=False))
     pd.testing.assert_frame_equal(again.testset.table, first.testset.table)
     for one, other in zip(again.audits, first.audits, strict=True):
         pd.testing.assert_frame_equal(frame(one.rows), frame(other.rows))
