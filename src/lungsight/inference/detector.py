@@ -85,7 +85,7 @@ class Detector:
         self.preprocessing = package.description.preprocessing
         self.decision: Decision | None = package.description.decision
         self.lacks: Mapping[str, str] = {}
-        self.grade = package.verdict.grade if package.verdict else None
+        self.grade = package.verdict.words if package.verdict else None
         self.cautions = model_warnings(package.description, package.verdict)
         self.takes_batches = network.takes_batches
         self._network = network

@@ -135,8 +135,14 @@ class TestSet:
         """The images whose source is of this kind, bool [n]."""
         return (self.table[KIND] == kind).to_numpy(dtype=bool)
 
+    def one_sided(self, kind: str) -> dict[str, bool]:
+        """The sources of a kind that hold images of the target alone (True), or of other classes alone (False)."""
+        of_kind = self.of_kind(kind)
+        sides = pd.Series(self.positive[of_kind]).groupby(self.table["source"][of_kind].to_numpy(dtype=str))
+        return {str(source): bool(side.iloc[0]) for source, side in sides if side.nunique() == 1}
+
     def groups(self) -> Iterator[tuple[str, str, TestSet]]:
-        """(kind, source, its images), kind by kind: its sources together, if it has several, then each alone."""
+        """(kind, source, its images), kind by kind: its sources together, then each alone."""
         return ((kind, source, self.where(mask)) for kind, source, mask in self.group_masks())
 
     def by_source(self) -> Iterator[tuple[str, str, TestSet]]:
@@ -146,12 +152,13 @@ class TestSet:
     def group_masks(self, *, together: bool = True) -> Iterator[tuple[str, str, Mask]]:
         """(kind, source, bool [n]) for every source, internal ones first.
 
-        With ``together`` a kind's several sources come first as one, named :data:`ALL_SOURCES`.
+        With ``together`` a kind's several sources come first as one, named :data:`ALL_SOURCES`, if each of them holds
+        images of the target and others: else their figures together would be those of telling sources apart.
         """
         for kind in KINDS:
             of_kind = self.of_kind(kind)
             sources = sorted(set(self.table["source"][of_kind]))
-            if together and len(sources) > 1:
+            if together and len(sources) > 1 and not self.one_sided(kind):
                 yield kind, ALL_SOURCES, of_kind
             for source in sources:
                 yield kind, source, of_kind & (self.table["source"] == source).to_numpy(dtype=bool)
