@@ -186,8 +186,8 @@ class AuditSpec:
         run: answers it.
         rule: when a shortcut is found and when it isn't, one sentence; empty for an audit without a rule.
         needs: what it can't do without.
-        calls_shortcut: the grade is *confounded* if it finds one.
-        required: a model is graded *several* only if one of the audits with the same word here could be asked.
+        calls_shortcut: what it finds is stated beside the grade, as a shortcut.
+        required: shortcuts are *not found* only if one of the audits with the same word here reports so.
         of_heatmap: it is about the heatmap, not about the score.
         perturbations: the altered images that it asks the model about, predicted in the same pass as the originals.
         illustrated: which of its alterations reports show on an image.

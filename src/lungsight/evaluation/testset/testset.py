@@ -142,8 +142,14 @@ class TestSet:
         return {str(source): bool(side.iloc[0]) for source, side in sides if side.nunique() == 1}
 
     def groups(self) -> Iterator[tuple[str, str, TestSet]]:
-        """(kind, source, its images), kind by kind: its sources together, then each alone."""
-        return ((kind, source, self.where(mask)) for kind, source, mask in self.group_masks())
+        """(kind, source, its images), kind by kind: its sources together, then each alone.
+
+        They aren't put together where one holds images of the target alone, or none: such figures would be those of
+        telling sources apart.
+        """
+        for kind, source, mask in self.group_masks():
+            if source != ALL_SOURCES or not self.one_sided(kind):
+                yield kind, source, self.where(mask)
 
     def by_source(self) -> Iterator[tuple[str, str, TestSet]]:
         """(kind, source, its images) for every source, internal ones first."""
@@ -152,13 +158,12 @@ class TestSet:
     def group_masks(self, *, together: bool = True) -> Iterator[tuple[str, str, Mask]]:
         """(kind, source, bool [n]) for every source, internal ones first.
 
-        With ``together`` a kind's several sources come first as one, named :data:`ALL_SOURCES`, if each of them holds
-        images of the target and others: else their figures together would be those of telling sources apart.
+        With ``together`` a kind's several sources come first as one, named :data:`ALL_SOURCES`.
         """
         for kind in KINDS:
             of_kind = self.of_kind(kind)
             sources = sorted(set(self.table["source"][of_kind]))
-            if together and len(sources) > 1 and not self.one_sided(kind):
+            if together and len(sources) > 1:
                 yield kind, ALL_SOURCES, of_kind
             for source in sources:
                 yield kind, source, of_kind & (self.table["source"] == source).to_numpy(dtype=bool)
