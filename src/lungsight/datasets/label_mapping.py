@@ -10,7 +10,7 @@ from lungsight.datasets.spellings import NOT, WORDS, is_missing, looks_like, sam
 from lungsight.errors import ManifestError, printable
 
 #: Labels that ``*`` never takes: what these images show isn't known.
-NO_DIAGNOSIS = ("unlabelled", "indeterminate", "atypical")
+NO_DIAGNOSIS = ("unlabelled", "indeterminate", "atypical", "covid19_without_sign", "abnormal_without_opacity")
 #: Labels of lungsight's own readers that say what an image shows.
 DIAGNOSES = ("covid19", "other_pneumonia", "tuberculosis", "no_pneumonia")
 _SHOWN = 8

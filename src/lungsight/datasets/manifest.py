@@ -11,7 +11,7 @@ import pandas as pd
 
 from lungsight._files import atomic_write
 from lungsight.datasets.image_paths import absolute_paths, file_keys
-from lungsight.datasets.label_mapping import DIAGNOSES, label_counts
+from lungsight.datasets.label_mapping import DIAGNOSES, NO_DIAGNOSIS, label_counts
 from lungsight.datasets.patients import known_patients
 from lungsight.datasets.spellings import NOT, WORDS, is_missing, same_spelling, spelling
 from lungsight.datasets.text_tables import column_key, read_table, rows_in_words
@@ -19,7 +19,7 @@ from lungsight.errors import ManifestError, printable
 from lungsight.radiograph import View
 
 #: Labels that lungsight's own readers give. A user's table may hold others; a recipe maps labels to classes.
-LABELS = (*DIAGNOSES, "indeterminate", "atypical", "unlabelled")
+LABELS = (*DIAGNOSES, *NO_DIAGNOSIS)
 #: The label of an image whose diagnosis isn't stated.
 UNLABELLED = "unlabelled"
 SPLITS = ("train", "validation", "test")
@@ -48,20 +48,32 @@ COLUMNS: Mapping[str, Column] = {
         Column("finding", "the label in the source's own words"),
         Column("reference_standard", "what the label rests on: RT-PCR, radiologist, report, publication …"),
         Column("view", "the projection", allowed=tuple(View)),
+        Column(
+            "view_guess",
+            "what a view classifier makes of the image; used where `view` is neither",
+            allowed=("PA", "AP"),
+        ),
         Column("modality", "DICOM modality: CR, DX, CT …; 'X-ray' where the source says no more"),
         Column("body_part", "what the image shows: hand, pelvis …; empty: the chest"),
         Column("age", "in years", numeric=True),
+        Column(
+            "paediatric", "whether the patient is a child, where it is known without an age", allowed=("yes", "no")
+        ),
         Column("sex", "M, F or O", allowed=("M", "F", "O")),
         Column("split", "the side of the split that the image is on", allowed=SPLITS),
         Column("lung_mask", "an image of the lungs (white is lung), same grid as the image"),
+        Column("whole_lung_mask", "the same where the lung goes on behind the heart (white; grey: undecided)"),
         Column("lesion_mask", "an image of the lesions (white is lesion), same grid as the image"),
         Column("boxes", "JSON list of [x0, y0, x1, y1] around the disease, each as a fraction of width or height"),
+        Column(
+            "zone_severity", "JSON list of six scores 0…3: upper, middle, lower zone of the right, then left lung"
+        ),
         Column("shortcut", "phantoms only: the shortcut planted in the image"),
     )
 }
 #: Begins the key of an image without a patient: its path follows, so that it is a patient of its own.
 OWN_PATIENT = "image:"
-_FILES = ("path", "lung_mask", "lesion_mask")
+_FILES = ("path", "lung_mask", "whole_lung_mask", "lesion_mask")
 
 
 @dataclass(frozen=True)
@@ -161,6 +173,12 @@ class Manifest:
     def is_frontal(self) -> pd.Series:
         """Which images show the chest, PA, AP or in an unknown view."""
         return self.is_chest & self.table["view"].isin(("", *(view for view in View if view.is_frontal)))
+
+    @property
+    def projection(self) -> pd.Series:
+        """PA or AP (lying down, too), as the table states it or else a classifier guessed; empty where unknown."""
+        stated = self.table["view"].replace({View.AP_SUPINE: View.AP})
+        return stated.where(stated.isin((View.PA, View.AP)), self.table["view_guess"])
 
     @staticmethod
     def joined(manifests: Sequence[Manifest], name: str = "manifest") -> Manifest:

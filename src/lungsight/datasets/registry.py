@@ -9,7 +9,9 @@ from pathlib import Path
 
 from lungsight.datasets.collection import Build, BuildOptions, Collection, RemoteFile, Row, build_of, root_holding
 from lungsight.datasets.collections import (
+    bones,
     class_folders,
+    covid_cxnet,
     ct_slices,
     ieee8023,
     kermany,
@@ -42,6 +44,8 @@ def _collections() -> dict[str, Collection]:
         "shenzhen-montgomery": _reader("shenzhen-montgomery", shenzhen_montgomery.rows),
         "sarscov2-ct": _reader("sarscov2-ct", ct_slices.sarscov2_rows, "non-COVID"),
         "covid-ct": _reader("covid-ct", ct_slices.covid_ct_rows, "CT_NonCOVID"),
+        "covid-cxnet": _reader("covid-cxnet", covid_cxnet.rows, "metadata.csv"),
+        "bones": _reader("bones", bones.rows),
         "class-folders": _reader("class-folders", class_folders.rows),
         "table": table.read,
     }

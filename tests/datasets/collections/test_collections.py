@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from lungsight.datasets.collection import Build, BuildOptions
 from lungsight.datasets.collections import class_folders, ct_slices, ieee8023, kermany, nih, shenzhen_montgomery
@@ -168,6 +170,25 @@ LAYOUTS = {
             "modality": ["CT"] * 3,
         },
     ),
+    "covid-cxnet": Layout(
+        ["a/images/1.jpg", "a/images/2.jpg", "a/images/3.jpg"],
+        {
+            "label": ["covid19", "covid19_without_sign", "covid19"],
+            "paediatric": ["", "", "yes"],
+            "patient": ["image:images/1.jpg", "image:images/2.jpg", "image:images/3.jpg"],
+            "view": ["frontal"] * 3,
+        },
+        {"listed in metadata.csv, but the file is not there": 1},
+        {
+            "a/metadata.csv": "filename,finding,no_abnormality_seen,paediatric\n"
+            "1.jpg,covid19,0,0\n2.jpg,covid19,1,0\n3.jpg,covid19,0,1\ngone.jpg,covid19,0,0\n"
+        },
+    ),
+    "bones": Layout(
+        ["images/00156fd9067f.jpg", "images/01402e4d4108.jpg", "images/new.jpg"],
+        {"label": ["unlabelled"] * 2, "body_part": ["hand", "arm"], "view": ["other"] * 2, "split": ["train"] * 2},
+        {"not an image whose part of the body is known": 1},
+    ),
     "class-folders": Layout(
         [
             "hospital/train/COVID/images/P1_a.png",
@@ -268,12 +289,63 @@ class TestCollection:
 #: Images, patients and labels of the copies in shared/data.
 REAL: Mapping[str, tuple[int, int, Mapping[str, int]]] = {
     "kermany": (710, 625, {"other_pneumonia": 400, "no_pneumonia": 310}),
-    "nih": (1000, 682, {"no_pneumonia": 500, "other_pneumonia": 500}),
+    "nih": (1000, 682, {"no_pneumonia": 523, "other_pneumonia": 342, "abnormal_without_opacity": 135}),
     "siim": (3754, 1931, {"covid19": 1804, "no_pneumonia": 1036, "indeterminate": 631, "atypical": 283}),
     "shenzhen-montgomery": (704, 704, {"no_pneumonia": 359, "tuberculosis": 345}),
     "sarscov2-ct": (1200, 1200, {"covid19": 600, "unlabelled": 600}),
     "covid-ct": (379, 205, {"unlabelled": 198, "covid19": 181}),
+    "covid-cxnet": (646, 646, {"covid19": 610, "covid19_without_sign": 36}),
+    "bones": (358, 349, {"unlabelled": 358}),
 }
+
+
+@pytest.mark.shared
+def test_of_the_real_clear_images_only_those_without_covid19_are_negative(shared_data: Path) -> None:
+    manifest = build("ieee8023", shared_data / "ieee8023").manifest
+    table = manifest.table[manifest.is_frontal & manifest.is_projection]
+    assert (table["label"] == "covid19_without_sign").sum() == 12
+    assert (table["label"] == "no_pneumonia").sum() == 2
+    assert (manifest.table["whole_lung_mask"] != "").sum() == 425
+    assert (manifest.table["zone_severity"] != "").sum() == 171
+
+
+def test_a_clear_image_of_a_patient_with_covid19_is_no_negative(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"images/{name}.jpg" for name in "abcd"), "lung_masks/b.png")
+    header = "patientid,sex,age,finding,RT_PCR_positive,view,modality,filename,url\n"
+    rows = ["1,,,No Finding,Y", "2,,,No Finding,", "2,,,Pneumonia/Viral/COVID-19,", "3,,,No Finding,Unclear"]
+    lines = [f"{row},PA,X-ray,{name}.jpg,https://x.org\n" for row, name in zip(rows, "abcd", strict=True)]
+    (tmp_path / "metadata.csv").write_text(header + "".join(lines))
+    scores = ",".join(f"{reader}-{zone}" for reader in "SJ" for zone in "ABCDEF")
+    (tmp_path / "brixia_scores.csv").write_text(f"filename,{scores}\nb.jpg,0,1,2,3,0,0,0,1,2,3,3,1\n")
+    table = build("ieee8023", tmp_path).manifest.table
+    assert list(table["label"]) == ["covid19_without_sign", "covid19_without_sign", "covid19", "no_pneumonia"]
+    assert list(table["whole_lung_mask"]) == ["", str(tmp_path / "lung_masks/b.png"), "", ""]
+    assert json.loads(table["zone_severity"][1]) == [0, 1, 2, 3, 1.5, 0.5]
+
+
+def test_what_radiologists_read_replaces_what_software_read_in_the_report(tmp_path: Path) -> None:
+    names = [f"{folder}/0000000{i}_000.png" for i, folder in enumerate(["Pneumonia"] * 3 + ["No_findings"] * 2, 1)]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (200, 100)).save(tmp_path / name)
+    (tmp_path / "rsna_labels.csv").write_text(
+        "file,radiologists_class,boxes_xywh\n"
+        f"{names[0]},Normal,\n{names[1]},No Lung Opacity / Not Normal,\n"
+        f'{names[3]},Lung Opacity,"20,10,100,30;0,50,40,50"\n'
+    )
+    table = build("nih", tmp_path).manifest.table.set_index("patient")
+    of = table.loc["00000004"]
+    assert (of["label"], of["reference_standard"]) == ("other_pneumonia", "radiologist")
+    assert json.loads(of["boxes"]) == [[0.1, 0.1, 0.6, 0.4], [0, 0.5, 0.2, 1]]
+    assert table["label"].drop("00000004").to_dict() == {
+        "00000001": "no_pneumonia",
+        "00000002": "abnormal_without_opacity",
+        "00000003": "other_pneumonia",
+        "00000005": "no_pneumonia",
+    }
+    (tmp_path / "rsna_labels.csv").write_text(f"file,radiologists_class,boxes_xywh\n{names[0]},Fine,\n")
+    with pytest.raises(CollectionError, match="isn't one of RSNA's"):
+        build("nih", tmp_path)
 
 
 def test_the_older_tables_are_read_too(tmp_path: Path) -> None:

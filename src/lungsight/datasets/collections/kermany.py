@@ -17,6 +17,7 @@ _NAMES = (
 )
 _LABELS = {"NORMAL": "no_pneumonia", "PNEUMONIA": "other_pneumonia"}
 _SAME: Row = {"site": "Guangzhou", "reference_standard": "physicians", "view": View.AP, "modality": "X-ray"}
+_SAME |= {"paediatric": "yes"}
 
 
 def rows(root: Path, options: BuildOptions) -> Iterator[Row | str]:

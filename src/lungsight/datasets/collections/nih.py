@@ -1,20 +1,35 @@
-"""NIH ChestX-ray14 (Wang et al. 2017), in its own layout or as a folder for each class."""
+"""NIH ChestX-ray14 (Wang et al. 2017), in its own layout or as a folder for each class.
+
+Where radiologists of the RSNA challenge (Shih et al. 2019) read an image, their class and boxes replace what software
+read in the report.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from lungsight.datasets.collection import BuildOptions, Row, images_under, read_csv, years
+from PIL import Image
+
+from lungsight.datasets.collection import AGAIN, BuildOptions, Row, images_under, read_csv, years
+from lungsight.errors import CollectionError
 from lungsight.radiograph import View
 
 _TABLES = ("Data_Entry_2017*.csv", "Data_Entry_2017*.csv.gz")
+_READ = "rsna_labels.csv"
+#: In an image without opacity that isn't normal there is no pneumonia, and nothing says what else there is.
+_RADIOLOGISTS = {
+    "Normal": "no_pneumonia",
+    "Lung Opacity": "other_pneumonia",
+    "No Lung Opacity / Not Normal": "abnormal_without_opacity",
+}
 _COLUMNS = ("Image Index", "Finding Labels", "Patient Age", "View Position")
 
 
 def rows(folder: Path, options: BuildOptions) -> Iterator[Row | str]:
     """Yield the rows of ``nih``."""
-    entries = _entries(options.nih_table or _table_in(folder))
+    entries, read = _entries(options.nih_table or _table_in(folder)), _read(folder)
     for path in images_under(folder):
         entry = entries.get(path.stem, {})
         finding = entry.get("Finding Labels", path.parent.name)
@@ -22,7 +37,7 @@ def rows(folder: Path, options: BuildOptions) -> Iterator[Row | str]:
         if label is None:
             yield "neither 'No Finding' nor 'Pneumonia' among its findings"
         else:
-            yield _row(path, label, finding, entry)
+            yield _row(path, label, finding, entry) | _as_read(path, read.get(path.stem))
 
 
 def _table_in(folder: Path) -> Path | None:
@@ -35,6 +50,44 @@ def _entries(table: Path | None) -> dict[str, dict[str, str]]:
         return {}
     records = read_csv(table, _COLUMNS).to_dict("records")
     return {Path(record["Image Index"]).stem: {str(k): str(v) for k, v in record.items()} for record in records}
+
+
+def _read(folder: Path) -> dict[str, tuple[str, str]]:
+    """What radiologists said, by image: their class, and boxes such as ``x,y,w,h;x,y,w,h`` in its pixels."""
+    if not (folder / _READ).is_file():
+        return {}
+    table = read_csv(folder / _READ, ("file", "radiologists_class", "boxes_xywh"))
+    unknown = table.loc[~table["radiologists_class"].isin(list(_RADIOLOGISTS)), "radiologists_class"]
+    if len(unknown):
+        raise CollectionError(
+            folder / _READ, f"holds the class '{unknown.iloc[0]}', which isn't one of RSNA's", AGAIN
+        )
+    stems = table["file"].map(lambda name: Path(name).stem)
+    return dict(zip(stems, zip(table["radiologists_class"], table["boxes_xywh"], strict=True), strict=True))
+
+
+def _as_read(path: Path, read: tuple[str, str] | None) -> Row:
+    if read is None:
+        return {}
+    finding, boxes = read
+    label = _RADIOLOGISTS[finding]
+    stated: Row = {"label": label, "finding": finding, "reference_standard": "radiologist"}
+    return stated | ({"boxes": json.dumps(boxes_of(boxes, *_size(path)))} if boxes else {})
+
+
+def _size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def boxes_of(text: str, width: int, height: int) -> list[list[float]]:
+    """Return boxes as [x0, y0, x1, y1] in fractions of width and height. Raises ValueError for other text."""
+    boxes = []
+    for box in text.split(";"):
+        x, y, w, h = (float(number) for number in box.split(","))
+        corners = (x / width, y / height, (x + w) / width, (y + h) / height)
+        boxes.append([round(min(max(corner, 0.0), 1.0), 5) for corner in corners])
+    return boxes
 
 
 def label_of(finding: str) -> str | None:
