@@ -10,7 +10,7 @@ from tests.training.segmenter import write_segmenter
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import RecipeError
 from lungsight.inference import Detector
-from lungsight.package import ModelPackage
+from lungsight.package import ModelPackage, find_package
 from lungsight.scanning import scan
 from lungsight.training.auxiliary_models import AuxiliaryModels, prepare_auxiliary_models
 from lungsight.training.recipe import load_recipe
@@ -26,6 +26,14 @@ def test_parts_are_taken_from_another_run(phantoms: Manifest, tmp_path: Path) ->
     assert parts == AuxiliaryModels(lung_segmentation=tmp_path / "other" / "lung_fields")
     assert parts.lung_segmentation_description is not None
     assert list(parts.contents) == ["lung_fields.onnx"]
+
+
+def test_parts_are_taken_from_a_package(phantoms: Manifest, tmp_path: Path) -> None:
+    parts = prepare_auxiliary_models(load_recipe("balanced"), phantoms, tmp_path, tmp_path, QUIET)
+    package = ModelPackage.open(find_package("released"))
+    assert parts.lung_segmentation_description == package.description.lung_fields
+    assert parts.gate_description == package.description.gate
+    assert parts.contents == {name: package.read(name) for name in ("lung_fields.onnx", "gate.onnx")}
 
 
 @pytest.mark.parametrize("geometry", ["lungs", "squash"])

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.datasets.manifest import Manifest
@@ -73,13 +75,77 @@ def test_without_balance_each_image_comes_once(cache: ImageCache, phantoms: Mani
 def test_balance_upsamples_the_rare_class_and_source() -> None:
     classes = pd.Series(["covid19"] * 4 + ["other"] * 96)
     sources = pd.Series(["a"] * 4 + ["a"] * 6 + ["b"] * 90)
-    weights = sampling_weights(Sampling(balance=("class", "source")), classes, sources)
-    assert weights is not None
-    share = weights / weights.sum()
+    columns = pd.DataFrame({"class": classes, "source": sources, "view": ""})
+    share = _shares(Sampling(balance=("class", "source")), columns)
     assert share[:4].sum() == pytest.approx(0.5)
     assert share[4:10].sum() == pytest.approx(0.25)
     assert share[10:].sum() == pytest.approx(0.25)
-    assert sampling_weights(Sampling(), classes, sources) is None
+    assert sampling_weights(Sampling(), columns) is None
+
+
+def _shares(sampling: Sampling, columns: pd.DataFrame) -> np.ndarray:
+    weights = sampling_weights(sampling, columns)
+    assert weights is not None
+    return weights / weights.sum()
+
+
+def test_sources_of_a_class_may_weigh_by_the_root_of_their_size() -> None:
+    columns = pd.DataFrame({"class": ["a"] * 125 + ["b"] * 10, "source": ["x"] * 100 + ["y"] * 25 + ["x"] * 10})
+    columns["view"] = ""
+    for power, part in ((0.0, 1 / 2), (0.5, 2 / 3), (1.0, 4 / 5)):
+        share = _shares(Sampling(balance=("class", "source"), source_size=power), columns)
+        assert share[:125].sum() == pytest.approx(0.5)
+        assert share[:100].sum() == pytest.approx(0.5 * part)
+
+
+def test_views_are_balanced_within_a_class_as_far_as_they_are_known() -> None:
+    columns = pd.DataFrame(
+        {"class": ["a"] * 20 + ["b"] * 8, "view": ["PA"] * 2 + ["AP"] * 8 + [""] * 10 + ["AP"] * 8}
+    )
+    columns["source"] = "x"
+    share = _shares(Sampling(balance=("class", "view", "source")), columns)
+    assert share[10:20].sum() == pytest.approx(0.25)  # the half of the images of class a whose view is unknown
+    assert share[:2].sum() == pytest.approx(share[2:10].sum()) == pytest.approx(0.125)
+    assert share[20:].sum() == pytest.approx(0.5)
+    assert _shares(Sampling(balance=("class", "view")), columns.assign(view=""))[:20].sum() == pytest.approx(0.5)
+
+
+def test_no_image_is_repeated_beyond_the_limit_and_its_class_keeps_its_share() -> None:
+    columns = pd.DataFrame(
+        {"class": ["a"] * 59 + ["b"] * 41, "source": ["x"] * 9 + ["y"] * 50 + ["x"] * 41, "view": ""}
+    )
+    sampling = Sampling(balance=("class", "source"), images_per_epoch=80, most_repeats=1.0)
+    shown = 80 * _shares(sampling, columns)
+    assert shown[:9] == pytest.approx(1.0)
+    assert shown[9:59] == pytest.approx(31 / 50)
+    assert shown[59:] == pytest.approx(40 / 41)
+    few = 80 * _shares(sampling, columns.assign(**{"class": ["a"] * 59 + ["b"] * 21 + ["a"] * 20}))
+    assert few.max() <= 1 + 1e-9
+    assert few[59:80] == pytest.approx(1.0)  # all of them, and still less than half: the rest goes to class a
+    assert few.sum() == pytest.approx(80)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(
+        st.tuples(*(st.sampled_from(names) for names in (("a", "b"), ("x", "y", "z"), ("PA", "AP", "")))), min_size=1
+    ),
+    st.permutations(["class", "source", "view"]),
+    st.floats(0, 1),
+    st.sampled_from([0.0, 0.5, 3.0]),
+)
+def test_any_balance_gives_every_image_some_share(
+    rows: list[tuple[str, str, str]], balance: list[str], power: float, most: float
+) -> None:
+    columns = pd.DataFrame(rows, columns=["class", "source", "view"])
+    sampling = Sampling(balance=tuple(balance), source_size=power, most_repeats=most, images_per_epoch=20)
+    weights = sampling_weights(sampling, columns)
+    assert weights is not None
+    assert np.isfinite(weights).all()
+    assert (weights > 0).all()
+    if most:
+        assert (20 * weights).max() <= most * (1 + 1e-9)
+        assert weights.sum() == pytest.approx(min(1, most * len(rows) / 20))
 
 
 def test_a_balanced_epoch_holds_every_group_in_its_share(
@@ -99,33 +165,6 @@ def test_a_balanced_epoch_holds_every_group_in_its_share(
         assert len(images) == 40
         assert list(drawn[:2]) == [10, 10]
         assert set(drawn[2:]) <= {2, 3}
-
-
-def test_an_image_is_blended_with_its_class_from_elsewhere(
-    cache: ImageCache, phantoms: Manifest, recipe: Recipe
-) -> None:
-    mixing = recipe.model_copy(update={"sampling": Sampling(mix_sources=1.0)})
-    still = mixing.model_copy(update={"augmentation": Augmentation(**dict.fromkeys(Augmentation.model_fields, 0.0))})
-    truth, sources = np.eye(2, dtype=np.float32)[[0, 0, 0, 1]], np.array([0, 1, 1, 1])
-    known = Images(list(phantoms.table["path"].head(4)), truth, sources)
-    images = TrainingImages(cache, known, None, still, ProcessShard())
-    raw = [images.item(row)[0] for row in range(4)]
-    for epoch in range(8):  # so often that each image meets each that it may meet
-        images.set_epoch(epoch)
-        for place, row in enumerate(images.plan):
-            pixels, shares, *_ = images[place]
-            assert shares.tolist() == truth[row].tolist()
-            if row == 3:  # the only image of its class: nothing to blend it with
-                assert torch.equal(pixels, raw[3])
-                continue
-            partners = [1, 2] if row == 0 else [0]
-            assert any(_lies_between(pixels, raw[row], raw[partner]) for partner in partners)
-
-
-def _lies_between(pixels: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> bool:
-    """One share of ``other``, at most a half, at every place."""
-    part = ((pixels - one) * (other - one)).sum() / (other - one).square().sum()
-    return bool(0 <= part <= 0.5 and torch.allclose(pixels, torch.lerp(one, other, part), atol=1e-4))
 
 
 def test_places_move_with_the_image(cache: ImageCache, phantoms: Manifest, recipe: Recipe) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from lungsight.networks.cam_classifier import Output
-from lungsight.training.losses import Loss, accuracy, against_the_others, misplaced_evidence
+from lungsight.training.losses import Loss, accuracy, against_the_others, log_shares, misplaced_evidence
 
 SOURCES = torch.zeros(4, dtype=torch.long)
 NO_PLACES = torch.zeros(4, 0)
@@ -108,3 +109,46 @@ def test_the_loss_of_the_classes_stands_alone() -> None:
     everything = Loss(logit_penalty=0.5, guidance=1.0, healthy=2)
     assert everything.of_classes(output, truth, places, SOURCES) == Loss()(output, truth, places, SOURCES)
     assert everything(output, truth, places, SOURCES) > everything.of_classes(output, truth, places, SOURCES)
+
+
+def _of_two_sources() -> tuple[torch.Tensor, torch.Tensor]:
+    """Labels [20, 3] and sources [20]: one source holds mostly the first class, the other mostly the second."""
+    classes = [0] * 8 + [1] * 2 + [1] * 7 + [2] * 3
+    return _one_hot(*classes), torch.tensor([0] * 10 + [1] * 10)
+
+
+def _loss_of(logits: torch.Tensor, log: torch.Tensor | None) -> torch.Tensor:
+    truth, sources = _of_two_sources()
+    output = Output(logits, logits[:, :, None, None])
+    return Loss(log_shares=log)(output, truth, torch.zeros(20, 0), sources)
+
+
+def test_a_network_that_knows_the_source_alone_has_nothing_to_gain() -> None:
+    truth, sources = _of_two_sources()
+    shares = log_shares(truth.numpy(), sources.numpy(), None, count=2, floor=1e-9)
+    by_source = torch.zeros(2, 3, requires_grad=True)
+    steepest = [
+        torch.autograd.grad(_loss_of(by_source[sources], log), by_source)[0].abs().max() for log in (shares, None)
+    ]
+    assert steepest[0] < 1e-6
+    assert steepest[1] > 0.1  # without it, the source is the first thing that is learned
+    least = _loss_of(torch.zeros(20, 3), shares)
+    for guess in torch.randn(20, 2, 3, generator=torch.Generator().manual_seed(1)):
+        assert _loss_of(guess[sources], shares) >= least - 1e-6
+
+
+def test_the_disease_is_still_learned_within_each_source() -> None:
+    truth, sources = _of_two_sources()
+    shares = log_shares(truth.numpy(), sources.numpy(), None, count=2, floor=0.05)
+    losses = [_loss_of(logits, shares) for logits in (4 * truth, torch.zeros_like(truth))]
+    assert losses[0] < 0.2 * losses[1]
+
+
+def test_shares_are_those_of_the_images_as_sampled_with_a_floor() -> None:
+    truth, sources = _of_two_sources()
+    weights = np.array([0.25] * 8 + [1.0] * 12)
+    found = log_shares(truth.numpy(), sources.numpy(), weights, count=3, floor=0.1).exp()
+    assert found[0].tolist() == pytest.approx([0.5 / 1.1, 0.5 / 1.1, 0.1 / 1.1])
+    assert found[1].tolist() == pytest.approx([0.1 / 1.1, 0.7 / 1.1, 0.3 / 1.1])
+    assert found[2].tolist() == pytest.approx([1 / 3] * 3)  # no training image is of this source
+    assert found.sum(dim=1).tolist() == pytest.approx([1.0] * 3)

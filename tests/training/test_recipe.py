@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from lungsight.errors import RecipeError
-from lungsight.training.recipe import as_toml, built_in_recipes, load_recipe
+from lungsight.training.recipe import Recipe, as_toml, built_in_recipes, load_recipe
 
 
-@pytest.mark.parametrize("name", ["article", "baseline", "demo"])
+@pytest.mark.parametrize("name", ["article", "baseline", "demo", "released", "balanced"])
 def test_built_in_recipes_validate_and_survive_being_written(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
     assert name in built_in_recipes()
@@ -95,7 +96,7 @@ def test_guidance_needs_a_geometry_it_can_follow() -> None:
 
 
 def test_an_unknown_recipe_lists_the_known() -> None:
-    with pytest.raises(RecipeError, match="give article, baseline, demo"):
+    with pytest.raises(RecipeError, match="give article, balanced, baseline, demo"):
         load_recipe("articel")
 
 
@@ -134,3 +135,16 @@ def test_what_a_recipe_says_of_other_classes_is_left_out() -> None:
     recipe = load_recipe("released", [], {"covid19": ["covid19"], "other": ["*"]})
     assert recipe.soft_labels == {}
     assert recipe.guidance.weight == 0
+
+
+def test_a_recipe_of_a_package_made_before_keys_were_taken_out_is_read() -> None:
+    content = load_recipe("released").model_dump(mode="json", exclude_none=True)
+    older = content | {
+        "source_adversary": {"weight": 0.0},
+        "teachers": {"packages": [], "weight": 0.5},
+        "sampling": content["sampling"] | {"mix_sources": 0.0},
+    }
+    assert Recipe.model_validate(older) == load_recipe("released")
+    for used in ({"source_adversary": {"weight": 0.3}}, {"teachers": {"packages": ["a"]}}):
+        with pytest.raises(ValidationError, match="Extra inputs"):
+            Recipe.model_validate(older | used)

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from lungsight.datasets.leakage import leak_groups
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import ManifestError, RecipeError, SplitLeakageError
+from lungsight.package import TrainedImage
 from lungsight.training.recipe import Recipe, load_recipe
-from lungsight.training.training_set import choose, choose_every_class, divide
+from lungsight.training.training_set import choose, choose_every_class, divide, sides_as_in
 
 
 def _manifest(**columns: list[str]) -> Manifest:
@@ -203,3 +207,28 @@ def test_one_file_under_two_names_with_two_labels_is_refused(tmp_path: Path) -> 
     recipe = _recipe("split.find_duplicates=true")
     with pytest.raises(ManifestError, match=r"1\.png is labelled covid19 and .*2\.png is labelled no_pneumonia"):
         divide(recipe, *choose(recipe, manifest), fingerprint_cache=tmp_path / "cache")
+
+
+def test_a_split_as_in_a_package_keeps_its_patients_where_they_were(tmp_path: Path) -> None:
+    for name in "abcdefghijkl":
+        Image.new("L", (64, 64), ord(name)).save(tmp_path / f"{name}.png")
+    manifest = Manifest.of(
+        pd.DataFrame(
+            {
+                "path": [str(tmp_path / f"{name}.png") for name in "abcdefghijkl"],
+                "label": ["covid19", "no_pneumonia"] * 6,
+                "patient": ["1", "1", "2", "3", "4", "5", *"123456"],
+                "source": ["known"] * 6 + ["new"] * 6,
+            }
+        ),
+        "mine",
+    )
+    copy = hashlib.sha256((tmp_path / "d.png").read_bytes()).hexdigest()
+    trained_on = (
+        TrainedImage.of("0" * 64, source="known", patient="1", split="train"),
+        TrainedImage.of("1" * 64, source="known", patient="2", split="validation"),
+        TrainedImage.of(copy, source="elsewhere", patient="9", split="train"),  # known by its file
+    )
+    package = SimpleNamespace(trained_on=trained_on)
+    sides = sides_as_in(package, manifest, leak_groups(manifest, []), tmp_path / "cache")  # type: ignore[arg-type]
+    assert list(sides) == ["train", "train", "validation", "train", "test", "test", *[""] * 6]

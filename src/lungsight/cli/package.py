@@ -104,8 +104,7 @@ def _verdict(package: ModelPackage) -> str:
     verdict = package.verdict
     if verdict is None:
         return f"none: {EVIDENCE} holds no grade"
-    sentences = f"{verdict.sentence} {verdict.shortcut_sentence}".strip()
-    return f"{verdict.words} (tested {verdict.made}). {sentences}"
+    return f"{verdict.grade} (tested {verdict.made}). {verdict.sentence}"
 
 
 def _sources(stated: PackageDescription) -> Table:

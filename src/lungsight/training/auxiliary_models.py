@@ -7,11 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from lungsight._files import write_whole
 from lungsight.components.input_gate import GateDescription
 from lungsight.components.lung_segmentation import LungSegmentationDescription
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import RecipeError
-from lungsight.package.storage import GATE, LUNG_FIELDS
+from lungsight.package import ModelPackage, find_package
+from lungsight.package.storage import DESCRIPTION, GATE, LUNG_FIELDS
 from lungsight.training.gate import train_gate
 from lungsight.training.lung_segmentation import train_lung_segmentation
 from lungsight.training.recipe import Recipe
@@ -47,6 +49,8 @@ def prepare_auxiliary_models(
     recipe: Recipe, manifest: Manifest, folder: Path, cache: Path, console: Console
 ) -> AuxiliaryModels:
     """Train the models that the recipe asks for in ``folder``, or resume, or take them from ``recipe.parts_from``."""
+    if recipe.parts_from and is_package(recipe.parts_from):
+        return _taken(_unpacked(recipe.parts_from, folder), recipe)
     if recipe.parts_from:
         return _taken(Path(recipe.parts_from), recipe)
     lungs = gate = None
@@ -59,6 +63,24 @@ def prepare_auxiliary_models(
         console.print("then the gate")
         gate = train_gate(recipe.gate, manifest, folder / "gate", seed=recipe.seed, cache=cache, console=console)
     return AuxiliaryModels(lungs, gate)
+
+
+def is_package(name_or_path: str) -> bool:
+    """Whether it names a package that ships, or is the path of one."""
+    path = find_package(name_or_path)
+    return path.suffix == ".zip" or (path / DESCRIPTION).is_file()
+
+
+def _unpacked(name_or_path: str, folder: Path) -> Path:
+    """``folder``, which gets the package's lung segmentation and gate as a run holds them."""
+    package = ModelPackage.open(find_package(name_or_path))
+    stated = {LUNG_FIELDS: package.description.lung_fields, GATE: package.description.gate}
+    for name, description in stated.items():
+        if description is not None:
+            place = folder / name.removesuffix(".onnx") / name
+            write_whole(place, package.read(name))
+            write_whole(place.with_suffix(".json"), description.model_dump_json(indent=1))
+    return folder
 
 
 def _taken(run: Path, recipe: Recipe) -> AuxiliaryModels:

@@ -6,8 +6,7 @@ exactly what it would have seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,20 +46,20 @@ class Images:
     Attributes:
         paths: their files.
         shares: float32 [images, classes], the label.
-        sources: int64 [images].
+        groups: int64 [images]: of the conditional loss.
         attention: uint8 [images, 2, GRID, GRID] as in :mod:`lungsight.training.localization_targets`, or None.
     """
 
     paths: list[str]
     shares: NDArray[np.float32]
-    sources: Integers
+    groups: Integers
     attention: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
 
 
-#: Pixels [1, side, side] in 0…1; shares of the classes; attention targets [2, GRID, GRID] in 0…1, or [0]; source.
+#: Pixels [1, side, side] in 0…1; shares of the classes; attention targets [2, GRID, GRID] in 0…1, or [0]; group.
 Item = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -83,11 +82,11 @@ class EpochImages:
         pixels = torch.from_numpy(self.cache.load(images.paths[row])).float().div_(255)[None]
         known = images.attention
         attention = torch.zeros(0) if known is None else torch.from_numpy(known[row]).float().div_(255)
-        return pixels, torch.from_numpy(images.shares[row]), attention, torch.tensor(images.sources[row])
+        return pixels, torch.from_numpy(images.shares[row]), attention, torch.tensor(images.groups[row])
 
 
 class TrainingImages(EpochImages):
-    """The training images: sampled by weight, shuffled, blended, augmented."""
+    """The training images: sampled by weight, shuffled, augmented."""
 
     def __init__(
         self, cache: ImageCache, images: Images, weights: Weights | None, recipe: Recipe, shard: ProcessShard
@@ -95,7 +94,6 @@ class TrainingImages(EpochImages):
         super().__init__(cache, images)
         self.weights, self.seed, self.shard = weights, recipe.seed, shard
         self.images_per_epoch = recipe.sampling.images_per_epoch or len(images)
-        self.mix_sources = recipe.sampling.mix_sources
         self.geometry = recipe.augmentation.geometry()
         self.photometry = recipe.augmentation.photometry(recipe.image_size)
         self.set_epoch(0)
@@ -113,41 +111,18 @@ class TrainingImages(EpochImages):
         seed = np.random.SeedSequence([self.seed, self.epoch, _CHANGE, overall]).generate_state(1, np.uint64)[0]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(seed))
-            return self._augmented(self._blended(int(self.plan[index])))
+            return self._augmented(self.item(int(self.plan[index])))
 
     def _augmented(self, item: Item) -> Item:
         """Image and attention targets are moved together; changes of exposure leave the targets alone."""
-        pixels, shares, attention, source = item
+        pixels, shares, attention, group = item
         if attention.numel():
             enlarged = functional.interpolate(attention[None], pixels.shape[-1], mode="bilinear")[0]
             moved = self.geometry(torch.cat([pixels, enlarged]))
             pixels, attention = moved[:1], functional.adaptive_avg_pool2d(moved[1:], GRID)
         else:
             pixels = self.geometry(pixels)
-        return self.photometry(pixels), shares, attention, source
-
-    def _blended(self, row: int) -> Item:
-        item = self.item(row)
-        if not self.mix_sources or torch.rand(()) >= self.mix_sources:
-            return item
-        others = self._other_sources[row]
-        if not len(others):
-            return item
-        other = self.item(int(others[torch.randint(len(others), ())]))
-        part = 0.5 * torch.rand(())
-        pixels, shares, attention = (torch.lerp(a, b, part) for a, b in zip(item[:3], other[:3], strict=True))
-        return pixels, shares, attention, item[3]
-
-    @cached_property
-    def _other_sources(self) -> list[Integers]:
-        """For each image those of the same class from other sources."""
-        target, source = self.images.shares.argmax(axis=1), self.images.sources
-        found = {
-            (t, s): np.flatnonzero((target == t) & (source != s))
-            for t in np.unique(target)
-            for s in np.unique(source)
-        }
-        return [found[key] for key in zip(target, source, strict=True)]
+        return self.photometry(pixels), shares, attention, group
 
 
 def _plan(rng: np.random.Generator, images: int, wanted: int, weights: Weights | None) -> Integers:
@@ -170,24 +145,70 @@ def _systematic(rng: np.random.Generator, weights: Weights, wanted: int) -> Inte
     return rng.permutation(drawn)
 
 
-def sampling_weights(sampling: Sampling, classes: pd.Series, sources: pd.Series) -> Weights | None:
-    """Weight of each image, so that all classes weigh the same, and in each class all its sources (or the reverse).
+def sampling_weights(sampling: Sampling, columns: pd.DataFrame) -> Weights | None:
+    """Weight of each image, so that the groups of the first column weigh the same, and within each those of the next.
 
-    None: no balancing.
+    Args:
+        sampling: which columns, and what else decides.
+        columns: ``class``, ``source`` and ``view`` of each image; an empty view is unknown.
+
+    Returns:
+        float64 [images]; None without balancing.
     """
     if not sampling.balance:
         return None
-    columns = {"class": classes.to_numpy(), "source": sources.to_numpy()}
-    weights = np.ones(len(classes))
-    keys = pd.Series("", index=range(len(classes)))
+    columns = columns.reset_index(drop=True)
+    weights = np.ones(len(columns))
+    keys = pd.Series("", index=columns.index)
     for name in sampling.balance:
-        parents = keys.nunique()
-        within = keys
-        keys = keys + "|" + pd.Series(columns[name]).astype(str)
-        siblings = keys.groupby(within).transform("nunique")
-        weights = weights / siblings.to_numpy() if parents else weights
+        within, keys = keys, keys + "|" + columns[name].astype(str)
+        power = sampling.source_size if name == "source" else 0.0
+        parts = _parts(within, keys, power)
+        if name == "view":
+            parts = _parts_of_views(within, keys, columns["view"] == "")
+        weights = weights / parts
     size = keys.groupby(keys).transform("size")
-    return np.asarray(weights / size.to_numpy(), dtype=np.float64)
+    weights = np.asarray(weights / size.to_numpy(), dtype=np.float64)
+    if not sampling.most_repeats:
+        return weights
+    shown = sampling.images_per_epoch or len(columns)
+    return _limited(weights, columns[sampling.balance[0]], sampling.most_repeats / shown)
+
+
+def _parts(within: pd.Series, keys: pd.Series, power: float) -> Weights:
+    """Into how many parts like an image's group all groups ``within`` the same divide, by size to the ``power``."""
+    groups = (
+        pd.DataFrame({"within": within, "key": keys})
+        .groupby("key")
+        .agg(within=("within", "first"), n=("key", "size"))
+    )
+    size = groups["n"].astype(float) ** power
+    parts = size.groupby(groups["within"]).transform("sum") / size
+    return keys.map(parts).to_numpy(dtype=np.float64)
+
+
+def _parts_of_views(within: pd.Series, keys: pd.Series, unknown: pd.Series) -> Weights:
+    """As :func:`_parts`: unknown views have the share of their number, known views the same share of the rest."""
+    unseen = unknown.groupby(within).transform("mean").to_numpy()
+    views = keys[~unknown].groupby(within[~unknown]).nunique()
+    known = within.map(views).fillna(1).to_numpy()
+    return np.where(unknown, 1 / np.maximum(unseen, 1e-9), known / np.maximum(1 - unseen, 1e-9))
+
+
+def _limited(weights: Weights, groups: pd.Series, limit: float) -> Weights:
+    """Shares of at most ``limit``: what that takes away goes to others of the group, or else to other groups."""
+    shares = weights / weights.sum()
+    for rows in groups.groupby(groups).indices.values():
+        shares[rows] = _filled(shares[rows], limit, float(shares[rows].sum()))
+    return _filled(shares, limit, 1.0)
+
+
+def _filled(shares: Weights, limit: float, total: float) -> Weights:
+    """Raise the shares below ``limit`` in proportion until all sum to ``total``, or none is left below it."""
+    shares = np.minimum(shares, limit)
+    while (missing := total - shares.sum()) > 1e-12 and (free := (shares > 0) & (shares < limit)).any():
+        shares[free] = np.minimum(shares[free] * (1 + missing / shares[free].sum()), limit)
+    return shares
 
 
 def build_loaders(
@@ -199,7 +220,6 @@ def build_loaders(
     device: torch.device,
     workers: int = 0,
     attention: NDArray[np.uint8] | None = None,
-    teacher_probabilities: NDArray[np.float32] | None = None,
 ) -> DataLoaders:
     """The loaders of training and validation, which fastai needs.
 
@@ -211,41 +231,34 @@ def build_loaders(
         device: where batches go.
         workers: processes that load images.
         attention: targets of all ``images``.
-        teacher_probabilities: float32 [training images, classes].
 
     Raises:
         ManifestError: a batch can't be filled.
     """
-    table = images.manifest.table
     train, validation = images.rows(TRAIN), images.rows(VALIDATION)
     if len(train) < recipe.batch_size * shard.world:
         problem = f"{len(train)} training images don't fill a batch of {recipe.batch_size * shard.world}"
         raise ManifestError(images.manifest.name, problem, "give more images or --set batch_size")
     if not len(validation):
         raise ManifestError(images.manifest.name, "no image is left for validation", "raise split.validation")
-    weights = sampling_weights(recipe.sampling, images.class_names.iloc[train], table["source"].iloc[train])
-    learned = _of_rows(images, train, attention)
-    if teacher_probabilities is not None:
-        weight = np.float32(recipe.teachers.weight)
-        learned = replace(learned, shares=(1 - weight) * learned.shares + weight * teacher_probabilities)
+    columns = images.manifest.table[["source"]].assign(view=images.manifest.projection)
+    weights = sampling_weights(recipe.sampling, columns.assign(**{"class": images.class_names}).iloc[train])
+    keys = columns[list(recipe.conditional_loss.on)].agg("|".join, axis=1) if recipe.conditional_loss.on else None
+    groups = np.zeros(len(columns), dtype=np.int64) if keys is None else pd.factorize(keys, sort=True)[0]
+    learned, kept = (_of_rows(images, rows, groups, attention) for rows in (train, validation))
     settings: dict[str, Any] = {"num_workers": workers, "device": device}
     loaders = DataLoaders(
         DataLoader(
             TrainingImages(cache, learned, weights, recipe, shard), bs=recipe.batch_size, drop_last=True, **settings
         ),
-        DataLoader(EpochImages(cache, _of_rows(images, validation, attention)), bs=2 * recipe.batch_size, **settings),
+        DataLoader(EpochImages(cache, kept), bs=2 * recipe.batch_size, **settings),
         device=device,
     )
     loaders.n_inp = 1
     return loaders
 
 
-def _of_rows(images: TrainingSet, rows: Integers, attention: NDArray[np.uint8] | None) -> Images:
-    table = images.manifest.table
-    sources, _ = pd.factorize(table["source"], sort=True)
-    return Images(
-        list(table["path"].iloc[rows]),
-        images.shares[rows],
-        sources[rows].astype(np.int64),
-        None if attention is None else attention[rows],
-    )
+def _of_rows(images: TrainingSet, rows: Integers, groups: Integers, attention: NDArray[np.uint8] | None) -> Images:
+    paths = list(images.manifest.table["path"].iloc[rows])
+    known = None if attention is None else attention[rows]
+    return Images(paths, images.shares[rows], groups[rows].astype(np.int64), known)

@@ -12,13 +12,13 @@ from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.optimizer import Adam
-from torch import nn
+from torch import Tensor, nn
 
 from lungsight.networks.backbones import first_layers, layer_groups
 from lungsight.networks.cam_classifier import CamClassifier
 from lungsight.training.callbacks import BFloat16, EpochSeed
-from lungsight.training.losses import Loss, accuracy
-from lungsight.training.regularisation import FrozenLayers, SourceAdversary, WeightEMA
+from lungsight.training.losses import Loss, accuracy, log_shares
+from lungsight.training.regularisation import FrozenLayers, WeightEMA
 
 if TYPE_CHECKING:  # the recipe holds those of the gate and the lung segmentation, whose trainings need this module
     from lungsight.training.recipe import Recipe
@@ -54,8 +54,10 @@ def build_learner(
 ) -> Learner:
     """The learner of a classifier: the recipe's loss, three layer groups for discriminative learning rates."""
     healthy = list(recipe.classes).index(recipe.guidance.healthy) if recipe.guidance.weight else -1
-    loss = Loss(recipe.label_smoothing, recipe.logit_penalty, recipe.guidance.weight, healthy)
-    callbacks = [EpochSeed(recipe.seed, rank), *_regularisation(recipe, network, loaders)]
+    loss = Loss(
+        recipe.label_smoothing, recipe.logit_penalty, recipe.guidance.weight, healthy, _log_shares(recipe, loaders)
+    )
+    callbacks = [EpochSeed(recipe.seed, rank), *_regularisation(recipe, network)]
     if recipe.precision == "bfloat16":
         callbacks.append(BFloat16())
     return quiet_learner(
@@ -64,12 +66,19 @@ def build_learner(
     )  # fmt: skip
 
 
-def _regularisation(recipe: Recipe, network: CamClassifier, loaders: DataLoaders) -> Iterator[Callback]:
+def _log_shares(recipe: Recipe, loaders: DataLoaders) -> Tensor | None:
+    if not recipe.conditional_loss.on:
+        return None
+    shown, validation = loaders.train_ds, loaders.valid_ds.images
+    count = 1 + int(max(shown.images.groups.max(), validation.groups.max()))
+    return log_shares(
+        shown.images.shares, shown.images.groups, shown.weights, count=count, floor=recipe.conditional_loss.floor
+    )
+
+
+def _regularisation(recipe: Recipe, network: CamClassifier) -> Iterator[Callback]:
     if recipe.fixed_layers:
         first_layers(network, recipe.fixed_layers)  # refuses a wrong number before the training
         yield FrozenLayers(recipe.fixed_layers)
     if recipe.weight_averaging.decay:
         yield WeightEMA(network, recipe.weight_averaging.decay)
-    if recipe.source_adversary.weight:
-        sources = int(loaders.train_ds.images.sources.max()) + 1
-        yield SourceAdversary(recipe.source_adversary.weight, sources, network.weigh.in_channels, recipe.seed)

@@ -55,6 +55,9 @@ class Split(RecipeSection):
     """Train although a patient, a study or an image is on several sides, and report it in the run."""
     find_duplicates: bool = True
     """Look for copies of images and keep them on one side."""
+    as_in: str = ""
+    """A package, by name or path. Patients whom it was trained or validated on stay on that side, and the other
+    patients of its sources are for test, so that both models are tested on patients whom neither saw."""
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:
@@ -66,17 +69,33 @@ class Split(RecipeSection):
 class Sampling(RecipeSection):
     """How often an epoch shows each image.
 
-    ``balance`` gives every group that these columns make the same share, which upsamples the rare ones;
-    ``images_per_epoch`` 0 means all images once.
+    ``balance`` gives every group that these columns make the same share, which upsamples the rare ones. Images of
+    unknown view keep the share that their number gives them; the rest is shared out over the views.
     """
 
-    balance: tuple[Literal["class", "source"], ...] = ()
-    """Columns whose groups get the same share."""
-    mix_sources: float = Field(default=0.0, ge=0, le=1)
-    """Probability that an image is blended with one of the same class from another source, so that features of the
-    class outweigh those of the source (mixup, Zhang et al. 2018, kept within the class)."""
+    balance: tuple[Literal["class", "source", "view"], ...] = ()
+    """Columns whose groups get the same share, one within the other."""
+    source_size: Share = 0.0
+    """Sources within a group get shares by their number of images to this power: 0 the same for all, 0.5 by the
+    root, 1 by the number."""
+    most_repeats: float = Field(default=0.0, ge=0)
+    """How often an epoch shows one image at most, on average; 0: no limit. What is left over goes to other images of
+    the same class."""
     images_per_epoch: int = Field(default=0, ge=0)
-    """How many images make an epoch."""
+    """How many images make an epoch; 0: all of them once."""
+
+
+class ConditionalLoss(RecipeSection):
+    """The log of P(class | source) is added to the logits in the loss alone: knowing the source gains nothing.
+
+    A network that knows the source and nothing else has its least loss without any evidence: all logits the same.
+    Logit adjustment (Menon et al. 2021), for each source. The shares are those of the training images as sampled.
+    """
+
+    on: tuple[Literal["source", "view"], ...] = ()
+    """What is given: the source, or the source and the view; nothing leaves it out."""
+    floor: float = Field(default=0.05, gt=0, le=0.2)
+    """Least share of a class. A source that holds one class alone teaches about as much as this."""
 
 
 class LearningRateSearch(RecipeSection):
@@ -112,28 +131,6 @@ class WeightAveraging(RecipeSection):
 
     decay: float = Field(default=0.0, ge=0, lt=1)
     """Share of the average that stays at each step; 0 leaves it out."""
-
-
-class SourceAdversary(RecipeSection):
-    """A second layer learns the source from the network's features, and the network to hide it from that layer.
-
-    Gradient reversal: Ganin et al. 2016.
-    """
-
-    weight: float = Field(default=0.0, ge=0)
-    """Of the reversed gradient; 0 leaves it out."""
-
-
-class Teachers(RecipeSection):
-    """Packages whose averaged probabilities of the training images are part of the labels.
-
-    Distillation: Hinton et al. 2015. They must not have been trained on the validation or test images of this run.
-    """
-
-    packages: tuple[str, ...] = ()
-    """Paths of model packages with the same classes."""
-    weight: float = Field(default=0.5, gt=0, le=1)
-    """Share of the teachers' probabilities in each label."""
 
 
 def _rate_range(value: Any) -> Any:
@@ -195,7 +192,8 @@ class Recipe(RecipeSection):
     """Timm's name of a network whose head is average pooling and one linear layer."""
     weights: str = Field(
         default="pretrained",
-        description="`pretrained` (what is on this computer), `download`, `random`, or a weights file",
+        description="`pretrained` (what is on this computer), `download`, `random`, a weights file, or a package, by "
+        "name or path, whose training goes on",
     )
     fine_maps: bool = False
     """Join the backbone's last maps with those of twice their resolution, for heatmaps with four times as many
@@ -234,6 +232,8 @@ class Recipe(RecipeSection):
     keep: Literal["last", "best"] = Field(default="last", description="`best`: the epoch of lowest validation loss")
     checkpoint_seconds: float = Field(default=30.0, ge=0)
     """Shortest time between two checkpoints; 0 writes one after every epoch."""
+    keep_stages: bool = False
+    """Keep the weights at the end of each stage (`stages/`), to choose how long to train on other images."""
     select: tuple[Selection, ...] = ()
     """Rules for the images to split; none: every image whose label has a class."""
     test: tuple[Selection, ...] = ()
@@ -242,8 +242,7 @@ class Recipe(RecipeSection):
     sampling: Sampling = Sampling()
     guidance: Guidance = Guidance()
     weight_averaging: WeightAveraging = WeightAveraging()
-    source_adversary: SourceAdversary = SourceAdversary()
-    teachers: Teachers = Teachers()
+    conditional_loss: ConditionalLoss = ConditionalLoss()
     augmentation: Augmentation = Augmentation()
     learning_rate_search: LearningRateSearch = LearningRateSearch()
     decision: Decision = Decision()
@@ -253,10 +252,22 @@ class Recipe(RecipeSection):
     gate: GateRecipe | None = None
     """How the input gate of the package is trained; None: there is none."""
     parts_from: str = ""
-    """A run whose lung segmentation and gate are taken, instead of training them."""
+    """A run, or a package, by name or path, whose lung segmentation and gate are taken, instead of training them."""
     half_precision: bool = False
     """Store the network's weights as float16, in half the space; it runs in float32."""
     stages: tuple[Stage, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_retired_keys(cls, content: Any) -> Any:
+        """Older packages and runs have keys that were taken out; where they did nothing, they are left out."""
+        if not isinstance(content, dict):
+            return content
+        content = {key: value for key, value in content.items() if not _did_nothing(key, value)}
+        sampling = content.get("sampling")
+        if isinstance(sampling, dict) and sampling.get("mix_sources") == 0:
+            content["sampling"] = {key: value for key, value in sampling.items() if key != "mix_sources"}
+        return content
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -294,6 +305,14 @@ class Recipe(RecipeSection):
     def epochs(self) -> int:
         """Of all stages."""
         return sum(stage.epochs for stage in self.stages)
+
+
+def _did_nothing(key: str, value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return (key == "source_adversary" and not value.get("weight")) or (
+        key == "teachers" and not value.get("packages")
+    )
 
 
 def built_in_recipes() -> dict[str, str]:

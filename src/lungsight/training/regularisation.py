@@ -1,4 +1,4 @@
-"""Regularisation callbacks: frozen layers, averaged weights, source adversary."""
+"""Regularisation callbacks: frozen layers, averaged weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from fastai.callback.core import Callback
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lungsight.networks.backbones import first_layers
@@ -95,68 +94,3 @@ class _WarmedUp:
             get_ema_multi_avg_fn(decay)(average, current, steps)  # type: ignore[no-untyped-call]
         else:  # the counters of batch normalisation
             torch._foreach_copy_(average, current)
-
-
-class SourceAdversary(Callback):
-    """A linear layer learns the source from the averaged features; the network gets its gradient reversed.
-
-    Gradient reversal: Ganin et al. 2016.
-    """
-
-    order = 12
-    run_valid = False
-
-    def __init__(self, weight: float, sources: int, features: int, seed: int) -> None:
-        self.weight = weight
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.guess = nn.Linear(features, sources)
-        self.optimizer = torch.optim.SGD(self.guess.parameters(), lr=0.1)  # no state of its own to keep
-
-    def before_fit(self) -> None:
-        """Watch the network's features."""
-        network = bare_network(self)
-        self.guess.to(next(network.parameters()).device)
-        self._hook = network.weigh.register_forward_pre_hook(self._keep)
-
-    def _keep(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._features = inputs[0]
-
-    def after_loss(self) -> None:
-        """Add the loss of guessing the source."""
-        if self.training:
-            *_, sources = self.learn.yb
-            # float32, whatever the precision of the forward pass
-            features = _Reversed.apply(self._features.float().mean(dim=(2, 3)), self.weight)
-            self.learn.loss_grad = self.learn.loss_grad + functional.cross_entropy(self.guess(features), sources)
-
-    def after_step(self) -> None:
-        """Let the linear layer learn, too."""
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-
-    def after_fit(self) -> None:
-        """Stop watching the features."""
-        self._hook.remove()
-
-    def state(self) -> dict[str, Tensor]:
-        """What a checkpoint needs."""
-        return {f"guess.{name}": tensor.detach() for name, tensor in self.guess.state_dict().items()}
-
-    def load_state(self, state: dict[str, Tensor], _weights: dict[str, Tensor]) -> None:
-        """Continue from :meth:`state`."""
-        if state:
-            self.guess.load_state_dict({name.removeprefix("guess."): tensor for name, tensor in state.items()})
-
-
-class _Reversed(torch.autograd.Function):
-    """The identity going forward; going back, the gradient times minus ``weight``."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, weight: float) -> Tensor:
-        ctx.weight = weight
-        return values.view_as(values)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return -ctx.weight * gradients[0], None

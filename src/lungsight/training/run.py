@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
@@ -20,8 +21,10 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.errors import ManifestError, RecipeError
 from lungsight.networks.backbones import build_network
 from lungsight.networks.cam_classifier import CamClassifier
+from lungsight.package import ModelPackage, find_package
+from lungsight.package.storage import WEIGHTS
 from lungsight.training import lr_search, training_set
-from lungsight.training.auxiliary_models import AuxiliaryModels, prepare_auxiliary_models
+from lungsight.training.auxiliary_models import AuxiliaryModels, is_package, prepare_auxiliary_models
 from lungsight.training.batches import ProcessShard, build_loaders
 from lungsight.training.callbacks import TrainingBars
 from lungsight.training.diagnosis import Diagnosis
@@ -33,7 +36,6 @@ from lungsight.training.recipe import Recipe
 from lungsight.training.run_folder import RunFolder
 from lungsight.training.run_log import log_to
 from lungsight.training.stages import Stages
-from lungsight.training.teachers import teacher_probabilities
 from lungsight.training.training_set import TrainingSet
 
 #: Share of the healthy class from which on an image counts as showing no disease.
@@ -84,7 +86,7 @@ def train(
         return RunOutcome(folder, finished=True)
     log = log_to(folder / "log.txt", console, writes=state.is_main_process)
     run = _Inputs.prepare(recipe, manifest, folder, list_folders, cache, console, log)
-    loaders = run.loaders(shard, workers, run.teacher_probabilities(console))
+    loaders = run.loaders(shard, workers)
     if state.is_main_process:
         recorded.begin(run.images)
     log(
@@ -186,33 +188,26 @@ class _Inputs:
         _report(images, log)
         return cls(recipe, network, origin, models, caches, images)
 
-    def loaders(
-        self, shard: ProcessShard, workers: int = 0, teacher_probabilities: NDArray[np.float32] | None = None
-    ) -> DataLoaders:
+    def loaders(self, shard: ProcessShard, workers: int = 0) -> DataLoaders:
         return build_loaders(
             self.recipe, self.images, self.caches.images, shard=shard, device=PartialState().device, workers=workers,
             attention=self.caches.attention_targets(self.recipe, self.images),
-            teacher_probabilities=teacher_probabilities,
         )  # fmt: skip
-
-    def teacher_probabilities(self, console: Console) -> NDArray[np.float32] | None:
-        if not self.recipe.teachers.packages:
-            return None
-        with ProgressBars(console) as bars:
-            progress = bars.counting("predictions of the teachers")
-            return teacher_probabilities(self.recipe, self.images, self.caches.lungs, progress=progress)
 
 
 def build_network_of(recipe: Recipe) -> tuple[CamClassifier, str]:
     """The network and its origin, tried on one image of the recipe's size: before hours of reading, not after."""
     torch.manual_seed(recipe.seed)
+    goes_on = is_package(recipe.weights)
     network, origin = build_network(
         recipe.backbone,
         len(recipe.classes),
-        weights=recipe.weights,
+        weights="random" if goes_on else recipe.weights,
         dropout=recipe.dropout,
         fine_maps=recipe.fine_maps,
     )
+    if goes_on:
+        origin = _take_weights(network, recipe)
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(1, 1, recipe.image_size, recipe.image_size))
@@ -220,6 +215,25 @@ def build_network_of(recipe: Recipe) -> tuple[CamClassifier, str]:
         problem = f"images of {recipe.image_size} px are too small for it"
         raise RecipeError(f"backbone {recipe.backbone}", problem, "raise image_size") from error
     return network.train(), origin
+
+
+def _take_weights(network: CamClassifier, recipe: Recipe) -> str:
+    """Load the weights of the package that the recipe names; return its name as their origin."""
+    package = ModelPackage.open(find_package(recipe.weights))
+    if package.description.classes != tuple(recipe.classes):
+        problem = (
+            f"its classes are {', '.join(package.description.classes)}, the recipe's {', '.join(recipe.classes)}"
+        )
+        raise RecipeError(f"weights {recipe.weights}", problem, "train the same classes in the same order")
+    tensors = safetensors.torch.load(package.read(WEIGHTS))
+    try:
+        network.load_state_dict(
+            {name: tensor.to(network.state_dict()[name].dtype) for name, tensor in tensors.items()}
+        )
+    except (RuntimeError, KeyError) as error:
+        hint = "give the backbone, fine_maps and image_size of that package, or continue with --from"
+        raise RecipeError(f"weights {recipe.weights}", "its network is another than the recipe's", hint) from error
+    return f"the package {package.id}"
 
 
 def _readable(

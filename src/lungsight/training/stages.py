@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import safetensors.torch
 from fastai.learner import Learner
 from rich.console import Console
 
+from lungsight._files import atomic_write
 from lungsight._progress import ProgressBars
 from lungsight.errors import LungsightError
 from lungsight.training import lr_search
@@ -49,6 +51,7 @@ class Stages:
                 monitor = self._stage(number, self.recipe.stages[number], callback)
                 diagnosis, self.best = monitor.diagnosis, monitor.best_weights
                 self.progress = replace(monitor.progress, stage=number + 1, stage_epochs=0)
+                self._keep(number)
                 if _diverged(diagnosis):
                     break
         if _diverged(diagnosis) and not self.best:
@@ -60,6 +63,12 @@ class Stages:
             self.log(f"kept the weights of epoch {self.progress.best_epoch}, the lowest validation loss")
         return diagnosis
 
+    def _keep(self, number: int) -> None:
+        """Write what the network is at the end of a stage, as averaged, if the recipe asks for it."""
+        if self.recipe.keep_stages and self.shard.rank == 0:
+            with atomic_write(self.folder / "stages" / f"{number}.safetensors") as file:
+                file.write(safetensors.torch.save(self.learner.model.state_dict()))
+
     def _resume(self) -> None:
         truncate(self.folder / "history.csv", self.progress.epochs)
         truncate(self.folder / "batches.csv", self.progress.epochs)
@@ -68,6 +77,7 @@ class Stages:
         self.learner.model.load_state_dict(self.checkpoint.weights)
         load_callback_states(self.learner.cbs, self.checkpoint.callbacks, self.checkpoint.weights)
         if self.progress.stage_epochs == self.recipe.stages[self.progress.stage].epochs:
+            self._keep(self.progress.stage)
             self.progress = replace(self.progress, stage=self.progress.stage + 1, stage_epochs=0)
         history = pd.read_csv(self.folder / "history.csv")
         self.losses = [EpochLosses(t, v) for t, v in zip(history["train_loss"], history["valid_loss"], strict=True)]

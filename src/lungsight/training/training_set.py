@@ -27,6 +27,8 @@ from lungsight.datasets.leakage import Leak, find_leaks, leak_groups
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import TEST, TRAIN, VALIDATION, split_by_group, split_by_image
 from lungsight.errors import ManifestError, RecipeError, SplitLeakageError, printable
+from lungsight.package import ModelPackage, find_package
+from lungsight.package.trained_on import patient_digest
 from lungsight.training.recipe import Recipe, Selection
 
 
@@ -184,7 +186,7 @@ def divide(
         pairs = find_duplicates(fingerprints, progress=progress)
     _refuse_two_labels(recipe, chosen, pairs)
     groups = leak_groups(chosen, pairs)
-    sides = _sides(recipe, chosen, groups)
+    sides = _sides(recipe, chosen, groups, fingerprint_cache)
     named_for_test = (chosen.table["split"] == TEST).to_numpy() & (recipe.split.unit != "given")
     fitted = np.isin(sides, (TRAIN, VALIDATION)) & ~named_for_test
     known = named_for_test & np.isin(groups, groups[fitted])
@@ -215,15 +217,43 @@ def _refuse_two_labels(recipe: Recipe, chosen: Manifest, pairs: Sequence[Duplica
         raise ManifestError(chosen.name, f"{stated}, and both are the same image{more}", "give each image one label")
 
 
-def _sides(recipe: Recipe, chosen: Manifest, groups: NDArray[np.int_]) -> NDArray[np.object_]:
+def sides_as_in(
+    package: ModelPackage, manifest: Manifest, groups: NDArray[np.int_], fingerprint_cache: Path | None = None
+) -> NDArray[np.object_]:
+    """The side of the split on which a package had each image; empty for groups of sources that it doesn't know.
+
+    A group takes the side of those of its images and patients that the package was trained on, or else validated on,
+    or else, in a source that the package knows, is for test. Images are known by file, patients by source and key.
+    """
+    files = fingerprint_manifest(manifest, cache=fingerprint_cache).files
+    table = manifest.table
+    patients = [patient_digest(source, key) for source, key in zip(table["source"], table["patient"], strict=True)]
+    sides = np.full(len(table), "", dtype=object)
+    known = {image.source for image in package.trained_on}
+    sides[np.isin(groups, groups[table["source"].isin(known)])] = TEST
+    for side in (VALIDATION, TRAIN):
+        seen = {name for image in package.trained_on if image.split == side for name in (image.sha256, image.patient)}
+        there = np.array([file in seen or key in seen for file, key in zip(files, patients, strict=True)])
+        sides[np.isin(groups, groups[there])] = side
+    return sides
+
+
+def _sides(
+    recipe: Recipe, chosen: Manifest, groups: NDArray[np.int_], fingerprint_cache: Path | None
+) -> NDArray[np.object_]:
     split = recipe.split
     table = chosen.table
+    if split.unit == "given" and split.as_in:
+        raise RecipeError("split.as_in", "the manifest's own split can't be another's, too", "leave one of them out")
     if split.unit == "given":
         empty = int((table["split"] == "").sum())
         if empty:
             raise ManifestError(chosen.name, f"{empty} images have no split", "fill the column split")
         return table["split"].to_numpy(dtype=object)
     sides = table["split"].to_numpy(dtype=object).copy()
+    if split.as_in:
+        kept = sides_as_in(ModelPackage.open(find_package(split.as_in)), chosen, groups, fingerprint_cache)
+        sides = np.where(sides == "", kept, sides)
     pool = np.flatnonzero(sides == "")
     shares = {"validation": split.validation, "test": split.test, "seed": recipe.seed}
     if split.unit == "image":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -26,7 +25,7 @@ QUICK = Resampling(replicates=200)
 
 def source_probe(testset: TestSet) -> Audit:
     """A model is there, and isn't asked: the features are known."""
-    return SPEC.audit(AuditInput(testset, QUICK, cast(Detector, SimpleNamespace(lacks={}))))
+    return SPEC.audit(AuditInput(testset, QUICK, cast(Detector, object())))
 
 
 def a_test(*, told: float, shares: dict[str, float], n: int = 120, seed: int = 0, per_patient: int = 2) -> TestSet:
