@@ -93,8 +93,8 @@ Windows-1252. Names of columns may have any case, and spaces for underscores; ot
 
 def audits() -> Lines:
     yield from _opening("Audits", "Each audit asks one question of the model or of the images it is tested on.\n")
-    yield "What each does, and what it can't see: [the audits](../explanation/audits.md). Those with a rule can call"
-    yield "a shortcut, and then the [grade](../explanation/grade.md) is *confounded*.\n"
+    yield "What each does, and what it can't see: [the audits](../explanation/audits.md). Those with a rule can find"
+    yield "a shortcut, which the report states beside the [grade](../explanation/grade.md).\n"
     yield "| audit | asks | needs | rule | `tables/` |\n| --- | --- | --- | --- | --- |"
     for audit in AUDITS:
         needs = ", ".join(need for need in Need if need in audit.needs) or "the predictions"
@@ -103,7 +103,7 @@ def audits() -> Lines:
         yield f"| {audit.name} | {question} | {needs} | {rule} | `audit_{audit.slug}.csv` |"
     groups = dict.fromkeys(audit.required for audit in AUDITS if audit.required)
     asked = [" or ".join(f"*{audit.name}*" for audit in AUDITS if audit.required == group) for group in groups]
-    yield f"\nA model is graded *holds at several other sources* only if {' and '.join(asked)} could be asked."
+    yield f"\nShortcuts are *not found* only if {' and '.join(asked)} reports so."
 
 
 def manifest() -> Lines:

@@ -33,7 +33,7 @@ from lungsight.datasets.phantom import Label, Shortcut, write_collection
 from lungsight.datasets.phantom.shortcuts import is_planted
 from lungsight.evaluation.audits import image_statistics_only, nuisance_edits, occlusion
 from lungsight.evaluation.audits.audit import Audit, AuditInput
-from lungsight.evaluation.grade import GradeStatement, decide
+from lungsight.evaluation.grade import GradeStatement, Mark, decide
 from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import INTERNAL, KIND, TestSet
 from lungsight.inference import Detector
@@ -132,7 +132,8 @@ def _line(testset: TestSet, audits: list[Audit], verdict: GradeStatement) -> dic
             "auroc", sample, auroc(testset.score, sample.positive), resampling=RESAMPLING
         ).value,
         "grade": str(verdict.grade),
-        "reasons": [reason.rule.partition(":")[0] for reason in verdict.reasons if reason.met],
+        "flag": str(verdict.shortcut),
+        "reasons": [r.name for r in verdict.reasons if r.is_shortcut and r.mark is Mark.BAD],
         "audits": {
             audit.name: {"call": str(audit.call)}
             | ({"value": audit.effect.value, "low": audit.effect.low} if audit.effect else {})
@@ -174,9 +175,9 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
     rows = []
     results = results.drop_duplicates(["seed", "shortcut", "strength"]).sort_values("seed", kind="stable")
     for (_, kind, strength), group in results.groupby([results["seed"] // 100, "shortcut", "strength"], sort=False):
-        calls = {"verdict: confounded": group["grade"] == "confounded"}
+        calls = {"shortcut found": group["flag"] == "found"}
         names = list(group["audits"].iloc[0])
-        calls |= {name: group["audits"].map(lambda a, n=name: a[n]["call"] == "shortcut") for name in names}
+        calls |= {name: group["audits"].map(lambda a, n=name: a[n]["call"] == "found") for name in names}
         for name, called in calls.items():
             interval = binomtest(int(called.sum()), len(called)).proportion_ci(method="exact")
             rows.append(

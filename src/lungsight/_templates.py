@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 
 from lungsight import RESEARCH_ONLY, __version__
 from lungsight._text import as_words, fixed, percent, signed
@@ -17,7 +17,7 @@ def template(package: str, name: str, **filters: Callable[..., Any]) -> Template
     A variable that it isn't given is an error.
     """
     environment = Environment(
-        loader=PackageLoader(package),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("lungsight")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -52,11 +52,12 @@ def test_the_command_prints_the_figures_and_writes_the_page(folder: Path, snapsh
     assert "1 left out: of a patient the model was trained or tuned on" in done.stdout
     for line in ("internal", "north", "external", "east", RESEARCH_ONLY):
         assert line in done.stdout
-    assert "0.50" in done.stdout  # one of two positives found, at either source
-    assert "Grade: no evidence" in done.stdout
+    assert "of 2 with COVID-19, 50% (" in done.stdout  # one of two positives found, at either source
+    assert "– lungs hidden: " in done.stdout
+    assert "Grade: too little data" in done.stdout
     stated = json.loads((folder / "tested" / "evidence.json").read_text())
     assert prose.of_text(done.stdout, {stated["subject"]["model"]: "<model>", str(folder): "<folder>"}) == snapshot
-    assert stated["verdict"]["grade"] == "no evidence"
+    assert stated["verdict"]["grade"] == "too little data"
     assert "lungsight evaluate package --data films.csv" in stated["command"]
     assert (folder / "tested" / "index.html").is_file()
 

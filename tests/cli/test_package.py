@@ -67,7 +67,7 @@ def test_complete_puts_the_evidence_into_the_package(model: Path, tmp_path: Path
     opened = ModelPackage.open(model)
     assert opened.id == before
     assert opened.model_card == "# tested\n"
-    assert "internal only (tested 2026-11-23). It was seen" in package("describe", model).stdout
+    assert "internal only; shortcut not looked for (tested 2026-11-23)" in package("describe", model).stdout
     assert "all 7 files are as they were written" in package("verify", model).stdout
 
 

@@ -80,7 +80,7 @@ def test_figures_and_differences_are_those_of_the_images(two: list[Path]) -> Non
         assert all((d.p_holm or 0) >= (d.p or 0) for d in source.differences)
         assert by["auroc", "DeLong"].clear
     assert any("A's AUROC is" in sentence and "higher than B's" in sentence for sentence in found.sentences)
-    assert any("a better score doesn't make up for a weaker grade" in sentence for sentence in found.sentences)
+    assert any("a better score makes up neither for a weaker grade" in sentence for sentence in found.sentences)
 
 
 def test_a_model_beside_itself_differs_in_nothing(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_the_page_and_its_files_say_the_same(two: list[Path], tmp_path: Path) ->
     stated = json.loads((tmp_path / "out" / "compare.json").read_text())
     differences = pd.read_csv(tmp_path / "out" / "differences.csv")
     assert len(stated["tables"]["differences"]) == len(differences) == 10
-    assert [m["grade"] for m in stated["models"]] == ["internal only", "no evidence"]
+    assert [m["grade"] for m in stated["models"]] == ["internal only", "not shown to be good enough"]
     page = (tmp_path / "out" / "index.html").read_text()
     assert "2 models on the same 240 images" in page
     assert "Internal only" in page

@@ -41,3 +41,10 @@ def test_a_difference_has_its_sign_and_zero_has_none(value: float | None, said: 
 
 def test_thousands_are_parted() -> None:
     assert fixed(1234.5, 1) == "1,234.5"
+
+
+def test_no_number_is_rounded_onto_a_threshold_that_it_is_not() -> None:
+    near = _estimate(value=0.756, low=0.6998, high=0.7004)
+    assert as_figure(near, beside=(0.70,)) == "0.76 (0.6998–0.7004, n = 1,040)"
+    assert as_figure(_estimate(low=0.70, high=0.7), beside=(0.70,)) == "0.83 (0.70–0.70, n = 1,040)"
+    assert as_figure(near) == "0.76 (0.70–0.70, n = 1,040)"

@@ -7,11 +7,11 @@ from lungsight.components.preprocessing import Region
 from lungsight.inference import INCONCLUSIVE
 from lungsight.inference.warnings import image_warnings, location_warning, model_warnings
 from lungsight.package import Calibration, TrainingSource
-from lungsight.package.open import StatedGrade
+from lungsight.package.stated_grade import FOUND, NOT_FOUND, NOT_LOOKED_FOR, StatedGrade
 from lungsight.radiograph import Radiograph
 from tiny_package import describe
 
-HOLDS = StatedGrade("holds at several sites", "It held.", "2026-11-23")
+HOLDS = StatedGrade("holds at several other sources", "It held.", "2026-11-23", NOT_FOUND)
 Make = Callable[..., Radiograph]
 
 
@@ -85,14 +85,15 @@ def test_a_model_of_many_mixed_sources_that_holds_elsewhere_has_no_caution() -> 
 
 def test_what_the_evidence_says_comes_first() -> None:
     stated = describe(sources=(source("a", **MANY),))
-    confounded = StatedGrade("confounded", "Its score says nothing about a patient.", "2026-11-23")
-    first, *_ = model_warnings(stated, confounded)
-    assert first == (
-        "The test of this model (2026-11-23) ended in the grade “confounded”. Part of its score comes from how or "
-        "where an image was made, not from disease: don't rely on it."
-    )
-    first, *_ = model_warnings(stated, StatedGrade("fails elsewhere", "It fails at two sites.", "2026-11-23"))
-    assert first.endswith("“fails elsewhere”. It fails at two sites.")
+    failing = StatedGrade("fails elsewhere", "It fails at two sites.", "2026-11-23", FOUND)
+    shortcut, performance, *_ = model_warnings(stated, failing)
+    assert "found a shortcut" in shortcut
+    assert performance.startswith("The test of this model (2026-11-23) ended in the grade “fails elsewhere”.")
+    assert performance.endswith("It fails at two sites.")
+    first, *_ = model_warnings(stated, HOLDS._replace(shortcut=FOUND))
+    assert "found a shortcut" in first
+    first, *_ = model_warnings(stated, HOLDS._replace(shortcut=NOT_LOOKED_FOR))
+    assert "didn't look for shortcuts" in first
     first, *_ = model_warnings(stated, None)
     assert "No evidence report is in the package" in first
 

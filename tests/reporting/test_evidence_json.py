@@ -42,9 +42,11 @@ def test_grade_audits_and_settings_are_whole(evidence: Evidence) -> None:
     written = evidence_json(evidence)
     assert written["notice"] == RESEARCH_ONLY
     assert written["verdict"]["grade"] == evidence.verdict.grade.value
-    assert [reason["sentence"] for reason in written["verdict"]["reasons"]] == [
-        reason.sentence for reason in evidence.verdict.reasons
-    ]
+    assert written["verdict"]["shortcut"] == evidence.verdict.shortcut.value
+    for stated, reason in zip(written["verdict"]["reasons"], evidence.verdict.reasons, strict=True):
+        assert (stated["name"], stated["found"], stated["mark"]) == (reason.name, reason.found, reason.mark.value)
+        assert isinstance(stated["met"], bool)
+    assert [each["source"] for each in written["verdict"]["sources"]] == [s.source for s in evidence.verdict.sources]
     for stated, audit in zip(written["audits"], evidence.audits, strict=True):
         assert stated["call"] == audit.call.value
         assert stated["effect"] == (None if audit.effect is None else vars(audit.effect))

@@ -20,7 +20,7 @@ from browser import scroll_width
 from lungsight import RESEARCH_ONLY
 from lungsight.evaluation.audits.audit import AuditResult, not_done
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.grade import Reason
+from lungsight.evaluation.grade import Mark, Reason
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.sections.section import Section
 from lungsight.reporting.evidence_json import evidence_json
@@ -154,7 +154,8 @@ def test_the_first_screen_comes_before_the_contents(evidence: Evidence, page: Pa
     assert all(" ".join(notice.split()) in first for notice in evidence.notices)
     for source in ("phantom-north", "phantom-south", "west"):
         assert source in first
-    assert sum(" ".join(reason.sentence.split()) in first for reason in evidence.verdict.reasons) >= 3
+    assert evidence.verdict.shortcut_sentence in first
+    assert sum(" ".join(reason.found.split()) in first for reason in evidence.verdict.reasons) >= 3
 
 
 def test_the_sections_are_numbered_in_the_order_of_the_contents(page: Page) -> None:
@@ -179,22 +180,22 @@ def test_every_interval_is_of_a_kind_that_the_page_names(evidence: Evidence, pag
         assert f"; {name}" in page.text
 
 
-def test_every_rule_of_the_grade_is_there_met_or_not(evidence: Evidence, page: Page) -> None:
-    rules = page.text[page.text.index("Rules met and not met") :]
+def test_every_reason_of_the_grade_is_there_with_its_mark(evidence: Evidence, page: Page) -> None:
+    rules = page.text[page.text.index("What was asked, and what was found") :]
     assert len(evidence.verdict.reasons) >= 3
     for reason in evidence.verdict.reasons:
-        assert reason.rule in rules
-        assert reason.sentence in rules
+        assert reason.asked in rules
+        assert reason.found in rules
 
 
 def test_a_rule_whose_audit_could_not_be_made_is_not_called_unmet(evidence: Evidence, tmp_path: Path) -> None:
     silent, rule = (
         not_done("lungs hidden", "Without lungs?", "No masks."),
-        Reason("lungs hidden: x", False, "No masks."),
+        Reason("lungs hidden", "x", "No masks.", Mark.NOT_ASKED),
     )
     verdict = replace(evidence.verdict, reasons=(rule,))
     text = write(replace(without_tables(evidence), audits=(silent,), verdict=verdict), tmp_path).text
-    row = text[text.index("lungs hidden: x") :]
+    row = text[text.index("What was asked, and what was found") :]
     assert row.index("not asked") < row.index("No masks.")
 
 
@@ -256,7 +257,7 @@ def test_no_name_breaks_the_page(
         without_tables(bare, rows, (words,)),
         subject=replace(bare.subject, model=model),
         testset=bare.testset.with_columns(source=source),
-        verdict=replace(bare.verdict, sentence=words, reasons=(Reason("holds: x", False, words),)),
+        verdict=replace(bare.verdict, sentence=words, reasons=(Reason(words, words, words, Mark.BAD),)),
         audits=(not_done("header only", words, words),),
         notices=(words,),
         command=words,

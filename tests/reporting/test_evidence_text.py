@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pandas as pd
 
-from lungsight.evaluation.audits.audit import not_done
-from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.grade import Grade, GradeStatement, Reason
+from lungsight.evaluation.grade import Grade, GradeStatement, Mark, Reason, Shortcut
 from lungsight.evaluation.rows import Row
 from lungsight.reporting.evidence_text import (
     FOR_A_PATIENT,
     deciding,
     extremes,
     figures_in_words,
+    for_a_patient,
     picked_points,
-    states,
 )
 from lungsight.statistics.estimate import Estimate
 
@@ -26,39 +22,25 @@ def make_row(kind: str, source: str, metric: str, value: float | None) -> Row:
     return Row({"kind": kind, "source": source}, estimate)
 
 
-def graded(evidence: Evidence, grade: Grade, *rules: tuple[str, bool]) -> Evidence:
-    """Evidence of each grade takes hours, so the rules that a real one goes through are replaced by these."""
-    reasons = tuple(Reason(f"{name}: …", met, name) for name, met in rules)
-    audits = (not_done("silent", "?", "…"),)
-    return replace(evidence, verdict=GradeStatement(grade, "…", reasons), audits=audits)
+def graded(shortcut: Shortcut, *marks: Mark) -> GradeStatement:
+    """Evidence of each grade takes hours, so the reasons of a real one are replaced by these."""
+    reasons = tuple(Reason(f"{i}", "…", "…", mark) for i, mark in enumerate(marks))
+    return GradeStatement(Grade.HOLDS_AT_ONE, "…", shortcut, "…", (), reasons)
 
 
-def decided(evidence: Evidence, grade: Grade, *rules: tuple[str, bool]) -> list[str]:
-    return [reason.sentence for reason in deciding(graded(evidence, grade, *rules))]
+def test_bad_reasons_come_first_and_what_could_not_be_asked_last() -> None:
+    verdict = graded(Shortcut.FOUND, Mark.NOT_ASKED, Mark.GOOD, Mark.NOT_SHOWN, Mark.BAD)
+    assert [reason.name for reason in deciding(verdict)] == ["3", "1", "2", "0"]
 
 
-def test_what_confounds_comes_first_and_what_could_not_be_asked_last(bare: Evidence) -> None:
-    rules = (("silent", False), ("header only", False), ("lungs hidden", True), ("holds", False))
-    assert decided(bare, Grade.CONFOUNDED, *rules) == ["lungs hidden", "header only", "holds"]
+def test_a_first_screen_has_room_for_six_reasons() -> None:
+    assert len(deciding(graded(Shortcut.FOUND, *[Mark.BAD] * 9))) == 6
 
 
-def test_a_weak_grade_rests_on_its_sources(bare: Evidence) -> None:
-    rules = (("header only", False), ("lungs hidden", False), ("holds", False), ("internal", True))
-    assert decided(bare, Grade.INTERNAL_ONLY, *rules) == ["holds", "internal", "header only"]
-
-
-def test_at_most_five_reasons_are_shown(bare: Evidence) -> None:
-    assert len(decided(bare, Grade.CONFOUNDED, *((f"audit {i}", True) for i in range(9)))) == 5
-
-
-def test_a_rule_is_met_not_met_or_not_asked(bare: Evidence) -> None:
-    evidence = graded(bare, Grade.CONFOUNDED, ("a", True), ("b", False), ("silent", False))
-    assert list(states(evidence).values()) == ["met", "not met", "not asked"]
-
-
-def test_every_grade_says_what_to_do() -> None:
+def test_every_grade_says_what_to_do_and_a_shortcut_comes_before_it() -> None:
     assert set(FOR_A_PATIENT) == set(Grade)
-    assert all(FOR_A_PATIENT[grade].startswith("Don't act") for grade in list(Grade)[:3])
+    assert for_a_patient(graded(Shortcut.NOT_FOUND), "COVID-19").startswith("Its decision was informative")
+    assert for_a_patient(graded(Shortcut.FOUND), "COVID-19").startswith("Don't act on its decision, COVID-19 or not")
 
 
 def test_the_extremes_are_of_external_sources_if_there_are_any() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.bootstrap import Resampling, exact_interval
 from lungsight.statistics.outcomes import Outcomes
 from lungsight.statistics.within import pooled_and_within
 
@@ -94,7 +94,7 @@ def test_a_source_without_both_classes_does_not_enter() -> None:
 def test_what_cannot_be_told_is_withheld(source, reason: str) -> None:  # type: ignore[no-untyped-def]
     outcomes, _ = two_sources(0.0)
     found = pooled_and_within(outcomes, "b", source(outcomes.truth == 1), "source", "groups", FEW)
-    assert found.pooled.value is not None
+    assert (found.pooled.value is None) == (not found.mixed)
     assert (found.within.value, found.within.withheld) == (None, reason)
     assert (found.difference.value, found.difference.withheld) == (None, reason)
 
@@ -113,3 +113,14 @@ def test_with_one_mixed_group_the_figure_within_is_that_groups_own() -> None:
         ).pooled
         assert replace(found, name=alone.name) == alone
         assert (found.n, found.patients) == (40, 40)
+
+
+def test_the_exact_interval_of_no_difference_is_that_of_the_sides_compared() -> None:
+    """Everything is told apart: the difference is 0, as surely as 20 positives and 20 negatives say."""
+    positive = np.concatenate([np.arange(40) < 20, np.ones(200, bool), np.zeros(200, bool)])
+    group = np.repeat(["mixed", "sick", "well"], [40, 200, 200])
+    found = pooled_and_within(outcomes_of(0.2 + 0.6 * positive, positive), "b", group, "source", "groups", FEW)
+    spread = 1 - exact_interval(1.0, 20, 0.95)[0]
+    assert (found.difference.value, found.difference.interval) == (0.0, "exact")
+    assert (found.difference.low, found.difference.high) == pytest.approx((-spread, spread))
+    assert found.within.low == pytest.approx(1 - spread)

@@ -46,7 +46,7 @@ def command(
     write_comparison(comparison, folder)
     console = output.console()
     for letter, tested in comparison.models.items():
-        output.say(console, printable(f"{letter}  {tested.model} ({tested.folder}): {tested.grade}"))
+        output.say(console, printable(f"{letter}  {tested.model} ({tested.folder}): {tested.words}"))
     output.say(console, f"{comparison.shared:,} images that all of them analysed\n")
     console.print(_table(comparison))
     for sentence in (*comparison.notices, *comparison.sentences):

@@ -79,7 +79,7 @@ PAGES = (
     Page(
         "compared/index.html",
         "Both trained models on the same images: A the clean one, B the one with the letter. By its AUROC B looks "
-        "usable, too; the grades tell them apart.",
+        "usable, too; whether a shortcut was found tells them apart.",
     ),
     Page(
         "tested/clean/index.html",
@@ -87,7 +87,7 @@ PAGES = (
     ),
     Page(
         "tested/letter/index.html",
-        "The model with the letter: confounded. Much of its score stays though the lungs are hidden.",
+        "The model with the letter: a shortcut was found. Much of its score stays though the lungs are hidden.",
     ),
     Page(
         "scanned/letter.html",

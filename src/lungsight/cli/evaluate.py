@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from lungsight.package import ModelPackage
     from lungsight.statistics.estimate import Estimate
 
-_SHOWN = {"auroc": "AUROC", "sensitivity": "Sensitivity", "specificity": "Specificity"}
 _ERRORS_SHOWN = 5
 _CHECKS = {
     "refused": "the package's gate would refuse; tested here all the same",
@@ -232,37 +232,42 @@ def _print_flow(console: Console, evidence: Evidence) -> None:
 
 
 def _print_figures(console: Console, evidence: Evidence) -> None:
+    """The AUROC by source, and what scanning answers there."""
     from lungsight._text import as_words
     from lungsight.reporting.page_tables import INTERVALS
 
-    target = evidence.subject.target
-    of_target = [row for row in evidence.discrimination.estimates["metrics"] if row.estimate.scope == target]
-    figures: dict[Any, dict[Any, dict[str, Estimate]]] = {}
-    for row in of_target:
-        source = figures.setdefault(row.labels["kind"], {}).setdefault(row.labels["source"], {})
-        source[row.estimate.name] = row.estimate
+    target = as_words(evidence.subject.target)
+    aurocs = [
+        row
+        for row in evidence.discrimination.estimates["metrics"]
+        if row.estimate.scope == evidence.subject.target and row.estimate.name == "auroc"
+    ]
     lines: list[Sequence[object]] = []
-    for kind, sources in figures.items():
-        lines.append([Text(kind, style="bold")])
-        for source, by_name in sources.items():
-            auroc = by_name["auroc"]
-            counts = auroc.positives + auroc.negatives, auroc.positives
-            lines.append([source, *counts, *(_short(by_name[name]) for name in _SHOWN)])
-    numbers = ("images", as_words(target))
-    console.print(output.table(["source", *numbers, *_SHOWN.values()], lines, numbers=numbers, whole=_SHOWN.values()))
-    shown = [row.estimate for row in of_target if row.estimate.name in _SHOWN]
-    kinds = ", ".join(name for kind, name in INTERVALS.items() if any(e.interval == kind for e in shown))
-    withheld = " The page says why a figure is withheld." if any(e.value is None for e in shown) else ""
-    output.say(
-        console, f"{as_words(target)} against the rest; 95% intervals of patients ({kinds or 'none'}).{withheld}\n"
+    for kind, rows in groupby(aurocs, key=lambda row: row.labels["kind"]):
+        lines.append([Text(str(kind), style="bold")])
+        for row in rows:
+            e = row.estimate
+            lines.append([row.labels["source"], e.positives + e.negatives, e.positives, _short(e)])
+    numbers = ("images", target)
+    console.print(output.table(["source", *numbers, "AUROC"], lines, numbers=numbers, whole=["AUROC"]))
+    kinds = ", ".join(
+        name for kind, name in INTERVALS.items() if any(row.estimate.interval == kind for row in aurocs)
     )
+    withheld = " The page says why a figure is withheld." if any(row.estimate.value is None for row in aurocs) else ""
+    output.say(console, f"{target} against the rest; 95% intervals of patients ({kinds or 'none'}).{withheld}\n")
+    output.say(console, "What scanning answers:")
+    for answers in evidence.answers:
+        output.say(console, printable(f"  {answers.sentence}"))
+    console.print()
 
 
 def _print_grade(console: Console, evidence: Evidence) -> None:
-    grade = evidence.verdict
-    console.print(Text.assemble("Grade: ", (str(grade.grade), "bold"), f". {grade.sentence}"))
-    met = (f"{reason.rule.partition(':')[0]}: {reason.sentence}" for reason in grade.reasons if reason.met)
-    for sentence in (*met, *(f"Note: {notice}" for notice in evidence.notices)):
+    """The grade, the shortcut flag beside it, and every reason."""
+    stated = evidence.verdict
+    console.print(Text.assemble("Grade: ", (str(stated.grade), "bold"), f". {stated.sentence}"))
+    console.print(Text.assemble("Shortcut: ", (str(stated.shortcut), "bold"), f". {stated.shortcut_sentence}"))
+    reasons = (f"{reason.mark.symbol} {reason.name}: {reason.found}." for reason in stated.reasons)
+    for sentence in (*reasons, *(f"Note: {notice}" for notice in evidence.notices)):
         console.print(Padding(Text(printable(sentence)), (0, 0, 0, 2), expand=False))
 
 

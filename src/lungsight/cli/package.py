@@ -104,7 +104,8 @@ def _verdict(package: ModelPackage) -> str:
     verdict = package.verdict
     if verdict is None:
         return f"none: {EVIDENCE} holds no grade"
-    return f"{verdict.grade} (tested {verdict.made}). {verdict.sentence}"
+    sentences = f"{verdict.sentence} {verdict.shortcut_sentence}".strip()
+    return f"{verdict.words} (tested {verdict.made}). {sentences}"
 
 
 def _sources(stated: PackageDescription) -> Table:

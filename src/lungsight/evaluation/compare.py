@@ -366,10 +366,10 @@ def _sentences(models: dict[str, SavedEvaluation], sources: Sequence[OnSource]) 
     else:
         more = f", {len(clear) - 6} more of them in differences.csv" if len(clear) > 6 else ""
         yield f"{len(clear)} of {len(compared)} differences are clear of chance after Holm's adjustment{more}."
-    grades = {tested.grade for tested in models.values()}
+    grades = {tested.words for tested in models.values()}
     if len(grades) > 1:
-        said = "; ".join(f"{k} {tested.grade}" for k, tested in models.items())
-        yield f"The grades differ ({said}): a better score doesn't make up for a weaker grade."
+        said = ", ".join(f"{k} {tested.words}" for k, tested in models.items())
+        yield f"The grades differ ({said}): a better score makes up neither for a weaker grade nor for a shortcut."
 
 
 def _interval(e: Estimate) -> str:

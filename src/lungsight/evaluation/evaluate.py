@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from lungsight.evaluation.audits.retraining import HeldOut, retrain_without_each
 from lungsight.evaluation.evidence import Evidence, TestedModel
 from lungsight.evaluation.failures import failures
 from lungsight.evaluation.grade import decide
+from lungsight.evaluation.other_models import OpenedModel
 from lungsight.evaluation.sections.calibration import calibration
 from lungsight.evaluation.sections.decision import decision
 from lungsight.evaluation.sections.discrimination import discrimination
@@ -27,12 +28,12 @@ from lungsight.evaluation.sections.flow import flow
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.sections.subgroups import subgroups
 from lungsight.evaluation.testset.data_warnings import data_warnings
-from lungsight.evaluation.testset.eligibility import Eligible, eligible_images
+from lungsight.evaluation.testset.eligibility import Eligible, eligible_images, images_to_test_on
 from lungsight.evaluation.testset.external_predictions import match_predictions
 from lungsight.evaluation.testset.overlap import TrainingImages
 from lungsight.evaluation.testset.predict import predict_manifest_images
-from lungsight.evaluation.testset.testset import ALL_SOURCES, EXTERNAL, INTERNAL, KIND, TestSet
-from lungsight.inference import Detector
+from lungsight.evaluation.testset.testset import ALL_SOURCES, EXTERNAL, KIND, TestSet, kind_of
+from lungsight.inference import Detector, Model
 from lungsight.package import ModelPackage
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT
@@ -53,6 +54,7 @@ class Settings:
         audit_images: an audit alters at most this many images of each kind.
         retrain: train the package's recipe without each of its sources in turn.
         lungs_by: the package whose lung segmentation the audits use; None: the tested package's own, if it has one.
+        classes: the manifest's labels of each class, where they are others than the model says.
         command: what the user typed.
         pictures: the report shows some of the images.
     """
@@ -64,6 +66,7 @@ class Settings:
     audit_images: int = 400
     retrain: bool = False
     lungs_by: ModelPackage | None = None
+    classes: Mapping[str, Sequence[str]] | None = None
     resampling: Resampling = field(default_factory=Resampling)
     command: str = ""
     pictures: bool = True
@@ -88,35 +91,66 @@ def evaluate_package(
     """
     description = package.description
     target = settings.target or description.target
-    if target not in description.classes:
-        hint = f"give one of {', '.join(description.classes)}"
-        raise ManifestError(f"--target {target}", "isn't a class of this model", hint)
+    _refuse_target(target, description.classes)
     joined = Manifest.joined(list(manifests), " + ".join(m.name for m in manifests))
     known = {source.name for source in description.sources}
     out.mkdir(parents=True, exist_ok=True)
     with ProgressBars() as tasks, AnswerStore.open(out / FILE) as store:
         eligible = eligible_images(
-            joined, package, target=target, trained_patients=settings.trained_patients,
+            joined, package, target=target, classes=settings.classes, trained_patients=settings.trained_patients,
             look_alikes=settings.look_alikes, progress=tasks.counting("Looking for images it was trained on"),
         )  # fmt: skip
-        if not len(eligible.manifest):
-            names = " + ".join(m.name for m in manifests)
-            raise ManifestError(names, "holds no image to test on", _why_none(eligible))
-        images = eligible.manifest
-        kinds = [INTERNAL if source in known else EXTERNAL for source in images.table["source"]]
-        images = images.with_columns(**{KIND: kinds}, source=_told_apart(images.table["source"]))
         detector = Detector.load(package, features=True, lungs_from=settings.lungs_by)
-        perturbations = [audit.perturbations for audit in AUDITS if audit.perturbations]
-        plan = planned(perturbations, images, description.classes, target, settings.audit_images)
-        progress = tasks.counting("Analysing images")
-        testset = predict_manifest_images(detector, images, progress=progress, store=store, alterations=plan)
-        testset = replace(testset, target=target)
-        _refuse_unreadable(testset, manifests)
+        testset = _predicted(detector, eligible, known, target, joined.name, settings, store, tasks)
         retrained = _retrained(package, joined, testset, out, settings, tasks)
         audits = _audits(testset, settings, tasks, store, detector, retrained)
         subject = TestedModel(package.id, description.classes, target, description, tuple(sorted(known)))
         notices = (*joined.notices, *(eligible.overlap.notices if eligible.overlap else ()))
         return _gathered(subject, testset, eligible, audits, notices, settings, tasks, detector)
+
+
+def evaluate_model(
+    opened: OpenedModel,
+    manifests: Sequence[Manifest],
+    out: Path,
+    settings: Settings = Settings(),
+    *,
+    trained_sources: Sequence[str] | None = None,
+    trained_on: Sequence[Manifest] = (),
+) -> Evidence:
+    """:func:`evaluate_package` for a model that isn't a package.
+
+    Args:
+        opened: the model.
+        manifests: the images.
+        out: as in :func:`evaluate_package`.
+        settings: likewise.
+        trained_sources: the sources that the model was trained on.
+        trained_on: the images that it was trained on. Without either it isn't known which source is internal, unless
+            the model states it.
+
+    Raises:
+        ManifestError: no image is eligible or readable, or the target isn't one of the model's classes.
+    """
+    model = opened.model
+    target = settings.target or model.target
+    _refuse_target(target, model.classes)
+    joined = Manifest.joined(list(manifests), " + ".join(m.name for m in manifests))
+    out.mkdir(parents=True, exist_ok=True)
+    with ProgressBars() as tasks, AnswerStore.open(out / FILE if opened.kept else None) as store:
+        trained, sources = _trained(trained_on, trained_sources or opened.trained_sources, tasks)
+        eligible = images_to_test_on(
+            joined, opened.labels, target, trained,
+            trained_patients=settings.trained_patients, look_alikes=settings.look_alikes,
+            progress=tasks.counting("Looking for images it was trained on"),
+        )  # fmt: skip
+        testset = _predicted(model, eligible, sources, target, joined.name, settings, store, tasks)
+        audits = _audits(testset, settings, tasks, store, model)
+        subject = TestedModel(model.model, model.classes, target, None, None if sources is None else tuple(sources))
+        seen = eligible.overlap.notices if eligible.overlap else ()
+        return _gathered(
+            subject, testset, eligible, audits, (*opened.notices, *joined.notices, *seen), settings, tasks, model
+        )
 
 
 def evaluate_predictions(
@@ -148,23 +182,61 @@ def evaluate_predictions(
     """
     out.mkdir(parents=True, exist_ok=True)
     with ProgressBars() as tasks, AnswerStore.open(out / FILE) as store:
-        trained, joined = None, Manifest.joined(list(manifests), " + ".join(m.name for m in manifests))
-        if trained_on:
-            training = Manifest.joined(list(trained_on))
-            trained = TrainingImages.of_manifest(training, progress=tasks.counting("Reading training images"))
-            trained_sources = trained_sources or sorted(set(training.table["source"]))
+        joined = Manifest.joined(list(manifests), " + ".join(m.name for m in manifests))
+        trained, sources = _trained(trained_on, trained_sources, tasks)
         matched = match_predictions(
             table, joined, classes=classes, target=settings.target,
-            called=called, trained_sources=trained_sources, trained=trained,
+            called=called, trained_sources=sources, trained=trained,
             progress=tasks.counting("Reading images"), store=store,
         )  # fmt: skip
         testset = matched.testset.with_columns(source=_told_apart(matched.testset.table["source"]))
         audits = _audits(testset, settings, tasks, store)
-        sources = None if trained_sources is None else tuple(sorted(trained_sources))
-        subject = TestedModel(table.name, testset.classes, testset.target, None, sources)
+        subject = TestedModel(
+            table.name, testset.classes, testset.target, None, None if sources is None else tuple(sources)
+        )
         return _gathered(
             subject, testset, matched.eligible, audits, (*joined.notices, *matched.notices), settings, tasks
         )
+
+
+def _refuse_target(target: str, classes: Sequence[str]) -> None:
+    if target not in classes:
+        raise ManifestError(f"--target {target}", "isn't a class of this model", f"give one of {', '.join(classes)}")
+
+
+def _trained(
+    manifests: Sequence[Manifest], sources: Sequence[str] | None, tasks: ProgressBars
+) -> tuple[TrainingImages | None, list[str] | None]:
+    """What a model was trained on, images and sources, as far as the user says."""
+    if not manifests:
+        return None, None if sources is None else sorted(sources)
+    training = Manifest.joined(list(manifests))
+    images = TrainingImages.of_manifest(training, progress=tasks.counting("Reading training images"))
+    return images, sorted(sources or set(training.table["source"]))
+
+
+def _predicted(
+    model: Model,
+    eligible: Eligible,
+    trained_sources: Collection[str] | None,
+    target: str,
+    names: str,
+    settings: Settings,
+    store: AnswerStore,
+    tasks: ProgressBars,
+) -> TestSet:
+    """The eligible images with the model's predictions, and into the store those for all that audits do to them."""
+    if not len(eligible.manifest):
+        raise ManifestError(names, "holds no image to test on", _why_none(eligible))
+    images = eligible.manifest
+    kinds = [kind_of(source, trained_sources) for source in images.table["source"]]
+    images = images.with_columns(**{KIND: kinds}, source=_told_apart(images.table["source"]))
+    perturbations = [audit.perturbations for audit in AUDITS if audit.perturbations]
+    plan = planned(perturbations, images, model.classes, target, settings.audit_images)
+    progress = tasks.counting("Analysing images")
+    testset = predict_manifest_images(model, images, progress=progress, store=store, alterations=plan)
+    _refuse_unreadable(testset, names)
+    return replace(testset, target=target)
 
 
 def _told_apart(sources: pd.Series[str]) -> pd.Series[str]:
@@ -172,10 +244,9 @@ def _told_apart(sources: pd.Series[str]) -> pd.Series[str]:
     return sources.replace(ALL_SOURCES, f"{ALL_SOURCES} (a source)")
 
 
-def _refuse_unreadable(testset: TestSet, manifests: Sequence[Manifest]) -> None:
+def _refuse_unreadable(testset: TestSet, names: str) -> None:
     problems = testset.table[FAULT]
     if (problems != "").all():
-        names = " + ".join(m.name for m in manifests)
         problem = f"none of its {len(problems)} images can be analysed (the first: {problems.iloc[0].rstrip('.')})"
         raise ManifestError(names, problem, "check the column path")
 
@@ -196,7 +267,7 @@ def _audits(
     settings: Settings,
     tasks: ProgressBars,
     store: AnswerStore,
-    detector: Detector | None = None,
+    detector: Model | None = None,
     retrained: tuple[HeldOut, ...] = (),
 ) -> tuple[Audit, ...]:
     bars: dict[str, Callable[[int, int], None]] = {}
@@ -226,14 +297,14 @@ def _gathered(
     notices: Sequence[str],
     settings: Settings,
     tasks: ProgressBars,
-    detector: Detector | None = None,
+    model: Model | None = None,
 ) -> Evidence:
     resampling, prevalence = settings.resampling, settings.prevalence
     tasks.add_task("Resampling patients", total=None)
     found = discrimination(testset, prevalence=prevalence, resampling=resampling)
     package = subject.description
-    image_size = package.preprocessing.image_size if package else None
-    stated, stated_for = (package.decision, package.target) if package else (None, None)
+    image_size = model.preprocessing.image_size if model else None
+    stated, stated_for = (model.decision, model.target) if model else (None, None)
     return Evidence(
         subject=subject,
         testset=testset,
@@ -249,7 +320,7 @@ def _gathered(
         prevalence=prevalence,
         notices=(*_too_good(found, subject.target), *data_warnings(testset), *notices),
         command=settings.command,
-        failures=failures(testset, detector) if settings.pictures else None,
+        failures=failures(testset, model) if settings.pictures else None,
     )
 
 

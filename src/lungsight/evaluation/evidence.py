@@ -8,6 +8,7 @@ from datetime import datetime
 from lungsight.evaluation.audits.audit import Audit
 from lungsight.evaluation.failures import Failures
 from lungsight.evaluation.grade import GradeStatement
+from lungsight.evaluation.sections import answers
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.package import PackageDescription
@@ -38,7 +39,7 @@ class Evidence:
     Attributes:
         subject: the model.
         testset: every eligible image, also those that can't be read.
-        verdict: the grade with its reasons.
+        verdict: the grade, the shortcut flag beside it, and the reasons of both.
         prevalence: of the target class, if the user named one.
         notices: what is wrong with the data and what was therefore withheld: sentences for the first screen.
         command: what repeats it.
@@ -65,3 +66,8 @@ class Evidence:
     def sections(self) -> tuple[Section, ...]:
         """In the order of the report."""
         return (self.flow, self.discrimination, self.calibration, self.decision, self.subgroups)
+
+    @property
+    def answers(self) -> tuple[answers.SourceAnswers, ...]:
+        """What scanning answers at each source, for images with the target and for those without."""
+        return answers.answers_by_source(self.decision.estimates.get(answers.NAME, ()))

@@ -12,7 +12,7 @@ from lungsight.components.decision import INCONCLUSIVE
 from lungsight.components.decision import REFUSED as REFUSED_DECISION
 from lungsight.errors import UnreadableImageError
 from lungsight.evaluation.testset.testset import DECISION, KIND, TestSet
-from lungsight.inference import Detector
+from lungsight.inference import Model
 from lungsight.inference.finding import Finding, Status
 from lungsight.reading import read_radiograph
 from lungsight.statistics.outcomes import PREDICTION, TRUTH, Mask
@@ -57,7 +57,7 @@ class Failures:
     unreadable: tuple[str, ...] = ()
 
 
-def failures(testset: TestSet, detector: Detector | None, at_most: int = AT_MOST) -> tuple[Failures, Failures]:
+def failures(testset: TestSet, model: Model | None, at_most: int = AT_MOST) -> tuple[Failures, Failures]:
     """What was missed, lowest probability of the target first, and the false alarms, highest first.
 
     An image is missed if it is of the target class and the decision of scanning is another class; neither an
@@ -67,12 +67,12 @@ def failures(testset: TestSet, detector: Detector | None, at_most: int = AT_MOST
     decision = images.table[DECISION if DECISION in images.table else PREDICTION].to_numpy(dtype=str)
     positive, called = images.positive, decision == images.target
     other = ~called & ~np.isin(decision, (INCONCLUSIVE, REFUSED_DECISION))
-    missed = _worst(images, positive & other, images.score, detector, at_most)
-    alarms = _worst(images, ~positive & called, -images.score, detector, at_most)
+    missed = _worst(images, positive & other, images.score, model, at_most)
+    alarms = _worst(images, ~positive & called, -images.score, model, at_most)
     return replace(missed, of=int(positive.sum())), replace(alarms, of=int((~positive).sum()))
 
 
-def _worst(images: TestSet, failed: Mask, order: np.ndarray, detector: Detector | None, at_most: int) -> Failures:
+def _worst(images: TestSet, failed: Mask, order: np.ndarray, model: Model | None, at_most: int) -> Failures:
     shown: list[Failure] = []
     unreadable: list[str] = []
     for row in _one_a_patient(images, failed, order):
@@ -80,7 +80,7 @@ def _worst(images: TestSet, failed: Mask, order: np.ndarray, detector: Detector 
             break
         stated = images.table.iloc[row]
         try:
-            finding = _seen(str(stated["path"]), detector)
+            finding = _seen(str(stated["path"]), model)
         except UnreadableImageError as error:
             unreadable.append(str(error))
             continue
@@ -98,11 +98,11 @@ def _one_a_patient(images: TestSet, failed: Mask, order: np.ndarray) -> Iterator
             yield row
 
 
-def _seen(path: str, detector: Detector | None) -> Finding:
+def _seen(path: str, model: Model | None) -> Finding:
     """The image with all that the model finds on it. Raises UnreadableImageError."""
-    if detector is None:
+    if model is None:
         radiograph = read_radiograph(Path(path))
         return Finding(radiograph.file, Status.READ, None, radiograph=radiograph)
-    checked = detector.check_input(detector.read(Path(path)))
-    (finding,) = detector.analyse_checked([checked])
-    return finding
+    checked = model.check_input(model.read(Path(path)))
+    (answer,) = model.answer_checked([checked])
+    return answer.finding

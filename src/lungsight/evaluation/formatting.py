@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from lungsight._text import as_words, fixed, in_words, signed
 from lungsight.statistics.estimate import Estimate
 
@@ -16,6 +18,9 @@ __all__ = [
     "withheld_because",
 ]
 
+#: Decimals that a number has at most.
+_MOST_PLACES = 6
+
 
 def withheld_because(estimate: Estimate) -> str:
     """Why the figure, or its interval, is withheld, with its class in words; empty where it is given."""
@@ -28,18 +33,26 @@ def as_sample(estimate: Estimate) -> str:
     return f"n = {estimate.n:,}{of_patients}"
 
 
-def as_figure(estimate: Estimate, places: int = 2) -> str:
-    """A figure with its interval and sample, as a sentence quotes it: ``0.83 (0.80–0.86, n = 1,040)``."""
+def as_figure(estimate: Estimate, places: int = 2, *, beside: Collection[float] = ()) -> str:
+    """A figure with its interval and sample, as a sentence quotes it: ``0.83 (0.80–0.86, n = 1,040)``.
+
+    A number that would be rounded onto a threshold in ``beside`` has more decimals: ``0.6998`` beside 0.70.
+    """
     if estimate.value is None:
         return f"withheld ({withheld_because(estimate)})"
-    return f"{fixed(estimate.value, places)} ({_between(estimate, places)}, {as_sample(estimate)})"
+    value, low, high = (_apart(number, places, beside) for number in (estimate.value, estimate.low, estimate.high))
+    dash = "–" if estimate.low is None or estimate.low >= 0 else " to "
+    between = "no interval" if estimate.low is None or estimate.high is None else f"{low}{dash}{high}"
+    return f"{value} ({between}, {as_sample(estimate)})"
 
 
-def _between(estimate: Estimate, places: int) -> str:
-    if estimate.low is None or estimate.high is None:
-        return "no interval"
-    dash = "–" if estimate.low >= 0 else " to "
-    return f"{fixed(estimate.low, places)}{dash}{fixed(estimate.high, places)}"
+def _apart(value: float | None, places: int, thresholds: Collection[float]) -> str:
+    """With as few decimals, at least ``places``, as tell it from each threshold that it isn't equal to."""
+    while places < _MOST_PLACES and any(
+        value is not None and value != other and fixed(value, places) == fixed(other, places) for other in thresholds
+    ):
+        places += 1
+    return fixed(value, places)
 
 
 def p_in_words(p: float | None) -> str:

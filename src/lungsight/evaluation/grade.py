@@ -1,186 +1,294 @@
-"""The grade of a model, by the rules in docs/explanation/grade.md."""
+"""The grade of a model: its performance at each source, and beside it whether a shortcut was found.
+
+The rules are those of docs/explanation/grade.md.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-
+from lungsight._text import counted, listed
 from lungsight.evaluation.audits.audit import Audit, AuditResult
 from lungsight.evaluation.audits.registry import AUDITS
 from lungsight.evaluation.formatting import as_figure, as_words, signed
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, KINDS, UNSTATED, TestSet
+from lungsight.evaluation.performance import (
+    ENOUGH_PATIENTS,
+    HOLDS,
+    HOLDS_WITHIN_VIEW,
+    Performance,
+    SourcePerformance,
+    performance_by_source,
+)
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KINDS, TestSet
 from lungsight.statistics.bootstrap import Resampling
-from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.within import pooled_and_within
 
-#: A source counts where it has at least this many patients with the target and as many without.
-ENOUGH_PATIENTS = 30
-#: A model holds at a source where the whole interval of its AUROC there lies above this ("acceptable", Hosmer,
-#: Lemeshow & Sturdivant 2013, section 5.2.4), and fails where the whole interval lies below.
-HOLDS = 0.70
-#: What telling the sources apart may be worth: pooled AUROC less the mean within the sources.
+#: What telling the sources apart may be worth: AUROC over the sources together less the mean within them.
 SOURCE_GAP = 0.05
+#: The name of that rule.
+SOURCES_APART = "sources told apart"
+#: A sentence names at most this many sources.
+_MOST_NAMED = 3
 
 
 class Grade(StrEnum):
-    """The grades of a model, weakest first.
+    """What a test shows of a model's performance; shortcuts are stated beside it (:class:`Shortcut`)."""
 
-    ``CONFOUNDED`` outranks every good score: no model is said to hold while an audit shows that it can reach its
-    score without the lungs.
-    """
-
-    NO_EVIDENCE = "no evidence"
+    TOO_LITTLE_DATA = "too little data"
+    FAILS = "fails where it was tested"
+    FAILS_ELSEWHERE = "fails elsewhere"
+    NOT_GOOD_ENOUGH = "not shown to be good enough elsewhere"
     INTERNAL_ONLY = "internal only"
-    CONFOUNDED = "confounded"
+    MIXED = "holds at some other sources, fails at others"
     HOLDS_AT_ONE = "holds at one other source"
     HOLDS_AT_SEVERAL = "holds at several other sources"
 
 
-_MEANING = {
-    Grade.NO_EVIDENCE: "Nothing here shows that the model tells {target} from the rest.",
-    Grade.INTERNAL_ONLY: "The model tells {target} from the rest among other patients of the sources it was trained "
-    "on. Nothing here shows what it does at other sources.",
-    Grade.CONFOUNDED: "The model's score can be reached without looking at the disease: it recognises how or where "
-    "an image was made. Its score says nothing about a patient.",
-    Grade.HOLDS_AT_ONE: "The model tells {target} from the rest at one source it never saw.",
-    Grade.HOLDS_AT_SEVERAL: "The model tells {target} from the rest at several sources it never saw.",
-}
+class Shortcut(StrEnum):
+    """Whether the model's score can be reached without the disease."""
+
+    FOUND = "found"
+    NOT_FOUND = "looked for and not found"
+    NOT_SHOWN = "looked for, not shown either way"
+    NOT_LOOKED_FOR = "not looked for"
+
+
+class Mark(StrEnum):
+    """What a reason means for the model."""
+
+    GOOD = "good"
+    BAD = "bad"
+    NOT_SHOWN = "not shown"
+    NOT_ASKED = "not asked"
+
+    @property
+    def symbol(self) -> str:
+        """✓, ✗ or –."""
+        return {Mark.GOOD: "✓", Mark.BAD: "✗"}.get(self, "–")
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One rule, whether it is met, and the finding that decided it, in words and figures."""
+    """One question, and what was found.
 
-    rule: str
-    met: bool
-    sentence: str
+    Attributes:
+        name: what it is about: a source, or an audit.
+        asked: what a good model shows, or how the audit decides.
+        found: the figure with its interval and sample, or why there is none.
+        mark: good, bad, not shown either way, or not asked.
+        is_shortcut: it is about a shortcut, not about performance at a source.
+        detail: what that means, where a sentence says more than the figure.
+    """
+
+    name: str
+    asked: str
+    found: str
+    mark: Mark
+    is_shortcut: bool = False
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.mark.symbol} {self.name}: {self.found}. Asked: {self.asked}."
 
 
 @dataclass(frozen=True)
 class GradeStatement:
-    """A grade, what it means in one plain sentence, and the reasons that decided it."""
+    """What the test shows: performance and shortcuts, two statements.
+
+    Attributes:
+        grade: of the performance at the sources.
+        sentence: what it means, in one to three plain sentences.
+        shortcut: whether one was found.
+        shortcut_sentence: which, in one or two plain sentences.
+        sources: how the model does at each source, those that it never saw first.
+        reasons: every question, those about sources first.
+    """
 
     grade: Grade
     sentence: str
+    shortcut: Shortcut
+    shortcut_sentence: str
+    sources: tuple[SourcePerformance, ...]
     reasons: tuple[Reason, ...]
 
-
-@dataclass(frozen=True)
-class _AtSource:
-    """How the model does within one source."""
-
-    kind: str
-    source: str
-    auroc: Estimate
-
     @property
-    def holds(self) -> bool:
-        return self.auroc.low is not None and self.auroc.low > HOLDS
-
-    @property
-    def fails(self) -> bool:
-        return self.auroc.high is not None and self.auroc.high < HOLDS
-
-    @property
-    def better_than_chance(self) -> bool:
-        return self.auroc.low is not None and self.auroc.low > 0.5
+    def words(self) -> str:
+        """Both in a few words: ``fails elsewhere; shortcut found``."""
+        return f"{self.grade}; shortcut {self.shortcut}"
 
 
 def decide(testset: TestSet, audits: Sequence[Audit], resampling: Resampling = Resampling()) -> GradeStatement:
-    """The grade that the rules give, with every rule that was looked at."""
-    counted = list(_within_sources(testset.scored, resampling))
-    confounding = [*_called(audits), *_source_gaps(testset.scored, resampling)]
-    elsewhere = [each for each in counted if each.kind == EXTERNAL]
-    home = [each for each in counted if each.kind != EXTERNAL]
-    holding = _holding(elsewhere, audits)
-    grade = _grade(confounding, home, elsewhere, holding)
-    reasons = (*confounding, *_about(elsewhere, home, holding))
-    return GradeStatement(grade, _MEANING[grade].format(target=as_words(testset.target)), reasons)
+    """The grade and the shortcut flag, with every question that was looked at."""
+    scored = testset.scored
+    sources = performance_by_source(scored, audits, resampling)
+    grade, target = _grade(sources), as_words(testset.target)
+    asked = (*_of_audits(audits), *_source_gaps(scored, sources, resampling))
+    shortcut = _shortcut(asked, audits)
+    return GradeStatement(
+        grade,
+        _sentence(grade, sources, target),
+        shortcut,
+        _shortcut_sentence(shortcut, asked),
+        sources,
+        (*(_of_source(each, target) for each in sources), *asked),
+    )
 
 
-def _grade(confounding: list[Reason], home: list[_AtSource], elsewhere: list[_AtSource], holding: Reason) -> Grade:
-    if any(reason.met for reason in confounding):
-        return Grade.CONFOUNDED
-    holds = sum(each.holds for each in elsewhere)
-    if holds > 1 and holding.met:
-        return Grade.HOLDS_AT_SEVERAL
+def _grade(sources: Sequence[SourcePerformance]) -> Grade:
+    counting = [each for each in sources if each.counts]
+    elsewhere = [each for each in counting if each.kind == EXTERNAL]
+    holds = sum(each.performance is Performance.HOLDS for each in elsewhere if each.is_other)
+    fails = any(each.performance is Performance.FAILS for each in elsewhere)
+    if not counting:
+        return Grade.TOO_LITTLE_DATA
+    if fails:
+        return Grade.MIXED if holds else Grade.FAILS_ELSEWHERE
     if holds:
-        return Grade.HOLDS_AT_ONE
-    return Grade.INTERNAL_ONLY if any(each.better_than_chance for each in home) else Grade.NO_EVIDENCE
+        return Grade.HOLDS_AT_ONE if holds == 1 else Grade.HOLDS_AT_SEVERAL
+    if any(each.is_other for each in elsewhere):
+        return Grade.NOT_GOOD_ENOUGH
+    return Grade.FAILS if all(each.performance is Performance.FAILS for each in counting) else Grade.INTERNAL_ONLY
 
 
-def _within_sources(testset: TestSet, resampling: Resampling) -> Iterator[_AtSource]:
-    """The sources that count: enough patients on either side."""
-    for kind, source, images in testset.by_source():
-        patients = [len(np.unique(images.patient[side])) for side in (images.positive, ~images.positive)]
-        if min(patients) >= ENOUGH_PATIENTS:
-            names = images.table["source"].to_numpy(dtype=str)
-            found = pooled_and_within(images.outcomes, testset.target, names, "source", "groups", resampling)
-            yield _AtSource(kind, source, found.pooled)
+_LEADS = {
+    Grade.FAILS: "The model doesn't tell {target} from the rest well enough where it was tested.",
+    Grade.FAILS_ELSEWHERE: "The model fails at a source that it never saw.",
+    Grade.NOT_GOOD_ENOUGH: "The model isn't shown to be good enough at a source that it never saw.",
+    Grade.INTERNAL_ONLY: "The model was tested only at sources that it was trained on.",
+    Grade.MIXED: "The model holds at some sources that it never saw, and fails at others.",
+    Grade.HOLDS_AT_ONE: "The model tells {target} from the rest at one source that it never saw.",
+    Grade.HOLDS_AT_SEVERAL: "The model tells {target} from the rest at several sources that it never saw.",
+}
 
 
-def _called(audits: Sequence[Audit]) -> Iterator[Reason]:
-    """Of each audit that can call a shortcut, whether it does."""
-    calling = {audit.name for audit in AUDITS if audit.calls_shortcut}
+def _sentence(grade: Grade, sources: Sequence[SourcePerformance], target: str) -> str:
+    """What the grade means, with the figures of the sources that decided it."""
+    if grade is Grade.TOO_LITTLE_DATA:
+        return f"This test can't answer the question: {_too_little(sources, target)}."
+    counting = [each for each in sources if each.counts]
+    elsewhere = [each for each in counting if each.kind == EXTERNAL]
+    decided = [each for each in elsewhere if each.is_other or grade is Grade.FAILS_ELSEWHERE] or counting
+    said = [_LEADS[grade].format(target=target)]
+    if grade is Grade.INTERNAL_ONLY:
+        said = [_why_internal(sources)]
+    said += [f"At {each.source} {each.in_words}." for each in decided[:_MOST_NAMED]]
+    if (more := len(decided) - _MOST_NAMED) > 0:
+        said.append(f"The reasons give {counted(more, 'more source')}.")
+    same = ((each.source, each.same_as) for each in elsewhere if each.same_as)
+    said += [f"The images of {source} can't be told from those of {other}." for source, other in same]
+    holding = [each for each in elsewhere if each.performance is Performance.HOLDS]
+    if holding and all(each.within_view is None for each in holding):
+        said.append("Whether it holds among images of the same view wasn't examined.")
+    return " ".join(said)
+
+
+def _why_internal(sources: Sequence[SourcePerformance]) -> str:
+    if any(each.kind not in (INTERNAL, EXTERNAL) for each in sources):
+        return "Which sources the model was trained on isn't stated, so none is known to be another one."
+    if any(each.is_other for each in sources):
+        return "Only sources that the model was trained on have enough patients."
+    return "The model was tested only at sources that it was trained on."
+
+
+def _too_little(sources: Sequence[SourcePerformance], target: str) -> str:
+    largest = sorted(sources, key=lambda each: -min(each.with_target, each.without_target))[:_MOST_NAMED]
+    counts = (f"{each.source} {each.with_target:,} and {each.without_target:,}" for each in largest)
+    without = f"no source has {ENOUGH_PATIENTS} patients with {target} and {ENOUGH_PATIENTS} without"
+    return f"{without} ({'; '.join(counts)})" if largest else without
+
+
+_SEEN = {EXTERNAL: "never seen", INTERNAL: "trained on other patients", "unstated": "unknown whether trained on"}
+
+
+def _of_source(each: SourcePerformance, target: str) -> Reason:
+    name = f"{each.source}, {_SEEN[each.kind]}"
+    asked = f"the whole interval above {HOLDS:.2f}"
+    if each.within_view is not None:
+        asked += f", within a view above {HOLDS_WITHIN_VIEW:.2f}"
+    if each.performance is Performance.TOO_FEW:
+        found = f"{each.with_target:,} patients with {target}, {each.without_target:,} without"
+        return Reason(name, f"{ENOUGH_PATIENTS} of each", found, Mark.NOT_ASKED)
+    mark = Mark.GOOD if each.performance is Performance.HOLDS else Mark.BAD
+    return Reason(name, asked, f"{each.performance}, {each.figure}", mark)
+
+
+_MARKS = {
+    AuditResult.FOUND: Mark.BAD,
+    AuditResult.NOT_FOUND: Mark.GOOD,
+    AuditResult.NOT_SHOWN: Mark.NOT_SHOWN,
+    AuditResult.NOT_DONE: Mark.NOT_ASKED,
+}
+
+
+def _of_audits(audits: Sequence[Audit]) -> Iterator[Reason]:
+    """What each audit that looks for a shortcut found."""
+    looking = {audit.name for audit in AUDITS if audit.calls_shortcut}
     for audit in audits:
-        if audit.name in calling and audit.rule:
-            yield Reason(f"{audit.name}: {audit.rule}", audit.call is AuditResult.FOUND, audit.meaning)
+        if audit.name in looking and audit.call in _MARKS:
+            effect = audit.effect
+            found = audit.meaning.rstrip(".") if effect is None else f"{_titled(effect.name)} {as_figure(effect)}"
+            yield Reason(audit.name, audit.rule, found, _MARKS[audit.call], True, audit.meaning)
 
 
-def _source_gaps(testset: TestSet, resampling: Resampling) -> Iterator[Reason]:
-    """Whether the score over several sources comes from telling them apart."""
-    rule = (
-        f"source: a shortcut, where the AUROC over several sources is above the mean within them by more than "
-        f"{SOURCE_GAP:g} with its whole 95% interval, and the mean within them isn't surely above {HOLDS:g}"
+def _titled(name: str) -> str:
+    return name.replace("_", " ").replace("auroc", "AUROC")
+
+
+def _source_gaps(testset: TestSet, sources: Sequence[SourcePerformance], resampling: Resampling) -> Iterator[Reason]:
+    """Whether the score over several sources comes from telling them apart; asked of sources with enough patients."""
+    asked = (
+        f"a shortcut, where the AUROC over the sources together is surely more than {SOURCE_GAP:g} above the mean "
+        f"within them, and that mean isn't surely above {HOLDS:.2f}"
     )
     for kind in KINDS:
-        images = testset.where((testset.table[KIND] == kind).to_numpy())
-        sources = images.table["source"].to_numpy(dtype=str)
-        if len(set(sources)) < 2:
+        large = [each.source for each in sources if each.kind == kind and each.counts]
+        images = testset.where(testset.of_kind(kind) & testset.table["source"].isin(large).to_numpy())
+        if len(large) < 2:
             continue
-        found = pooled_and_within(images.outcomes, testset.target, sources, "source", "groups", resampling)
+        names = images.table["source"].to_numpy(dtype=str)
+        found = pooled_and_within(images.outcomes, testset.target, names, "source", "groups", resampling)
         gap, within = found.difference, found.within
-        if gap.low is None or within.low is None:
+        if gap.low is None or gap.high is None or within.low is None:
             continue
-        met = gap.low > SOURCE_GAP and within.low <= HOLDS
-        sentence = (
-            f"Over all {kind} sources the AUROC is {as_figure(found.pooled)}, within them {as_figure(within)} on "
-            f"average: a difference of {signed(gap.value)} ({signed(gap.low)} to {signed(gap.high)})."
+        figures = f"{as_figure(found.pooled)} together, {as_figure(within)} within, {signed(gap.value)} "
+        figures += f"({signed(gap.low)} to {signed(gap.high)})"
+        is_shortcut = gap.low > SOURCE_GAP and within.low <= HOLDS
+        clear = gap.high < SOURCE_GAP or within.low > HOLDS
+        mark = Mark.BAD if is_shortcut else Mark.GOOD if clear else Mark.NOT_SHOWN
+        yield Reason(f"{SOURCES_APART}, {kind}", asked, f"AUROC {figures}", mark, True)
+
+
+def _shortcut(asked: Sequence[Reason], audits: Sequence[Audit]) -> Shortcut:
+    """Not found takes an audit of each required kind that says so, and none that leaves it open."""
+    if any(reason.mark is Mark.BAD for reason in asked):
+        return Shortcut.FOUND
+    results = {audit.name: audit.call for audit in audits}
+    looking = [audit for audit in AUDITS if audit.calls_shortcut]
+    calls = {results.get(audit.name, AuditResult.NOT_DONE) for audit in looking}
+    if calls <= {AuditResult.NOT_DONE, AuditResult.REPORTED}:
+        return Shortcut.NOT_LOOKED_FOR
+    required = {audit.required for audit in looking if audit.required}
+    clear = {audit.required for audit in looking if results.get(audit.name) is AuditResult.NOT_FOUND}
+    return Shortcut.NOT_FOUND if required <= clear and AuditResult.NOT_SHOWN not in calls else Shortcut.NOT_SHOWN
+
+
+def _shortcut_sentence(shortcut: Shortcut, asked: Iterable[Reason]) -> str:
+    by_mark: dict[Mark, list[str]] = {}
+    for reason in asked:
+        by_mark.setdefault(reason.mark, []).append(reason.name)
+    names = {mark: listed(found) for mark, found in by_mark.items()}
+    not_asked = f" Not asked: {names[Mark.NOT_ASKED]}." if Mark.NOT_ASKED in names else ""
+    if shortcut is Shortcut.FOUND:
+        return (
+            f"A shortcut was found: {names[Mark.BAD]}. Part of the model's score can be reached without the disease: "
+            "don't rely on it."
         )
-        yield Reason(rule, met, sentence)
-
-
-def _holding(elsewhere: list[_AtSource], audits: Sequence[Audit]) -> Reason:
-    """Whether it may be said to hold at several sources."""
-    asked = {audit.name for audit in audits if audit.call is not AuditResult.NOT_DONE}
-    failing = [each.source for each in elsewhere if each.fails]
-    lacking = []
-    for group in dict.fromkeys(audit.required for audit in AUDITS if audit.required):
-        names = [audit.name for audit in AUDITS if audit.required == group]
-        if asked.isdisjoint(names):
-            one = f"{names[0]} could not be asked"
-            lacking.append(one if len(names) == 1 else f"neither {' nor '.join(names)} could be asked")
-    if failing:
-        lacking.append(f"it fails at {', '.join(failing)}")
-    rule = "several: it holds at two other sources or more, fails at none, and the audits could be asked"
-    several = sum(each.holds for each in elsewhere) > 1
-    sentence = "; ".join(lacking) if lacking else "the audits were asked, and it fails at no other source"
-    return Reason(rule, several and not lacking, sentence[0].upper() + sentence[1:] + ".")
-
-
-def _about(elsewhere: list[_AtSource], home: list[_AtSource], holding: Reason) -> Iterator[Reason]:
-    rule = f"holds: at a source it never saw the whole 95% interval of the AUROC is above {HOLDS:g}"
-    for each in elsewhere:
-        yield Reason(rule, each.holds, f"At {each.source}, never seen: AUROC {as_figure(each.auroc)}.")
-    if not elsewhere:
-        none = f"No source that it never saw has {ENOUGH_PATIENTS} patients with and {ENOUGH_PATIENTS} without."
-        yield Reason(rule, False, none)
-    else:
-        yield holding
-    rule = "internal: among other patients of a source it learned from the whole 95% interval is above 0.5"
-    for each in home:
-        where = {INTERNAL: "trained on other patients", UNSTATED: "not stated whether it was trained on"}[each.kind]
-        yield Reason(rule, each.better_than_chance, f"At {each.source}, {where}: AUROC {as_figure(each.auroc)}.")
+    if shortcut is Shortcut.NOT_FOUND:
+        return f"Shortcuts were looked for and not found: {names[Mark.GOOD]}.{not_asked}"
+    if shortcut is Shortcut.NOT_SHOWN:
+        open_ = f" Not shown either way: {names[Mark.NOT_SHOWN]}." if Mark.NOT_SHOWN in names else ""
+        clear = f" Not found: {names[Mark.GOOD]}." if Mark.GOOD in names else ""
+        return f"Whether the model uses a shortcut isn't shown either way.{open_}{clear}{not_asked}"
+    return "No shortcut could be looked for here: only the model itself, on enough images, can be asked."

@@ -13,6 +13,7 @@ import pandas as pd
 
 from lungsight.errors import LungsightError, printable
 from lungsight.evaluation.testset.testset import KIND, UNSTATED
+from lungsight.package.stated_grade import StatedGrade, stated_grade
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, TRUTH, probability_column
 
 _NEEDED = ("source", "patient", TRUTH, SHA256, PREDICTION, FAULT)
@@ -32,8 +33,9 @@ class SavedEvaluation:
     Attributes:
         model: the package's id, or the name of somebody's table.
         target: the class set against the rest.
-        grade: of the verdict; :data:`NO_GRADE` where the folder has none.
-        claim: the verdict in one sentence; empty likewise.
+        grade: of its performance; :data:`NO_GRADE` where the folder has none.
+        shortcut: whether a shortcut was found; empty likewise.
+        claim: both in sentences; empty likewise.
         images: one row per image that was judged and has a truth and a checksum: sha256, source, patient, kind,
             truth, positive, called (the target was the verdict), score (its probability).
         judged: how many images were judged, those included that have no checksum or stand there twice.
@@ -43,15 +45,21 @@ class SavedEvaluation:
     model: str
     target: str
     grade: str
+    shortcut: str
     claim: str
     images: pd.DataFrame
     testset: int
+
+    @property
+    def words(self) -> str:
+        """Grade and shortcut flag in a few words."""
+        return f"{self.grade}; shortcut {self.shortcut}" if self.shortcut else self.grade
 
 
 def read_saved(folder: Path, target: str | None = None) -> SavedEvaluation:
     """Read a folder of ``lungsight evaluate``; ``target`` takes the place of its own. Raises InvalidEvaluation."""
     stated = _statement(folder)
-    subject, verdict = _part(stated, "subject", stated), _part(stated, "verdict", {})
+    subject, graded = _part(stated, "subject", stated), _graded(stated)
     chosen = target or str(subject.get("target") or "")
     table = _predictions(folder / "predictions.csv")
     if probability_column(chosen) not in table.columns:
@@ -67,11 +75,19 @@ def read_saved(folder: Path, target: str | None = None) -> SavedEvaluation:
         folder=folder,
         model=str(subject.get("model") or folder.resolve().name),
         target=chosen,
-        grade=str(verdict.get("grade") or NO_GRADE),
-        claim=str(verdict.get("sentence") or ""),
+        grade=graded.grade or NO_GRADE,
+        shortcut=graded.shortcut,
+        claim=f"{graded.sentence} {graded.shortcut_sentence}".strip(),
         images=_images(testset, chosen, folder),
         testset=len(testset),
     )
+
+
+def _graded(stated: Mapping[str, Any]) -> StatedGrade:
+    try:
+        return stated_grade(stated)
+    except (KeyError, TypeError, AttributeError):
+        return StatedGrade("", "", "")
 
 
 def _part(stated: Mapping[str, Any], name: str, otherwise: Mapping[str, Any]) -> Mapping[str, Any]:

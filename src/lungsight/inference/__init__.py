@@ -1,8 +1,9 @@
 """From a radiograph and a package to a finding; knows packages, not files or pages."""
 
-from lungsight.inference.detector import Answer, Detector, Prediction
+from lungsight.inference.detector import Detector, Prediction
 from lungsight.inference.finding import INCONCLUSIVE, REFUSED, Finding, Status
 from lungsight.inference.input_checks import refusals
+from lungsight.inference.model import Answer, Model
 from lungsight.inference.preparation import CheckedImage
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "CheckedImage",
     "Detector",
     "Finding",
+    "Model",
     "Prediction",
     "Status",
     "refusals",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 from lungsight._text import as_words, percent_beside
 from lungsight.components.calibration import calibrated
 from lungsight.components.classifier import Outputs
+from lungsight.components.decision import Decision
 from lungsight.components.lung_segmentation import LungSegmentation
 from lungsight.components.lungs import Box, Lungs, crop_of
 from lungsight.components.ood import OODDetector
 from lungsight.components.runtime import AUTO
 from lungsight.inference.finding import INCONCLUSIVE, ClassMap, Finding, Status, known_of
 from lungsight.inference.lung_overlap import share_in_lungs
+from lungsight.inference.model import Answer
 from lungsight.inference.preparation import CheckedImage, ImageChecker
 from lungsight.inference.warnings import image_warnings, location_warning, model_warnings
 from lungsight.package import ModelPackage, Network
+from lungsight.package.storage import NETWORK
 from lungsight.radiograph import Radiograph
 from lungsight.reading import ImageFile
 from lungsight.reading.remote import RemoteFile
@@ -43,23 +46,6 @@ class Prediction(NamedTuple):
     maps: Floats
 
 
-class Answer(NamedTuple):
-    """All that is computed for one image.
-
-    Attributes:
-        finding: the finding; its status is ``error`` where the network gives no number.
-        logits: float32 [K], before calibration.
-        maps: float32 [K, h, w], class by class.
-        features: float32 [c], what the network's last layer weighs, averaged over the image; None if they weren't
-            needed.
-    """
-
-    finding: Finding
-    logits: Floats
-    maps: Floats
-    features: Floats | None
-
-
 class Detector:
     """A model package, loaded and ready: the one way from a file to a prediction. Safe to call from several threads.
 
@@ -67,6 +53,11 @@ class Detector:
         package: the package it was loaded from.
         description: the content of its ``package.json``.
         model: the package's id, as findings give it.
+        classes: in the order of the probabilities.
+        target: the class whose evidence the heatmap shows.
+        preprocessing: how the network's input is made of an image.
+        decision: the package's rule.
+        lacks: nothing: every audit can be asked (:class:`~lungsight.inference.model.Model`).
         grade: what its evidence report concludes; None if the package holds none.
         cautions: what to keep in mind about this model: sentences.
         checker: the package's input gate and lung segmentation.
@@ -89,7 +80,12 @@ class Detector:
         self.package = package
         self.description = package.description
         self.model = package.id
-        self.grade = package.verdict.grade if package.verdict else None
+        self.classes = package.description.classes
+        self.target = package.description.target
+        self.preprocessing = package.description.preprocessing
+        self.decision: Decision | None = package.description.decision
+        self.lacks: Mapping[str, str] = {}
+        self.grade = package.verdict.words if package.verdict else None
         self.cautions = model_warnings(package.description, package.verdict)
         self.takes_batches = network.takes_batches
         self._network = network
@@ -169,7 +165,11 @@ class Detector:
 
     def prepare_checked(self, checked: CheckedImage) -> Floats:
         """:meth:`prepare` for an image whose lungs are known."""
-        return self.description.preprocessing.apply(checked.radiograph.pixels, crop_of(checked.lungs))[None]
+        return self.prepare_pixels(checked.radiograph.pixels, crop_of(checked.lungs))
+
+    def prepare_pixels(self, pixels: Floats, crop: Box | None = None) -> Floats:
+        """:meth:`prepare` for pixels, float32 [height, width] in 0…1, and the box around their lungs."""
+        return self.preprocessing.apply(pixels, crop)[None]
 
     def predict(self, pixels: Floats) -> Prediction:
         """The prediction for prepared images, float32 [N, 1, side, side] in 0…1."""
@@ -179,6 +179,14 @@ class Detector:
         """:meth:`predict`, and float32 [N, c]: what the network's last layer weighs, averaged over each image."""
         outputs, features = self._network.run_with_features(pixels)
         return self._calibrated(outputs), features
+
+    def logits(self, prepared: Sequence[Floats]) -> Floats:
+        """Before calibration, float32 [N, K], of prepared images."""
+        return self._network.run(np.stack(prepared)).logits
+
+    def network(self) -> bytes:
+        """The classifier's ONNX file, for audits that alter its weights. Raises PackageError if it was altered."""
+        return self.package.read(NETWORK)
 
     def probabilities(self, logits: Floats) -> NDArray[np.float64]:
         """Calibrated, float64 [N, K], of the network's logits [N, K]; NaN where a logit is."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from lungsight._text import as_words
 from lungsight.components.preprocessing import Region
 from lungsight.inference.finding import INCONCLUSIVE
-from lungsight.package import PackageDescription
-from lungsight.package.open import StatedGrade
+from lungsight.package import PackageDescription, stated_grade
+from lungsight.package.stated_grade import StatedGrade
 from lungsight.radiograph import Radiograph
 
 ADULT = 16
@@ -20,15 +20,15 @@ FEW_IMAGES = 100
 MIN_INSIDE = 0.5
 
 
-#: What a grade means for whoever reads one finding; any other is told in the report's own words.
-_MEANING = {
-    "confounded": "Part of its score comes from how or where an image was made, not from disease: don't rely on it.",
-    "internal only": "It did well on other patients of the sources it was trained on; elsewhere nothing is shown.",
-    "no evidence": "The test doesn't show how well the model tells the disease from the rest.",
-}
-
 #: How the grade of a model begins that held at sites it never saw; it needs no caution.
-HOLDS = "holds"
+HOLDS = "holds at"
+#: What the shortcut flag means for whoever reads one finding; a model without a shortcut needs no caution.
+_SHORTCUT = {
+    stated_grade.FOUND: "The test of this model found a shortcut: part of its score comes from how or where an image "
+    "was made, not from disease. Don't rely on it.",
+    stated_grade.NOT_SHOWN: "The test of this model doesn't show whether it uses a shortcut.",
+    stated_grade.NOT_LOOKED_FOR: "The test of this model didn't look for shortcuts.",
+}
 
 
 def image_warnings(radiograph: Radiograph, image_size: int, region: Region | None = None) -> tuple[str, ...]:
@@ -64,9 +64,11 @@ def model_warnings(description: PackageDescription, verdict: StatedGrade | None 
 def _of_evidence(verdict: StatedGrade | None) -> Iterator[str]:
     if verdict is None:
         yield "No evidence report is in the package: nothing here shows how the model does on images it never saw."
-    elif not verdict.grade.startswith(HOLDS):
-        meaning = _MEANING.get(verdict.grade, verdict.sentence)
-        yield f"The test of this model ({verdict.made}) ended in the grade “{verdict.grade}”. {meaning}"
+    else:
+        if verdict.shortcut in _SHORTCUT:
+            yield _SHORTCUT[verdict.shortcut]
+        if not verdict.grade.startswith(HOLDS):
+            yield f"The test of this model ({verdict.made}) ended in the grade “{verdict.grade}”. {verdict.sentence}"
 
 
 def _of_image(radiograph: Radiograph, image_size: int, region: Region | None) -> Iterator[str]:

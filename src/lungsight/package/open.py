@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -16,6 +16,7 @@ from lungsight.errors import PackageError
 from lungsight.package import trained_on
 from lungsight.package.components import ComponentFiles, UnusableComponentError
 from lungsight.package.description import SCHEMA_VERSION, PackageDescription
+from lungsight.package.stated_grade import StatedGrade, stated_grade
 from lungsight.package.storage import (
     ACTING_PARTS,
     DESCRIPTION,
@@ -33,14 +34,6 @@ from lungsight.package.trained_on import TrainedImage
 from lungsight.package.verify import verify_components, verify_one
 
 T = TypeVar("T")
-
-
-class StatedGrade(NamedTuple):
-    """What the evidence report in a package concludes, what that means, and the day of the test."""
-
-    grade: str
-    sentence: str
-    made: str
 
 
 _MAKE_AGAIN = "export the model again with `lungsight train`"
@@ -88,10 +81,8 @@ class ModelPackage(ComponentFiles):
         if EVIDENCE not in self.description.files:
             return None
         try:
-            evidence = json.loads(self.read(EVIDENCE))
-            stated = evidence["verdict"]
-            return StatedGrade(str(stated["grade"]), str(stated["sentence"]), str(evidence["made"])[:10])
-        except (ValueError, KeyError, TypeError):
+            return stated_grade(json.loads(self.read(EVIDENCE)))
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
     @cached_property

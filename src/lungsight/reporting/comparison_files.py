@@ -94,7 +94,8 @@ def _as_json(comparison: Comparison, tables: dict[str, pd.DataFrame]) -> dict[st
         "images_compared": comparison.shared,
         "replicates": comparison.resampling.replicates,
         "models": [
-            {"letter": k, "model": t.model, "folder": str(t.folder), "grade": t.grade, "claim": t.claim}
+            {"letter": k, "model": t.model, "folder": str(t.folder), "grade": t.grade, "shortcut": t.shortcut}
+            | {"claim": t.claim}
             for k, t in comparison.models.items()
         ],
         "notices": list(comparison.notices),

@@ -13,6 +13,8 @@ from lungsight import RESEARCH_ONLY, __version__
 from lungsight._files import write_whole
 from lungsight.evaluation.audits.audit import Audit
 from lungsight.evaluation.evidence import Evidence, TestedModel
+from lungsight.evaluation.grade import Mark, Reason
+from lungsight.evaluation.performance import SourcePerformance
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.reporting.tables import frame, plain, records, section_tables
@@ -37,12 +39,32 @@ def evidence_json(evidence: Evidence) -> dict[str, Any]:
         "verdict": {
             "grade": str(verdict.grade),
             "sentence": verdict.sentence,
-            "reasons": [asdict(reason) for reason in verdict.reasons],
+            "shortcut": str(verdict.shortcut),
+            "shortcut_sentence": verdict.shortcut_sentence,
+            "sources": [_performance(each) for each in verdict.sources],
+            "reasons": [_reason(reason) for reason in verdict.reasons],
         },
         "notices": list(evidence.notices),
         "images": images_by_source(evidence.testset),
         "sections": {section.name: _section(section) for section in evidence.sections},
         "audits": [_audit(audit) for audit in evidence.audits],
+    }
+
+
+def _performance(each: SourcePerformance) -> dict[str, Any]:
+    return asdict(each) | {"performance": str(each.performance)}
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    """With the keys of older files: ``rule``, whether it is ``met``, and ``sentence``."""
+    met = reason.mark is (Mark.BAD if reason.is_shortcut else Mark.GOOD)
+    older = {"rule": f"{reason.name}: {reason.asked}", "met": met, "sentence": reason.detail or f"{reason.found}."}
+    return older | {
+        "name": reason.name,
+        "asked": reason.asked,
+        "found": reason.found,
+        "mark": str(reason.mark),
+        "shortcut": reason.is_shortcut,
     }
 
 

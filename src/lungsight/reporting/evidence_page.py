@@ -9,12 +9,11 @@ from pathlib import Path
 
 from lungsight._text import as_words
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.grade import Grade
 from lungsight.evaluation.rows import Row
 from lungsight.reporting.audit_cards import AuditCard
 from lungsight.reporting.evidence_json import images_by_source
 from lungsight.reporting.evidence_sections import sections_of
-from lungsight.reporting.evidence_text import FOR_A_PATIENT, alone, deciding, extremes, states
+from lungsight.reporting.evidence_text import alone, deciding, extremes, for_a_patient
 from lungsight.reporting.html import write_page
 from lungsight.reporting.page_tables import by_metric
 from lungsight.reporting.tables import tables_of
@@ -41,10 +40,8 @@ def write_evidence_page(evidence: Evidence, path: Path) -> None:
         "evidence.html.j2",
         evidence=evidence,
         target=as_words(target),
-        grades=list(Grade),
-        reasons=deciding(evidence),
-        states=states(evidence),
-        for_a_patient=FOR_A_PATIENT[evidence.verdict.grade].format(target=as_words(target)),
+        reasons=deciding(evidence.verdict),
+        for_a_patient=for_a_patient(evidence.verdict, as_words(target)),
         ranges=ranges,
         ranges_of=ranges_of,
         first=by_metric(largest, "metrics", "", target, _FIRST, _FIRST),

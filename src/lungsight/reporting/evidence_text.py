@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pandas as pd
 
 from lungsight._text import fixed
-from lungsight.evaluation.audits.audit import AuditResult
-from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.formatting import withheld_because
-from lungsight.evaluation.grade import Grade, Reason
+from lungsight.evaluation.grade import Grade, GradeStatement, Mark, Reason, Shortcut
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.testset import ALL_SOURCES, EXTERNAL, INTERNAL, UNSTATED
 from lungsight.reporting.page_tables import titled
@@ -18,45 +16,34 @@ from lungsight.statistics.estimate import Estimate
 
 #: What a grade means for the reader of a patient's image.
 FOR_A_PATIENT: Mapping[Grade, str] = {
-    Grade.NO_EVIDENCE: "Don't act on its decision: nothing here shows that the decision has to do with {target}.",
+    Grade.TOO_LITTLE_DATA: "Don't act on its decision: this test can't show whether it has to do with {target}.",
+    Grade.FAILS: "Don't act on its decision: it doesn't tell {target} from the rest well enough.",
+    Grade.FAILS_ELSEWHERE: "Don't act on its decision for a patient of another hospital: it failed at one.",
+    Grade.NOT_GOOD_ENOUGH: "Don't rely on its decision: it isn't shown to be good enough where it wasn't trained.",
     Grade.INTERNAL_ONLY: "Don't act on its decision for a patient of a hospital that it wasn't trained on: how it "
     "does there hasn't been tested.",
-    Grade.CONFOUNDED: "Don't act on its decision, {target} or not: the same decision could come from where or how "
-    "the image was made.",
+    Grade.MIXED: "Test it on images from where you work before you rely on it: it holds at some sources and fails at "
+    "others.",
     Grade.HOLDS_AT_ONE: "Its decision was informative at one source it never saw. Test it on images from where you "
     "work before you rely on it.",
     Grade.HOLDS_AT_SEVERAL: "Its decision was informative at several sources it never saw. Test it on images from "
     "where you work first, and expect the errors below.",
 }
-#: How many reasons the first screen shows, at least if there are that many and at most.
-_FEWEST_REASONS, _MOST_REASONS = 3, 5
-NOT_ASKED = "not asked"
+WITH_A_SHORTCUT = "Don't act on its decision, {target} or not: it could come from where or how the image was made."
+#: How many reasons the first screen shows at most.
+_MOST_REASONS = 6
 
 
-def deciding(evidence: Evidence) -> list[Reason]:
-    """The three to five reasons that decided the grade.
-
-    For a weak grade these are the rules about sources, for the others the rules that are met; others fill up to
-    three, those that couldn't be asked last.
-    """
-    verdict, state = evidence.verdict, states(evidence)
-    about_sources = verdict.grade in (Grade.NO_EVIDENCE, Grade.INTERNAL_ONLY)
-
-    def matters_less(reason: Reason) -> bool:
-        return not reason.rule.startswith(("holds", "internal")) if about_sources else not reason.met
-
-    ranked = sorted(verdict.reasons, key=lambda reason: (matters_less(reason), state[reason] == NOT_ASKED))
-    decided = sum(not matters_less(reason) for reason in ranked)
-    return ranked[: min(max(decided, _FEWEST_REASONS), _MOST_REASONS)]
+def for_a_patient(verdict: GradeStatement, target: str) -> str:
+    """What the grade means for the reader of a patient's image."""
+    said = WITH_A_SHORTCUT if verdict.shortcut is Shortcut.FOUND else FOR_A_PATIENT[verdict.grade]
+    return said.format(target=target)
 
 
-def states(evidence: Evidence) -> dict[Reason, str]:
-    """What came of every rule: ``met``, ``not met`` or, where its audit couldn't be made, ``not asked``."""
-    silent = {audit.name for audit in evidence.audits if audit.call is AuditResult.NOT_DONE}
-    return {
-        reason: "met" if reason.met else NOT_ASKED if reason.rule.split(":")[0] in silent else "not met"
-        for reason in evidence.verdict.reasons
-    }
+def deciding(verdict: GradeStatement) -> list[Reason]:
+    """The reasons that a reader should know first: those that were asked, bad ones before the others."""
+    order = (Mark.BAD, Mark.GOOD, Mark.NOT_SHOWN, Mark.NOT_ASKED)
+    return sorted(verdict.reasons, key=lambda reason: order.index(reason.mark))[:_MOST_REASONS]
 
 
 def alone(rows: Iterable[Row], scope: str | None = None) -> list[Row]:

@@ -11,15 +11,20 @@ from lungsight._text import as_words
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.formatting import as_figure
 from lungsight.evaluation.rows import Row
+from lungsight.evaluation.sections import answers
 from lungsight.package import markdown
 from lungsight.package.model_card import TAGS, as_text, described, front_matter, opening
 from lungsight.reporting.checklists.answer import KIND_WORDS, figure, target_rows, title, where
 from lungsight.reporting.checklists.checklist import FOR_THE_AUTHORS
-from lungsight.reporting.evidence_text import deciding, states
 
-_SHOWN = ("auroc", "sensitivity", "specificity", "ppv", "npv")
+_BY_MOST_PROBABLE = ("sensitivity", "specificity", "ppv", "npv")
 _CALIBRATION = ("calibration_intercept", "calibration_slope", "ece", "brier_score")
 _AT_THRESHOLDS = ("sensitivity", "specificity", "inconclusive", "error_of_decided")
+#: The right answers of scanning, as a hub calls their shares, each of one group of images.
+_ANSWERED = {
+    answers.PREDICTED_POSITIVE: ("sensitivity", answers.WITH),
+    answers.PREDICTED_NEGATIVE: ("specificity", answers.WITHOUT),
+}
 #: What only the people behind a model know.
 _ASKED = (
     ("Developed by", "who made the model, and whom to ask"),
@@ -38,7 +43,9 @@ def tested_card(evidence: Evidence) -> str:
         _grade(evidence),
         *(described(subject.description) if subject.description else (_undescribed(evidence),)),
         _tested_on(evidence),
-        _figures(evidence, "Figures", "metrics", _SHOWN),
+        _sentences("What scanning answers", tuple(each.sentence for each in evidence.answers), "this run gives none"),
+        _figures(evidence, "Figures", "metrics", ("auroc",)),
+        _figures(evidence, "If the most probable class is taken", "metrics", _BY_MOST_PROBABLE),
         _figures(evidence, "At the thresholds", "decision", _AT_THRESHOLDS),
         _figures(evidence, "Calibration on the test images", "calibration", _CALIBRATION),
         _sentences("Subgroups", evidence.subgroups.sentences, "no subgroup was compared in this run"),
@@ -56,8 +63,9 @@ def _grade(evidence: Evidence) -> Iterator[str]:
     yield ""
     yield markdown.cell(verdict.sentence)
     yield ""
-    state = states(evidence)
-    yield from (f"- {markdown.cell(r.sentence)} ({markdown.cell(r.rule)}: {state[r]}.)" for r in deciding(evidence))
+    yield f"**Shortcut: {verdict.shortcut}.** {markdown.cell(verdict.shortcut_sentence)}"
+    yield ""
+    yield from (f"- {markdown.cell(str(reason))}" for reason in verdict.reasons)
 
 
 def _undescribed(evidence: Evidence) -> Iterator[str]:
@@ -158,10 +166,11 @@ def _results(evidence: Evidence, name: str) -> dict[str, object]:
     Figures withheld aren't among them.
     """
     metrics: dict[str, list[dict[str, object]]] = {}
-    for row in target_rows(evidence, "metrics", *_SHOWN):
+    for row in (*target_rows(evidence, "metrics", "auroc"), *target_rows(evidence, answers.NAME, *_ANSWERED)):
         metric, value = row.estimate.name, row.estimate.value
-        if value is not None:
-            stated = {"type": metric, "name": f"{title(metric)}: {figure(row)}", "value": value}
+        right = _ANSWERED.get(metric, ("auroc", None))
+        if value is not None and row.labels.get("group") == right[1]:
+            stated = {"type": right[0], "name": f"{title(metric)}: {figure(row)}", "value": value}
             metrics.setdefault(where(row), []).append(stated)
     results = [
         {
@@ -171,5 +180,9 @@ def _results(evidence: Evidence, name: str) -> dict[str, object]:
         }
         for source, found in metrics.items()
     ]
-    tags = [*TAGS, f"verdict-{str(evidence.verdict.grade).replace(' ', '-')}"]
+    tags = [*TAGS, f"verdict-{_tag(evidence.verdict.grade)}", f"shortcut-{_tag(evidence.verdict.shortcut)}"]
     return {"tags": tags} | ({"model-index": [{"name": name, "results": results}]} if results else {})
+
+
+def _tag(words: str) -> str:
+    return words.replace(",", "").replace(" ", "-")

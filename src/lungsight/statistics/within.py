@@ -50,8 +50,8 @@ def pooled_and_within(
     """The AUROC pooled over groups and within them; ``group`` [n] names the group of each image.
 
     ``noun`` is what a group is called (``source``, ``site``). The figures are named ``auroc_pooled``,
-    ``auroc_within_<noun>`` and ``auroc_pooled_minus_within_<noun>``. The last two are withheld if no group holds both
-    classes, or if there is only one group.
+    ``auroc_within_<noun>`` and ``auroc_pooled_minus_within_<noun>``. All are withheld if no group holds both classes,
+    the last two also if there is only one group.
     """
     names = (POOLED, f"auroc_within_{noun}", f"auroc_pooled_minus_within_{noun}")
     positive = outcomes.truth == outcomes.classes.index(scope)
@@ -60,10 +60,13 @@ def pooled_and_within(
     if reason := "no images" if not len(outcomes) else why_withheld(outcomes, scope, "auroc"):
         none = [withheld(outcomes, scope, name, reason) for name in names]
         return Within(none[0], none[1], none[2], tuple(mixed))
+    reason = _why_not_within(mixed, every, noun)
+    none = [withheld(outcomes, scope, name, reason or "") for name in names]
+    if not mixed:
+        return Within(none[0], none[1], none[2], ())
     whole = _estimates(outcomes, scope, group, mixed, weighing, names, resampling)
-    if reason := _why_not_within(mixed, every, noun):
-        none = [withheld(outcomes, scope, name, reason) for name in names[1:]]
-        return Within(whole[0], none[0], none[1], tuple(mixed))
+    if reason:
+        return Within(whole[0], none[1], none[2], tuple(mixed))
     # Other groups hold nothing to compare: their patients neither count nor are drawn for the figure within groups.
     inside = np.isin(group, mixed)
     within = _estimates(outcomes.where(inside), scope, group[inside], mixed, weighing, names, resampling)[1]
@@ -83,15 +86,16 @@ def _estimates(
     sample = sample_of(outcomes, scope)
     figures = _figures(outcomes, scope, [group == name for name in mixed], weighing)
     drawn = draw(sample, figures, resampling)
+    compared = sample.where(np.isin(group, mixed)).smaller_side
     pooled, within = drawn["pooled"], drawn["within"]
     if reason := why_withheld(outcomes, scope, "auroc"):
         return [withheld(outcomes, scope, name, reason) for name in names]
     return [
-        estimate_from(name, sample, one, exact=exact, level=resampling.level)
-        for name, one, exact in (
-            (names[0], pooled, Exact.AUROC),
-            (names[1], within, Exact.AUROC),
-            (names[2], combine(np.subtract, pooled, within), Exact.AUROC_DIFFERENCE),
+        estimate_from(name, sample, one, exact=exact, deciding=deciding, level=resampling.level)
+        for name, one, exact, deciding in (
+            (names[0], pooled, Exact.AUROC, sample.smaller_side),
+            (names[1], within, Exact.AUROC, compared),
+            (names[2], combine(np.subtract, pooled, within), Exact.AUROC_DIFFERENCE, compared),
         )
     ]
 

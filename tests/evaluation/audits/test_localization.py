@@ -35,7 +35,7 @@ LEFT = np.tile(np.where(np.arange(8) < 4, 1.0, -1.0), (8, 1))
 
 def localization(testset: TestSet, preprocessing: Preprocessing, at_most: int = 400) -> Audit:
     """By a model of which no more is asked than how it prepares images."""
-    model = SimpleNamespace(description=SimpleNamespace(preprocessing=preprocessing))
+    model = SimpleNamespace(preprocessing=preprocessing, lacks={})
     return SPEC.audit(AuditInput(testset, FEW, cast(Detector, model), at_most))
 
 

@@ -58,8 +58,8 @@ def test_few_pictures_go_through_the_network_at_once(
     alterations = {f"times {i}": (lambda exam, i=i: exam.pixels * np.float32(1 - i / 50)) for i in range(7)}
     whole = predict_perturbed(model.detector, model.testset, alterations)
     asked: list[int] = []
-    predict = Detector.predict
-    monkeypatch.setattr(Detector, "predict", lambda self, pixels: asked.append(len(pixels)) or predict(self, pixels))
+    logits = Detector.logits
+    monkeypatch.setattr(Detector, "logits", lambda self, seen: asked.append(len(seen)) or logits(self, seen))
     monkeypatch.setattr(predicting, "_PIXELS_AT_ONCE", 3 * 32 * 32)
     little = predict_perturbed(model.detector, model.testset, alterations)
     assert max(asked) == 3

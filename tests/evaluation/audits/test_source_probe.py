@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -25,7 +26,7 @@ QUICK = Resampling(replicates=200)
 
 def source_probe(testset: TestSet) -> Audit:
     """A model is there, and isn't asked: the features are known."""
-    return SPEC.audit(AuditInput(testset, QUICK, cast(Detector, object())))
+    return SPEC.audit(AuditInput(testset, QUICK, cast(Detector, SimpleNamespace(lacks={}))))
 
 
 def a_test(*, told: float, shares: dict[str, float], n: int = 120, seed: int = 0, per_patient: int = 2) -> TestSet:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lungsight._text import as_words
+from lungsight.components.predictor import FEATURES, MAPS, WEIGHTS
 from lungsight.evaluation.answer_store import AnswerStore
 from lungsight.evaluation.audits.illustration import Illustrated, Illustration, illustrations
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
 from lungsight.evaluation.audits.retraining import HeldOut
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.testset import TestSet
-from lungsight.inference import Detector
+from lungsight.inference import Model
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats
 
-_NEEDS_A_MODEL = "Only a model package can be asked: these are somebody's predictions, without their model."
+_NEEDS_A_MODEL = "Only a model can be asked: these are somebody's predictions, without their model."
 
 
 class AuditResult(StrEnum):
@@ -58,11 +59,18 @@ class Need(StrEnum):
     """What an audit needs beside the test set."""
 
     MODEL = "the model"
+    MAPS = "its heatmaps"
+    FEATURES = "its features"
+    WEIGHTS = "its weights"
     LUNGS = "lung segmentation"
     MASKS = "lesion masks or boxes"
     FILES = "the image files"
     TWO_SOURCES = "two sources"
     OTHER_SOURCE = "an external source, or `--retrain`"
+
+
+#: What a model may lack, by what it calls that.
+_OF_THE_MODEL: Mapping[Need, str] = {Need.MAPS: MAPS, Need.FEATURES: FEATURES, Need.WEIGHTS: WEIGHTS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +123,7 @@ class AuditInput:
     Attributes:
         testset: the images with their predictions.
         resampling: for intervals.
-        detector: the model, loaded with its features; None for predictions without their model.
+        detector: the model, a package's loaded with its features; None for predictions without their model.
         images: at most this many of each kind are altered.
         store: keeps the model's answers.
         retrained: models trained without one source each.
@@ -126,7 +134,7 @@ class AuditInput:
 
     testset: TestSet
     resampling: Resampling = field(default_factory=Resampling)
-    detector: Detector | None = None
+    detector: Model | None = None
     images: int = 400
     store: AnswerStore = field(default_factory=AnswerStore.in_memory)
     retrained: tuple[HeldOut, ...] = ()
@@ -135,8 +143,8 @@ class AuditInput:
     asked: dict[Perturbations, tuple[TestSet, dict[str, Floats]]] = field(default_factory=dict, repr=False)
 
     @property
-    def model(self) -> Detector:
-        """The detector, for audits that need :attr:`Need.MODEL`."""
+    def model(self) -> Model:
+        """The model, for audits that need :attr:`Need.MODEL`."""
         assert self.detector is not None
         return self.detector
 
@@ -178,8 +186,8 @@ class AuditSpec:
         run: answers it.
         rule: when a shortcut is found and when it isn't, one sentence; empty for an audit without a rule.
         needs: what it can't do without.
-        calls_shortcut: the grade is *confounded* if it finds one.
-        required: a model is graded *several* only if one of the audits with the same word here could be asked.
+        calls_shortcut: what it finds is stated beside the grade, as a shortcut.
+        required: shortcuts are *not found* only if one of the audits with the same word here reports so.
         of_heatmap: it is about the heatmap, not about the score.
         perturbations: the altered images that it asks the model about, predicted in the same pass as the originals.
         illustrated: which of its alterations reports show on an image.
@@ -202,10 +210,10 @@ class AuditSpec:
         return slug_of(self.name)
 
     def audit(self, given: AuditInput) -> Audit:
-        """Run it, unless it needs a model and there is none."""
+        """Run it, unless it needs a model and there is none, or something that this model can't give."""
         question = self.question.format(target=as_words(given.testset.target))
-        if Need.MODEL in self.needs and given.detector is None:
-            return not_done(self.name, question, _NEEDS_A_MODEL)
+        if reason := self._why_not(given.detector):
+            return not_done(self.name, question, reason)
         answer = self.run(given)
         pictures = () if answer.call is AuditResult.NOT_DONE else tuple(self._illustrations(given))
         return Audit(
@@ -217,3 +225,12 @@ class AuditSpec:
         if self.perturbations is not None and self.illustrated and given.illustrate and given.detector is not None:
             shown, answers = given.perturbed(self.perturbations)
             yield from illustrations(given.detector, self.perturbations, self.illustrated, shown, answers)
+
+    def _why_not(self, model: Model | None) -> str:
+        """What it needs of the model and doesn't get, a sentence; empty if it gets all."""
+        if Need.MODEL in self.needs and model is None:
+            return _NEEDS_A_MODEL
+        lacking = {} if model is None else model.lacks
+        return next(
+            (lacking[one] for need, one in _OF_THE_MODEL.items() if need in self.needs and one in lacking), ""
+        )

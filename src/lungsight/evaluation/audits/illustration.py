@@ -14,7 +14,7 @@ from lungsight.errors import UnreadableImageError
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
 from lungsight.evaluation.testset.altered import AuditedImage, exam_of
 from lungsight.evaluation.testset.testset import EXTERNAL, TestSet
-from lungsight.inference import Detector
+from lungsight.inference import Model
 from lungsight.statistics.outcomes import Floats, Floats32, Mask
 
 #: The longer side of a picture, in pixels: a page holds some twenty of them.
@@ -65,7 +65,7 @@ class Illustration:
 
 
 def illustrations(
-    detector: Detector,
+    model: Model,
     perturbations: Perturbations,
     wanted: Iterable[Illustrated],
     shown: TestSet,
@@ -74,7 +74,7 @@ def illustrations(
     """The typical image of each alteration; none where no image could be altered so, or its file can't be read.
 
     Args:
-        detector: the model.
+        model: the model.
         perturbations: the audit's.
         wanted: which alterations to show.
         shown: the images that were altered, n.
@@ -87,7 +87,7 @@ def illustrations(
         if not among.any():
             continue
         row = _typical(after - before, among)
-        exam = _exam(detector, shown, row)
+        exam = _exam(model, shown, row)
         altered = None if exam is None else perturbations.alterations[one.alteration](exam)
         if exam is not None and altered is not None:
             yield Illustration(
@@ -113,14 +113,14 @@ def _typical(change: Floats, among: Mask) -> int:
     return int(rows[np.argsort(change[rows], kind="stable")[(len(rows) - 1) // 2]])
 
 
-def _exam(detector: Detector, shown: TestSet, row: int) -> AuditedImage | None:
+def _exam(model: Model, shown: TestSet, row: int) -> AuditedImage | None:
     stated = shown.table.iloc[row]
     try:
-        radiograph = detector.read(Path(str(stated["path"])))
+        radiograph = model.read(Path(str(stated["path"])))
     except UnreadableImageError:
         return None
     found = shown.lungs[row] if shown.lungs else None
-    return exam_of(detector, radiograph, detector.check_input(radiograph), str(stated["lung_mask"]), found)
+    return exam_of(model, radiograph, model.check_input(radiograph), str(stated["lung_mask"]), found)
 
 
 def _small(pixels: Floats32) -> NDArray[np.uint8]:

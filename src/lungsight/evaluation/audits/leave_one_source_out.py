@@ -17,7 +17,7 @@ from lungsight.evaluation.audits.retraining import HeldOut
 from lungsight.evaluation.formatting import as_figure, as_sample, signed
 from lungsight.evaluation.rows import Label, Row
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, TestSet
-from lungsight.statistics.bootstrap import FEWEST_PATIENTS, Resampling, Sample, estimate
+from lungsight.statistics.bootstrap import FEWEST_PATIENTS, Exact, Resampling, Sample, estimate
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import estimate_all
 from lungsight.statistics.outcomes import Floats
@@ -25,6 +25,7 @@ from lungsight.statistics.paired import paired_differences
 from lungsight.statistics.ranking import auroc
 
 _METRICS = ("auroc", "sensitivity", "specificity")
+_WITHIN = "auroc_within"
 AS_IT_STANDS, RETRAINED, DIFFERENCE = "as it stands", "trained without it", "as it stands less trained without it"
 
 
@@ -131,6 +132,7 @@ def _sum_of_aurocs(name: str, parts: Sequence[Part], resampling: Resampling) -> 
         name,
         together,
         lambda weights: np.asarray(np.sum([c * of_one(weights[:, place]) for c, place, of_one in terms], axis=0)),
+        exact=Exact.AUROC if name == _WITHIN else Exact.AUROC_DIFFERENCE,
         resampling=resampling,
     )
 
@@ -159,7 +161,7 @@ def _of_kinds(by_kind: dict[str, TestSet], drop: Estimate | None, resampling: Re
                 f"{FEWEST_PATIENTS} without, so no AUROC is given within them; sensitivity or specificity is."
             )
             continue
-        mean = _sum_of_aurocs("auroc_within", [(part, {1 / len(parts): part.score}) for part in parts], resampling)
+        mean = _sum_of_aurocs(_WITHIN, [(part, {1 / len(parts): part.score}) for part in parts], resampling)
         if len(parts) == 1:
             yield f"At {parts[0].table['source'].iloc[0]}, which {names[kind]}, the AUROC is {as_figure(mean)}."
         else:

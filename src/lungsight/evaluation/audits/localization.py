@@ -118,7 +118,7 @@ def localization(given: AuditInput) -> AuditAnswer:
     testset = given.testset
     if testset.maps is None:
         return unanswered("There are predictions only: without the model there are no heatmaps.")
-    preprocessing = given.model.description.preprocessing
+    preprocessing = given.model.preprocessing
     groups = [
         (kind, source, name, looked)
         for kind, source, part in testset.by_source()
@@ -360,6 +360,6 @@ SPEC = AuditSpec(
     "where it looks",
     "Is the evidence for the target in the lungs, and in the lesions where these are known?",
     localization,
-    needs=frozenset({Need.MODEL, Need.LUNGS, Need.MASKS}),
+    needs=frozenset({Need.MODEL, Need.MAPS, Need.LUNGS, Need.MASKS}),
     of_heatmap=True,
 )

@@ -13,7 +13,7 @@ from lungsight.evaluation.answer_store import AnswerStore
 from lungsight.evaluation.testset.altered import Alteration
 from lungsight.evaluation.testset.predict import AskedImage, answer_images
 from lungsight.evaluation.testset.testset import KINDS, TestSet
-from lungsight.inference import Detector
+from lungsight.inference import Model
 from lungsight.statistics.outcomes import FAULT, TRUTH, Floats, Integers, Mask
 
 
@@ -40,7 +40,7 @@ class Perturbations:
         return np.sort(np.concatenate([audited_rows(testset, most, among=kind) for kind in kinds]))
 
     def predict(
-        self, detector: Detector, testset: TestSet, at_most: int, store: AnswerStore
+        self, model: Model, testset: TestSet, at_most: int, store: AnswerStore
     ) -> tuple[TestSet, dict[str, Floats]]:
         """The chosen images, n, and by alteration the probabilities, float64 [n, k]; NaN if it can't be made.
 
@@ -51,7 +51,7 @@ class Perturbations:
         table = testset.table.iloc[rows]
         images = zip(table["path"], table["lung_mask"], strict=True)
         asked = [AskedImage(str(path), str(mask), self.alterations) for path, mask in images]
-        answers = answer_images(detector, asked, store)
+        answers = answer_images(model, asked, store)
         nothing = [np.nan] * len(testset.classes)
         logits = {
             name: np.array([one.altered.get(name) or nothing for one in answers], dtype=np.float32).reshape(
@@ -60,7 +60,7 @@ class Perturbations:
             for name in self.alterations
         }
         chosen = testset.where(np.isin(np.arange(len(testset)), rows))
-        return chosen, {name: detector.probabilities(values) for name, values in logits.items()}
+        return chosen, {name: model.probabilities(values) for name, values in logits.items()}
 
 
 def planned(

@@ -20,9 +20,8 @@ from lungsight.evaluation.audits.weight_shuffling import ShuffledNetwork
 from lungsight.evaluation.formatting import as_figure
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, UNSTATED, TestSet
-from lungsight.inference import Detector
+from lungsight.inference import Model
 from lungsight.package import Network
-from lungsight.package.storage import NETWORK
 from lungsight.statistics.bootstrap import (
     Drawn,
     Resampling,
@@ -82,7 +81,7 @@ def saliency_sanity_check(given: AuditInput, *, at_most: int = 24, steps: int = 
 
     Intervals by resampling patients, and shuffles with them. Raises PackageError.
     """
-    network = ShuffledNetwork(given.model.package.read(NETWORK))
+    network = ShuffledNetwork(given.model.network())
     if not network.layers:
         return unanswered("The network holds no weights that could be shuffled.")
     images = _read(given.model, given.testset, at_most)
@@ -99,17 +98,17 @@ def saliency_sanity_check(given: AuditInput, *, at_most: int = 24, steps: int = 
     return _concluded(len(images.testset), last, rows)
 
 
-def _read(detector: Detector, testset: TestSet, at_most: int) -> _Images | None:
+def _read(model: Model, testset: TestSet, at_most: int) -> _Images | None:
     """Images of the first kind that has any, as the network sees them; None if none can be read."""
     for kind in (EXTERNAL, INTERNAL, UNSTATED):
         kept, prepared = [], []
         for row in audited_rows(testset, at_most, among=testset.of_kind(kind)):
             try:
-                radiograph = detector.read(Path(testset.table["path"].iloc[row]))
+                radiograph = model.read(Path(testset.table["path"].iloc[row]))
             except UnreadableImageError:  # it was readable a moment ago
                 continue
             kept.append(row)
-            prepared.append(detector.prepare_checked(detector.check_with_networks(radiograph)))
+            prepared.append(model.prepare_checked(model.check_with_networks(radiograph)))
         if kept:
             shown = testset.where(np.isin(np.arange(len(testset)), kept))
             return _Images(shown, np.stack(prepared), _partners(shown.patient))
@@ -139,7 +138,7 @@ def _likeness(
     steps = [(shuffle, depth) for shuffle in range(shuffles) for depth in depths]
     keys = {step: ("shuffled", given.model.model, images.testset.target, shown, *step) for step in steps}
     kept = given.store.get(keys.values())
-    whole = _evidence(given.model.package.network(), images) if len(kept) < len(keys) else np.empty(0)
+    whole = _evidence(Network(given.model.network()), images) if len(kept) < len(keys) else np.empty(0)
     for done, (step, key) in enumerate(keys.items()):
         if key not in kept:
             shuffle, depth = step
@@ -228,6 +227,6 @@ SPEC = AuditSpec(
     "Does the heatmap change when the model's weights are shuffled, as it must if it shows what was learned?",
     saliency_sanity_check,
     RULE,
-    needs=frozenset({Need.MODEL}),
+    needs=frozenset({Need.MODEL, Need.MAPS, Need.WEIGHTS}),
     of_heatmap=True,
 )

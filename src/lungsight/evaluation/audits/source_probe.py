@@ -282,5 +282,5 @@ SPEC = AuditSpec(
     "whose image is it",
     "Can the source of an image be read off what the network sees, and would knowing it predict the label?",
     source_probe,
-    needs=frozenset({Need.MODEL, Need.TWO_SOURCES}),
+    needs=frozenset({Need.MODEL, Need.FEATURES, Need.TWO_SOURCES}),
 )

@@ -14,6 +14,7 @@ from lungsight.components.decision import INCONCLUSIVE, Decision, ReadWords
 from lungsight.datasets.splits import VALIDATION
 from lungsight.evaluation.formatting import as_figure
 from lungsight.evaluation.rows import Label, Row
+from lungsight.evaluation.sections import answers as scanned
 from lungsight.evaluation.sections.decisions_table import NAME as VERDICTS
 from lungsight.evaluation.sections.decisions_table import verdicts
 from lungsight.evaluation.sections.section import Section
@@ -39,6 +40,7 @@ TITLES = {
     "sensitivity_of_decided": "Sensitivity among the decided",
     "specificity_of_decided": "Specificity among the decided",
     "aurc": "Area under the risk-coverage curve (less is better)",
+    **scanned.TITLES,
 }
 #: The cells of the table ``per_1000``: (truly of the target, verdict) by name.
 CELLS = {
@@ -69,7 +71,7 @@ def decision(
     Tables: ``decision_rule``, the thresholds and what they were chosen on; ``decision``, figures at the threshold,
     and the share left open and the error among the rest where images can be inconclusive; ``risk_coverage``;
     ``decision_curve``; ``per_1000``, the patients of each kind among 1,000; ``verdicts``, the decisions of scanning
-    by true class.
+    by true class; ``answers``, whether they are positive, inconclusive or negative, with the target and without.
 
     Args:
         testset: the images.
@@ -95,6 +97,7 @@ def decision(
         "decision_curve": curves,
         "per_1000": [row for part in parts for row in part.per_1000()],
         VERDICTS: verdicts(settled.reported, *scans, resampling),
+        scanned.NAME: tuple(scanned.answers(settled.reported, *scans, resampling)),
     }
     sentences = (*settled.sentences, *(sentence for part in parts for sentence in part.sentences(curves)))
     missing = (sentence for part in parts for sentence in part.missing())

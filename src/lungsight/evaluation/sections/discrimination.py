@@ -88,7 +88,8 @@ def discrimination(
         ONE_AGAINST_ONE: pairs,
     }
     sentences = (*_sentences(groups, testset.target, prevalence), *_within_sentences(within), *of_pairs)
-    return Section(NAME, tables, sentences, tuple(_withheld(groups, within, testset.target)))
+    withheld_here = (*_not_together(scored), *_withheld(groups, within, testset.target))
+    return Section(NAME, tables, sentences, withheld_here)
 
 
 def _scored_group(
@@ -195,8 +196,9 @@ def _scores_of(group: _Group, target: str) -> str:
         for name in ("sensitivity", "specificity")
         if (estimate := group.get(target, name)).value is not None
     ]
-    figures = ([f"AUROC {_figure(auroc)}"] if auroc.value is not None else []) + shares
-    return f"{group} ({size}): {', '.join(figures) or 'nothing can be said of ' + words}."
+    figures = [f"AUROC {_figure(auroc)}"] if auroc.value is not None else []
+    figures += [f"if the most probable class is taken, {' and '.join(shares)}"] if shares else []
+    return f"{group} ({size}): {'; '.join(figures) or 'nothing can be said of ' + words}."
 
 
 def _within_sentences(rows: Iterable[_WithinKind]) -> Iterator[str]:
@@ -223,6 +225,20 @@ def _meaning(difference: Estimate, noun: str) -> str:
     if difference.high < 0:
         return f"the difference, {size}, says that the {noun}s' scores don't share one scale."
     return f"the difference, {size}, may be nothing: no shortcut by {noun} is shown here."
+
+
+def _not_together(scored: TestSet) -> Iterator[str]:
+    """Why a kind with several sources has no figures over them together."""
+    words = as_words(scored.target)
+    for kind in KINDS:
+        several = scored.table["source"][scored.of_kind(kind)].nunique() > 1
+        if several and (one_sided := scored.one_sided(kind)):
+            holds = {True: f"only {words}", False: f"no {words}"}
+            named = "; ".join(f"{source} holds {holds[side]}" for source, side in one_sided.items())
+            yield (
+                f"{_TESTING.get(kind, 'Testing')}, all sources together: no figure is given, since it would tell "
+                f"sources apart ({named})."
+            )
 
 
 def _withheld(groups: Sequence[_Group], within: Iterable[_WithinKind], target: str) -> Iterator[str]:

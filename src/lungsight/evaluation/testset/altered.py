@@ -10,7 +10,7 @@ import numpy as np
 
 from lungsight.components.preprocessing import Region
 from lungsight.evaluation.testset.lung_masks import LungMask, read_mask
-from lungsight.inference import CheckedImage, Detector
+from lungsight.inference import CheckedImage, Model
 from lungsight.package import Preprocessing
 from lungsight.radiograph import Radiograph
 from lungsight.statistics.outcomes import Floats32, Mask
@@ -65,8 +65,8 @@ def audited_image(
 
 
 def exam_of(
-    detector: Detector, radiograph: Radiograph, checked: CheckedImage, lung_mask: str, found: LungMask | None
+    model: Model, radiograph: Radiograph, checked: CheckedImage, lung_mask: str, found: LungMask | None
 ) -> AuditedImage:
-    """:func:`audited_image` for the network of a detector; ``radiograph`` is the image as the file has it."""
+    """:func:`audited_image` for a model; ``radiograph`` is the image as the file has it."""
     turned = (checked.radiograph.turned - radiograph.turned) % 360
-    return audited_image(checked, lung_mask, found, detector.description.preprocessing, turned)
+    return audited_image(checked, lung_mask, found, model.preprocessing, turned)

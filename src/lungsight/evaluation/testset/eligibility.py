@@ -76,6 +76,34 @@ def eligible_images(
     package: ModelPackage,
     *,
     target: str | None = None,
+    classes: Mapping[str, Sequence[str]] | None = None,
+    trained_patients: bool = False,
+    look_alikes: bool = False,
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> Eligible:
+    """:func:`images_to_test_on` for a package: it says which labels its classes hold, and what it was trained on.
+
+    ``target`` is the class set against the rest (None: the package's own), ``classes`` the labels of those classes
+    that hold others than the package says. Raises PackageError and ManifestError.
+    """
+    known = classes_of_package(package)
+    if foreign := sorted(set(classes or {}) - set(known)):
+        hint = f"the model's classes are {', '.join(known)}"
+        raise ManifestError(f"--class {printable(foreign[0])}", "isn't a class of this model", hint)
+    return images_to_test_on(
+        manifest, {**known, **(classes or {})}, target or package.description.target,
+        TrainingImages.of_package(package), trained_patients=trained_patients, look_alikes=look_alikes,
+        cache=cache, progress=progress,
+    )  # fmt: skip
+
+
+def images_to_test_on(
+    manifest: Manifest,
+    classes: Mapping[str, Sequence[str]],
+    target: str,
+    trained: TrainingImages | None = None,
+    *,
     trained_patients: bool = False,
     look_alikes: bool = False,
     cache: Path | None = None,
@@ -83,13 +111,20 @@ def eligible_images(
 ) -> Eligible:
     """Leave out what the model's classes don't cover, what is no frontal X-ray, and what the model has seen.
 
-    ``trained_patients`` keeps other images of patients trained or tuned on, ``look_alikes`` images that only look
-    like one trained on. ``target`` is the class set against the rest (None: the package's own). ``cache`` and
-    ``progress`` are those of :func:`find_overlap`. Raises InvalidPackage; InvalidManifest where labels are unknown or
-    may be mistaken, where a file has two of them, and where no image is of the target, or none without it.
+    Args:
+        manifest: the images.
+        classes: the labels of each class.
+        target: the class set against the rest.
+        trained: what the model was trained or tuned on; None if that isn't known.
+        trained_patients: keep other images of patients trained or tuned on.
+        look_alikes: keep images that only look like one trained on.
+        cache: that of :func:`find_overlap`.
+        progress: likewise.
+
+    Raises:
+        ManifestError: labels are unknown or may be mistaken, a file has two of them, no image is of the target, or
+            none is without it.
     """
-    target = target or package.description.target
-    classes = classes_of_package(package)
     truth = truth_of(manifest.table["label"], classes, target, manifest.name)
     without_class = manifest.table["label"][truth == ""].value_counts()
     eligible = Eligible(
@@ -100,14 +135,16 @@ def eligible_images(
     refuse_one_sided(eligible, classes, target)
     hashed = eligible.manifest.with_columns(**{SHA256: [_sha256(path) for path in eligible.manifest.table["path"]]})
     refuse_two_truths(hashed)
-    unseen = without_overlap(
-        replace(eligible, manifest=hashed),
-        TrainingImages.of_package(package),
-        trained_patients=trained_patients,
-        look_alikes=look_alikes,
-        cache=cache,
-        progress=progress,
-    )
+    unseen = replace(eligible, manifest=hashed)
+    if trained is not None:
+        unseen = without_overlap(
+            unseen,
+            trained,
+            trained_patients=trained_patients,
+            look_alikes=look_alikes,
+            cache=cache,
+            progress=progress,
+        )
     digests = unseen.manifest.table[SHA256]
     once = unseen.after("the same file again", ~digests.duplicated() | (digests == ""))
     refuse_one_sided(once, classes, target)

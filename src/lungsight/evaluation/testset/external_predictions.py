@@ -26,7 +26,7 @@ from lungsight.evaluation.testset.eligibility import (
 from lungsight.evaluation.testset.image_statistics import FileStatistics, read_image_statistics, statistics_table
 from lungsight.evaluation.testset.overlap import TrainingImages
 from lungsight.evaluation.testset.predictions_csv import PredictionsError, PredictionTable, read_predictions_file
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, TestSet
+from lungsight.evaluation.testset.testset import KIND, TestSet, kind_of
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, TRUTH, probability_column
 
 _SAME = 1e-6
@@ -255,14 +255,8 @@ def _judged(
         f"{printable(path)}: {problem}" if problem else ""
         for path, problem in zip(table["path"], problems, strict=True)
     ]
-    table[KIND] = [_kind(source, trained_sources) for source in table["source"]]
+    table[KIND] = [kind_of(source, trained_sources) for source in table["source"]]
     return TestSet(table, stated.classes, stated.target, statistics_table([one.statistics for one in headers]))
-
-
-def _kind(source: str, trained_sources: Sequence[str] | None) -> str:
-    if trained_sources is None:
-        return UNSTATED
-    return INTERNAL if source in trained_sources else EXTERNAL
 
 
 def _of_flow(eligible: Eligible, table: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A detector's predictions for the images of a manifest: computed once, kept, and continued after an interruption."""
+"""A model's predictions for the images of a manifest: computed once, kept, and continued after an interruption."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lungsight.evaluation.testset.image_statistics import ImageStatistics, stati
 from lungsight.evaluation.testset.lung_masks import LungMask
 from lungsight.evaluation.testset.testset import DECISION, INVERTED, LUNG_FAULTS, REFUSED, UNFAMILIAR, TestSet
 from lungsight.inference import REFUSED as REFUSED_DECISION
-from lungsight.inference import Answer, CheckedImage, Detector
+from lungsight.inference import Answer, CheckedImage, Model
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, Floats32, logit_column, probability_column
@@ -90,7 +90,7 @@ class ImageAnswer(NamedTuple):
 
 
 def predict_manifest_images(
-    detector: Detector,
+    model: Model,
     manifest: Manifest,
     *,
     progress: Progress = silent,
@@ -100,7 +100,7 @@ def predict_manifest_images(
     """Predict every image of ``manifest``.
 
     Args:
-        detector: loaded with its features.
+        model: a detector, loaded with its features, or another model.
         manifest: the images.
         progress: called with how many images are done, and of how many.
         store: keeps the answers. An interrupted call continues where it stopped, and nothing is computed again as
@@ -116,23 +116,23 @@ def predict_manifest_images(
     wanted = alterations or {}
     rows = zip(manifest.table["path"], manifest.table["lung_mask"], strict=True)
     asked = [AskedImage(str(path), str(mask), wanted.get(row, {})) for row, (path, mask) in enumerate(rows)]
-    answers = answer_images(detector, asked, store, progress)
-    return _testset(detector, manifest.table, [answer.prediction for answer in answers])
+    answers = answer_images(model, asked, store, progress)
+    return _testset(model, manifest.table, [answer.prediction for answer in answers])
 
 
 def answer_images(
-    detector: Detector, asked: Sequence[AskedImage], store: AnswerStore | None = None, progress: Progress = silent
+    model: Model, asked: Sequence[AskedImage], store: AnswerStore | None = None, progress: Progress = silent
 ) -> list[ImageAnswer]:
     """Predict images and alterations of them, each file opened once: the only way from a file to a prediction."""
     store = store or AnswerStore.in_memory()
-    answers = [_kept(detector, image, store) for image in asked]
+    answers = [_kept(model, image, store) for image in asked]
     waiting = [i for i, image in enumerate(asked) if not _complete(answers[i], image)]
     for start in range(0, len(waiting), _AT_ONCE):
         batch = waiting[start : start + _AT_ONCE]
-        new = _answered(detector, [asked[i] for i in batch], [answers[i] for i in batch])
+        new = _answered(model, [asked[i] for i in batch], [answers[i] for i in batch])
         for i, answer in zip(batch, new, strict=True):
             answers[i] = answer
-        _keep(detector, [(asked[i], answers[i]) for i in batch], store)
+        _keep(model, [(asked[i], answers[i]) for i in batch], store)
         progress(start + len(batch), len(waiting))
     return [answer for answer in answers if answer is not None]
 
@@ -141,36 +141,36 @@ def _complete(answer: ImageAnswer | None, image: AskedImage) -> bool:
     return answer is not None and image.alterations.keys() <= answer.altered.keys()
 
 
-def _key(detector: Detector, path: str) -> Key:
-    return ("image", detector.model, detector.lungs_from, ImageStatistics._fields, *file_state(path))
+def _key(model: Model, path: str) -> Key:
+    return ("image", model.model, model.lungs_from, ImageStatistics._fields, *file_state(path))
 
 
-def _altered_key(detector: Detector, prediction: ImagePrediction, lung_mask: str, name: str) -> Key:
+def _altered_key(model: Model, prediction: ImagePrediction, lung_mask: str, name: str) -> Key:
     """With other lungs, named or found, the answer is another."""
     mask = file_state(lung_mask) if lung_mask else None
     lungs = prediction.lungs.digest if prediction.lungs else ""
-    return ("altered", detector.model, prediction.sha256, mask, lungs, name)
+    return ("altered", model.model, prediction.sha256, mask, lungs, name)
 
 
-def _kept(detector: Detector, image: AskedImage, store: AnswerStore) -> ImageAnswer | None:
-    key = _key(detector, image.path)
+def _kept(model: Model, image: AskedImage, store: AnswerStore) -> ImageAnswer | None:
+    key = _key(model, image.path)
     stated = store.get([key]).get(key)
     if stated is None:
         return None
     prediction = ImagePrediction.restored(stated)
-    keys = {name: _altered_key(detector, prediction, image.lung_mask, name) for name in image.alterations}
+    keys = {name: _altered_key(model, prediction, image.lung_mask, name) for name in image.alterations}
     found = store.get(keys.values())
     return ImageAnswer(prediction, {name: found[one] for name, one in keys.items() if one in found})
 
 
-def _keep(detector: Detector, answers: Sequence[tuple[AskedImage, ImageAnswer | None]], store: AnswerStore) -> None:
+def _keep(model: Model, answers: Sequence[tuple[AskedImage, ImageAnswer | None]], store: AnswerStore) -> None:
     """Add what was computed; files that can't be read are tried again at the next call."""
     new: dict[Key, Any] = {}
     for image, answer in answers:
         if answer is not None and not answer.prediction.problem:
-            new[_key(detector, image.path)] = asdict(answer.prediction)
+            new[_key(model, image.path)] = asdict(answer.prediction)
             for name, logits in answer.altered.items():
-                new[_altered_key(detector, answer.prediction, image.lung_mask, name)] = logits
+                new[_altered_key(model, answer.prediction, image.lung_mask, name)] = logits
     store.add(new)
 
 
@@ -183,17 +183,15 @@ class _Read(NamedTuple):
     altered: dict[str, Floats32 | None]
 
 
-def _answered(
-    detector: Detector, asked: Sequence[AskedImage], kept: Sequence[ImageAnswer | None]
-) -> list[ImageAnswer]:
+def _answered(model: Model, asked: Sequence[AskedImage], kept: Sequence[ImageAnswer | None]) -> list[ImageAnswer]:
     """Read the files and predict what isn't kept yet, as one batch."""
     with ThreadPoolExecutor(min(len(asked), cores())) as readers:
-        read = list(readers.map(lambda image, answer: _read(detector, image, answer), asked, kept))
+        read = list(readers.map(lambda image, answer: _read(model, image, answer), asked, kept))
     ready = [one for one in read if isinstance(one, _Read)]
     new = [one for one in ready if not one.known.probabilities]
-    outputs = iter(detector.answer_checked([one.checked for one in new], [one.prepared for one in new]))
+    outputs = iter(model.answer_checked([one.checked for one in new], [one.prepared for one in new]))
     seen = [pixels for one in ready for pixels in one.altered.values() if pixels is not None]
-    logits = iter(_logits(detector, seen))
+    logits = iter(_logits(model, seen))
     answers = []
     for one, answer in zip(read, kept, strict=True):
         if isinstance(one, ImagePrediction):
@@ -205,35 +203,35 @@ def _answered(
     return answers
 
 
-def _read(detector: Detector, image: AskedImage, kept: ImageAnswer | None) -> _Read | ImagePrediction:
+def _read(model: Model, image: AskedImage, kept: ImageAnswer | None) -> _Read | ImagePrediction:
     try:
-        radiograph = detector.read(Path(image.path))
+        radiograph = model.read(Path(image.path))
     except UnreadableImageError as error:
         return ImagePrediction(problem=str(error))
-    checked = detector.check_input(radiograph)
+    checked = model.check_input(radiograph)
     if checked.refused_by not in (None, "gate"):
         problem = f"{printable(image.path)}: refused. {' '.join(checked.refusals)}"
         return ImagePrediction(radiograph.sha256, problem)
-    known = kept.prediction if kept else _known(detector, radiograph, checked, image.path)
+    known = kept.prediction if kept else _known(model, radiograph, checked, image.path)
     missing = {name: alter for name, alter in image.alterations.items() if not kept or name not in kept.altered}
     altered: dict[str, Floats32 | None] = {}
     if missing:
-        preprocessing, crop = detector.description.preprocessing, known.lungs.crop if known.lungs else None
-        exam = exam_of(detector, radiograph, checked, image.lung_mask, known.lungs)
+        crop = known.lungs.crop if known.lungs else None
+        exam = exam_of(model, radiograph, checked, image.lung_mask, known.lungs)
         for name, alter in missing.items():
             pixels = alter(exam)
-            altered[name] = None if pixels is None else preprocessing.apply(pixels, crop)[None]
-    return _Read(known, checked, detector.prepare_checked(checked), altered)
+            altered[name] = None if pixels is None else model.prepare_pixels(pixels, crop)
+    return _Read(known, checked, model.prepare_checked(checked), altered)
 
 
-def _known(detector: Detector, radiograph: Radiograph, checked: CheckedImage, path: str) -> ImagePrediction:
+def _known(model: Model, radiograph: Radiograph, checked: CheckedImage, path: str) -> ImagePrediction:
     """What is known before the network is run.
 
     The lungs are those that audits hide; a crop is made by the package's own. The detector needs fewer pixels of a
     large image, but its size and sharpness are those of the file.
     """
-    found = detector.lungs_to_audit(checked)
-    crop = crop_of(checked.lungs) if detector.description.preprocessing.needs_lungs else None
+    found = model.lungs_to_audit(checked)
+    crop = crop_of(checked.lungs) if model.preprocessing.needs_lungs else None
     whole = radiograph if radiograph.file_shape is None else read_radiograph(Path(path))
     return ImagePrediction(
         radiograph.sha256,
@@ -252,34 +250,33 @@ def _with_outputs(known: ImagePrediction, answer: Answer) -> ImagePrediction:
         known,
         probabilities=finding.probabilities,
         logits=dict(zip(finding.probabilities, answer.logits.tolist(), strict=True)),
-        decision=REFUSED_DECISION if known.refused else str(finding.decision),
+        decision=REFUSED_DECISION if known.refused else finding.decision or "",
         features=None if answer.features is None else answer.features.astype(np.float16),
-        maps=answer.maps.astype(np.float16),
+        maps=None if answer.maps is None else answer.maps.astype(np.float16),
         unfamiliar=None if finding.unfamiliarity is None else finding.unfamiliarity > 1,
     )
 
 
-def _logits(detector: Detector, seen: Sequence[Floats32]) -> Iterator[list[float]]:
-    """Of prepared images, float32 [1, side, side], a few at a time."""
-    few = max(1, _PIXELS_AT_ONCE // detector.description.preprocessing.image_size**2)
+def _logits(model: Model, seen: Sequence[Floats32]) -> Iterator[list[float]]:
+    """Of prepared images, a few at a time."""
+    few = max(1, _PIXELS_AT_ONCE // model.preprocessing.image_size**2)
     for i in range(0, len(seen), few):
-        yield from detector.predict(np.stack(seen[i : i + few])).logits.tolist()
+        yield from model.logits(seen[i : i + few]).tolist()
 
 
-def _testset(detector: Detector, images: pd.DataFrame, predictions: list[ImagePrediction]) -> TestSet:
-    classes = detector.description.classes
+def _testset(model: Model, images: pd.DataFrame, predictions: list[ImagePrediction]) -> TestSet:
+    classes = model.classes
     columns: dict[str, list[Any]] = {SHA256: [one.sha256 for one in predictions]}
     columns |= {probability_column(c): [p.probabilities.get(c, np.nan) for p in predictions] for c in classes}
     columns |= {logit_column(c): [p.logits.get(c, np.nan) for p in predictions] for c in classes}
     most = [max(classes, key=p.probabilities.__getitem__) if p.probabilities else "" for p in predictions]
-    columns |= {
-        PREDICTION: most,
-        DECISION: [p.decision for p in predictions],
-        FAULT: [p.problem for p in predictions],
-    }
-    if detector.checker.gate is not None:
+    columns[PREDICTION] = most
+    if any(p.decision for p in predictions) or not any(most):  # a model without a rule of its own makes none
+        columns[DECISION] = [p.decision for p in predictions]
+    columns[FAULT] = [p.problem for p in predictions]
+    if model.checker.gate is not None:
         columns[INVERTED] = [p.inverted for p in predictions]
-    if detector.checker.gate is not None or any(p.refused for p in predictions):  # lungs refuse without a gate, too
+    if model.checker.gate is not None or any(p.refused for p in predictions):  # lungs refuse without a gate, too
         columns[REFUSED] = [" ".join(p.refused) for p in predictions]
     if any(p.lungs for p in predictions):
         columns[LUNG_FAULTS] = [" ".join(p.lungs.problems) if p.lungs else "" for p in predictions]
@@ -288,7 +285,7 @@ def _testset(detector: Detector, images: pd.DataFrame, predictions: list[ImagePr
     return TestSet(
         table=images.assign(**columns),
         classes=classes,
-        target=detector.description.target,
+        target=model.target,
         headers=statistics_table([p.statistics for p in predictions]),
         features=_stacked([p.features for p in predictions]),
         maps=_stacked([p.maps for p in predictions]),

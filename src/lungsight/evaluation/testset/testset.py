@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -27,6 +27,13 @@ DECISION = "verdict"
 #: Columns of a package's other components: why its input gate refuses the image (empty if it doesn't), whether the
 #: gate took it for a negative; whether it is out-of-distribution; why its lungs aren't two plausible ones.
 REFUSED, INVERTED, UNFAMILIAR, LUNG_FAULTS = "refused", "inverted", "unfamiliar", "lung_faults"
+
+
+def kind_of(source: str, trained_sources: Collection[str] | None) -> str:
+    """How a model stands to a source; ``trained_sources`` is None if nobody said what it was trained on."""
+    if trained_sources is None:
+        return UNSTATED
+    return INTERNAL if source in trained_sources else EXTERNAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +135,21 @@ class TestSet:
         """The images whose source is of this kind, bool [n]."""
         return (self.table[KIND] == kind).to_numpy(dtype=bool)
 
+    def one_sided(self, kind: str) -> dict[str, bool]:
+        """The sources of a kind that hold images of the target alone (True), or of other classes alone (False)."""
+        of_kind = self.of_kind(kind)
+        sides = pd.Series(self.positive[of_kind]).groupby(self.table["source"][of_kind].to_numpy(dtype=str))
+        return {str(source): bool(side.iloc[0]) for source, side in sides if side.nunique() == 1}
+
     def groups(self) -> Iterator[tuple[str, str, TestSet]]:
-        """(kind, source, its images), kind by kind: its sources together, if it has several, then each alone."""
-        return ((kind, source, self.where(mask)) for kind, source, mask in self.group_masks())
+        """(kind, source, its images), kind by kind: its sources together, then each alone.
+
+        They aren't put together where one holds images of the target alone, or none: such figures would be those of
+        telling sources apart.
+        """
+        for kind, source, mask in self.group_masks():
+            if source != ALL_SOURCES or not self.one_sided(kind):
+                yield kind, source, self.where(mask)
 
     def by_source(self) -> Iterator[tuple[str, str, TestSet]]:
         """(kind, source, its images) for every source, internal ones first."""

@@ -140,7 +140,7 @@ def wrong_results(evidence: Evidence) -> ItemAnswer:
 def limitations(evidence: Evidence) -> ItemAnswer:
     """The grade with its reasons, the notices, and what is withheld."""
     withheld = [text for section in evidence.sections for text in section.withheld]
-    decided = [reason.sentence for reason in deciding(evidence)]
+    decided = [f"{reason}" for reason in deciding(evidence.verdict)]
     texts = dict.fromkeys((_grade(evidence), *decided, *evidence.notices, *withheld))
     return ItemAnswer(" ".join(texts), "evidence.json, verdict and notices", "the study's own limitations")
 
@@ -179,7 +179,8 @@ def poor_input(evidence: Evidence) -> ItemAnswer | None:
 
 
 def _grade(evidence: Evidence) -> str:
-    return f"Grade: {evidence.verdict.grade}. {evidence.verdict.sentence}"
+    verdict = evidence.verdict
+    return f"Grade: {verdict.grade}. {verdict.sentence} Shortcut: {verdict.shortcut}. {verdict.shortcut_sentence}"
 
 
 def _done(evidence: Evidence) -> list[Audit]:

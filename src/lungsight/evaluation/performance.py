@@ -1,0 +1,143 @@
+"""How a model does at each source: it holds, falls short or fails, or there are too few patients to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lungsight.evaluation.audits.audit import Audit
+from lungsight.evaluation.formatting import as_figure
+from lungsight.evaluation.rows import Row
+from lungsight.evaluation.testset.testset import EXTERNAL, TestSet
+from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.estimate import Estimate
+from lungsight.statistics.ranking import auroc, ranking_estimate
+
+#: A source counts where it has at least this many patients with the target and as many without.
+ENOUGH_PATIENTS = 30
+#: A model holds at a source where the whole interval of its AUROC there is above this ("acceptable", Hosmer,
+#: Lemeshow & Sturdivant 2013, section 5.2.4), and fails where the whole interval is below.
+HOLDS = 0.70
+#: … and, where views are known or guessed, the whole interval among images of the same view is above this.
+HOLDS_WITHIN_VIEW = 0.65
+
+#: The audit with a row per source whose figure :data:`AUROC_WITHIN_VIEW` is the AUROC among images of the same view.
+WITHIN_VIEW, AUROC_WITHIN_VIEW = "within view", "auroc_within_view"
+#: The audit that says which sources are another source by their images: its rows have the labels ``source`` and
+#: ``same_as``, which is empty or names a training source or another test source.
+OWN_SOURCE, SAME_AS = "own source", "same_as"
+
+
+class Performance(StrEnum):
+    """How a model does within one source."""
+
+    HOLDS = "holds"
+    FALLS_SHORT = "falls short"
+    FAILS = "fails"
+    TOO_FEW = "too few to say"
+
+
+@dataclass(frozen=True)
+class SourcePerformance:
+    """How a model does within one source.
+
+    Attributes:
+        kind: how the model stands to the source: internal, external or unstated.
+        source: its name.
+        performance: by the rules of this module.
+        with_target, without_target: patients on either side.
+        auroc: of the target against the rest, among images of this source alone.
+        within_view: the same among images of the same view; None if it wasn't asked.
+        same_as: the source that its images can't be told from; empty if it is a source of its own.
+    """
+
+    kind: str
+    source: str
+    performance: Performance
+    with_target: int
+    without_target: int
+    auroc: Estimate
+    within_view: Estimate | None = None
+    same_as: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it has enough patients on either side."""
+        return self.performance is not Performance.TOO_FEW
+
+    @property
+    def is_other(self) -> bool:
+        """Whether the model never saw it, and its images aren't another source's under a new name."""
+        return self.kind == EXTERNAL and not self.same_as
+
+    @property
+    def figure(self) -> str:
+        """``AUROC 0.76 (0.6998–0.81, n = 300)``: no bound is rounded onto the threshold."""
+        text = f"AUROC {as_figure(self.auroc, beside=(HOLDS,))}"
+        if self.within_view is not None and self.within_view.value is not None:
+            text += f", within a view {as_figure(self.within_view, beside=(HOLDS_WITHIN_VIEW,))}"
+        return text
+
+    @property
+    def in_words(self) -> str:
+        """``it falls short: AUROC …``, with what is asked."""
+        if self.performance is Performance.FALLS_SHORT:
+            by_view = self.auroc.low is not None and self.auroc.low > HOLDS
+            asked = f"within a view above {HOLDS_WITHIN_VIEW:.2f}" if by_view else f"above {HOLDS:.2f}"
+            return f"it falls short: {self.figure}; the whole interval {asked} is asked"
+        above_chance = self.auroc.low is not None and self.auroc.low > 0.5
+        better = ", though better than chance" if self.performance is Performance.FAILS and above_chance else ""
+        return f"it {self.performance}{better}: {self.figure}"
+
+
+def performance_by_source(
+    testset: TestSet, audits: Sequence[Audit], resampling: Resampling
+) -> tuple[SourcePerformance, ...]:
+    """Of every source of ``testset``, those that the model never saw first."""
+    rows = {audit.name: audit.rows for audit in audits}
+    views = within_view_by_source(rows.get(WITHIN_VIEW, ()))
+    same = same_sources(rows.get(OWN_SOURCE, ()))
+    found = (_at(*group, views, same, resampling) for group in testset.by_source())
+    return tuple(sorted(found, key=lambda each: each.kind != EXTERNAL))
+
+
+def within_view_by_source(rows: Iterable[Row]) -> dict[str, Estimate]:
+    """The AUROC among images of the same view at each source, from the rows of the audit :data:`WITHIN_VIEW`."""
+    given = (row for row in rows if row.estimate.name == AUROC_WITHIN_VIEW and row.estimate.value is not None)
+    return {str(row.labels["source"]): row.estimate for row in given}
+
+
+def same_sources(rows: Iterable[Row]) -> dict[str, str]:
+    """The sources whose images can't be told from another source's, and that source.
+
+    Args:
+        rows: of the audit :data:`OWN_SOURCE`. Of two test sources that can't be told apart, only one row may name
+            the other, so that one of them still counts.
+    """
+    return {str(row.labels["source"]): str(row.labels[SAME_AS]) for row in rows if row.labels.get(SAME_AS)}
+
+
+def _at(
+    kind: str,
+    source: str,
+    images: TestSet,
+    views: Mapping[str, Estimate],
+    same: Mapping[str, str],
+    resampling: Resampling,
+) -> SourcePerformance:
+    sample = images.sample
+    patients = [sample.patients_among(side) for side in (sample.positive, ~sample.positive)]
+    found = ranking_estimate("auroc", sample, auroc(images.score, sample.positive), resampling=resampling)
+    within = views.get(source)
+    performance = _performance(found, within) if min(patients) >= ENOUGH_PATIENTS else Performance.TOO_FEW
+    return SourcePerformance(kind, source, performance, *patients, found, within, same.get(source, ""))
+
+
+def _performance(found: Estimate, within_view: Estimate | None) -> Performance:
+    if found.low is None or found.high is None:
+        return Performance.TOO_FEW
+    if found.high < HOLDS:
+        return Performance.FAILS
+    beyond_view = within_view is None or within_view.low is None or within_view.low > HOLDS_WITHIN_VIEW
+    return Performance.HOLDS if found.low > HOLDS and beyond_view else Performance.FALLS_SHORT
