@@ -41,9 +41,9 @@ def audits(**calls: AuditResult) -> list[Audit]:
     ]
 
 
-def auroc_row(source: str, low: float, high: float) -> Row:
+def auroc_row(source: str, low: float, high: float, view: str = "all") -> Row:
     estimate = Estimate(AUROC_WITHIN_VIEW, "covid19", (low + high) / 2, low, high, 200, 100, 100, 200, "bca")
-    return Row({"kind": EXTERNAL, "source": source}, estimate)
+    return Row({"kind": EXTERNAL, "source": source, "view": view}, estimate)
 
 
 def reported(name: str, *rows: Row) -> Audit:
@@ -112,7 +112,10 @@ def test_holding_elsewhere_is_counted_by_sources() -> None:
     home, one, two = source("home", INTERNAL, 2.0), source("one", EXTERNAL, 2.0), source("two", EXTERNAL, 2.0)
     assert graded(home, one).grade is Grade.HOLDS_AT_ONE
     assert graded(home, one, two).grade is Grade.HOLDS_AT_SEVERAL
-    assert graded(home, one, two, source("three", EXTERNAL, 0.0)).grade is Grade.MIXED
+    others = [source(f"more {i}", EXTERNAL, 2.0) for i in range(3)]
+    mixed = graded(home, one, *others, source("worst", EXTERNAL, 0.0))
+    assert mixed.grade is Grade.MIXED
+    assert "At worst it fails" in mixed.sentence  # of five, three are named, and this first
 
 
 def test_the_grade_is_of_performance_alone_and_the_shortcut_beside_it() -> None:
@@ -192,8 +195,9 @@ def test_too_few_patients_elsewhere_are_named_and_count_for_nothing() -> None:
 
 def test_where_the_training_sources_are_not_stated_nothing_holds_elsewhere() -> None:
     found = graded(*(source(s, UNSTATED, 2.0) for s in ("one", "two")))
-    assert found.grade is Grade.INTERNAL_ONLY
+    assert found.grade is Grade.NOT_STATED
     assert "isn't stated" in found.sentence
+    assert graded(source("one", UNSTATED, 0.0)).grade is Grade.FAILS
 
 
 @pytest.mark.parametrize(
@@ -201,7 +205,7 @@ def test_where_the_training_sources_are_not_stated_nothing_holds_elsewhere() -> 
     [(0.66, Performance.HOLDS, Grade.HOLDS_AT_ONE), (0.64, Performance.FALLS_SHORT, Grade.NOT_GOOD_ENOUGH)],
 )
 def test_holding_takes_the_same_within_a_view(low: float, performance: Performance, grade: Grade) -> None:
-    views = reported(WITHIN_VIEW, auroc_row("one", low, 0.9))
+    views = reported(WITHIN_VIEW, auroc_row("one", low, 0.9), auroc_row("one", 0.3, 0.6, "AP"))
     found = graded(source("one", EXTERNAL, 2.5), done=[*audits(), views])
     assert (found.sources[0].performance, found.grade) == (performance, grade)
     assert "same view" not in found.sentence

@@ -21,7 +21,7 @@ from lungsight.evaluation.performance import (
     SourcePerformance,
     performance_by_source,
 )
-from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KINDS, TestSet
+from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KINDS, UNSTATED, TestSet
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.within import pooled_and_within
 
@@ -41,7 +41,8 @@ class Grade(StrEnum):
     FAILS_ELSEWHERE = "fails elsewhere"
     NOT_GOOD_ENOUGH = "not shown to be good enough elsewhere"
     INTERNAL_ONLY = "internal only"
-    MIXED = "holds at some other sources, fails at others"
+    NOT_STATED = "not stated what it was trained on"
+    MIXED = "holds at some other sources, fails at some"
     HOLDS_AT_ONE = "holds at one other source"
     HOLDS_AT_SEVERAL = "holds at several other sources"
 
@@ -149,7 +150,9 @@ def _grade(sources: Sequence[SourcePerformance]) -> Grade:
         return Grade.HOLDS_AT_ONE if holds == 1 else Grade.HOLDS_AT_SEVERAL
     if any(each.is_other for each in elsewhere):
         return Grade.NOT_GOOD_ENOUGH
-    return Grade.FAILS if all(each.performance is Performance.FAILS for each in counting) else Grade.INTERNAL_ONLY
+    if all(each.performance is Performance.FAILS for each in counting):
+        return Grade.FAILS
+    return Grade.NOT_STATED if any(each.kind == UNSTATED for each in counting) else Grade.INTERNAL_ONLY
 
 
 _LEADS = {
@@ -157,10 +160,14 @@ _LEADS = {
     Grade.FAILS_ELSEWHERE: "The model fails at a source that it never saw.",
     Grade.NOT_GOOD_ENOUGH: "The model isn't shown to be good enough at a source that it never saw.",
     Grade.INTERNAL_ONLY: "The model was tested only at sources that it was trained on.",
-    Grade.MIXED: "The model holds at some sources that it never saw, and fails at others.",
+    Grade.NOT_STATED: "Which sources the model was trained on isn't stated, so none is known to be another one.",
+    Grade.MIXED: "The model holds at some sources that it never saw, and fails at some.",
     Grade.HOLDS_AT_ONE: "The model tells {target} from the rest at one source that it never saw.",
     Grade.HOLDS_AT_SEVERAL: "The model tells {target} from the rest at several sources that it never saw.",
 }
+
+
+_WORST_FIRST = (Performance.FAILS, Performance.FALLS_SHORT, Performance.HOLDS)
 
 
 def _sentence(grade: Grade, sources: Sequence[SourcePerformance], target: str) -> str:
@@ -170,9 +177,10 @@ def _sentence(grade: Grade, sources: Sequence[SourcePerformance], target: str) -
     counting = [each for each in sources if each.counts]
     elsewhere = [each for each in counting if each.kind == EXTERNAL]
     decided = [each for each in elsewhere if each.is_other or grade is Grade.FAILS_ELSEWHERE] or counting
+    decided.sort(key=lambda each: _WORST_FIRST.index(each.performance))
     said = [_LEADS[grade].format(target=target)]
-    if grade is Grade.INTERNAL_ONLY:
-        said = [_why_internal(sources)]
+    if grade is Grade.INTERNAL_ONLY and any(each.is_other for each in sources):
+        said = ["Only sources that the model was trained on have enough patients."]
     said += [f"At {each.source} {each.in_words}." for each in decided[:_MOST_NAMED]]
     if (more := len(decided) - _MOST_NAMED) > 0:
         said.append(f"The reasons give {counted(more, 'more source')}.")
@@ -184,14 +192,6 @@ def _sentence(grade: Grade, sources: Sequence[SourcePerformance], target: str) -
     return " ".join(said)
 
 
-def _why_internal(sources: Sequence[SourcePerformance]) -> str:
-    if any(each.kind not in (INTERNAL, EXTERNAL) for each in sources):
-        return "Which sources the model was trained on isn't stated, so none is known to be another one."
-    if any(each.is_other for each in sources):
-        return "Only sources that the model was trained on have enough patients."
-    return "The model was tested only at sources that it was trained on."
-
-
 def _too_little(sources: Sequence[SourcePerformance], target: str) -> str:
     largest = sorted(sources, key=lambda each: -min(each.with_target, each.without_target))[:_MOST_NAMED]
     counts = (f"{each.source} {each.with_target:,} and {each.without_target:,}" for each in largest)
@@ -199,7 +199,7 @@ def _too_little(sources: Sequence[SourcePerformance], target: str) -> str:
     return f"{without} ({'; '.join(counts)})" if largest else without
 
 
-_SEEN = {EXTERNAL: "never seen", INTERNAL: "trained on other patients", "unstated": "unknown whether trained on"}
+_SEEN = {EXTERNAL: "never seen", INTERNAL: "trained on other patients", UNSTATED: "unknown whether trained on"}
 
 
 def _of_source(each: SourcePerformance, target: str) -> Reason:
@@ -239,8 +239,8 @@ def _titled(name: str) -> str:
 def _source_gaps(testset: TestSet, sources: Sequence[SourcePerformance], resampling: Resampling) -> Iterator[Reason]:
     """Whether the score over several sources comes from telling them apart; asked of sources with enough patients."""
     asked = (
-        f"a shortcut, where the AUROC over the sources together is surely more than {SOURCE_GAP:g} above the mean "
-        f"within them, and that mean isn't surely above {HOLDS:.2f}"
+        f"a shortcut, where the whole interval of the difference is above {SOURCE_GAP:g}, "
+        f"and that within isn't above {HOLDS:.2f}"
     )
     for kind in KINDS:
         large = [each.source for each in sources if each.kind == kind and each.counts]

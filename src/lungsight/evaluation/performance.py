@@ -22,8 +22,9 @@ HOLDS = 0.70
 #: … and, where views are known or guessed, the whole interval among images of the same view is above this.
 HOLDS_WITHIN_VIEW = 0.65
 
-#: The audit with a row per source whose figure :data:`AUROC_WITHIN_VIEW` is the AUROC among images of the same view.
-WITHIN_VIEW, AUROC_WITHIN_VIEW = "within view", "auroc_within_view"
+#: The audit with a row per source whose figure :data:`AUROC_WITHIN_VIEW` is the AUROC among images of the same view;
+#: rows of a single view name it in the label ``view``.
+WITHIN_VIEW, AUROC_WITHIN_VIEW, ALL_VIEWS = "within view", "auroc_within_view", "all"
 #: The audit that says which sources are another source by their images: its rows have the labels ``source`` and
 #: ``same_as``, which is empty or names a training source or another test source.
 OWN_SOURCE, SAME_AS = "own source", "same_as"
@@ -104,8 +105,13 @@ def performance_by_source(
 
 def within_view_by_source(rows: Iterable[Row]) -> dict[str, Estimate]:
     """The AUROC among images of the same view at each source, from the rows of the audit :data:`WITHIN_VIEW`."""
-    given = (row for row in rows if row.estimate.name == AUROC_WITHIN_VIEW and row.estimate.value is not None)
-    return {str(row.labels["source"]): row.estimate for row in given}
+    return {
+        str(row.labels["source"]): row.estimate
+        for row in rows
+        if row.estimate.name == AUROC_WITHIN_VIEW
+        and row.estimate.value is not None
+        and row.labels.get("view", ALL_VIEWS) == ALL_VIEWS
+    }
 
 
 def same_sources(rows: Iterable[Row]) -> dict[str, str]:

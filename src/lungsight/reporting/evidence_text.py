@@ -22,6 +22,8 @@ FOR_A_PATIENT: Mapping[Grade, str] = {
     Grade.NOT_GOOD_ENOUGH: "Don't rely on its decision: it isn't shown to be good enough where it wasn't trained.",
     Grade.INTERNAL_ONLY: "Don't act on its decision for a patient of a hospital that it wasn't trained on: how it "
     "does there hasn't been tested.",
+    Grade.NOT_STATED: "Test it on images from where you work before you rely on it: whether it was trained on the "
+    "sources of this test isn't stated.",
     Grade.MIXED: "Test it on images from where you work before you rely on it: it holds at some sources and fails at "
     "others.",
     Grade.HOLDS_AT_ONE: "Its decision was informative at one source it never saw. Test it on images from where you "
