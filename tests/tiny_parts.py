@@ -58,9 +58,12 @@ def describe_gate(**changed: object) -> GateDescription:
     return GateDescription.model_validate(stated | changed)
 
 
-def tiny_gate(kind: str = FRONTAL, sure: float = 9.0, *, distance: float = 1.0, marked: float = -9.0) -> bytes:
+def tiny_gate(
+    kind: str = FRONTAL, sure: float = 9.0, *, distance: float = 1.0, marked: float = -9.0, ap: float | None = None
+) -> bytes:
     """A network that says ``kind`` with logit ``sure``. Its signs and turns follow the image: ``inverted`` is
-    claimed when the image is brighter at its left, ``turned`` when it is brighter at its top or bottom."""
+    claimed when the image is brighter at its left, ``turned`` when it is brighter at its top or bottom. With ``ap``
+    it has a view classifier, of this logit."""
     side = 96
     across = np.tile(np.linspace(1, -1, side, dtype=np.float32), (side, 1))
     signs = np.stack([across * 40 / side**2, 0 * across, 0 * across]).reshape(3, -1).T
@@ -71,20 +74,22 @@ def tiny_gate(kind: str = FRONTAL, sure: float = 9.0, *, distance: float = 1.0, 
     constants = {
         "signs_weight": signs, "signs_bias": np.array([[-2, marked, -9]]), "turns_weight": turns,
         "turns_bias": np.array([[2.0, 0, -9, 0]]), "zero": np.zeros((side * side, 1)), "kinds_bias": kinds,
-        "distance_bias": np.array([distance]),
+        "distance_bias": np.array([distance]), "view_bias": np.array([ap or 0.0]),
     }  # fmt: skip
     nodes = [
-        helper.make_node("Flatten", ["pixels"], ["flat"], axis=1),
-        helper.make_node("Gemm", ["flat", "signs_weight", "signs_bias"], ["signs"]),
-        helper.make_node("Gemm", ["flat", "turns_weight", "turns_bias"], ["turns"]),
-        helper.make_node("MatMul", ["flat", "zero"], ["nothing"]),
+        helper.make_node("Flatten", ["pixels"], ["features"], axis=1),
+        helper.make_node("Gemm", ["features", "signs_weight", "signs_bias"], ["signs"]),
+        helper.make_node("Gemm", ["features", "turns_weight", "turns_bias"], ["turns"]),
+        helper.make_node("MatMul", ["features", "zero"], ["nothing"]),
         helper.make_node("Add", ["nothing", "kinds_bias"], ["kinds"]),
         helper.make_node("Squeeze", ["nothing", "axis"], ["none"]),
         helper.make_node("Add", ["none", "distance_bias"], ["distance"]),
     ]
+    nodes += [helper.make_node("Add", ["none", "view_bias"], ["view"])] if ap is not None else []
     initialisers = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()]
     initialisers.append(numpy_helper.from_array(np.array([1], np.int64), "axis"))
     outputs = [(name, ["N", None]) for name in ("kinds", "turns", "signs")] + [("distance", ["N"])]
+    outputs += [("view", ["N"])] if ap is not None else []
     graph = helper.make_graph(
         nodes,
         "gate",
@@ -92,7 +97,7 @@ def tiny_gate(kind: str = FRONTAL, sure: float = 9.0, *, distance: float = 1.0, 
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs],
         initialisers,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     return bytes(model.SerializeToString())
 
 

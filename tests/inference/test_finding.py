@@ -7,10 +7,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 import lungsight
 from lungsight import RESEARCH_ONLY
-from lungsight.inference import Detector
-from lungsight.radiograph import Radiograph
+from lungsight.components.view import ViewGuess
+from lungsight.inference import CheckedImage, Detector
+from lungsight.radiograph import Radiograph, View
 
 
 def test_a_finding_prints_as_one_line(detector: Detector, make_radiograph: Callable[..., Radiograph]) -> None:
@@ -35,3 +38,30 @@ def test_what_a_program_needs_is_at_the_top_and_imported_when_it_is_asked_for() 
     assert all(hasattr(lungsight, name) for name in lungsight.__all__)
     program = "import sys, lungsight; assert 'numpy' not in sys.modules; lungsight.Scanner; sys.modules['numpy']"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("stated", "guess", "known"),
+    [
+        (View.AP_SUPINE, ViewGuess(0.1, View.PA), {"view": "AP supine", "view_from": "header", "view_ap": 0.1}),
+        (None, ViewGuess(0.9, View.AP), {"view": "AP", "view_from": "model", "view_ap": 0.9}),
+        (View.FRONTAL, ViewGuess(0.1, View.PA), {"view": "PA", "view_from": "model", "view_ap": 0.1}),
+        (View.FRONTAL, ViewGuess(0.5, None), {"view": "frontal", "view_from": "header", "view_ap": 0.5}),
+        (None, ViewGuess(0.5, None), {"view": None, "view_from": None, "view_ap": 0.5}),
+        (View.PA, None, {"view": "PA", "view_from": "header", "view_ap": None}),
+        (None, None, {"view": None, "view_from": None, "view_ap": None}),
+    ],
+)
+def test_the_view_is_the_header_s_and_else_that_of_the_view_classifier(
+    detector: Detector,
+    make_radiograph: Callable[..., Radiograph],
+    stated: View | None,
+    guess: ViewGuess | None,
+    known: dict[str, object],
+) -> None:
+    (finding,) = detector.analyse_checked([CheckedImage(make_radiograph(view=stated), view=guess)])
+    assert {name: finding.as_json()[name] for name in known} == known
+    unsaid = [sentence for sentence in finding.warnings if "doesn't say its view" in sentence]
+    assert len(unsaid) == (stated is None)
+    if stated is None and guess is not None and guess.view is not None:
+        assert f"probably {guess.view}" in unsaid[0]

@@ -6,8 +6,9 @@ import pytest
 
 from lungsight.components.input_gate import GateResult
 from lungsight.components.lungs import Lungs
+from lungsight.components.view import ViewGuess
 from lungsight.inference.preparation import NO_LUNGS, ImageChecker
-from lungsight.radiograph import Radiograph
+from lungsight.radiograph import Radiograph, View
 
 Make = Callable[..., Radiograph]
 WHOLE = np.ones((8, 8), bool)
@@ -117,3 +118,34 @@ def test_an_image_without_two_plausible_lungs_is_refused_and_told_why(
     checked = examiner(fields, gate).check_input(make_radiograph())
     assert checked.refusals == (NO_LUNGS, "One lung lies above the other.", "A lung is too flat.")
     assert checked.warnings == ()
+
+
+@dataclass
+class Sees(Asked):
+    """A gate with a view classifier."""
+
+    view: ViewGuess | None = None
+
+    def guess_view(self, pixels: np.ndarray) -> ViewGuess | None:
+        self.about.append(pixels)
+        return self.view
+
+
+def test_another_package_is_asked_for_the_view_that_the_gate_doesn_t_give(make_radiograph: Make) -> None:
+    own, other = ViewGuess(0.1, View.PA), ViewGuess(0.9, View.AP)
+    views_by = Sees(GateResult((), (), 0.9, False), view=other)
+
+    def seen(**admission: object) -> ViewGuess | None:
+        stated: dict[str, object] = {"refusals": (), "warnings": (), "probability": 0.9, "inverted": False}
+        gate = Asked(GateResult(**stated | admission))  # type: ignore[arg-type]
+        checker = ImageChecker(None, gate, views_by)  # type: ignore[arg-type]
+        return checker.check_with_networks(make_radiograph()).view
+
+    assert seen(view=own) is own
+    assert not views_by.about
+    assert seen(refusals=("A hand.",)) is None
+    assert not views_by.about
+    assert seen(inverted=True) is other
+    np.testing.assert_array_equal(views_by.about[0], 1 - make_radiograph().pixels)
+    assert ImageChecker(None, None, views_by).check_with_networks(make_radiograph()).view is other  # type: ignore[arg-type]
+    assert says().ask(np.zeros((2, 2))).view is None

@@ -20,7 +20,20 @@ Make = Callable[..., Radiograph]
 
 KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "overlay", "lungs", "unfamiliarity", "age", "sex"]
 IDS = ["study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number", "patient_id"]
-KEYS += ["view", "arrived", *IDS, "placement", "refused_by", "reasons", "warnings", "model", "model_grade", "seconds"]
+KEYS += [
+    "view",
+    "view_from",
+    "view_ap",
+    "arrived",
+    *IDS,
+    "placement",
+    "refused_by",
+    "reasons",
+    "warnings",
+    "model",
+    "model_grade",
+    "seconds",
+]
 
 
 def findings(detector: Detector, make_radiograph: Make) -> list[Finding]:
@@ -58,6 +71,8 @@ def test_json_is_one_object_a_line_with_exactly_the_keys(
         "age": None,
         "sex": None,
         "view": None,
+        "view_from": None,
+        "view_ap": None,
         "arrived": None,
         **dict.fromkeys(IDS),
         "placement": None,

@@ -50,6 +50,14 @@ def test_each_term_counts_and_is_named(known: dict[str, object], words: str) -> 
     assert entry.why.endswith(f"{entry.points:.0f} points.")
 
 
+def test_a_guessed_view_counts_for_nothing() -> None:
+    """It rests on the same image as the finding, and says less of how ill the patient is than that of a header."""
+    (guessed,) = worklist([_case(view="AP", view_from="model")], RULE, now=NOW)
+    (stated,) = worklist([_case(view="AP", view_from="header")], RULE, now=NOW)
+    assert "taken" not in guessed.why
+    assert stated.points == guessed.points + 10
+
+
 def test_doubt_counts_between_certain_and_a_coin() -> None:
     assert _case(covid=1.0).doubt == 0
     even = _case(probabilities=dict.fromkeys(("covid19", "b", "c"), 1 / 3))
@@ -149,7 +157,7 @@ def test_a_rule_that_is_none_is_one_sentence(text: str, problem: str, tmp_path: 
 
 def test_lines_are_read_and_a_half_one_is_passed_over(tmp_path: Path) -> None:
     line = {"file": "a", "status": "read", "verdict": "covid19", "probabilities": {"covid19": 0.9}, "age": 70}
-    line |= {"view": "AP", "arrived": "2026-11-22T12:00:00", "lungs": None}
+    line |= {"view": "AP", "view_from": "header", "arrived": "2026-11-22T12:00:00", "lungs": None}
     (tmp_path / "f").write_text(json.dumps(line) + "\n" + json.dumps(line)[:30])
     (case,) = read_cases(tmp_path / "f")
     assert (case.file, case.age, case.view, case.hours_waited(NOW)) == ("a", 70, "AP", 24)

@@ -9,6 +9,7 @@ Its rule, in this order:
 3. Refused is what lies farther from all real frontal radiographs than ``greatest_distance``, unless the network is
    ``sure_probability`` sure of a frontal radiograph and sees heavy marks on it: those lead far away by themselves.
 
+A gate may have a view classifier: whether an image that is admitted is AP or PA (:mod:`lungsight.components.view`).
 Whether it shows two plausible lungs is asked besides, of the image as it was put right:
 :mod:`lungsight.inference.preparation`.
 """
@@ -26,6 +27,7 @@ from lungsight.components.calibration import softmax
 from lungsight.components.onnx_safety import UnusableNetworkError
 from lungsight.components.preprocessing import Preprocessing, sound
 from lungsight.components.runtime import AUTO, open_network
+from lungsight.components.view import VIEW_OUTPUT, ViewDescription, ViewGuess
 
 Floats = NDArray[np.float32]
 
@@ -75,6 +77,8 @@ class GateDescription(BaseModel):
     """Images of each family of decoys that it learned to refuse."""
     initial_weights: str = "not stated"
     """Of the encoder, which wasn't trained further."""
+    view: ViewDescription | None = None
+    """The view classifier; null if there is none."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class GateResult:
         probability: that it is a frontal chest X-ray.
         inverted: black and white seem swapped: judge one minus the pixels.
         turn: by how many degrees it should be turned clockwise: 0, 90, 180 or 270.
+        view: AP or PA, if it isn't refused; None if the gate has no view classifier.
     """
 
     refusals: tuple[str, ...]
@@ -94,6 +99,7 @@ class GateResult:
     probability: float
     inverted: bool
     turn: int = 0
+    view: ViewGuess | None = None
 
     def righted(self, pixels: Floats) -> Floats:
         """The image that was asked about, [height, width], upright and the right way round."""
@@ -102,7 +108,10 @@ class GateResult:
 
 @dataclass(frozen=True, eq=False)
 class GateAnswer:
-    """What the network says of an image, each as probability; ``distance`` is a standard deviation."""
+    """What the network says of an image, each as probability; ``distance`` is a standard deviation.
+
+    ``ap`` is None if the gate has no view classifier.
+    """
 
     kinds: Mapping[str, float]
     turns: tuple[float, ...]
@@ -110,6 +119,7 @@ class GateAnswer:
     marked: float
     child: float
     distance: float
+    ap: float | None = None
 
     @property
     def probability(self) -> float:
@@ -127,7 +137,8 @@ class Gate:
 
     Args:
         onnx_file: the bytes of ``gate.onnx``: input ``pixels`` float32 [N, 1, side, side]; outputs ``kinds`` [N, K],
-            ``turns`` [N, 4] and ``signs`` [N, 3] (inverted, marked, child), logits, and ``distance`` [N].
+            ``turns`` [N, 4] and ``signs`` [N, 3] (inverted, marked, child), logits, and ``distance`` [N]; if
+            ``description`` has a view classifier also ``view`` [N], the logit of AP.
         threads: cores to use for one image; 0: all of them.
         runtime: what runs it: :mod:`lungsight.components.runtime`.
 
@@ -138,9 +149,13 @@ class Gate:
     def __init__(self, onnx_file: bytes, description: GateDescription, threads: int = 0, runtime: str = AUTO) -> None:
         self.description = description
         self._preprocessing = Preprocessing(image_size=description.image_size, intensity="percentile")
-        self.network = open_network(onnx_file, OUTPUTS, threads, runtime)
+        self.network = open_network(onnx_file, self._outputs, threads, runtime)
         if description.kinds[0] != FRONTAL:
             raise UnusableNetworkError(f"its first kind must be '{FRONTAL}'")
+
+    @property
+    def _outputs(self) -> tuple[str, ...]:
+        return OUTPUTS if self.description.view is None else (*OUTPUTS, VIEW_OUTPUT)
 
     def ask(self, pixels: Floats) -> GateResult:
         """Whether one image, float32 [height, width] in 0…1, is to be judged."""
@@ -149,13 +164,22 @@ class Gate:
         look = self.look(_righted(pixels, turn, inverted)) if turn or inverted else first
         refusals = tuple(self._refusals(look))
         warnings = tuple(self._warnings(first, turn, inverted)) if not refusals else ()
-        return GateResult(refusals, warnings, look.probability, inverted, turn)
+        view = None if refusals else self._view(look)
+        return GateResult(refusals, warnings, look.probability, inverted, turn, view)
+
+    def guess_view(self, pixels: Floats) -> ViewGuess | None:
+        """AP or PA, of an upright image that isn't inverted; None without a view classifier."""
+        return self._view(self.look(pixels))
+
+    def _view(self, look: GateAnswer) -> ViewGuess | None:
+        stated = self.description.view
+        return None if stated is None or look.ap is None else stated.guess(look.ap)
 
     def look(self, pixels: Floats) -> GateAnswer:
         """What the network says of one image as it is, float32 [height, width] in 0…1."""
         seen = self._preprocessing.apply(sound(pixels))[None, None]
-        kinds, turns, signs, distance = (each[0] for each in self.network.run(OUTPUTS, seen))
-        inverted, marked, child = np.exp(-np.logaddexp(0, -signs)).tolist()
+        kinds, turns, signs, distance, *view = (each[0] for each in self.network.run(self._outputs, seen))
+        inverted, marked, child = _sigmoid(signs).tolist()
         return GateAnswer(
             kinds=dict(zip(self.description.kinds, softmax(kinds[None])[0].tolist(), strict=True)),
             turns=tuple(softmax(turns[None])[0].tolist()),
@@ -163,6 +187,7 @@ class Gate:
             marked=marked,
             child=child,
             distance=float(distance),
+            ap=float(_sigmoid(view[0])) if view else None,
         )
 
     def _is_marked(self, look: GateAnswer) -> bool:
@@ -196,6 +221,10 @@ class Gate:
             yield MARKED
         if look.child >= self.description.sign_threshold:
             yield CHILD
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    return np.asarray(np.exp(-np.logaddexp(0, -logits)))
 
 
 def _righted(pixels: Floats, turn: int, inverted: bool) -> Floats:

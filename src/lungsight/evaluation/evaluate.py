@@ -35,6 +35,7 @@ from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import ALL_SOURCES, EXTERNAL, KIND, TestSet, kind_of
 from lungsight.inference import Detector, Model
 from lungsight.package import ModelPackage
+from lungsight.package.bundled import package_with_view_classifier
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT
 
@@ -100,7 +101,8 @@ def evaluate_package(
             joined, package, target=target, classes=settings.classes, trained_patients=settings.trained_patients,
             look_alikes=settings.look_alikes, progress=tasks.counting("Looking for images it was trained on"),
         )  # fmt: skip
-        detector = Detector.load(package, features=True, lungs_from=settings.lungs_by)
+        views_from = package_with_view_classifier()
+        detector = Detector.load(package, features=True, lungs_from=settings.lungs_by, views_from=views_from)
         testset = _predicted(detector, eligible, known, target, joined.name, settings, store, tasks)
         retrained = _retrained(package, joined, testset, out, settings, tasks)
         audits = _audits(testset, settings, tasks, store, detector, retrained)

@@ -18,6 +18,7 @@ from lungsight.datasets.spellings import spelling
 from lungsight.errors import ManifestError
 from lungsight.inference.other_model import OtherModel
 from lungsight.package import ModelPackage, find_package
+from lungsight.package.bundled import package_with_view_classifier
 
 #: Before the name of a torchxrayvision model.
 XRV = "xrv:"
@@ -125,11 +126,12 @@ def _with_lungs(
     lungs_by: ModelPackage | None,
     decision: Decision | None = None,
 ) -> OtherModel:
-    """The lungs that audits hide are found by the released package, unless another is named."""
+    """The lungs that audits hide are found by the released package, unless another is named; it also predicts the view."""
     package = lungs_by or ModelPackage.open(find_package())
     return OtherModel(
-        predictor, classes, target, decision=decision, lungs=package.lung_fields(1), lungs_from=package.id
-    )
+        predictor, classes, target, decision=decision, lungs=package.lung_fields(1), lungs_from=package.id,
+        views_from=package_with_view_classifier(),
+    )  # fmt: skip
 
 
 def _onnx(path: Path, options: Options) -> OpenedModel:

@@ -107,6 +107,7 @@ class Detector:
         features: bool = False,
         keep_identifiers: bool = False,
         lungs_from: ModelPackage | None = None,
+        views_from: ModelPackage | None = None,
     ) -> Detector:
         """Load a package, or the one in a folder or zip.
 
@@ -118,6 +119,7 @@ class Detector:
             keep_identifiers: findings carry the patient's ID, where the file has one.
             lungs_from: another package, whose lung segmentation :meth:`lungs_to_audit` runs in place of the
                 package's own; findings don't depend on it.
+            views_from: another package, whose view classifier is asked if the package has none.
 
         Raises:
             PackageError: it is incomplete, altered or can't be used, or its network gives other outputs for a
@@ -129,7 +131,9 @@ class Detector:
         network = opened.network(threads, runtime=runtime, features=features or familiarity is not None)
         opened.verify_loaded(network)
         # images are read in as many threads as there are cores
-        examiner = ImageChecker(opened.lung_fields(1, runtime=runtime), opened.gate(1, runtime=runtime))
+        examiner = ImageChecker(
+            opened.lung_fields(1, runtime=runtime), opened.gate(1, runtime=runtime)
+        ).with_views_of(views_from, runtime=runtime)
         audit_lungs = lungs_from.lung_fields(1, runtime=runtime) if lungs_from else None
         return cls(
             opened, network, examiner, familiarity, features=features, audit_lungs=audit_lungs,
@@ -262,7 +266,7 @@ class Detector:
             lungs=checked.lungs,
             evidence_in_lungs=inside,
             unfamiliarity=self._in_thresholds(distance),
-            **known_of(radiograph),
+            **known_of(radiograph, checked.view),
             inverted=checked.inverted,
             radiograph=radiograph,
             reasons=reasons,
@@ -290,7 +294,7 @@ class Detector:
         return (
             *radiograph.warnings,
             *checked.warnings,
-            *image_warnings(radiograph, preprocessing.image_size, seen),
+            *image_warnings(radiograph, preprocessing.image_size, seen, checked.view.view if checked.view else None),
             *([place] if place else []),
             *self.cautions,
         )

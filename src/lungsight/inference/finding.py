@@ -19,7 +19,11 @@ from lungsight.components.decision import INCONCLUSIVE as INCONCLUSIVE
 from lungsight.components.decision import REFUSED as REFUSED
 from lungsight.components.lungs import Box, Lungs
 from lungsight.components.preprocessing import Preprocessing
+from lungsight.components.view import ViewGuess
 from lungsight.radiograph import UNIDENTIFIED, Identifiers, Placement, Radiograph, View
+
+#: Where a view is known from.
+STATED, GUESSED = "header", "model"
 
 
 class Status(StrEnum):
@@ -81,7 +85,9 @@ class Finding:
             if the package has no out-of-distribution detector.
         age: of the patient, in years, as the file states it.
         sex: of the patient: ``M``, ``F`` or ``O``.
-        view: as the file states it.
+        view: as the file states it; if it doesn't say PA or AP, as the view classifier predicts it.
+        view_from: ``header`` or ``model``; None if the view is unknown.
+        view_ap: the view classifier's probability of AP; None if there is none, or the image wasn't analysed.
         identifiers: of study, series and image, as the file states them.
         placement: the grid on which the image was analysed, and how it was made of the file's own.
         inverted: whether black and white were swapped before the image was analysed.
@@ -106,6 +112,8 @@ class Finding:
     age: float | None = None
     sex: str | None = None
     view: View | None = None
+    view_from: str | None = None
+    view_ap: float | None = None
     identifiers: Identifiers = UNIDENTIFIED
     placement: Placement | None = None
     inverted: bool = False
@@ -173,6 +181,8 @@ class Finding:
             "age": self.age,
             "sex": self.sex,
             "view": None if self.view is None else str(self.view),
+            "view_from": self.view_from,
+            "view_ap": None if self.view_ap is None else round(self.view_ap, 4),
             "arrived": None if self.arrived is None else self.arrived.isoformat(timespec="seconds"),
             **asdict(self.identifiers),
             "placement": None if self.placement is None else self.placement._asdict(),
@@ -196,6 +206,12 @@ class Finding:
         }
 
 
-def known_of(radiograph: Radiograph) -> dict[str, Any]:
-    """The fields of a finding that are its radiograph's."""
-    return {name: getattr(radiograph, name) for name in ("age", "sex", "view", "identifiers", "placement")}
+def known_of(radiograph: Radiograph, guess: ViewGuess | None = None) -> dict[str, Any]:
+    """The fields of a finding that are its radiograph's; a view that it doesn't state is that of ``guess``."""
+    known = {name: getattr(radiograph, name) for name in ("age", "sex", "view", "identifiers", "placement")}
+    known["view_from"] = None if radiograph.view is None else STATED
+    if guess is not None:
+        known["view_ap"] = guess.ap
+        if guess.view is not None and radiograph.view in (None, View.FRONTAL):
+            known |= {"view": guess.view, "view_from": GUESSED}
+    return known

@@ -16,6 +16,7 @@ from lungsight.components.predictor import Predictor, Scores
 from lungsight.inference.finding import ClassMap, Finding, Status, known_of
 from lungsight.inference.model import Answer
 from lungsight.inference.preparation import CheckedImage, ImageChecker
+from lungsight.package import ModelPackage
 from lungsight.radiograph import Radiograph
 
 Floats = NDArray[np.float32]
@@ -37,12 +38,13 @@ class OtherModel:
         decision: Decision | None = None,
         lungs: LungSegmentation | None = None,
         lungs_from: str = "",
+        views_from: ModelPackage | None = None,
     ) -> None:
         self.model = predictor.model
         self.classes = tuple(classes)
         self.target = target
         self.preprocessing = predictor.preprocessing
-        self.checker = ImageChecker()
+        self.checker = ImageChecker().with_views_of(views_from)
         self.lungs_from = lungs_from
         self.lacks = predictor.lacks
         self.decision = decision

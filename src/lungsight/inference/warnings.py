@@ -9,7 +9,7 @@ from lungsight.components.preprocessing import Region
 from lungsight.inference.finding import INCONCLUSIVE
 from lungsight.package import PackageDescription, stated_grade
 from lungsight.package.stated_grade import StatedGrade
-from lungsight.radiograph import Radiograph
+from lungsight.radiograph import Radiograph, View
 
 ADULT = 16
 
@@ -31,15 +31,18 @@ _SHORTCUT = {
 }
 
 
-def image_warnings(radiograph: Radiograph, image_size: int, region: Region | None = None) -> tuple[str, ...]:
+def image_warnings(
+    radiograph: Radiograph, image_size: int, region: Region | None = None, view: View | None = None
+) -> tuple[str, ...]:
     """What to keep in mind about one image: sentences.
 
     Args:
         radiograph: the image.
         image_size: the side of the network's input, in pixels.
         region: the part of the image that it shows; None for the whole.
+        view: as the view classifier predicts it.
     """
-    return tuple(_of_image(radiograph, image_size, region))
+    return tuple(_of_image(radiograph, image_size, region, view))
 
 
 def location_warning(target: str, decision: str, inside: float | None) -> str | None:
@@ -71,9 +74,12 @@ def _of_evidence(verdict: StatedGrade | None) -> Iterator[str]:
             yield f"The test of this model ({verdict.made}) ended in the grade “{verdict.grade}”. {verdict.sentence}"
 
 
-def _of_image(radiograph: Radiograph, image_size: int, region: Region | None) -> Iterator[str]:
+def _of_image(radiograph: Radiograph, image_size: int, region: Region | None, view: View | None) -> Iterator[str]:
     if radiograph.view is None and radiograph.view_stated is None:
-        yield "The file doesn't say its view; it is analysed as a frontal one."
+        guess = (
+            f"it is probably {view}, as the view classifier sees it" if view else "it is analysed as a frontal one"
+        )
+        yield f"The file doesn't say its view; {guess}."
     if radiograph.age is not None and radiograph.age < ADULT:
         yield f"The patient is a child ({radiograph.age:.0f} years); detectors of COVID-19 learn from adults."
     seen = region or Region(0, 0, radiograph.width, radiograph.height)

@@ -21,6 +21,7 @@ SIGNS = ("inverted", "marked", "child")
 
 _STAGES = 5  # of the backbone's seven: 0.7 of its 3.4 million weights, at a sixteenth of the input's resolution
 _GRID, _STRIDE = 4, 2  # of a 10 x 10 map: 16 overlapping cells, so that the heads know what is where
+_BOUND = 5  # standard deviations of a feature: what is farther out counts as if it were there
 _TEXTURE = (1, 2)  # stages whose mean and spread over the image describe its texture
 
 
@@ -109,5 +110,23 @@ class GateHeads(nn.Module):
         beyond = ((centred**2).sum(dim=1) - (projected**2).sum(dim=1)).clamp_min(0) * self.rest
         distance = ((within + beyond) / scaled.shape[1]).sqrt()
         # Features far outside those of training shouldn't make the prediction more certain.
-        bounded = self.dropout(scaled.clamp(-5, 5))
+        bounded = self.dropout(scaled.clamp(-_BOUND, _BOUND))
         return GateOutput(self.kinds(bounded), self.turns(bounded), self.signs(bounded), distance)
+
+
+class ViewHead(nn.Module):
+    """Features [N, features] of the gate's encoder to the logit [N] of AP against PA."""
+
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(features))
+        self.register_buffer("spread", torch.ones(features))
+        self.linear = nn.Linear(features, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``features``: [N, features]."""
+        logit: Tensor = self.linear(((features - self.centre) / self.spread).clamp(-_BOUND, _BOUND))
+        return logit.flatten()

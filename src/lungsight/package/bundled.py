@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lungsight.errors import PackageError
+from lungsight.package.open import ModelPackage
 from lungsight.package.storage import DESCRIPTION
 
 #: What `lungsight scan` uses where no model is named.
@@ -35,3 +36,10 @@ def find_package(name_or_path: str | Path = DEFAULT) -> Path:
         hint = "give a model package by --model, or install lungsight anew"
         raise PackageError(name, "no model is bundled with this installation", hint)
     return Path(name_or_path)
+
+
+def package_with_view_classifier() -> ModelPackage | None:
+    """The default package, if it is bundled and has a view classifier: for tests of models that have none."""
+    folder = bundled_packages().get(DEFAULT)
+    package = ModelPackage.open(folder) if folder else None
+    return package if package and package.description.gate and package.description.gate.view else None

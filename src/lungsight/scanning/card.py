@@ -16,7 +16,7 @@ from PIL import Image
 from lungsight._text import as_words, percent_beside
 from lungsight.components.lungs import Box
 from lungsight.components.preprocessing import Preprocessing
-from lungsight.inference.finding import INCONCLUSIVE, ClassMap, Finding, Status
+from lungsight.inference.finding import GUESSED, INCONCLUSIVE, ClassMap, Finding, Status
 from lungsight.inference.lung_overlap import grid_of
 from lungsight.rendering import (
     AGAINST,
@@ -201,7 +201,8 @@ def _known(finding: Finding) -> Iterator[str]:
     if radiograph is None:
         return
     yield f"{radiograph.width} × {radiograph.height} px, {radiograph.bit_depth} bit"
-    for value in (radiograph.modality, radiograph.body_part, radiograph.view):
+    view = f"probably {finding.view}" if finding.view_from == GUESSED else finding.view
+    for value in (radiograph.modality, radiograph.body_part, view):
         if value is not None:
             yield str(value)
     if radiograph.age is not None:

@@ -64,9 +64,10 @@ class JsonStream:
 
 
 _SENTENCES = ("reasons", "warnings")
+_VIEW = ("view", "view_from", "view_ap")
 _LUNGS = ("lungs_percent_of_image", "lungs_percent_of_evidence")
 _AS_IN_JSON = [
-    *("heatmap", "overlay", *_LUNGS, "unfamiliarity", "age", "sex", "view", "arrived"),
+    *("heatmap", "overlay", *_LUNGS, "unfamiliarity", "age", "sex", *_VIEW, "arrived"),
     *(field.name for field in fields(Identifiers)),
     *Placement._fields,
     *("refused_by", *_SENTENCES, "model", "model_grade", "seconds"),
@@ -136,7 +137,7 @@ class CsvTable:
         lungs |= {"percent_of_image": image, "percent_of_evidence": evidence}
         return {
             **cells,
-            **{name: _number(cells[name]) for name in ("unfamiliarity", "age", "seconds")},
+            **{name: _number(cells[name]) for name in ("unfamiliarity", "age", "view_ap", "seconds")},
             "probabilities": {name: float(text) for name, text in probabilities.items() if text},
             "lungs": None if image is None else lungs,
             "placement": None if placement[0] is None else _placement(*placement),

@@ -31,6 +31,8 @@ class Case(BaseModel):
     probabilities: Mapping[str, Annotated[float, Field(ge=0, le=1)]] = Field(default={})
     age: Annotated[float, Field(ge=0, le=150)] | None = None
     view: str | None = None
+    view_from: str | None = None
+    """``header`` or ``model``; None in findings of earlier versions, whose views are the header's."""
     arrived: Annotated[datetime, AfterValidator(_in_a_time_zone)] | None = None
     """When the file came; None if that isn't known."""
     study: Printable | None = Field(default=None, validation_alias="study_instance_uid")

@@ -99,8 +99,9 @@ def _terms(case: Case, rule: Rule, target: str) -> Iterator[_Term]:
         yield _Term(rule.doubt.points * doubt, f"doubt {doubt:.0%}")
     if (by_age := rule.points_of_age(case.age)) != 0:
         yield _Term(by_age, f"age {case.age:.0f}")
-    if case.view is not None and (by_view := rule.view.get(case.view, 0.0)) != 0:
-        yield _Term(by_view, f"taken {case.view}")
+    stated = case.view if case.view_from != "model" else None  # a guess is no sign of how ill a patient is
+    if stated is not None and (by_view := rule.view.get(stated, 0.0)) != 0:
+        yield _Term(by_view, f"taken {stated}")
 
 
 def _of_finding(case: Case, rule: Rule, target: str) -> _Term:

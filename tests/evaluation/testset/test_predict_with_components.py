@@ -16,6 +16,7 @@ from PIL import Image
 from evaluation.audits.drawn import LUNGS, KnownLungs, chests
 from lungsight.components.input_gate import GateResult
 from lungsight.components.lungs import Box
+from lungsight.components.view import ViewGuess
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.answer_store import AnswerStore
 from lungsight.evaluation.testset.predict import predict_manifest_images
@@ -23,6 +24,7 @@ from lungsight.evaluation.testset.testset import DECISION, INVERTED, LUNG_FAULTS
 from lungsight.inference import Detector
 from lungsight.inference.preparation import ImageChecker
 from lungsight.package import ModelPackage, Preprocessing
+from lungsight.radiograph import View
 
 Make = Callable[..., Detector]
 
@@ -153,3 +155,32 @@ def test_the_unfamiliar_and_bad_lungs_are_told(make_detector: Make, rows: pd.Dat
     assert found.features is not None
     expected = (found.features.mean(axis=1) > 0.5).tolist()
     assert found.table[UNFAMILIAR].tolist() == expected
+
+
+class SeesTheView:
+    """Takes dark images for PA, bright ones for AP, and is unsure in between."""
+
+    def guess_view(self, pixels: np.ndarray) -> ViewGuess:
+        ap = float(pixels.mean())
+        return ViewGuess(ap, View.AP if ap > 0.45 else View.PA if ap < 0.4 else None)
+
+
+def test_guessed_views_stand_beside_stated_ones_and_are_kept(make_detector: Make, rows: pd.DataFrame) -> None:
+    manifest = Manifest.of(rows, "views")
+    detector = make_detector()
+    plain = predict_manifest_images(detector, manifest)
+    assert "view_guess" not in plain.table
+    detector.checker = ImageChecker(views_by=SeesTheView(), views_from="another 0123")  # type: ignore[arg-type]
+    store = AnswerStore.in_memory()
+    testset = predict_manifest_images(detector, manifest, store=store)
+    ap, guess = testset.table["view_ap"], testset.table["view_guess"]
+    assert set(guess) <= {"AP", "PA", ""}
+    assert ((guess == "AP") == (ap > 0.45)).all()
+    assert ((guess == "PA") == (ap < 0.4)).all()
+    assert guess.nunique() > 1
+    assert (testset.table["view"] == plain.table["view"]).all()
+    detector.checker = ImageChecker(views_from="another 0123")
+    again = predict_manifest_images(detector, manifest, store=store).table
+    pd.testing.assert_frame_equal(again, testset.table)
+    detector.checker = ImageChecker()
+    assert "view_guess" not in predict_manifest_images(detector, manifest, store=store).table

@@ -22,7 +22,16 @@ from lungsight.evaluation.answer_store import AnswerStore, Key
 from lungsight.evaluation.testset.altered import Alteration, exam_of
 from lungsight.evaluation.testset.image_statistics import ImageStatistics, statistics_table
 from lungsight.evaluation.testset.lung_masks import LungMask
-from lungsight.evaluation.testset.testset import DECISION, INVERTED, LUNG_FAULTS, REFUSED, UNFAMILIAR, TestSet
+from lungsight.evaluation.testset.testset import (
+    DECISION,
+    INVERTED,
+    LUNG_FAULTS,
+    REFUSED,
+    UNFAMILIAR,
+    VIEW_AP,
+    VIEW_GUESS,
+    TestSet,
+)
 from lungsight.inference import REFUSED as REFUSED_DECISION
 from lungsight.inference import Answer, CheckedImage, Model
 from lungsight.radiograph import Radiograph
@@ -50,6 +59,8 @@ class ImagePrediction:
         refused: why the package's input gate refuses it: sentences. It is judged all the same.
         inverted: the gate took it for a negative, so it was judged as a positive.
         unfamiliar: it is out-of-distribution; None if no component measures that.
+        view_guess: ``AP`` or ``PA`` as a view classifier predicts it; else empty.
+        view_ap: its probability of AP; None without one.
     """
 
     sha256: str = ""
@@ -64,6 +75,8 @@ class ImagePrediction:
     refused: tuple[str, ...] = ()
     inverted: bool = False
     unfamiliar: bool | None = None
+    view_guess: str = ""
+    view_ap: float | None = None
 
     @classmethod
     def restored(cls, stated: Mapping[str, Any]) -> ImagePrediction:
@@ -111,7 +124,7 @@ def predict_manifest_images(
         The manifest's table with ``sha256``, a calibrated probability and a logit per class, ``prediction`` (the most
         probable class), ``verdict`` (the decision that scanning gives) and ``fault`` (why a file can't be read or
         isn't judged; then the rest is empty). With the component in the package also ``refused`` and ``inverted``,
-        ``unfamiliar``, ``lung_faults``; what the gate refuses is judged all the same.
+        ``unfamiliar``, ``lung_faults``, ``view_guess`` and ``view_ap``; what the gate refuses is judged all the same.
     """
     wanted = alterations or {}
     rows = zip(manifest.table["path"], manifest.table["lung_mask"], strict=True)
@@ -142,7 +155,8 @@ def _complete(answer: ImageAnswer | None, image: AskedImage) -> bool:
 
 
 def _key(model: Model, path: str) -> Key:
-    return ("image", model.model, model.lungs_from, ImageStatistics._fields, *file_state(path))
+    views = ("views", model.checker.views_from) if model.checker.views_from else ()
+    return ("image", model.model, model.lungs_from, *views, ImageStatistics._fields, *file_state(path))
 
 
 def _altered_key(model: Model, prediction: ImagePrediction, lung_mask: str, name: str) -> Key:
@@ -239,6 +253,8 @@ def _known(model: Model, radiograph: Radiograph, checked: CheckedImage, path: st
         lungs=None if found is None else LungMask.of(found, crop),
         refused=checked.refusals,
         inverted=checked.inverted,
+        view_guess=str(checked.view.view or "") if checked.view else "",
+        view_ap=checked.view.ap if checked.view else None,
     )
 
 
@@ -282,6 +298,9 @@ def _testset(model: Model, images: pd.DataFrame, predictions: list[ImagePredicti
         columns[LUNG_FAULTS] = [" ".join(p.lungs.problems) if p.lungs else "" for p in predictions]
     if any(p.unfamiliar is not None for p in predictions):
         columns[UNFAMILIAR] = [bool(p.unfamiliar) for p in predictions]
+    if any(p.view_ap is not None for p in predictions):
+        columns[VIEW_GUESS] = [p.view_guess for p in predictions]
+        columns[VIEW_AP] = [np.nan if p.view_ap is None else p.view_ap for p in predictions]
     return TestSet(
         table=images.assign(**columns),
         classes=classes,

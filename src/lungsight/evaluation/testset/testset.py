@@ -27,6 +27,9 @@ DECISION = "verdict"
 #: Columns of a package's other components: why its input gate refuses the image (empty if it doesn't), whether the
 #: gate took it for a negative; whether it is out-of-distribution; why its lungs aren't two plausible ones.
 REFUSED, INVERTED, UNFAMILIAR, LUNG_FAULTS = "refused", "inverted", "unfamiliar", "lung_faults"
+#: Columns of a view classifier: ``AP``, ``PA``, or empty where it is unsure or refuses the image; and its probability
+#: of AP, NaN where the image is refused. The manifest's own column ``view`` has what is stated.
+VIEW_GUESS, VIEW_AP = "view_guess", "view_ap"
 
 
 def kind_of(source: str, trained_sources: Collection[str] | None) -> str:
@@ -43,7 +46,7 @@ class TestSet:
     Attributes:
         table: a manifest's columns with ``truth``, ``sha256``, ``probability_<class>``, ``prediction``, ``fault`` and
             ``kind``; index 0…n-1. With a model also ``logit_<class>`` and ``verdict``; with its components
-            ``refused``, ``inverted``, ``unfamiliar`` and ``lung_faults``.
+            ``refused``, ``inverted``, ``unfamiliar``, ``lung_faults``, ``view_guess`` and ``view_ap``.
         classes: of the model, in its order.
         target: the class set against the rest.
         headers: a column for each field of :class:`.ImageStatistics`; NaN if an image can't be read.

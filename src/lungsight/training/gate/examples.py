@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from lungsight.datasets.ood_images import Kind
 from lungsight.datasets.ood_images.kinds import Floats
+from lungsight.radiograph import View
 from lungsight.training.gate.features import ViewFeatures
 from lungsight.training.gate.groups import CHILDREN, PHANTOMS, Group
 
 KINDS = tuple(Kind)
 _FRONTAL = KINDS.index(Kind.FRONTAL)
 _SHARE_OF_FRONTAL = 0.4
+_AP = {str(View.AP): 1.0, str(View.AP_SUPINE): 1.0, str(View.PA): 0.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,7 @@ class Examples:
         source: of the image, or of the one that an out-of-distribution image was made from; empty if there is none.
         group: the group's name.
         patient: empty for out-of-distribution images and phantoms.
+        ap: float32 [n], 1 for AP and 0 for PA, as the manifest states it; else NaN.
         plain: upright, not inverted, not heavily marked.
         first: the image as it is.
         validation: not trained on.
@@ -42,6 +45,7 @@ class Examples:
     source: NDArray[np.object_]
     group: NDArray[np.object_]
     patient: NDArray[np.object_]
+    ap: NDArray[np.float32]
     plain: NDArray[np.bool_]
     first: NDArray[np.bool_]
     validation: NDArray[np.bool_]
@@ -89,6 +93,7 @@ def gather(
         patient=np.array(
             [_patient(group, int(image)) for group, views in parts for image in views.image], dtype=object
         ),
+        ap=np.array([_ap(group, int(image)) for group, views in parts for image in views.image], dtype=np.float32),
         plain=np.concatenate([views.plain for _, views in parts]),
         first=np.concatenate([views.first for _, views in parts]),
         validation=np.array([is_validation(group, int(image)) for group, views in parts for image in views.image]),
@@ -98,6 +103,10 @@ def gather(
 
 def _patient(group: Group, image: int) -> str:
     return group.patients[image] if group.patients and not group.family else ""
+
+
+def _ap(group: Group, image: int) -> float:
+    return _AP.get(group.projections[image], np.nan) if group.projections else np.nan
 
 
 def _weights(kind: NDArray[np.int64], group: NDArray[np.object_]) -> NDArray[np.float32]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import torch
-from onnx import compose
+from onnx import TensorProto, compose, helper
 
 from lungsight.components.input_gate import OUTPUTS
 from lungsight.components.runtime import open_network
-from lungsight.networks.gate_network import GateEncoder, GateHeads
+from lungsight.components.view import VIEW_OUTPUT
+from lungsight.networks.gate_network import GateEncoder, GateHeads, ViewHead
 from lungsight.networks.onnx_export import export_onnx, round_to_half, store_as_half
 
 _BETWEEN = "features"
@@ -40,6 +41,24 @@ def export_gate(encoder: GateEncoder, exported_encoder: bytes, heads: GateHeads,
     exported = bytes(store_as_half(joined).SerializeToString())
     _check(encoder, heads, exported, side)
     return exported
+
+
+def with_view(exported_gate: bytes, head: ViewHead) -> bytes:
+    """``exported_gate`` with the output ``view`` of ``head``, on the features that it computes anyway.
+
+    Its other outputs stay what they are, to the bit.
+    """
+    first = onnx.load_model_from_string(exported_gate)
+    count = head.centre.numel()
+    first.graph.output.append(helper.make_tensor_value_info(_BETWEEN, TensorProto.FLOAT, ["N", count]))
+    second = export_onnx(head, (count,), (VIEW_OUTPUT,), name=_BETWEEN)
+    joined = compose.merge_models(
+        first,
+        compose.add_prefix(second, "view/", rename_inputs=False, rename_outputs=False),
+        io_map=[(_BETWEEN, _BETWEEN)],
+        outputs=[*OUTPUTS, VIEW_OUTPUT],
+    )
+    return bytes(joined.SerializeToString())
 
 
 @torch.no_grad()

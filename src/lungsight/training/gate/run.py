@@ -13,12 +13,13 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import VALIDATION
 from lungsight.networks.gate_network import GateHeads
 from lungsight.training.gate.examples import KINDS, Examples, gather
-from lungsight.training.gate.exporting import export_gate
+from lungsight.training.gate.exporting import export_gate, with_view
 from lungsight.training.gate.features import Encoder, group_features
 from lungsight.training.gate.groups import PHANTOMS, Group, groups, sides_of
 from lungsight.training.gate.heads import fit_heads
 from lungsight.training.gate.recipe import GateRecipe
 from lungsight.training.gate.thresholds import Thresholds, choose_thresholds
+from lungsight.training.gate.view import ViewClassifier, train_view
 from lungsight.training.image_cache import default_cache_folder
 from lungsight.training.run_log import claim, log_to
 
@@ -74,17 +75,26 @@ def train_gate(
     thresholds = choose_thresholds(recipe, examples, seed, log)
     heads = fit_heads(recipe, examples, seed)
     description = description_of(recipe, chosen, thresholds, encoder)
-    write_gate(folder, heads, description, recipe, encoder, seed)
+    write_gate(folder, heads, description, recipe, encoder, seed, train_view(examples, log))
     log(f"{GATE_FILE}: {(folder / GATE_FILE).stat().st_size / 1e6:.2f} MB")
     return folder
 
 
 def write_gate(
-    folder: Path, heads: GateHeads, description: GateDescription, recipe: GateRecipe, encoder: Encoder, seed: int
+    folder: Path,
+    heads: GateHeads,
+    description: GateDescription,
+    recipe: GateRecipe,
+    encoder: Encoder,
+    seed: int,
+    view: ViewClassifier | None = None,
 ) -> Path:
     """Write ``gate.onnx``, ``gate.json`` and the recipe into ``folder`` and return it."""
     claim(folder / _RECIPE_FILE, _stated(recipe, seed))
     exported = export_gate(encoder.module, encoder.exported, heads, recipe.image_size)
+    if view is not None:
+        exported = with_view(exported, view.head)
+        description = description.model_copy(update={"view": view.description})
     write_whole(folder / GATE_FILE, exported)
     write_whole(folder / DESCRIPTION_FILE, description.model_dump_json(indent=1))
     return folder
