@@ -126,7 +126,7 @@ def _with_lungs(
     lungs_by: ModelPackage | None,
     decision: Decision | None = None,
 ) -> OtherModel:
-    """The lungs that audits hide are found by the released package, unless another is named; it also predicts the view."""
+    """With the lungs that audits hide, of the released package unless another is named, and its view classifier."""
     package = lungs_by or ModelPackage.open(find_package())
     return OtherModel(
         predictor, classes, target, decision=decision, lungs=package.lung_fields(1), lungs_from=package.id,

@@ -65,6 +65,7 @@ def make_detector(make_package: Callable[[pd.DataFrame], Path], rows: pd.DataFra
         if crops:
             preprocessing = Preprocessing(image_size=32, geometry="lungs", margin=0.0)
             detector.description = detector.description.model_copy(update={"preprocessing": preprocessing})
+            detector.preprocessing = preprocessing
         return detector
 
     return make
