@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
 from pathlib import Path
@@ -19,10 +19,12 @@ from rich.text import Text
 from lungsight import RESEARCH_ONLY
 from lungsight._environment import use_cores
 from lungsight.cli import output
-from lungsight.cli.options import Columns, Labels, column_pairs, naming, read_tables
+from lungsight.cli.options import Classes, Columns, Labels, column_pairs, naming, read_tables
 from lungsight.errors import ManifestError, PackageError, UnreadableImageError, printable
 
 if TYPE_CHECKING:
+    from lungsight.datasets.manifest import Manifest
+    from lungsight.evaluation.evaluate import Settings
     from lungsight.evaluation.evidence import Evidence
     from lungsight.package import ModelPackage
     from lungsight.statistics.estimate import Estimate
@@ -33,7 +35,7 @@ _CHECKS = {
     "unfamiliar": "unlike anything in training: inconclusive when scanned",
     "lung_faults": "without two plausible lungs",
 }
-_OTHERS, _LEFT_OUT, _EFFORT = "With --predictions", "What is left out", "How much is computed"
+_OTHERS, _LEFT_OUT, _EFFORT = "For a model that isn't a package", "What is left out", "How much is computed"
 
 
 def _option(panel: str, text: str, *names: str, **more: Any) -> Any:
@@ -41,10 +43,11 @@ def _option(panel: str, text: str, *names: str, **more: Any) -> Any:
 
 
 def command(
-    package: Annotated[
-        Path | None,
+    model: Annotated[
+        str | None,
         typer.Argument(
-            help="The model package: a folder, a zip, or 'released' for the one that ships with lungsight."
+            help="A package (a folder, a zip, or 'released' for the one that ships with lungsight), the model.toml "
+            "of an ONNX network, xrv:NAME for a torchxrayvision model, or file.py:function.",
         ),
     ] = None,
     data: Annotated[
@@ -52,17 +55,29 @@ def command(
     ] = None,
     columns: Columns = None,
     labels: Labels = None,
+    classes: Classes = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Folder of the report.", show_default="evaluation-<model's name>-<today>"),
     ] = None,
     predictions: Annotated[
         Path | None,
-        _option(_OTHERS, "Instead of PACKAGE: a table of another model's probabilities for the images of --data."),
+        _option(_OTHERS, "Instead of MODEL: a table of another model's probabilities for the images of --data."),
     ] = None,
-    classes: Annotated[
-        list[str] | None,
-        _option(_OTHERS, "CLASS=LABEL,LABEL… of the manifest; * is all others. Once for each class.", "--class"),
+    output_read: Annotated[
+        str | None, _option(_OTHERS, "The one output of a torchxrayvision model that is read: Pneumonia.", "--output")
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        _option(_OTHERS, "A state dict for a torchxrayvision model, in place of the weights in its own cache."),
+    ] = None,
+    version: Annotated[
+        str | None,
+        _option(
+            _OTHERS,
+            "Of a function and all that it rests on: what it gives is kept under it, so that a test can be resumed.",
+            "--model-version",
+        ),
     ] = None,
     trained_source: Annotated[
         list[str] | None, _option(_OTHERS, "A source that the model was trained on. Once for each source.")
@@ -75,7 +90,7 @@ def command(
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="The class set against the rest.", show_default="the package's own")
+        str | None, typer.Option(help="The class set against the rest.", show_default="the model's own")
     ] = None,
     prevalence: Annotated[
         float | None,
@@ -95,7 +110,7 @@ def command(
         _option(
             _EFFORT,
             "A package whose lung segmentation the audits use, in place of the tested package's own: a path, or "
-            "'released' for the one that ships with lungsight.",
+            "'released' for the one that ships with lungsight, which serves models that aren't packages anyway.",
             metavar="PACKAGE",
         ),
     ] = None,
@@ -114,48 +129,55 @@ def command(
         bool, typer.Option(help="Show images in the report: the worst errors, and some that audits altered.")
     ] = True,
 ) -> None:
-    """Test how far PACKAGE can be trusted on the images of one or more manifests: the evidence, and a grade.
+    """Test how far MODEL can be trusted on the images of one or more manifests: the evidence, and a grade.
 
     Only frontal X-rays count whose label the model has a class for, and none that the model was trained or tuned on,
     nor other images of those patients, nor copies. The same command resumes a test that was interrupted.
 
     Example: lungsight evaluate runs/baseline/package --data siim.csv --data shenzhen.csv --prevalence 0.05 --out seen
 
+    Example: lungsight evaluate covid-net.toml --data siim.csv --class covid19=covid19 --class 'other=*'
+
+    Example: lungsight evaluate xrv:densenet121-res224-all --output Pneumonia --data siim.csv
+    --class pneumonia=covid19,other_pneumonia --class 'other=*'
+
+    Example: lungsight evaluate mymodel.py:predict --data siim.csv --class covid19=covid19 --class 'other=*'
+
     Example: lungsight evaluate --predictions covid-net.csv --data siim.csv --class covid19=covid19 --class 'other=*'
     --trained-source ieee8023
     """
     use_cores(threads)
-    from lungsight.api import evaluate
     from lungsight.datasets.label_mapping import classes_of
     from lungsight.evaluation.evaluate import Settings, evaluate_predictions
-    from lungsight.package import ModelPackage, find_package
     from lungsight.reporting.write import write_report
     from lungsight.statistics.bootstrap import Resampling
     from lungsight.statistics.outcomes import FAULT
 
-    of_predictions = {"--class": classes, "--trained-on": trained_on, "--trained-source": trained_source}
-    _refuse_mixed(package, predictions, data, of_predictions, lung_fields)
+    of_others = {"--trained-on": trained_on, "--trained-source": trained_source}
+    of_models = {"--output": output_read, "--weights": weights, "--model-version": version}
+    _refuse_mixed(model, predictions, data, of_others, of_models | {"--lung-fields": lung_fields}, retrain)
+    stated = classes_of(classes or ())
     settings = Settings(
         target=target, prevalence=_share(prevalence), trained_patients=trained_patients, look_alikes=look_alikes,
         audit_images=audit_images, retrain=retrain, lungs_by=_with_lung_segmentation(lung_fields),
         resampling=Resampling(replicates=replicates), command=shlex.join(["lungsight", *sys.argv[1:]]),
-        pictures=pictures,
+        pictures=pictures, classes=stated,
     )  # fmt: skip
     named = column_pairs(columns)
     of_their_table = [name for name in named if name in ("probability", "score") or name.startswith("probability_")]
     mapping = naming(columns, labels, of_their_table if predictions else ())
     manifests = read_tables(data, mapping)
+    trained = read_tables(trained_on, replace(mapping, labels={}))
     if predictions is not None:
         folder = out or _folder_for(predictions.stem)
         evidence = evaluate_predictions(
-            predictions, manifests, folder, settings, classes=classes_of(classes or ()), called=named,
-            trained_sources=trained_source, trained_on=read_tables(trained_on, replace(mapping, labels={})),
+            predictions, manifests, folder, settings, classes=stated, called=named,
+            trained_sources=trained_source, trained_on=trained,
         )  # fmt: skip
         write_report(evidence, folder)
     else:
-        model = ModelPackage.open(find_package(package or ""))
-        folder = out or _folder_for(model.description.name)
-        evidence = evaluate(model, manifests, folder, settings)
+        said = _Said(output_read or "", weights, version or "", trained_source, trained, threads)
+        evidence, folder = _tested(model or "", manifests, out, settings, said)
     console = output.console()
     _print_flow(console, evidence)
     _print_figures(console, evidence)
@@ -165,30 +187,87 @@ def command(
         raise typer.Exit(UnreadableImageError.exit_status)
 
 
+@dataclass(frozen=True)
+class _Said:
+    """What the options say of a model that isn't a package."""
+
+    output: str
+    weights: Path | None
+    version: str
+    trained_sources: list[str] | None
+    trained_on: list[Manifest]
+    threads: int
+
+
+def _tested(
+    name: str, manifests: list[Manifest], out: Path | None, settings: Settings, said: _Said
+) -> tuple[Evidence, Path]:
+    """The evidence of a model, and the folder of its report."""
+    from lungsight.api import evaluate
+    from lungsight.evaluation.evaluate import evaluate_model
+    from lungsight.evaluation.other_models import Options, is_other_model, open_other_model
+    from lungsight.package import ModelPackage, find_package
+    from lungsight.reporting.write import write_report
+
+    if not is_other_model(name):
+        package = ModelPackage.open(find_package(name))
+        folder = out or _folder_for(package.description.name)
+        return evaluate(package, manifests, folder, settings), folder
+    opened = open_other_model(
+        name,
+        Options(
+            said.output,
+            said.weights,
+            said.version,
+            settings.target,
+            settings.classes,
+            settings.lungs_by,
+            said.threads,
+        ),
+    )
+    folder = out or _folder_for(opened.name)
+    evidence = evaluate_model(
+        opened, manifests, folder, settings, trained_sources=said.trained_sources, trained_on=said.trained_on
+    )
+    write_report(evidence, folder)
+    return evidence, folder
+
+
 def _folder_for(name: str) -> Path:
     return Path(f"evaluation-{name}-{date.today().isoformat()}")
 
 
 def _refuse_mixed(
-    package: Path | None,
+    model: str | None,
     predictions: Path | None,
     data: object,
-    of_predictions: Mapping[str, object],
-    lung_fields: str | None,
+    of_others: Mapping[str, object],
+    of_models: Mapping[str, object],
+    retrain: bool,
 ) -> None:
-    if (package is None) == (predictions is None):
-        problem = "both are given" if package else "neither is given"
-        raise ManifestError("PACKAGE and --predictions", problem, "give a model package or a table of predictions")
+    """Raise ManifestError where options don't go together."""
+    from lungsight.evaluation.other_models import is_other_model
+
+    if (model is None) == (predictions is None):
+        problem = "both are given" if model else "neither is given"
+        raise ManifestError("MODEL and --predictions", problem, "give a model or a table of predictions")
     if not data:
         raise ManifestError("--data", "is missing", "give the manifest of the images to test on")
-    given = [name for name, value in of_predictions.items() if value]
-    if package is not None and given:
+    other = model is not None and is_other_model(model)
+    if predictions is not None:
+        _refuse(of_models, "goes with a model", "leave it out: only a model can be asked")
+    elif not other:
+        in_vain = {name: value for name, value in of_models.items() if name != "--lung-fields"}
         hint = "leave it out: the package knows"
-        if given[0] == "--class":
-            hint += ". --label FOUND=LABEL gives the meaning of the table's labels"
-        raise ManifestError(given[0], "goes with --predictions", hint)
-    if predictions is not None and lung_fields is not None:
-        raise ManifestError("--lung-fields", "goes with a model package", "leave it out: only a model can be asked")
+        _refuse({**of_others, **in_vain}, "goes with a model that isn't a package", hint)
+    if retrain and (other or predictions is not None):
+        raise ManifestError("--retrain", "goes with a package", "leave it out: only a package has a recipe")
+
+
+def _refuse(options: Mapping[str, object], problem: str, hint: str) -> None:
+    for name, value in options.items():
+        if value:
+            raise ManifestError(name, problem, hint)
 
 
 def _with_lung_segmentation(name_or_path: str | None) -> ModelPackage | None:

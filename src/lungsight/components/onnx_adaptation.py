@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -123,7 +124,7 @@ class _Extension:
         self.graph.initializer.append(numpy_helper.from_array(np.asarray(values, dtype=kind), f"lungsight_{name}"))
         return f"lungsight_{name}"
 
-    def add(self, kind: str, inputs: Iterable[str], output: str, **attributes: object) -> str:
+    def add(self, kind: str, inputs: Iterable[str], output: str, **attributes: Any) -> str:
         """A node behind the network."""
         self.after.append(helper.make_node(kind, list(inputs), [output], **attributes))
         return output
@@ -157,12 +158,7 @@ def _in_front(extension: _Extension, shape: Shape, description: OnnxDescription)
     if stated.layout == "NHWC":
         nodes.append(helper.make_node("Transpose", [at], ["lungsight_nhwc"], perm=[0, 2, 3, 1]))
         at = "lungsight_nhwc"
-    kind = shape.input_type
-    nodes.append(
-        helper.make_node("Identity", [at], [shape.input])
-        if kind == _SINGLE
-        else helper.make_node("Cast", [at], [shape.input], to=kind)
-    )
+    nodes.append(helper.make_node("Cast", [at], [shape.input], to=shape.input_type))
     extension.before, extension.side = nodes, stated.size
     extension.batch = shape.input_shape[0] or "n"
 

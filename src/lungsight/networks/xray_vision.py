@@ -147,11 +147,12 @@ def _from_file(library: Any, name: str, stated: Mapping[str, Any], weights: Path
 
 
 def _densenet(library: Any, stated: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> nn.Module:
-    network: nn.Module = library.models.DenseNet(num_classes=len(stated["labels"]))
+    network: Any = library.models.DenseNet(num_classes=len(stated["labels"]))
     network.load_state_dict({name: tensor for name, tensor in tensors.items() if name != "op_threshs"})
     network.op_threshs = torch.tensor(stated["op_threshs"]) if "op_threshs" in stated else None
     network.input_resolution = stated["input_resolution"]
-    return network
+    made: nn.Module = network
+    return made
 
 
 def _cache(library: Any, stated: Mapping[str, Any]) -> Path:
