@@ -19,7 +19,7 @@ from lungsight.errors import LungsightError, ManifestError
 from lungsight.evaluation.audits.audit import Audit, AuditResult
 from lungsight.evaluation.evaluate import Settings, evaluate_model
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.other_models import Options, is_other_model, open_other_model
+from lungsight.evaluation.other_models import Options, function_model, is_other_model, open_other_model
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import probability_column
 from other_onnx import convolutional, described_as
@@ -40,9 +40,9 @@ def rows(films: Callable[[Sequence[Any]], pd.DataFrame], film: type, tmp_path: P
     mask = np.zeros((80, 96), np.uint8)
     mask[20:60, 12:40] = mask[20:60, 56:84] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    wanted = [film("covid19", 0.6 + i / 100, f"p{i}", source) for i in range(8) for source in ("north", "south")]
+    wanted = [film("covid19", 0.6 + i / 100, f"p{i}", source) for i in range(12) for source in ("north", "south")]
     wanted += [
-        film("no_pneumonia", 0.3 + i / 100, f"n{i}", source) for i in range(8) for source in ("north", "south")
+        film("no_pneumonia", 0.3 + i / 100, f"n{i}", source) for i in range(12) for source in ("north", "south")
     ]
     return films(wanted).assign(lung_mask=str(tmp_path / "mask.png"))
 
@@ -85,8 +85,8 @@ def test_what_a_function_gives_is_kept_only_under_a_version(rows: pd.DataFrame, 
 
     def run(version: str) -> int:
         seen.clear()
-        manifest = Manifest.of(rows.iloc[::3], "films")
-        evaluate(counting, manifest, tmp_path / "out", FEW, classes=CLASSES, target="covid19", version=version)
+        opened = function_model(counting, "counting", CLASSES, "covid19", version=version)
+        evaluate_model(opened, [Manifest.of(rows.iloc[::4], "films")], tmp_path / "out", FEW)
         return sum(seen)
 
     assert run("1") > 0
@@ -114,7 +114,7 @@ def written(folder: Path, content: str) -> str:
     return f"{folder / 'mine.py'}:predict"
 
 
-def test_a_file_says_what_its_function_gives(rows: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_file_says_what_its_function_gives(tmp_path: Path) -> None:
     program = (
         "import numpy as np\nfrom helper import gain\nCLASSES = {'covid19': ['covid19'], 'other': ['*']}\n"
         "VERSION = '3'\ndef predict(images):\n    return np.array([gain * image.mean() for image in images])\n"
@@ -129,8 +129,8 @@ def test_a_file_says_what_its_function_gives(rows: pd.DataFrame, tmp_path: Path)
     assert dict(opened.labels) == CLASSES
     assert "features" not in opened.model.lacks
     assert open_other_model(name, Options(version="4")).model.model != opened.model.model
-    evidence = evaluate_model(opened, [Manifest.of(rows, "films")], tmp_path / "out", FEW)
-    assert by_name(evidence)["whose image is it"].call is not AuditResult.NOT_DONE
+    images = [np.full((40, 50), grey, np.float32) for grey in (0.25, 0.75)]
+    assert opened.model.probabilities(opened.model.logits(images))[:, 0] == pytest.approx([0.25, 0.75])
 
 
 @pytest.mark.parametrize(
