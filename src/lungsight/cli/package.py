@@ -1,4 +1,4 @@
-"""``lungsight package``: verify, describe and complete a model package."""
+"""``lungsight package``: verify, describe and complete a model package; wrap a network from elsewhere."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import output
+from lungsight.cli.package_wrap import wrap
 from lungsight.package import ModelPackage, PackageDescription, find_package
 from lungsight.package import complete as complete_package
 from lungsight.package.descriptions_text import calibration_in_words, decision_in_words, parts_in_words
@@ -20,7 +21,7 @@ from lungsight.package.storage import EVIDENCE
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Verify and describe a model package, and put a test's evidence into it.",
+    help="Verify and describe a model package, put a test's evidence into it, or wrap a network from elsewhere.",
     epilog="Example: [bold]lungsight package verify detector.zip[/bold]",
 )
 Package = Annotated[
@@ -74,6 +75,9 @@ def complete(
     written = complete_package(package, evaluation)
     print(f"{written.model_id}: holds the model card and evidence.json of {evaluation}.")
     print(RESEARCH_ONLY)
+
+
+app.command()(wrap)
 
 
 def _facts(stated: PackageDescription) -> Iterator[tuple[str, str]]:
