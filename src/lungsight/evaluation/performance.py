@@ -133,11 +133,12 @@ def _at(
     resampling: Resampling,
 ) -> SourcePerformance:
     sample = images.sample
-    patients = [sample.patients_among(side) for side in (sample.positive, ~sample.positive)]
+    positives, negatives = (sample.patients_among(side) for side in (sample.positive, ~sample.positive))
     found = ranking_estimate("auroc", sample, auroc(images.score, sample.positive), resampling=resampling)
     within = views.get(source)
-    performance = _performance(found, within) if min(patients) >= ENOUGH_PATIENTS else Performance.TOO_FEW
-    return SourcePerformance(kind, source, performance, *patients, found, within, same.get(source, ""))
+    performance = _performance(found, within) if min(positives, negatives) >= ENOUGH_PATIENTS else Performance.TOO_FEW
+    other = same.get(source, "")
+    return SourcePerformance(kind, source, performance, positives, negatives, found, within, other)
 
 
 def _performance(found: Estimate, within_view: Estimate | None) -> Performance:

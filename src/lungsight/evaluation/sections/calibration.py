@@ -38,7 +38,8 @@ def calibration(testset: TestSet, *, resampling: Resampling = Resampling()) -> S
             bins += _reliability(images.outcomes, labels, resampling)
             sentences += _sentences(of_target, source, kind)
             withheld += _withheld(of_target, source)
-    tables = {"calibration": rows, "reliability": pd.concat(bins, ignore_index=True) if bins else pd.DataFrame()}
+    reliability = pd.concat(bins, ignore_index=True) if bins else pd.DataFrame()
+    tables: dict[str, pd.DataFrame | list[Row]] = {"calibration": rows, "reliability": reliability}
     return Section("calibration", tables, tuple(sentences), tuple(withheld))
 
 
