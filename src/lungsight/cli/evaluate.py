@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lungsight.datasets.manifest import Manifest
     from lungsight.evaluation.evaluate import Settings
     from lungsight.evaluation.evidence import Evidence
+    from lungsight.evaluation.grade import Reason
     from lungsight.package import ModelPackage
     from lungsight.statistics.estimate import Estimate
 
@@ -334,7 +335,7 @@ def _print_figures(console: Console, evidence: Evidence) -> None:
     )
     withheld = " The page says why a figure is withheld." if any(row.estimate.value is None for row in aurocs) else ""
     output.say(console, f"{target} against the rest; 95% intervals of patients ({kinds or 'none'}).{withheld}\n")
-    output.say(console, "What scanning answers:")
+    output.say(console, f"{evidence.answers_title}:")
     for answers in evidence.answers:
         output.say(console, printable(f"  {answers.sentence}"))
     console.print()
@@ -345,9 +346,14 @@ def _print_grade(console: Console, evidence: Evidence) -> None:
     stated = evidence.verdict
     console.print(Text.assemble("Grade: ", (str(stated.grade), "bold"), f". {stated.sentence}"))
     console.print(Text.assemble("Shortcut: ", (str(stated.shortcut), "bold"), f". {stated.shortcut_sentence}"))
-    reasons = (f"{reason.mark.symbol} {reason.name}: {reason.found}." for reason in stated.reasons)
-    for sentence in (*reasons, *(f"Note: {notice}" for notice in evidence.notices)):
+    for sentence in (*map(_in_a_line, stated.reasons), *(f"Note: {notice}" for notice in evidence.notices)):
         console.print(Padding(Text(printable(sentence)), (0, 0, 0, 2), expand=False))
+
+
+def _in_a_line(reason: Reason) -> str:
+    """What was found, and what was asked of a source; the rules of audits are longer, and on the page."""
+    asked = "" if reason.is_shortcut else f" Asked: {reason.asked}."
+    return f"{reason.mark.symbol} {reason.name}: {reason.found}.{asked}"
 
 
 def _short(estimate: Estimate) -> str:

@@ -68,6 +68,14 @@ class Evidence:
         return (self.flow, self.discrimination, self.calibration, self.decision, self.subgroups)
 
     @property
+    def answers_title(self) -> str:
+        """What gives the answers: scanning by the package's rule or, for predictions alone, the rule of this test."""
+        if self.subject.description is not None:
+            return "What scanning answers"
+        chosen = len(self.decision.tables.get("decision_rule", ()))
+        return f"What {'the thresholds of this test answer' if chosen else 'the most probable class answers'}"
+
+    @property
     def answers(self) -> tuple[answers.SourceAnswers, ...]:
         """What scanning answers at each source, for images with the target and for those without."""
         return answers.answers_by_source(self.decision.estimates.get(answers.NAME, ()))

@@ -131,7 +131,7 @@ def decide(testset: TestSet, audits: Sequence[Audit], resampling: Resampling = R
         grade,
         _sentence(grade, sources, target),
         shortcut,
-        _shortcut_sentence(shortcut, asked),
+        _shortcut_sentence(shortcut, asked, target),
         sources,
         (*(_of_source(each, target) for each in sources), *asked),
     )
@@ -274,21 +274,17 @@ def _shortcut(asked: Sequence[Reason], audits: Sequence[Audit]) -> Shortcut:
     return Shortcut.NOT_FOUND if required <= clear and AuditResult.NOT_SHOWN not in calls else Shortcut.NOT_SHOWN
 
 
-def _shortcut_sentence(shortcut: Shortcut, asked: Iterable[Reason]) -> str:
+def _shortcut_sentence(shortcut: Shortcut, asked: Iterable[Reason], target: str) -> str:
     by_mark: dict[Mark, list[str]] = {}
     for reason in asked:
         by_mark.setdefault(reason.mark, []).append(reason.name)
     names = {mark: listed(found) for mark, found in by_mark.items()}
-    not_asked = f" Not asked: {names[Mark.NOT_ASKED]}." if Mark.NOT_ASKED in names else ""
     if shortcut is Shortcut.FOUND:
-        return (
-            f"A shortcut was found: {names[Mark.BAD]}. Part of the model's score can be reached without the disease: "
-            "don't rely on it."
-        )
-    if shortcut is Shortcut.NOT_FOUND:
-        return f"Shortcuts were looked for and not found: {names[Mark.GOOD]}.{not_asked}"
-    if shortcut is Shortcut.NOT_SHOWN:
-        open_ = f" Not shown either way: {names[Mark.NOT_SHOWN]}." if Mark.NOT_SHOWN in names else ""
-        clear = f" Not found: {names[Mark.GOOD]}." if Mark.GOOD in names else ""
-        return f"Whether the model uses a shortcut isn't shown either way.{open_}{clear}{not_asked}"
-    return "No shortcut could be looked for here: only the model itself, on enough images, can be asked."
+        found = f"A shortcut was found by {names[Mark.BAD]}."
+        return f"{found} Part of the model's score can be reached without the disease: don't rely on it."
+    if shortcut is Shortcut.NOT_LOOKED_FOR:
+        needed = f"the model itself, and enough images with and without {target}"
+        return f"No audit could look for a shortcut: it takes {needed}."
+    said = {Mark.GOOD: "none by", Mark.NOT_SHOWN: "not shown either way by", Mark.NOT_ASKED: "not asked:"}
+    parts = (f"{words} {names[mark]}" for mark, words in said.items() if mark in names)
+    return f"Shortcuts were looked for: {'; '.join(parts)}."

@@ -43,7 +43,7 @@ def tested_card(evidence: Evidence) -> str:
         _grade(evidence),
         *(described(subject.description) if subject.description else (_undescribed(evidence),)),
         _tested_on(evidence),
-        _sentences("What scanning answers", tuple(each.sentence for each in evidence.answers), "this run gives none"),
+        _sentences(evidence.answers_title, tuple(each.sentence for each in evidence.answers), "this run gives none"),
         _figures(evidence, "Figures", "metrics", ("auroc",)),
         _figures(evidence, "If the most probable class is taken", "metrics", _BY_MOST_PROBABLE),
         _figures(evidence, "At the thresholds", "decision", _AT_THRESHOLDS),
