@@ -91,7 +91,7 @@ class Reason:
     detail: str = ""
 
     def __str__(self) -> str:
-        return f"{self.mark.symbol} {self.name}: {self.found}. Asked: {self.asked}."
+        return f"{self.mark.symbol} {self.name}: {self.found}.{f' Asked: {self.asked}.' if self.asked else ''}"
 
 
 @dataclass(frozen=True)
