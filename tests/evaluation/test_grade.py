@@ -86,7 +86,7 @@ def run(name: str, kind: str, auroc: float, patients: int) -> pd.DataFrame:
 
 
 def test_a_near_success_elsewhere_and_a_failure_there_are_told_apart() -> None:
-    """Two real runs on 300 images of one hospital: 0.76 (0.70–0.81) and 0.61 (0.54–0.67)."""
+    """As two real runs on 300 images of one hospital: 0.76 (0.70–0.81) and 0.61 (0.54–0.67)."""
     near, far = (graded(run("ours", EXTERNAL, auroc, 300)) for auroc in (0.75, 0.606))
     (one,), (other,) = near.sources, far.sources
     assert one.auroc.low == pytest.approx(0.70, abs=0.02)
@@ -98,7 +98,7 @@ def test_a_near_success_elsewhere_and_a_failure_there_are_told_apart() -> None:
 
 
 def test_a_failure_elsewhere_is_not_hidden_by_success_at_home() -> None:
-    """A real run of predictions: 0.95 at home, 0.57 (0.48–0.65) on 150 images elsewhere."""
+    """As a real run of predictions: 0.95 at home, 0.57 (0.48–0.65) on 150 images elsewhere."""
     found = graded(run("home", INTERNAL, 0.95, 300), run("elsewhere", EXTERNAL, 0.57, 150))
     assert found.grade is Grade.FAILS_ELSEWHERE
     assert [each.performance for each in found.sources] == [Performance.FAILS, Performance.HOLDS]
@@ -237,6 +237,7 @@ def test_a_source_is_what_its_images_show_and_not_what_it_is_called() -> None:
     assert twins.grade is Grade.HOLDS_AT_ONE
     copies = graded(home, *renamed, done=[*audits(), same(hospital_A="home", hospital_B="home")])
     assert copies.grade is Grade.INTERNAL_ONLY
+    assert "hospital A, images like those of home" in [reason.name for reason in copies.reasons]
     failing = graded(home, source("hospital A", EXTERNAL, 0.0), done=[*audits(), same(hospital_A="home")])
     assert failing.grade is Grade.FAILS_ELSEWHERE
 

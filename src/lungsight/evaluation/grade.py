@@ -203,7 +203,7 @@ _SEEN = {EXTERNAL: "never seen", INTERNAL: "trained on other patients", UNSTATED
 
 
 def _of_source(each: SourcePerformance, target: str) -> Reason:
-    name = f"{each.source}, {_SEEN[each.kind]}"
+    name = f"{each.source}, {f'images like those of {each.same_as}' if each.same_as else _SEEN[each.kind]}"
     asked = f"the whole interval above {HOLDS:.2f}"
     if each.within_view is not None:
         asked += f", within a view above {HOLDS_WITHIN_VIEW:.2f}"
