@@ -176,7 +176,7 @@ def _sentence(grade: Grade, sources: Sequence[SourcePerformance], target: str) -
         return f"This test can't answer the question: {_too_little(sources, target)}."
     counting = [each for each in sources if each.counts]
     elsewhere = [each for each in counting if each.kind == EXTERNAL]
-    decided = [each for each in elsewhere if each.is_other or grade is Grade.FAILS_ELSEWHERE] or counting
+    decided = [each for each in elsewhere if each.is_other or each.performance is Performance.FAILS] or counting
     decided.sort(key=lambda each: _WORST_FIRST.index(each.performance))
     said = [_LEADS[grade].format(target=target)]
     if grade is Grade.INTERNAL_ONLY and any(each.is_other for each in sources):
@@ -186,7 +186,7 @@ def _sentence(grade: Grade, sources: Sequence[SourcePerformance], target: str) -
         said.append(f"The reasons give {counted(more, 'more source')}.")
     same = ((each.source, each.same_as) for each in elsewhere if each.same_as)
     said += [f"The images of {source} can't be told from those of {other}." for source, other in same]
-    holding = [each for each in elsewhere if each.performance is Performance.HOLDS]
+    holding = [each for each in decided if each.performance is Performance.HOLDS]
     if holding and all(each.within_view is None for each in holding):
         said.append("Whether it holds among images of the same view wasn't examined.")
     return " ".join(said)
