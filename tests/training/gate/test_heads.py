@@ -30,8 +30,8 @@ def drawn(n: int = 400, seed: int = 0) -> Examples:
     plain = (turn == 0) & ~inverted
     signs = np.stack([inverted, 0 * inverted, 0 * inverted], axis=1).astype(np.float32)
     return Examples(
-        features, kind, turn, signs, source, source, source, np.full(n, np.nan, dtype=np.float32), plain, plain,
-        np.arange(n) % 5 == 0, np.ones(n, dtype=np.float32),
+        features, kind, turn, signs, source, source, source, np.full(n, np.nan, dtype=np.float32), source, plain,
+        plain, np.arange(n) % 5 == 0, np.ones(n, dtype=np.float32),
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ class Examples:
         group: the group's name.
         patient: empty for out-of-distribution images and phantoms.
         ap: float32 [n], 1 for AP and 0 for PA, as the manifest states it; else NaN.
+        label: of the manifest; empty for out-of-distribution images and phantoms.
         plain: upright, not inverted, not heavily marked.
         first: the image as it is.
         validation: not trained on.
@@ -46,6 +47,7 @@ class Examples:
     group: NDArray[np.object_]
     patient: NDArray[np.object_]
     ap: NDArray[np.float32]
+    label: NDArray[np.object_]
     plain: NDArray[np.bool_]
     first: NDArray[np.bool_]
     validation: NDArray[np.bool_]
@@ -94,6 +96,10 @@ def gather(
             [_patient(group, int(image)) for group, views in parts for image in views.image], dtype=object
         ),
         ap=np.array([_ap(group, int(image)) for group, views in parts for image in views.image], dtype=np.float32),
+        label=np.array(
+            [group.labels[int(image)] if group.labels else "" for group, views in parts for image in views.image],
+            dtype=object,
+        ),
         plain=np.concatenate([views.plain for _, views in parts]),
         first=np.concatenate([views.first for _, views in parts]),
         validation=np.array([is_validation(group, int(image)) for group, views in parts for image in views.image]),

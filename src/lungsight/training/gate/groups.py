@@ -35,7 +35,7 @@ class Group:
         family: of out-of-distribution images; empty for the manifest's own images and for phantoms.
         paths, patients: of the manifest's images that are shown or that out-of-distribution images are made from.
         views: how often each path is shown; of out-of-distribution images and phantoms, how many are drawn.
-        projections: of frontal images of the manifest, as it states them; else empty.
+        projections, labels: of frontal images of the manifest, as it states them; else empty.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Group:
     patients: tuple[str, ...]
     views: int
     projections: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def generator(self, seed: int, index: int) -> np.random.Generator:
         """Of the draws of one image of the group."""
@@ -98,8 +99,8 @@ def _shown(recipe: GateRecipe, usable: pd.DataFrame, kind: Kind, seed: int) -> I
         chosen = rows.iloc[np.sort(order)]
         few = len(chosen) <= most // 2
         views = recipe.views_per_film if kind is Kind.FRONTAL else recipe.views_per_other if few else 2
-        projections = tuple(chosen["view"]) if kind is Kind.FRONTAL else ()
-        yield Group(name, kind, str(source), "", tuple(chosen["path"]), tuple(chosen["key"]), views, projections)
+        stated = (tuple(chosen["view"]), tuple(chosen["label"])) if kind is Kind.FRONTAL else ()
+        yield Group(name, kind, str(source), "", tuple(chosen["path"]), tuple(chosen["key"]), views, *stated)
 
 
 def _ood_groups(recipe: GateRecipe, frontal: list[Group]) -> Iterator[Group]:
