@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -27,6 +28,7 @@ from lungsight._files import write_whole
 from lungsight.components.view import ViewDescription
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.ood_images import Kind
+from lungsight.datasets.phantom import Label, draw
 from lungsight.datasets.splits import TEST, VALIDATION
 from lungsight.networks.gate_network import ViewHead
 from lungsight.package import ModelPackage, find_package
@@ -40,11 +42,14 @@ from lungsight.training.gate.examples import Examples, gather
 from lungsight.training.gate.exporting import with_view
 from lungsight.training.gate.features import Encoder, group_features
 from lungsight.training.gate.groups import Group, kinds_of, sides_of
+from lungsight.training.gate.recipe import KEPT_SIDE
 from lungsight.training.gate.view import fit_view, predict_view, stated, train_view
 from lungsight.training.image_cache import default_cache_folder
 
 Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 _FOLDS = 5
+_PHANTOMS = 60
 _COVID, _HEALTHY = "covid19", "no_pneumonia"
 _BOTH_VIEWS = {str(View.AP), str(View.AP_SUPINE)}, {str(View.PA)}
 RESAMPLING = Resampling(replicates=2000)
@@ -90,7 +95,7 @@ class Study:
         self.package, self.seed = package, seed
         manifest = with_sides_of(package, manifest)
         side = dict(zip(manifest.patient_key, sides_of(manifest, seed), strict=True))
-        encoder = Encoder(GateRecipe(), seed, cache)
+        self.encoder = encoder = Encoder(GateRecipe(), seed, cache)
         groups = groups_of(manifest)
         self.all = gather(
             groups,
@@ -108,6 +113,7 @@ class Study:
         yield from self._folds()
         yield from self._without_sources()
         yield from self._elsewhere()
+        yield from self._phantoms()
 
     def _released(self) -> Iterator[Row]:
         tested = self.known.where(self.test)
@@ -139,9 +145,8 @@ class Study:
 
     def _elsewhere(self) -> Iterator[Row]:
         """Sources that don't state both views: what is guessed, and what that says of the label."""
-        healthy = fit_view(
-            self.known.where((self.known.label == _HEALTHY) & (self.known.source == "nih") & ~self.test)
-        )
+        healthy = (self.known.label == _HEALTHY) & (self.known.source == "nih") & ~self.test
+        healthy_head = fit_view(self.known.where(healthy))
         for source in self.all.sources:
             if source in self.known.sources:
                 continue
@@ -149,7 +154,21 @@ class Study:
             ap = predict_view(self.made.head, shown)
             yield from about_guesses("released", shown, ap, self.guess)
             yield from about_covid("released", shown, ap, "guessed view")
-            yield from about_covid("nih without pneumonia alone", shown, predict_view(healthy, shown), "guessed view")
+            yield from about_covid(
+                "nih without pneumonia alone", shown, predict_view(healthy_head, shown), "guessed view"
+            )
+
+    def _phantoms(self) -> Iterator[Row]:
+        """The same simulated patients standing and in bed: does a head that learned from people tell them apart?"""
+        shown = [(seed, view) for seed in range(_PHANTOMS) for view in (View.AP, View.PA)]
+        drawn = (draw(seed, list(Label)[seed % 3], view=view, size=KEPT_SIDE).pixels for seed, view in shown)
+        features = np.concatenate([self.encoder.features([np.ascontiguousarray(pixels)]) for pixels in drawn])
+        with torch.no_grad():
+            ap = self.made.head(torch.from_numpy(features)).double().sigmoid().numpy()
+        positive = np.array([view is View.AP for _, view in shown])
+        sample = Sample(np.array([seed for seed, _ in shown]), positive, "AP")
+        found = ranking_estimate("auroc", sample, auroc(ap, positive), resampling=RESAMPLING)
+        yield Row.of("released", "AUROC of AP against PA", "phantoms", "all", found)
 
     @property
     def guess(self) -> ViewDescription:
@@ -171,13 +190,11 @@ def _both(groups: list[Group]) -> list[str]:
     return [g.source for g in groups if all(names & set(g.projections) for names in _BOTH_VIEWS)]
 
 
-def about_views(
-    head: str, examples: Examples, ap: NDArray[np.float64], guess: ViewDescription | None
-) -> Iterator[Row]:
+def about_views(head: str, examples: Examples, ap: Floats, guess: ViewDescription | None) -> Iterator[Row]:
     """AP against PA, for the images as they are: by source, and by the label within it."""
     for source in examples.sources:
         of_source = examples.first & (examples.source == source)
-        covid = examples.label == _COVID
+        covid = np.char.startswith(examples.label.astype(str), _COVID)
         strata = {"all": of_source, "COVID-19": of_source & covid, "others": of_source & ~covid}
         for among, chosen in strata.items() if covid[of_source].any() else [("all", of_source)]:
             sample = _sample(examples, chosen, examples.ap == 1)
@@ -187,9 +204,7 @@ def about_views(
                 yield from _guesses(head, source, among, sample, ap[chosen], guess)
 
 
-def _guesses(
-    head: str, source: str, among: str, sample: Sample, ap: NDArray[np.float64], guess: ViewDescription
-) -> Iterator[Row]:
+def _guesses(head: str, source: str, among: str, sample: Sample, ap: Floats, guess: ViewDescription) -> Iterator[Row]:
     said_ap, said_pa = ap >= guess.high, ap < guess.low
     known = said_ap | said_pa
     wanted = {
@@ -202,7 +217,7 @@ def _guesses(
         yield Row.of(head, found.name, source, among, found)
 
 
-def about_guesses(head: str, examples: Examples, ap: NDArray[np.float64], guess: ViewDescription) -> Iterator[Row]:
+def about_guesses(head: str, examples: Examples, ap: Floats, guess: ViewDescription) -> Iterator[Row]:
     """Shares guessed AP and unknown, of a source that doesn't state its views."""
     everything = np.ones(len(ap), dtype=bool)
     wanted = {
@@ -214,7 +229,7 @@ def about_guesses(head: str, examples: Examples, ap: NDArray[np.float64], guess:
         yield Row.of(head, found.name, examples.source[0], "all", found)
 
 
-def about_covid(head: str, examples: Examples, ap: NDArray[np.float64], what: str) -> Iterator[Row]:
+def about_covid(head: str, examples: Examples, ap: Floats, what: str) -> Iterator[Row]:
     """How well the probability of AP ranks COVID-19 against the other classes; soft and unknown labels left out."""
     chosen = np.isin(examples.label.astype(str), (_COVID, "other_pneumonia", "tuberculosis", _HEALTHY))
     positive = examples.label == _COVID

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from lungsight.components.calibration import Calibration
 from lungsight.components.decision import Decision
+from lungsight.components.view import ViewDescription
 from lungsight.package.description import PackageDescription
 
 _METHODS = {
@@ -85,6 +86,16 @@ def _gate(description: PackageDescription) -> str:
         f"{_counted(stated.trained_on)} and {sum(stated.decoys.values()):,} out-of-distribution images of "
         f"{len(stated.decoys)} kinds. What isn't one is refused with the reason; where black and white are swapped, "
         "they are swapped back."
+    ) + _view(stated.view)
+
+
+def _view(stated: ViewDescription | None) -> str:
+    if stated is None:
+        return ""
+    images = {source: sum(counts.values()) for source, counts in stated.trained_on.items()}
+    return (
+        " Where the file doesn't state the view, it predicts AP or PA, or leaves it unknown; that was learned from "
+        f"{_counted(images)} whose source states the view."
     )
 
 
