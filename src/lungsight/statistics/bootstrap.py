@@ -342,14 +342,14 @@ def withheld(name: str, sample: Sample, reason: str, among: Mask | None = None) 
     return replace(_counts(name, sample, None, among), withheld=reason)
 
 
-def too_few(patients: int, where: str = "") -> str | None:
+def too_few(patients: int, where: str = "", needed: int = FEWEST_PATIENTS) -> str | None:
     """Why a figure of this number of patients is withheld; None if they are enough.
 
     ``where`` says which patients are meant, as in ``on the smaller side``.
     """
-    if patients >= FEWEST_PATIENTS:
+    if patients >= needed:
         return None
-    return f"{counted(patients, 'patient')}{' ' * bool(where)}{where}, and {FEWEST_PATIENTS} are needed"
+    return f"{counted(patients, 'patient')}{' ' * bool(where)}{where}, and {needed} are needed"
 
 
 def shares(sample: Sample, wanted: Mapping[str, Share], resampling: Resampling = Resampling()) -> list[Estimate]:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lungsight.statistics.bootstrap import Exact, Resampling, Sample, Statistic, estimate, too_few, withheld
+from lungsight.statistics.bootstrap import Exact, Resampling, Sample, Statistic, divided, estimate, too_few, withheld
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats, Integers, Mask
 
+#: ``groups``: every group counts the same; ``pairs``: every pair of a positive and a negative of the same group.
+Weighing = Literal["groups", "pairs"]
 _ROUNDING = 1e-9
 
 
@@ -132,26 +135,45 @@ def ranking_estimate(
     return estimate(name, sample, statistic, exact=exact, resampling=resampling)
 
 
+def within_groups(score: Floats, positive: Mask, group: NDArray[np.str_], weighing: Weighing = "groups") -> Statistic:
+    """The AUROC within groups that each hold both classes, as a statistic; ``group`` [n] names each image's."""
+    rankings = [(here, Ranking.of(score[here], positive[here])) for here in (group == g for g in np.unique(group))]
+
+    def within(weights: Floats) -> Floats:
+        sweeps = [ranking.sweep(weights[:, here]) for here, ranking in rankings]
+        aurocs = np.stack([sweep.auroc() for sweep in sweeps])
+        if weighing == "groups":
+            return np.asarray(aurocs.mean(axis=0))
+        pairs = np.stack([sweep.positives * sweep.negatives for sweep in sweeps])
+        return divided((np.where(pairs > 0, aurocs, 0) * pairs).sum(axis=0), pairs.sum(axis=0))
+
+    return within
+
+
+def in_mixed_groups(group: NDArray[np.str_], positive: Mask) -> Mask:
+    """The images of the groups that hold positives and negatives, bool [n]."""
+    return np.isin(group, np.intersect1d(group[positive], group[~positive]))
+
+
 def auroc_within(
-    name: str, sample: Sample, score: Floats, group: NDArray[np.str_], *, resampling: Resampling = Resampling()
+    name: str,
+    sample: Sample,
+    score: Floats,
+    group: NDArray[np.str_],
+    *,
+    weighing: Weighing = "groups",
+    resampling: Resampling = Resampling(),
 ) -> Estimate:
-    """The unweighted mean of the AUROCs within each group that holds both positives and negatives.
+    """The AUROC within the groups that hold both positives and negatives.
 
     Positives are compared with negatives of the same group only; images of other groups don't count. ``group`` [n]
     names the group of each image.
     """
-    groups = [group == one for one in np.unique(group)]
-    mixed = [here for here in groups if 0 < sample.positive[here].sum() < here.sum()]
-    if not mixed:
+    inside = in_mixed_groups(group, sample.positive)
+    if not inside.any():
         return withheld(name, sample, "no source holds both sides")
-    inside = np.any(mixed, axis=0)
-    aurocs = [(here[inside], auroc(score[here], sample.positive[here])) for here in mixed]
-    return ranking_estimate(
-        name,
-        sample.where(inside),
-        lambda weights: np.asarray(np.mean([statistic(weights[:, here]) for here, statistic in aurocs], axis=0)),
-        resampling=resampling,
-    )
+    within = within_groups(score[inside], sample.positive[inside], group[inside], weighing)
+    return ranking_estimate(name, sample.where(inside), within, resampling=resampling)
 
 
 def _from_zero(groups: Floats) -> Floats:

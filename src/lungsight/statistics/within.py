@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lungsight.statistics.bootstrap import Exact, Resampling, combine, divided, draw, estimate_from
+from lungsight.statistics.bootstrap import Exact, Resampling, combine, draw, estimate_from
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import sample_of, why_withheld, withheld
-from lungsight.statistics.outcomes import Floats, Mask, Outcomes
-from lungsight.statistics.ranking import Ranking, auroc
+from lungsight.statistics.outcomes import Floats, Outcomes
+from lungsight.statistics.ranking import Weighing, auroc, within_groups
 
 POOLED = "auroc_pooled"
-
-#: ``groups``: every group counts the same; ``pairs``: every pair of a positive and a negative of the same group.
-Weighing = Literal["groups", "pairs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +80,7 @@ def _estimates(
 ) -> list[Estimate]:
     """Pooled, within and their difference, of all the images."""
     sample = sample_of(outcomes, scope)
-    figures = _figures(outcomes, scope, [group == name for name in mixed], weighing)
+    figures = _figures(outcomes, scope, group, mixed, weighing)
     drawn = draw(sample, figures, resampling)
     compared = sample.where(np.isin(group, mixed)).smaller_side
     pooled, within = drawn["pooled"], drawn["within"]
@@ -109,22 +105,13 @@ def _why_not_within(mixed: Sequence[str], every: Sequence[str], noun: str) -> st
 
 
 def _figures(
-    outcomes: Outcomes, scope: str, parts: Sequence[Mask], weighing: Weighing
+    outcomes: Outcomes, scope: str, group: NDArray[np.str_], mixed: Sequence[str], weighing: Weighing
 ) -> Callable[[Floats], dict[str, Floats]]:
-    """The AUROC over all images and that within the ``parts``."""
+    """The AUROC over all images and that within the groups ``mixed``."""
     c = outcomes.classes.index(scope)
-    score, positive = outcomes.probabilities[:, c], outcomes.truth == c
-    pooled = auroc(score, positive)
-    rankings = [(np.flatnonzero(part), Ranking.of(score[part], positive[part])) for part in parts]
-
-    def within(weights: Floats) -> Floats:
-        if not rankings:
-            return np.full(len(weights), np.nan)
-        sweeps = [ranking.sweep(weights[:, images]) for images, ranking in rankings]
-        aurocs = np.stack([sweep.auroc() for sweep in sweeps])
-        if weighing == "groups":
-            return np.asarray(aurocs.mean(axis=0))
-        pairs = np.stack([sweep.positives * sweep.negatives for sweep in sweeps])
-        return divided((np.where(pairs > 0, aurocs, 0) * pairs).sum(axis=0), pairs.sum(axis=0))
-
-    return lambda weights: {"pooled": pooled(weights), "within": within(weights)}
+    score, positive, inside = outcomes.probabilities[:, c], outcomes.truth == c, np.isin(group, mixed)
+    pooled, within = auroc(score, positive), within_groups(score[inside], positive[inside], group[inside], weighing)
+    return lambda weights: {
+        "pooled": pooled(weights),
+        "within": within(weights[:, inside]) if mixed else np.full(len(weights), np.nan),
+    }

@@ -74,6 +74,7 @@ def judged_by(
     if checker is not None:
         detector.checker = checker
     if preprocessing is not None:
+        detector.preprocessing = preprocessing
         detector.description = detector.description.model_copy(update={"preprocessing": preprocessing})
     manifest = Manifest.of(rows.assign(split=""), "chests")
     truth = manifest.table["label"].replace("no_pneumonia", "other")

@@ -68,7 +68,25 @@ def test_sources_of_one_label_each_give_no_call() -> None:
     table = testset.table.assign(source=np.where(testset.positive, "a", "b"))
     audit = image_statistics_only(TestSet(table, testset.classes, testset.target, testset.headers))
     assert audit.call is AuditResult.NOT_DONE
-    assert "patients on the positive side" in audit.meaning or "patients on the negative side" in audit.meaning
+    assert audit.meaning == "It can't be asked of these data: every source holds one class."
+
+
+def test_few_patients_on_a_side_are_not_asked() -> None:
+    """What a forest finds in 26 against 18 patients says little, and neither does it where it finds nothing."""
+    audit = image_statistics_only(a_test(50, header=3, model=1))
+    assert audit.call is AuditResult.NOT_DONE
+    assert "and 30 are needed" in audit.meaning
+
+
+def test_few_images_do_not_show_that_the_header_tells_nothing() -> None:
+    assert image_statistics_only(a_test(199, 0, 3)).call is AuditResult.NOT_SHOWN
+    assert image_statistics_only(a_test(200, 0, 3)).call is AuditResult.NOT_FOUND
+
+
+def test_sources_are_counted_together_where_each_has_too_few_images() -> None:
+    audit = image_statistics_only(a_test(360, 0, 3, sources=2))
+    assert audit.call is AuditResult.NOT_FOUND
+    assert {row.estimate.n for row in audit.rows} == {180, 360}
 
 
 def test_unreadable_images_are_left_out() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -15,6 +15,7 @@ from lungsight.evaluation.audits.retraining import HeldOut
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.inference import Model
+from lungsight.package import TrainedImage
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats
@@ -73,6 +74,19 @@ class Need(StrEnum):
 _OF_THE_MODEL: Mapping[Need, str] = {Need.MAPS: MAPS, Need.FEATURES: FEATURES, Need.WEIGHTS: WEIGHTS}
 
 
+def concluded(kinds: Iterable[Sequence[Estimate]], *, above: float, below: float) -> AuditResult:
+    """The result of a rule on estimates that grow with the shortcut, a sequence for each kind of source.
+
+    Found where one's whole interval is above ``above``. Not found where those of every kind with enough images have
+    their whole interval below ``below``, and there is such a kind. A kind without any interval doesn't count.
+    """
+    known = [kind for kind in kinds if any(one.low is not None for one in kind)]
+    large = [kind for kind in known if min(one.n for one in kind) >= FEWEST_IMAGES]
+    found = any(one.low is not None and one.low > above for kind in known for one in kind)
+    excluded = all(one.high is not None and one.high < below for kind in large for one in kind)
+    return by_rule(found=found, excluded=excluded, images=FEWEST_IMAGES if large else 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Audit:
     """One audit's answer, as reports show it.
@@ -129,6 +143,7 @@ class AuditInput:
         retrained: models trained without one source each.
         progress: called with the name of a step, what is done of it and of how much.
         illustrate: show images before and after an alteration.
+        trained: the images that the model was trained on, as far as they are known.
         asked: the answers to alterations: several audits alter the same images, which are asked once.
     """
 
@@ -140,6 +155,7 @@ class AuditInput:
     retrained: tuple[HeldOut, ...] = ()
     progress: Callable[[str, int, int], None] = lambda step, done, total: None
     illustrate: bool = True
+    trained: tuple[TrainedImage, ...] = ()
     asked: dict[Perturbations, tuple[TestSet, dict[str, Floats]]] = field(default_factory=dict, repr=False)
 
     @property

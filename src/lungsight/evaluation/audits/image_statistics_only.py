@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
-from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditSpec, Need, by_rule, unanswered
-from lungsight.evaluation.formatting import as_figure, signed, withheld_because
+from lungsight.evaluation.audits.audit import (
+    FEWEST_IMAGES,
+    AuditAnswer,
+    AuditInput,
+    AuditResult,
+    AuditSpec,
+    Need,
+    by_rule,
+    unanswered,
+)
+from lungsight.evaluation.audits.within_sources import WITHIN_EACH, why_not_within
+from lungsight.evaluation.formatting import as_figure, signed
 from lungsight.evaluation.rows import Row
-from lungsight.evaluation.testset.testset import ALL_SOURCES, TestSet
-from lungsight.statistics.bootstrap import Exact, Resampling
+from lungsight.evaluation.testset.testset import KINDS, TestSet
+from lungsight.statistics.bootstrap import Exact, Resampling, too_few, withheld
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats, Mask
-from lungsight.statistics.ranking import auroc, ranking_estimate
+from lungsight.statistics.ranking import in_mixed_groups, ranking_estimate, within_groups
 
 #: The header tells the truth where its AUROC's whole interval stays above this (a disease itself changes the greys of
 #: a whole image: on phantoms without a shortcut that alone reached an interval from 0.62) …
@@ -22,54 +35,86 @@ TELLS = 0.65
 #: … and explains the model where the model isn't surely better than the header by more than this.
 BETTER = 0.05
 RULE = (
-    f"a shortcut at a source, where the AUROC of the header alone stays above {TELLS:g} with its whole 95% interval "
-    f"and the model's isn't higher by {BETTER:g} with its whole interval"
+    f"found, where at a source the AUROC of the header alone is above {TELLS:g} with its whole 95% interval and the "
+    f"model's isn't higher by {BETTER:g} with its whole interval; not found, where within sources the header's is "
+    f"below {TELLS:g}, or the model's higher by {BETTER:g}, with the whole interval, on at least {FEWEST_IMAGES} "
+    "images of a kind"
 )
+#: With fewer patients on a side the forest has too little to be fitted on.
+FEWEST_ON_A_SIDE = 30
 _FOLDS = 5
+_NAMES = ("auroc_header", "auroc_model", "model_above_header")
+
+
+class Compared(NamedTuple):
+    """The header's AUROC, the model's, and by how much the model's is higher."""
+
+    header: Estimate
+    model: Estimate
+    gap: Estimate
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there are intervals to go by."""
+        return self.header.low is not None and self.gap.low is not None
+
+    @property
+    def explains(self) -> bool:
+        """Whether the header's AUROC, and the model's lead over it, leave nothing that only the image could tell."""
+        return self.is_known and self.header.low > TELLS and self.gap.low <= BETTER  # type: ignore[operator]
+
+    @property
+    def excludes(self) -> bool:
+        """Whether the header surely tells little, or the model surely more."""
+        return self.is_known and (self.header.high < TELLS or self.gap.low > BETTER)  # type: ignore[operator]
 
 
 def image_statistics_only(given: AuditInput, *, seed: int = 0) -> AuditAnswer:
     """Compare the model with a random forest on each image's :class:`.ImageStatistics`.
 
-    The forest is tested on patients it wasn't fitted on, within each source and over each kind's sources together.
+    The forest is fitted within a source, and tested on patients of it that it wasn't fitted on. The rows compare the
+    two at each source and, of each kind, within its sources that hold both classes.
     """
     known = given.testset.where(given.testset.headers.notna().all(axis=1).to_numpy()).scored
+    score = np.zeros(len(known))
     rows: list[Row] = []
-    explained: list[tuple[str, Estimate, Estimate]] = []
-    for kind, source, images in known.groups():
-        header, model, gap = _figures(images, given.resampling, seed)
-        rows += [Row({"kind": kind, "source": source}, estimate) for estimate in (header, model, gap)]
-        if source != ALL_SOURCES and header.low is not None and gap.low is not None:
-            explained.append((source, header, gap))
-    if not explained:
-        withheld = {withheld_because(row.estimate) for row in rows if row.estimate.withheld}
-        return unanswered(
-            f"At no source could it be asked: {'; '.join(sorted(withheld) or ['no image could be read'])}."
-        )
-    calling = [one for one in explained if explains(*one[1:])]
-    source, header, gap = max(calling or explained, key=lambda one: float(one[1].low or 0))
-    call = by_rule(found=bool(calling), excluded=not calling, images=header.n)
-    return AuditAnswer(call, _meaning(source, header, gap, bool(calling)), header, tuple(rows), header.n)
+    sources: list[tuple[str, Compared]] = []
+    for kind, source, mask in known.group_masks(together=False):
+        images = known.where(mask)
+        score[mask] = statistics_score(images.headers, images.positive, images.patient, seed)
+        sources.append((source, _compared(images, score[mask], given.resampling)))
+        rows += [Row({"kind": kind, "source": source}, one) for one in sources[-1][1]]
+    within = []
+    for kind in (kind for kind in KINDS if known.of_kind(kind).any()):
+        of_kind = known.of_kind(kind)
+        within.append(_compared(known.where(of_kind), score[of_kind], given.resampling))
+        rows += [Row({"kind": kind, "source": WITHIN_EACH}, one) for one in within[-1]]
+    asked = [one for one in sources if one[1].is_known]
+    if not asked:
+        return unanswered(why_not_within(known, rows, "no image could be read"), tuple(rows))
+    finding = [one for one in asked if one[1].explains]
+    source, chosen = max(finding or asked, key=lambda one: float(one[1].header.low or 0))
+    large = [one for one in within if one.is_known and one.header.n >= FEWEST_IMAGES]
+    excluded = all(one.excludes for one in large)
+    call = by_rule(found=bool(finding), excluded=excluded, images=FEWEST_IMAGES if large else 0)
+    return AuditAnswer(call, _meaning(source, chosen, call), chosen.header, tuple(rows), chosen.header.n)
 
 
-def explains(header: Estimate, gap: Estimate) -> bool:
-    """Whether the header's AUROC, and the model's lead over it, leave nothing that only the image could tell."""
-    return header.low is not None and gap.low is not None and header.low > TELLS and gap.low <= BETTER
-
-
-def _figures(images: TestSet, resampling: Resampling, seed: int) -> tuple[Estimate, Estimate, Estimate]:
-    """The header's AUROC, the model's, and by how much the model's is higher."""
-    sample = images.sample
-    score = statistics_score(images.headers, images.positive, images.patient, seed)
-    header, model = auroc(score, sample.positive), auroc(images.score, sample.positive)
-    return (
-        ranking_estimate("auroc_header", sample, header, resampling=resampling),
-        ranking_estimate("auroc_model", sample, model, resampling=resampling),
-        ranking_estimate(
-            "model_above_header", sample, lambda weights: model(weights) - header(weights),
-            exact=Exact.AUROC_DIFFERENCE, resampling=resampling,
-        ),
-    )  # fmt: skip
+def _compared(images: TestSet, score: Floats, resampling: Resampling) -> Compared:
+    """Within the sources of the images that hold both classes; ``score`` is the header's."""
+    source = images.table["source"].to_numpy(dtype=str)
+    inside = in_mixed_groups(source, images.positive)
+    if not inside.any():
+        return Compared(*(withheld(name, images.sample, "every source holds one class") for name in _NAMES))
+    images, source = images.where(inside), source[inside]
+    if reason := too_few(images.sample.smaller_side, "on the smaller side", FEWEST_ON_A_SIDE):
+        return Compared(*(withheld(name, images.sample, reason) for name in _NAMES))
+    header, model = (within_groups(s, images.positive, source) for s in (score[inside], images.score))
+    of_images = partial(ranking_estimate, sample=images.sample, resampling=resampling)
+    lead = of_images(
+        _NAMES[2], statistic=lambda weights: model(weights) - header(weights), exact=Exact.AUROC_DIFFERENCE
+    )
+    return Compared(of_images(_NAMES[0], statistic=header), of_images(_NAMES[1], statistic=model), lead)
 
 
 def statistics_score(headers: pd.DataFrame, positive: Mask, patient: np.ndarray, seed: int = 0) -> Floats:
@@ -89,16 +134,19 @@ def statistics_score(headers: pd.DataFrame, positive: Mask, patient: np.ndarray,
     return score
 
 
-def _meaning(source: str, header: Estimate, gap: Estimate, called: bool) -> str:
+def _meaning(source: str, chosen: Compared, call: AuditResult) -> str:
+    header, gap = chosen.header, chosen.gap
     lead = f"{signed(gap.value)} ({signed(gap.low)} to {signed(gap.high)})"
     sentence = (
         f"At {source} the header alone reaches an AUROC of {as_figure(header)}; the model's differs by {lead}. "
     )
-    if called:
+    if call is AuditResult.FOUND:
         return sentence + "What the model scores here could be reached without looking at the lungs."
+    if call is AuditResult.NOT_SHOWN:
+        return sentence + "That neither shows a shortcut nor excludes it."
     if header.low is not None and header.low > TELLS:
         return sentence + "The header tells something here, and the model clearly tells more."
-    return sentence + "The header tells little here."
+    return sentence + "The header tells little, or the model clearly more."
 
 
 SPEC = AuditSpec(

@@ -1,62 +1,75 @@
-"""Lungs hidden, only the border, only the lungs: how much of the score is left?
+"""Lungs hidden, only the border, only the lungs: how much is left of what the model tells apart?
 
-With the lungs hidden nothing of the disease is in the picture any more: an AUROC that survives comes from somewhere
-else (Maguolo & Nanni 2021; DeGrave et al. 2021).
+With the lungs and what is between them hidden, the disease is out of sight: what still sets positives and negatives
+of one source apart comes from somewhere else (Maguolo & Nanni 2021; DeGrave et al. 2021). Some of that is legitimate
+context, such as tubes, the heart's size and the patient's build. So the rules ask how much of the distance is left,
+not whether anything is. Only images of the same source are compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import cv2
 import numpy as np
 
+from lungsight._text import as_words, fixed
 from lungsight.components.preprocessing import Region
 from lungsight.evaluation.audits.audit import (
+    FEWEST_IMAGES,
     AuditAnswer,
     AuditInput,
     AuditResult,
     AuditSpec,
     Need,
-    by_rule,
+    concluded,
     unanswered,
 )
 from lungsight.evaluation.audits.illustration import Illustrated
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
-from lungsight.evaluation.formatting import as_figure, withheld_because
-from lungsight.evaluation.rows import Row
+from lungsight.evaluation.audits.within_sources import WITHIN_EACH, why_not_within
+from lungsight.evaluation.formatting import as_sample
+from lungsight.evaluation.rows import Label, Row
 from lungsight.evaluation.testset.altered import AuditedImage
-from lungsight.evaluation.testset.testset import ALL_SOURCES, KINDS, TestSet
+from lungsight.evaluation.testset.testset import KINDS, TestSet
 from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.distance import logit, share_left
 from lungsight.statistics.outcomes import Floats, Floats32, Mask
-from lungsight.statistics.ranking import auroc, auroc_within, ranking_estimate
+from lungsight.statistics.ranking import auroc_within
 
-#: Half an AUROC of chance; what stays above this with its whole interval isn't chance.
-SURVIVES = 0.55
-#: What surrounds the lung fields and is hidden with them, as a share of the image's shorter side.
+#: A shortcut is found where more than this share of the distance is left, and not found where less than that is.
+FOUND_ABOVE, NOT_FOUND_BELOW = 1 / 2, 1 / 3
+#: What surrounds the lungs and is hidden with them, as a share of the image's shorter side.
 _MARGIN = 0.04
 #: Width of the frame that ``only the border`` leaves, as a share of each side.
 _FRAME = 0.1
 
-HIDDEN_BLACK, HIDDEN_FILLED = "lungs black", "lungs filled from around"
-BORDER, LUNGS = "only the border", "only the lungs"
-RULE = f"a shortcut, where the AUROC's whole 95% interval stays above {SURVIVES:g}"
+AS_IT_IS = "as it is"
+HIDDEN_BLACK, HIDDEN_FILLED = "lungs and mediastinum black", "lungs and mediastinum filled from around"
+BORDER, LUNGS = "the border alone", "the lungs alone"
+SHARE_LEFT = "share_of_distance_left"
+_NO_LUNGS = "no image here has a lung mask, and no network found its lungs"
+RULE = (
+    "found, where more than half of the distance within sources between images with and without the target is left, "
+    "with its whole 95% interval; not found, where less than a third is left, with the whole interval, on at least "
+    f"{FEWEST_IMAGES} images of a kind"
+)
 
 
 def black_lungs(exam: AuditedImage) -> Floats32 | None:
-    """The lung fields, with a margin, black."""
-    return None if exam.lungs is None else np.where(_widened(exam.lungs), 0, exam.pixels).astype(np.float32)
+    """The lungs and what is between them, with a margin, black."""
+    return None if exam.lungs is None else np.where(hidden_region(exam.lungs), 0, exam.pixels).astype(np.float32)
 
 
 def filled_lungs(exam: AuditedImage) -> Floats32 | None:
-    """The lungs, with a margin, filled with the blurred greys around them.
+    """The same region filled with the blurred greys around it.
 
     No sharp outline is left, and nothing of what was inside.
     """
     if exam.lungs is None:
         return None
-    hidden = _widened(exam.lungs)
+    hidden = hidden_region(exam.lungs)
     seen = (~hidden).astype(np.float32)
     sigma = max(exam.pixels.shape) / 10
     weight = cv2.GaussianBlur(seen, (0, 0), sigma)
@@ -75,7 +88,7 @@ def only_border(exam: AuditedImage) -> Floats32:
     hidden = np.zeros(exam.pixels.shape, dtype=bool)
     hidden[seen.top + y : seen.bottom - y, seen.left + x : seen.right - x] = True
     if exam.lungs is not None:
-        hidden |= _widened(exam.lungs)
+        hidden |= hidden_region(exam.lungs)
     return np.where(hidden, 0, exam.pixels).astype(np.float32)
 
 
@@ -86,7 +99,8 @@ def only_lungs(exam: AuditedImage) -> Floats32 | None:
 
 #: The three audits alter the same images.
 PERTURBATIONS = Perturbations(
-    {HIDDEN_BLACK: black_lungs, HIDDEN_FILLED: filled_lungs, BORDER: only_border, LUNGS: only_lungs}
+    {HIDDEN_BLACK: black_lungs, HIDDEN_FILLED: filled_lungs, BORDER: only_border, LUNGS: only_lungs},
+    mixed_sources=True,
 )
 
 
@@ -104,41 +118,63 @@ def whose_lungs(shown: TestSet) -> str:
     return f"Lung segmentation of {len(shown):,} images: {', '.join(parts)}.{crop}"
 
 
-def _surviving(pictures: tuple[str, ...], given: AuditInput) -> AuditAnswer:
-    """By the rule, from the picture that keeps most of the AUROC."""
+def _left(pictures: tuple[str, ...], given: AuditInput) -> AuditAnswer:
+    """By the rule, from the picture that leaves most of the distance."""
     shown, rows = _figures(pictures, given)
-    known = [row for row in rows if row.estimate.low is not None and row.labels["picture"] in pictures]
+    shares = [row for row in rows if row.estimate.name == SHARE_LEFT]
+    known = [row for row in shares if row.estimate.low is not None]
     if not known:
-        return unanswered(_why_not(rows))
+        return _unanswered(given.testset, shown, rows)
     chosen = max(known, key=lambda row: float(row.estimate.low or 0))
-    effect = chosen.estimate
-    survives = effect.low is not None and effect.low > SURVIVES
-    left = "what is left doesn't come from the lungs" if survives else "without the lungs hardly anything is left"
-    meaning = f"{_before_and_after(chosen, rows)} with {chosen.labels['picture']}: {left}. {whose_lungs(shown)}"
-    call = by_rule(found=survives, excluded=not survives, images=effect.n)
-    return AuditAnswer(call, meaning, effect, rows, effect.n)
+    kinds = ([row.estimate for row in shares if row.labels["kind"] == kind] for kind in KINDS)
+    call = concluded(kinds, above=FOUND_ABOVE, below=NOT_FOUND_BELOW)
+    meaning = f"{_in_words(chosen, rows, given.testset.target)} {_CONSEQUENCES[call]} {whose_lungs(shown)}"
+    return AuditAnswer(call, meaning, chosen.estimate, rows, chosen.estimate.n)
+
+
+_CONSEQUENCES = {
+    AuditResult.FOUND: "Most of what the model tells apart doesn't come from the lungs.",
+    AuditResult.NOT_FOUND: "Most of what the model tells apart is in what was hidden.",
+    AuditResult.NOT_SHOWN: "That neither shows a shortcut nor excludes it.",
+}
 
 
 def _lungs_alone(given: AuditInput) -> AuditAnswer:
     shown, rows = _figures((LUNGS,), given)
-    chosen = next((row for row in rows if row.estimate.value is not None and row.labels["picture"] == LUNGS), None)
+    shares = [row for row in rows if row.estimate.name == SHARE_LEFT]
+    chosen = next((row for row in shares if row.estimate.value is not None), None)
     if chosen is None:
-        return unanswered(_why_not(rows))
+        return _unanswered(given.testset, shown, rows)
     meaning = (
-        f"{_before_and_after(chosen, rows)} with the lungs alone. A fall may come from the strange picture as well "
-        f"as from what was hidden, so no rule hangs on it. {whose_lungs(shown)}"
+        f"{_in_words(chosen, rows, given.testset.target)} A fall may come from the strange picture as well as from "
+        f"what was hidden, so there is no rule. {whose_lungs(shown)}"
     )
     return AuditAnswer(AuditResult.REPORTED, meaning, chosen.estimate, rows, chosen.estimate.n)
 
 
-def _before_and_after(chosen: Row, rows: tuple[Row, ...]) -> str:
-    whole = next(row.estimate for row in rows if row.labels == {**chosen.labels, "picture": "as it is"})
-    kind = chosen.labels["kind"]
-    return f"On {kind} images the AUROC is {as_figure(whole)} as they are and {as_figure(chosen.estimate)}"
+def _unanswered(testset: TestSet, shown: TestSet, rows: tuple[Row, ...]) -> AuditAnswer:
+    shares = [row for row in rows if row.estimate.name == SHARE_LEFT]
+    reason = why_not_within(testset, shares, _NO_LUNGS)
+    return unanswered(f"{reason} {whose_lungs(shown)}" if rows else reason, rows)
+
+
+def _in_words(chosen: Row, rows: tuple[Row, ...], target: str) -> str:
+    kind, picture, share = chosen.labels["kind"], chosen.labels["picture"], chosen.estimate
+    aurocs = {row.labels["picture"]: row.estimate for row in rows if _is_auroc_of(row, kind)}
+    figure = f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%}, {as_sample(share)})"
+    return (
+        f"Within {kind} sources, with {picture}, {figure} of the distance between images with and without "
+        f"{as_words(target)} is left; the AUROC within sources is {fixed(aurocs[AS_IT_IS].value, 2)} as they are and "
+        f"{fixed(aurocs[picture].value, 2)} so."
+    )
+
+
+def _is_auroc_of(row: Row, kind: Label) -> bool:
+    return row.labels["kind"] == kind and row.estimate.name == "auroc_within"
 
 
 def _figures(pictures: tuple[str, ...], given: AuditInput) -> tuple[TestSet, tuple[Row, ...]]:
-    """The altered images, and the AUROC of each picture and of the image as it is, for each kind."""
+    """The altered images; of each kind and picture the AUROC within sources and the share of the distance left."""
     shown, answers = given.perturbed(PERTURBATIONS)
     scores = {name: answers[name][:, given.target] for name in pictures}
     altered = np.isfinite(scores[pictures[0]])
@@ -150,35 +186,32 @@ def _figures(pictures: tuple[str, ...], given: AuditInput) -> tuple[TestSet, tup
     return shown, tuple(rows)
 
 
-def _of_kind(kind: str, images: TestSet, scores: Mapping[str, Floats], resampling: Resampling) -> list[Row]:
-    sample, sources = images.sample, images.table["source"].to_numpy(dtype=str)
-    found = []
-    for name, score in {"as it is": images.score, **scores}.items():
-        pooled = ranking_estimate("auroc", sample, auroc(score, sample.positive), resampling=resampling)
-        found.append(Row({"kind": kind, "source": ALL_SOURCES, "picture": name}, pooled))
-    for name, score in {"as it is": images.score, **scores}.items() if len(set(sources)) > 1 else ():
+def _of_kind(kind: str, images: TestSet, scores: Mapping[str, Floats], resampling: Resampling) -> Iterator[Row]:
+    sample, sources, before = images.sample, images.table["source"].to_numpy(dtype=str), logit(images.score)
+    labels: dict[str, Label] = {"kind": kind, "source": WITHIN_EACH}
+    for name, score in {AS_IT_IS: images.score, **scores}.items():
         within = auroc_within("auroc_within", sample, score, sources, resampling=resampling)
-        found.append(Row({"kind": kind, "source": "within each", "picture": name}, within))
-    return found
+        yield Row({**labels, "picture": name}, within)
+    for name, score in scores.items():
+        left = share_left(SHARE_LEFT, sample, sources, before, logit(score), resampling)
+        yield Row({**labels, "picture": name}, left)
 
 
-def _why_not(rows: tuple[Row, ...]) -> str:
-    if not rows:
-        return "No image here has a lung mask, and no network found its lungs."
-    reasons = sorted({withheld_because(row.estimate) for row in rows if row.estimate.withheld})
-    return f"Among the images that could be altered there are too few: {'; '.join(reasons)}."
-
-
-def _widened(lungs: Mask) -> Mask:
+def hidden_region(lungs: Mask) -> Mask:
+    """The convex hull of both lungs, which holds what is between them, with a margin: bool [height, width]."""
+    edges, _ = cv2.findContours(lungs.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    hull = np.zeros(lungs.shape, dtype=np.uint8)
+    if edges:
+        cv2.fillConvexPoly(hull, cv2.convexHull(np.concatenate(edges)), 1)
     radius = max(1, round(_MARGIN * min(lungs.shape)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return np.asarray(cv2.dilate(lungs.astype(np.uint8), disc), dtype=bool)
+    return np.asarray(cv2.dilate(hull, disc), dtype=bool)
 
 
 LUNGS_HIDDEN = AuditSpec(
     "lungs hidden",
-    "Does the model still tell {target} from the rest when the lungs are hidden?",
-    partial(_surviving, (HIDDEN_BLACK, HIDDEN_FILLED)),
+    "Does the model still tell {target} from the rest when the lungs and what is between them are hidden?",
+    partial(_left, (HIDDEN_BLACK, HIDDEN_FILLED)),
     RULE,
     needs=frozenset({Need.MODEL, Need.LUNGS}),
     calls_shortcut=True,
@@ -187,9 +220,9 @@ LUNGS_HIDDEN = AuditSpec(
     illustrated=(Illustrated(HIDDEN_FILLED, "the lungs filled with the greys around them"),),
 )
 ONLY_BORDER = AuditSpec(
-    BORDER,
+    "only the border",
     "Does the model still tell {target} from the rest when it sees only the image's border?",
-    partial(_surviving, (BORDER,)),
+    partial(_left, (BORDER,)),
     RULE,
     needs=frozenset({Need.MODEL}),
     calls_shortcut=True,
@@ -198,7 +231,7 @@ ONLY_BORDER = AuditSpec(
     illustrated=(Illustrated(BORDER, "everything but the border black"),),
 )
 ONLY_LUNGS = AuditSpec(
-    LUNGS,
+    "only the lungs",
     "Does the model still tell {target} from the rest when it sees nothing but the lungs?",
     _lungs_alone,
     needs=frozenset({Need.MODEL, Need.LUNGS}),

@@ -15,6 +15,7 @@ from lungsight.evaluation.testset.predict import AskedImage, answer_images
 from lungsight.evaluation.testset.testset import KINDS, TestSet
 from lungsight.inference import Model
 from lungsight.statistics.outcomes import FAULT, TRUTH, Floats, Integers, Mask
+from lungsight.statistics.ranking import in_mixed_groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,18 +26,21 @@ class Perturbations:
         alterations: by their names in the store; audits that do the same share the name, and so the answer.
         share: of the images that audits may alter.
         of_each_kind: as many of internal as of external images, instead of so many in all.
+        mixed_sources: only images of sources that hold the target and something else: others compare nothing.
     """
 
     alterations: Mapping[str, Alteration]
     share: float = 1.0
     of_each_kind: bool = True
+    mixed_sources: bool = False
 
     def rows(self, testset: TestSet, at_most: int) -> Integers:
         """The rows of the images to alter, at most ``at_most`` times :attr:`share`."""
         most = max(1, int(at_most * self.share))
+        among = _of_mixed_sources(testset) if self.mixed_sources else np.ones(len(testset), dtype=bool)
         if not self.of_each_kind:
-            return audited_rows(testset, most)
-        kinds = [testset.of_kind(kind) for kind in KINDS]
+            return audited_rows(testset, most, among=among)
+        kinds = [among & testset.of_kind(kind) for kind in KINDS]
         return np.sort(np.concatenate([audited_rows(testset, most, among=kind) for kind in kinds]))
 
     def predict(
@@ -84,8 +88,7 @@ def audited_rows(testset: TestSet, at_most: int, *, seed: int = 0, among: Mask |
 
     They are as evenly spread over source and truth as their numbers allow.
     """
-    table = testset.table
-    usable = (table[FAULT] == "").to_numpy() & testset.has_truth.to_numpy(dtype=bool)
+    table, usable = testset.table, _usable(testset)
     rows = np.flatnonzero(usable if among is None else usable & among)
     rng = np.random.default_rng(seed)
     shuffled = pd.Series(rng.permutation(rows))
@@ -93,3 +96,15 @@ def audited_rows(testset: TestSet, at_most: int, *, seed: int = 0, among: Mask |
     turn = shuffled.groupby(groups).cumcount()
     chosen = shuffled.to_numpy()[np.argsort(turn.to_numpy(), kind="stable")][:at_most]
     return np.sort(chosen).astype(np.int64)
+
+
+def _usable(testset: TestSet) -> Mask:
+    """With a prediction and a truth, bool [n]."""
+    return np.asarray((testset.table[FAULT] == "") & testset.has_truth, dtype=bool)
+
+
+def _of_mixed_sources(testset: TestSet) -> Mask:
+    usable, source = _usable(testset), testset.table["source"].to_numpy(dtype=str)
+    both = np.zeros(len(testset), dtype=bool)
+    both[usable] = in_mixed_groups(source[usable], testset.positive[usable])
+    return both
