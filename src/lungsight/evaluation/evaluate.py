@@ -34,7 +34,7 @@ from lungsight.evaluation.testset.overlap import TrainingImages
 from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import ALL_SOURCES, EXTERNAL, KIND, TestSet, kind_of
 from lungsight.inference import Detector, Model
-from lungsight.package import ModelPackage
+from lungsight.package import ModelPackage, TrainedImage
 from lungsight.package.bundled import package_with_view_classifier
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import FAULT
@@ -105,7 +105,7 @@ def evaluate_package(
         detector = Detector.load(package, features=True, lungs_from=settings.lungs_by, views_from=views_from)
         testset = _predicted(detector, eligible, known, target, joined.name, settings, store, tasks)
         retrained = _retrained(package, joined, testset, out, settings, tasks)
-        audits = _audits(testset, settings, tasks, store, detector, retrained)
+        audits = _audits(testset, settings, tasks, store, detector, retrained, package.trained_on)
         subject = TestedModel(package.id, description.classes, target, description, tuple(sorted(known)))
         notices = (*joined.notices, *(eligible.overlap.notices if eligible.overlap else ()))
         return _gathered(subject, testset, eligible, audits, notices, settings, tasks, detector)
@@ -147,7 +147,7 @@ def evaluate_model(
             progress=tasks.counting("Looking for images it was trained on"),
         )  # fmt: skip
         testset = _predicted(model, eligible, sources, target, joined.name, settings, store, tasks)
-        audits = _audits(testset, settings, tasks, store, model)
+        audits = _audits(testset, settings, tasks, store, model, trained=trained.images if trained else ())
         subject = TestedModel(model.model, model.classes, target, None, None if sources is None else tuple(sources))
         seen = eligible.overlap.notices if eligible.overlap else ()
         return _gathered(
@@ -192,7 +192,7 @@ def evaluate_predictions(
             progress=tasks.counting("Reading images"), store=store,
         )  # fmt: skip
         testset = matched.testset.with_columns(source=_told_apart(matched.testset.table["source"]))
-        audits = _audits(testset, settings, tasks, store)
+        audits = _audits(testset, settings, tasks, store, trained=trained.images if trained else ())
         subject = TestedModel(
             table.name, testset.classes, testset.target, None, None if sources is None else tuple(sources)
         )
@@ -271,6 +271,7 @@ def _audits(
     store: AnswerStore,
     detector: Model | None = None,
     retrained: tuple[HeldOut, ...] = (),
+    trained: tuple[TrainedImage, ...] = (),
 ) -> tuple[Audit, ...]:
     bars: dict[str, Callable[[int, int], None]] = {}
 
@@ -281,7 +282,7 @@ def _audits(
 
     given = AuditInput(
         testset, settings.resampling, detector, settings.audit_images, store, retrained, progress,
-        illustrate=settings.pictures,
+        illustrate=settings.pictures, trained=trained,
     )  # fmt: skip
     progress("Audits", 0, len(AUDITS))
     done = []

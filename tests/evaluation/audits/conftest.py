@@ -10,11 +10,19 @@ import pandas as pd
 import pytest
 
 from lungsight.datasets.manifest import Manifest
+from lungsight.datasets.phantom import write_collection
 from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, TestSet
 from lungsight.inference import Detector
 from lungsight.package import ModelPackage
 from lungsight.statistics.outcomes import TRUTH
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """Patients of two hospitals, 120 of each, one image each."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    return write_collection(folder, patients=240, seed=7, size=48, images_per_patient=(1, 1), workers=1)
 
 
 @dataclass(frozen=True)

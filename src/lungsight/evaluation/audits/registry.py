@@ -11,7 +11,9 @@ from lungsight.evaluation.audits import (
     occlusion,
     robustness,
     saliency_sanity_check,
+    source_identity,
     source_probe,
+    within_view,
 )
 from lungsight.evaluation.audits.audit import AuditSpec
 
@@ -25,7 +27,9 @@ AUDITS: tuple[AuditSpec, ...] = (
     localization.SPEC,
     saliency_sanity_check.SPEC,
     image_statistics_only.SPEC,
+    within_view.SPEC,
     source_probe.SPEC,
+    source_identity.SPEC,
     leave_one_source_out.SPEC,
     corners_and_borders.SPEC,
 )
