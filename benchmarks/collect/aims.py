@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lungsight.evaluation.audits import localization, occlusion
+from lungsight.evaluation.audits import localization
 
 RELEASED, HELD_OUT = "released", "held out"
 TARGET, NORMAL = "{target}", "no_pneumonia"
@@ -61,8 +61,7 @@ _INTERNAL, _EXTERNAL = _where(kind="internal"), _where(kind="external")
 _SIIM = _where(source="siim", scope=TARGET, against=NORMAL, metric="auroc")
 _IEEE = _where(source="ieee8023", scope=TARGET, against="other_pneumonia")
 _BOXES = _where(source="siim", region="lesions")
-_HIDDEN = (occlusion.HIDDEN_BLACK, occlusion.HIDDEN_FILLED)
-_ONE, _LOOKS, _LUNGS_HIDDEN = "one_against_one", localization.SPEC.name, occlusion.LUNGS_HIDDEN.name
+_ONE, _LOOKS = "one_against_one", localization.SPEC.name
 
 AIMS = (
     Aim("AUROC Typical against Negative within siim, other patients", _ONE, _INTERNAL | _SIIM, 0.94, of=(RELEASED,)),
@@ -76,10 +75,6 @@ AIMS = (
         _ONE, _INTERNAL | _IEEE | _where(metric="auroc_within_site"), 0.75, of=(RELEASED,),
     ),
     Aim("AUROC COVID-19 against the rest within each source", "metrics", _where(scope=TARGET, metric="auroc")),
-    Aim(
-        "AUROC abnormal against normal, source held out whole",
-        "metrics", _EXTERNAL | _where(scope=NORMAL, metric="auroc"), 0.90, of=(HELD_OUT,),
-    ),
     Aim(
         "gap between pooled and mean within-source AUROC",
         "within_and_pooled", _where(metric="auroc_pooled_minus_within_source"), most=0.05,
@@ -110,8 +105,6 @@ AIMS = (
         "normal radiographs that scanning says are normal",
         "verdicts", _where(truth=NORMAL, metric=f"verdict_{NORMAL}"),
     ),
-    Aim("AUROC with the lungs hidden", _LUNGS_HIDDEN, _where(picture=_HIDDEN), most=0.60),
-    Aim("AUROC with the lungs shown, same images", _LUNGS_HIDDEN, _where(picture="as it is")),
     Aim(
         "real radiographs that the gate would refuse",
         "safeguards", _where(metric="refused", truth="every class"), most=0.02,
