@@ -43,11 +43,14 @@ def thumbnail(radiograph: Radiograph, side: int = MAX_SIDE) -> Image.Image:
     return Image.fromarray(np.rint(np.clip(np.asarray(image), 0, 1) * 255).astype(np.uint8))
 
 
-def small_jpeg(radiograph: Radiograph) -> bytes:
-    """The image as a grey JPEG, as large and as good as ``MAX_BYTES`` allow, and at least 640 pixels a side."""
-    picture = thumbnail(radiograph)
-    for side, quality in _SIZES:
-        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+def small_jpeg(radiograph: Radiograph, side: int = MAX_SIDE) -> bytes:
+    """The image as a grey JPEG, as large and as good as ``MAX_BYTES`` allow, at most ``side`` pixels a side.
+
+    It has at least 640 pixels a side where image and ``side`` have as many.
+    """
+    picture = thumbnail(radiograph, side)
+    for most, quality in _SIZES:
+        picture.thumbnail((most, most), Image.Resampling.LANCZOS)
         drawn = jpeg(picture, quality)
         if len(drawn) <= MAX_BYTES:
             break

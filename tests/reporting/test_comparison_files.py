@@ -12,6 +12,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 import prose
+from browser import scroll_width
 from lungsight._text import signed
 from lungsight.evaluation.compare import Comparison, compare
 from lungsight.evaluation.formatting import withheld_because
@@ -45,6 +46,10 @@ def test_the_sentences_of_the_page(
 ) -> None:
     folders = {str(model.folder): f"<folder {letter}>" for letter, model in comparison.models.items()}
     assert prose.of_page((folder / "index.html").read_text("utf-8"), {**folders, **masks}) == snapshot
+
+
+def test_no_page_is_wider_than_a_phone(folder: Path) -> None:
+    assert scroll_width(folder / "index.html", 390) <= 390
 
 
 def test_page_json_and_csv_hold_the_same_differences(comparison: Comparison, folder: Path) -> None:

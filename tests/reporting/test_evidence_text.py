@@ -9,7 +9,6 @@ from lungsight.evaluation.rows import Row
 from lungsight.reporting.evidence_text import (
     FOR_A_PATIENT,
     deciding,
-    extremes,
     figures_in_words,
     for_a_patient,
     picked_points,
@@ -41,15 +40,6 @@ def test_every_grade_says_what_to_do_and_a_shortcut_comes_before_it() -> None:
     assert set(FOR_A_PATIENT) == set(Grade)
     assert for_a_patient(graded(Shortcut.NOT_FOUND), "COVID-19").startswith("Its decision was informative")
     assert for_a_patient(graded(Shortcut.FOUND), "COVID-19").startswith("Don't act on its decision, COVID-19 or not")
-
-
-def test_the_extremes_are_of_external_sources_if_there_are_any() -> None:
-    values = [("internal", "a", 0.1), ("external", "b", 0.5), ("external", "c", 0.9), ("external", "all", 0.2)]
-    rows = [make_row(kind, source, "sensitivity", value) for kind, source, value in values]
-    assert extremes(rows, "covid19") == ("external", {"sensitivity": (0.5, 0.9)})
-    assert extremes(rows[:1], "covid19") == ("internal", {"sensitivity": (0.1, 0.1)})
-    assert extremes((), "covid19") == ("", {})
-    assert extremes([make_row("external", "b", "sensitivity", None)], "covid19") == ("", {})
 
 
 def test_a_plot_has_its_figures_as_text() -> None:

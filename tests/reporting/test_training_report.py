@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from syrupy.assertion import SnapshotAssertion
 
+import prose
+from browser import scroll_width
 from lungsight import RESEARCH_ONLY
 from lungsight.reporting.training_report import doubts, write_run_results
 
@@ -99,6 +102,17 @@ def test_pages_are_whole_in_themselves_and_say_what_they_are_not(run: Path) -> N
         assert not [address for address in loaded if "://" in address]
         assert all(alt for alt in re.findall(r'<img [^>]*alt="([^"]*)"', page))
         assert page.count("<img") == len(re.findall(r"<img [^>]*alt=", page))
+
+
+@pytest.mark.parametrize("name", ["index.html", "mistakes.html"])
+def test_the_sentences_of_the_pages(run: Path, name: str, snapshot: SnapshotAssertion) -> None:
+    masks = {str(run): "<run>", str(run.parent): "<folder>"}
+    assert prose.of_page((run / name).read_text("utf-8"), masks) == snapshot
+
+
+@pytest.mark.parametrize("name", ["index.html", "mistakes.html"])
+def test_no_page_is_wider_than_a_phone(run: Path, name: str) -> None:
+    assert scroll_width(run / name, 390) <= 390
 
 
 def test_top_losses_are_sorted_by_loss_and_say_why_the_wrong_class_was_called(run: Path) -> None:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from PIL import Image
+
 from lungsight.evaluation.audits.audit import Audit
+from lungsight.evaluation.audits.illustration import Illustration
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.testset import ALL_SOURCES
+from lungsight.rendering import data_uri, jpeg
 from lungsight.reporting.page_tables import PageTable, Scale, any_rows
 from lungsight.reporting.tables import plain
 
 #: The figure that is shown of a table of alterations and their strengths.
 _TURNED = "verdicts_turned"
+#: Of the JPEG of an altered image.
+_QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,30 @@ class HeatTable:
 
 
 @dataclass(frozen=True, eq=False)
+class AlteredPicture:
+    """An image before and after an alteration, as ``data:`` addresses."""
+
+    shown: Illustration
+    before: str
+    after: str
+
+    @classmethod
+    def of(cls, illustrations: Sequence[Illustration]) -> AlteredPicture | None:
+        """The one whose probability changes most; None without any."""
+        if not illustrations:
+            return None
+        chosen = max(illustrations, key=lambda one: abs(one.after - one.before))
+        before, after = (data_uri(jpeg(Image.fromarray(p), _QUALITY)) for p in (chosen.image, chosen.altered))
+        return cls(chosen, before, after)
+
+
+@dataclass(frozen=True, eq=False)
 class AuditCard:
-    """One audit with the line its effect is drawn on, and its table or heat tables."""
+    """One audit with the line its effect is drawn on, a picture of what it did, and its table or heat tables."""
 
     audit: Audit
     scale: Scale | None
+    picture: AlteredPicture | None
     table: PageTable | None
     heats: tuple[HeatTable, ...]
 
@@ -43,11 +68,12 @@ class AuditCard:
         """The card of an audit, with heat tables where it altered images by several strengths."""
         effect = audit.effect
         scale = Scale.of(effect.name, [effect]) if effect is not None and effect.value is not None else None
+        picture = AlteredPicture.of(audit.illustrations)
         if heats := tuple(_heats(audit.rows)):
-            return cls(audit, scale, None, heats)
+            return cls(audit, scale, picture, None, heats)
         scope, metric = (effect.scope, effect.name) if effect else ("", "")
         caption = f"{audit.name[:1].upper()}{audit.name[1:]}: its figures"
-        return cls(audit, scale, any_rows(audit.rows, audit.stem, caption, scope, metric), ())
+        return cls(audit, scale, picture, any_rows(audit.rows, audit.stem, caption, scope, metric), ())
 
 
 def _heats(rows: Sequence[Row]) -> Iterator[HeatTable]:

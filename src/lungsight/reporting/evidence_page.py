@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from lungsight._text import as_words
 from lungsight.evaluation.evidence import Evidence
-from lungsight.evaluation.rows import Row
+from lungsight.evaluation.sections.answers import TITLES
+from lungsight.rendering import AGAINST, FOR
+from lungsight.reporting.answer_bars import COLOURS, largest_sources
 from lungsight.reporting.audit_cards import AuditCard
 from lungsight.reporting.evidence_json import images_by_source
 from lungsight.reporting.evidence_sections import sections_of
-from lungsight.reporting.evidence_text import alone, deciding, extremes, for_a_patient
+from lungsight.reporting.evidence_text import deciding, for_a_patient
+from lungsight.reporting.failure_pictures import FailureRow, full_colour
+from lungsight.reporting.forest import Forest
 from lungsight.reporting.html import write_page
-from lungsight.reporting.page_tables import by_metric
+from lungsight.reporting.next_steps import next_steps
 from lungsight.reporting.tables import tables_of
 
-_FIRST = ("auroc", "sensitivity", "specificity")
-#: Sources that the first screen has room for.
-_SOURCES = 6
 _LIBRARIES = ("lungsight", "numpy", "scipy", "pandas", "scikit-learn", "onnxruntime", "matplotlib")
 #: The files beside the page that it links to.
 _BESIDE = (".md", ".json", ".csv")
@@ -32,20 +33,26 @@ def write_evidence_page(evidence: Evidence, path: Path) -> None:
     It links to the CSV files of :func:`~lungsight.reporting.tables.write_tables` in ``tables/`` beside it, and to
     the other files there: write it last.
     """
-    target, metrics = evidence.subject.target, evidence.discrimination.estimates.get("metrics", ())
-    ranges_of, ranges = extremes(metrics, target)
-    largest, more_sources = _largest_sources(alone(metrics))
+    target = as_words(evidence.subject.target)
+    answers, more_sources = largest_sources(evidence.answers)
+    failures = None if evidence.failures is None else [FailureRow.of(each) for each in evidence.failures]
     write_page(
         path,
         "evidence.html.j2",
         evidence=evidence,
-        target=as_words(target),
+        name=_name(evidence),
+        target=target,
         reasons=deciding(evidence.verdict),
-        for_a_patient=for_a_patient(evidence.verdict, as_words(target)),
-        ranges=ranges,
-        ranges_of=ranges_of,
-        first=by_metric(largest, "metrics", "", target, _FIRST, _FIRST),
+        for_a_patient=for_a_patient(evidence.verdict, target),
+        answers=answers,
         more_sources=more_sources,
+        colours={TITLES[name]: colour for name, colour in COLOURS.items()},
+        plot=Forest.of(evidence.verdict.sources),
+        failures=failures,
+        full=full_colour(failures or ()),
+        colour_for=FOR,
+        colour_against=AGAINST,
+        steps=next_steps(evidence),
         images=images_by_source(evidence.testset),
         sections=list(sections_of(evidence)),
         cards=[AuditCard.of(audit) for audit in evidence.audits],
@@ -57,20 +64,9 @@ def write_evidence_page(evidence: Evidence, path: Path) -> None:
     )
 
 
-def _largest_sources(rows: Iterable[Row]) -> tuple[list[Row], int]:
-    """The rows of as many of the largest sources as the first screen has room for, and how many more there are.
-
-    An image is a positive or a negative of some figure, so the two say how large a source is.
-    """
-    of_source: dict[str, list[Row]] = {}
-    for row in rows:
-        of_source.setdefault(str(row.labels["source"]), []).append(row)
-    size = {
-        name: max(r.estimate.positives + r.estimate.negatives for r in found) for name, found in of_source.items()
-    }
-    largest = sorted(size, key=lambda name: -size[name])[:_SOURCES]
-    kept = [row for name, found in of_source.items() if name in largest for row in found]
-    return kept, len(size) - len(largest)
+def _name(evidence: Evidence) -> str:
+    """Of the model, without the digits of its id."""
+    return re.sub(r"[-:@ ][0-9a-f]{12}$", "", evidence.subject.model)
 
 
 def _versions() -> dict[str, str]:

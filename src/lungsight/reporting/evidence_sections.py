@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lungsight._text import as_words
+from lungsight._text import as_words, listed
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.formatting import withheld_because
 from lungsight.evaluation.rows import Row
@@ -323,11 +323,18 @@ def _matrices(section: Section, classes: tuple[str, ...]) -> Iterator[Matrix]:
 
 
 def _calibration_pictures(section: Section, target: str) -> Iterator[Picture]:
+    """Without sources of one class: their every dot is at 0, or every one at 1, whatever the model does."""
     bins = _curves(section, "reliability")
     shown = None if bins is None else bins[bins["scope"] == target]
-    if shown is not None and len(shown):
-        shown = shown[shown["binning"] == shown["binning"].iloc[0]]
+    if shown is None or not len(shown):
+        return
+    shown = shown[shown["binning"] == shown["binning"].iloc[0]]
+    lowest, highest = (shown.groupby("source")["observed"].transform(end) for end in ("min", "max"))
+    of_one_class = (lowest == 1) | (highest == 0)
+    left_out, shown = shown["source"][of_one_class].unique(), shown[~of_one_class]
+    if len(shown):
         caption = f"Reliability by source: how often {as_words(target)} was true, by the probability it was given."
+        caption += f" Not drawn, since of one class only: {listed(left_out)}." if len(left_out) else ""
         figures = figures_in_words(_rows(section, "calibration"), _IN_WORDS, target)
         yield Picture.of(plots.reliability_figure(shown), caption, figures, "reliability")
 

@@ -10,7 +10,7 @@ from lungsight._text import fixed
 from lungsight.evaluation.formatting import withheld_because
 from lungsight.evaluation.grade import Grade, GradeStatement, Mark, Reason, Shortcut
 from lungsight.evaluation.rows import Row
-from lungsight.evaluation.testset.testset import ALL_SOURCES, EXTERNAL, INTERNAL, UNSTATED
+from lungsight.evaluation.testset.testset import ALL_SOURCES
 from lungsight.reporting.page_tables import titled
 from lungsight.statistics.estimate import Estimate
 
@@ -55,20 +55,6 @@ def alone(rows: Iterable[Row], scope: str | None = None) -> list[Row]:
         for row in rows
         if row.labels.get("source") != ALL_SOURCES and (scope is None or row.estimate.scope == scope)
     ]
-
-
-def extremes(metrics: Iterable[Row], target: str) -> tuple[str, dict[str, tuple[float, float]]]:
-    """The lowest and highest sensitivity and specificity by source: of external sources, or of internal ones.
-
-    Returns:
-        The kind of the sources, and the two values by metric.
-    """
-    values: dict[str, dict[str, list[float]]] = {kind: {} for kind in (EXTERNAL, INTERNAL, UNSTATED)}
-    for row in alone(metrics, target):
-        if row.estimate.name in ("sensitivity", "specificity") and row.estimate.value is not None:
-            values[str(row.labels["kind"])].setdefault(row.estimate.name, []).append(row.estimate.value)
-    kind = next((kind for kind, found in values.items() if found), "")
-    return kind, {name: (min(found), max(found)) for name, found in values.get(kind, {}).items()}
 
 
 def figures_in_words(rows: Iterable[Row], metrics: Sequence[str], scope: str) -> str:

@@ -21,6 +21,7 @@ from lungsight.inference.lung_overlap import grid_of
 from lungsight.rendering import (
     AGAINST,
     FOR,
+    MAX_SIDE,
     data_uri,
     heat_layer,
     jpeg,
@@ -57,12 +58,12 @@ class SmallImage:
     lungs: bytes | None = None
 
     @classmethod
-    def of(cls, finding: Finding) -> SmallImage | None:
-        """Of a finding that holds its image; None if it holds none."""
+    def of(cls, finding: Finding, side: int = MAX_SIDE) -> SmallImage | None:
+        """Of a finding that holds its image, at most ``side`` pixels a side; None if it holds none."""
         if finding.radiograph is None:
             return None
         lungs = None if finding.outline is None else packed(finding.outline)
-        return cls(small_jpeg(finding.radiograph), " · ".join(_known(finding)), finding.map, lungs)
+        return cls(small_jpeg(finding.radiograph, side), " · ".join(_known(finding)), finding.map, lungs)
 
     def as_json(self) -> dict[str, Any]:
         """What a file holds of it; what the package says is left out."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import heapq
 import json
@@ -12,8 +11,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
-
-from markupsafe import Markup
 
 from lungsight._files import atomic_write, write_whole
 from lungsight._templates import template
@@ -118,7 +115,7 @@ class FindingsPage:
             LungsightError: it can't be written.
         """
         with atomic_write(self._path) as file:
-            page = template("lungsight.scanning", "findings.html.j2")
+            page = template("lungsight.scanning", "findings.html.j2", SCRIPT)
             page.stream(self._content(records)).dump(file, encoding="utf-8", errors="backslashreplace")
         if complete:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -188,8 +185,6 @@ class FindingsPage:
             "colour_against": _rgb(AGAINST),
             "colour_outline": _rgb(OUTLINE),
             "package_text": package_text(description),
-            "script": Markup(SCRIPT),
-            "script_digest": base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
         }
 
 
