@@ -30,6 +30,7 @@ from lungsight.evaluation.sections.subgroups import subgroups
 from lungsight.evaluation.testset.data_warnings import data_warnings
 from lungsight.evaluation.testset.eligibility import Eligible, eligible_images, images_to_test_on
 from lungsight.evaluation.testset.external_predictions import match_predictions
+from lungsight.evaluation.testset.guessed_views import with_guessed_views
 from lungsight.evaluation.testset.overlap import TrainingImages
 from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import ALL_SOURCES, EXTERNAL, KIND, TestSet, kind_of
@@ -192,6 +193,8 @@ def evaluate_predictions(
             progress=tasks.counting("Reading images"), store=store,
         )  # fmt: skip
         testset = matched.testset.with_columns(source=_told_apart(matched.testset.table["source"]))
+        seen = tasks.counting("Predicting views")
+        testset = with_guessed_views(testset, package_with_view_classifier(), progress=seen, store=store)
         audits = _audits(testset, settings, tasks, store, trained=trained.images if trained else ())
         subject = TestedModel(
             table.name, testset.classes, testset.target, None, None if sources is None else tuple(sources)

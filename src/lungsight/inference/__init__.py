@@ -4,7 +4,7 @@ from lungsight.inference.detector import Detector, Prediction
 from lungsight.inference.finding import INCONCLUSIVE, REFUSED, Finding, Status
 from lungsight.inference.input_checks import refusals
 from lungsight.inference.model import Answer, Model
-from lungsight.inference.preparation import CheckedImage
+from lungsight.inference.preparation import CheckedImage, ImageChecker
 
 __all__ = [
     "INCONCLUSIVE",
@@ -13,6 +13,7 @@ __all__ = [
     "CheckedImage",
     "Detector",
     "Finding",
+    "ImageChecker",
     "Model",
     "Prediction",
     "Status",

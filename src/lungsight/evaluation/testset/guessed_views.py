@@ -1,0 +1,57 @@
+"""The guessed view of images whose model comes as a table of predictions: nothing else reads their pixels."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lungsight._cores import cores
+from lungsight._files import file_state
+from lungsight.datasets.duplicates.fingerprints import Progress, silent
+from lungsight.errors import UnreadableImageError
+from lungsight.evaluation.answer_store import AnswerStore, Key
+from lungsight.evaluation.testset.testset import VIEW_AP, VIEW_GUESS, TestSet
+from lungsight.inference import ImageChecker
+from lungsight.package import ModelPackage
+
+_BATCH = 64
+
+
+def with_guessed_views(
+    testset: TestSet, package: ModelPackage | None, *, progress: Progress = silent, store: AnswerStore | None = None
+) -> TestSet:
+    """Return ``testset`` with ``view_guess`` and ``view_ap`` by the view classifier of ``package``.
+
+    Images that its gate refuses, or that can't be read, have neither. Without a package nothing is added.
+    """
+    if package is None:
+        return testset
+    store = store or AnswerStore.in_memory()
+    paths = [str(path) for path in testset.table["path"]]
+    keys: list[Key] = [("view", package.id, *file_state(path)) for path in paths]
+    found = store.get(keys)
+    waiting = [i for i, key in enumerate(keys) if key not in found]
+    checker = ImageChecker(gate=package.gate(1)) if waiting else ImageChecker()
+    with ThreadPoolExecutor(cores()) as readers:
+        for start in range(0, len(waiting), _BATCH):
+            batch = waiting[start : start + _BATCH]
+            guesses = readers.map(lambda i: _guess(checker, package, paths[i]), batch)
+            new = dict(zip([keys[i] for i in batch], guesses, strict=True))
+            store.add(new)
+            found |= new
+            progress(start + len(batch), len(waiting))
+    views = [found[key] or {"view": "", "ap": np.nan} for key in keys]
+    return testset.with_columns(
+        **{VIEW_GUESS: [one["view"] for one in views], VIEW_AP: [float(one["ap"]) for one in views]}
+    )
+
+
+def _guess(checker: ImageChecker, package: ModelPackage, path: str) -> dict[str, Any] | None:
+    try:
+        view = checker.check_input(package.description.preprocessing.read(Path(path))).view
+    except UnreadableImageError:
+        return None
+    return None if view is None else {"view": str(view.view or ""), "ap": view.ap}
