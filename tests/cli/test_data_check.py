@@ -98,3 +98,11 @@ def test_the_same_file_with_two_labels_is_named(manifests: tuple[Path, Path], tm
     assert result.exit_code == 3
     assert "1 pairs of the same image have two labels" in result.output
     assert "is labelled covid19 and" in result.output
+
+
+def test_its_last_sentence_says_what_the_collection_can_answer(manifests, tmp_path):
+    written = tmp_path / "found.json"
+    result = CliRunner().invoke(app, ["data", "check", str(manifests[0]), "--json", str(written)])
+    sentence = json.loads(written.read_text())["can_answer"]["sentence"]
+    assert sentence.startswith("This collection can't answer whether a model recognises COVID-19")
+    assert " ".join(result.output.split()).endswith(sentence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.columns import Columns as SideBySide
@@ -14,10 +14,15 @@ from rich.table import Table
 
 from lungsight._files import write_whole
 from lungsight._progress import ProgressBars
+from lungsight._text import as_words
 from lungsight.cli import output
 from lungsight.cli.options import Columns, Labels, naming, read_tables
 from lungsight.datasets.check import Check, check_manifest
 from lungsight.datasets.manifest import Manifest
+
+if TYPE_CHECKING:
+    from lungsight.evaluation.answerable import Answerable
+    from lungsight.statistics.estimate import Estimate
 
 #: Unreadable files and leaks beyond this many are only counted; --json has them all.
 _SHOWN = 20
@@ -29,6 +34,9 @@ def check(
     pairs: Annotated[Path | None, typer.Option(help="Write the pairs of copies to this CSV file.")] = None,
     columns: Columns = None,
     labels: Labels = None,
+    target: Annotated[
+        str, typer.Option(help="The label set against every other diagnosis, for the last sentence.")
+    ] = "covid19",
     cache: Annotated[
         Path | None,
         typer.Option(help="Folder for what is known of images seen before.", show_default="user cache"),
@@ -39,12 +47,17 @@ def check(
     Copies are found though they were re-encoded, resized, mirrored or cropped. Ends with status 4 when a patient, a
     study or an image is on several sides of the split, else with 3 when one image has two labels, else with 1
     when files can't be read.
+
+    Its last sentence says at which sources the collection can answer whether a model recognises the target: what
+    size, greys, sharpness and the view alone tell of the label is measured (this needs the extra `report`).
     """
     manifest = Manifest.joined(read_tables(manifests, naming(columns, labels)))
     found = _checked(manifest, cache)
     _show(found)
+    answer = _answerable(manifest, target, cache)
     if json_file is not None:
-        write_whole(json_file, json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n")
+        stated = found.to_json() | ({} if answer is None else {"can_answer": answer.to_json()})
+        write_whole(json_file, json.dumps(stated, indent=1, ensure_ascii=False) + "\n")
     if pairs is not None:
         write_whole(pairs, found.pairs_table().to_csv(index=False))
     raise typer.Exit(found.exit_status)
@@ -55,6 +68,36 @@ def _checked(manifest: Manifest, cache: Path | None) -> Check:
         return check_manifest(
             manifest, cache=cache, reading=bars.counting("reading"), comparing=bars.counting("comparing")
         )
+
+
+def _answerable(manifest: Manifest, target: str, cache: Path | None) -> Answerable | None:
+    """What the collection can answer, printed; None where the libraries for it aren't installed."""
+    console = output.console()
+    try:
+        from lungsight.evaluation.answerable import what_can_be_answered
+    except ModuleNotFoundError as missing:
+        extra = "`pip install 'lungsight[report]'`"
+        output.say(console, f"\nWhat the collection can answer is computed with {missing.name}: {extra}.")
+        return None
+    with ProgressBars(output.console(stderr=True)) as bars:
+        answer = what_can_be_answered(manifest, target, cache=cache, progress=bars.counting("measuring"))
+    shown = [*answer.sources, *([answer.together] if answer.together else [])]
+    rows = [
+        (each.source, each.images, each.with_target, each.without_target, *map(_figure, (each.statistics, each.view)))
+        for each in shown
+    ]
+    headings = ("source", "images", "patients with", "without", "AUROC of greys and size", "AUROC of the view")
+    title = f"\nWhat alone tells {as_words(target)} from the rest"
+    console.print(output.table(headings, rows, numbers=headings[1:4], title=title))
+    output.say(console, answer.sentence)
+    return answer
+
+
+def _figure(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.value is None:
+        return "–"
+    interval = "" if estimate.low is None else f" ({estimate.low:.2f}–{estimate.high:.2f})"
+    return f"{estimate.value:.2f}{interval}"
 
 
 def _show(found: Check) -> None:

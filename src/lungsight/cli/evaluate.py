@@ -140,7 +140,7 @@ def command(
     Example: lungsight evaluate covid-net.toml --data siim.csv --class covid19=covid19 --class 'other=*'
 
     Example: lungsight evaluate xrv:densenet121-res224-all --output Pneumonia --data siim.csv
-    --class pneumonia=covid19,other_pneumonia --class 'other=*'
+    --class pneumonia=covid19,other_pneumonia --class 'other=no_pneumonia,*'
 
     Example: lungsight evaluate mymodel.py:predict --data siim.csv --class covid19=covid19 --class 'other=*'
 

@@ -108,6 +108,11 @@ def adapted(content: bytes, description: OnnxDescription, *, maps: bool = True) 
     return extension.written(network)
 
 
+def batch_of(content: bytes) -> int:
+    """How many images a network takes at a time; 0 for any number."""
+    return _sides(onnx.load_model_from_string(content).graph.input[0])[0]
+
+
 @dataclass(eq=False)
 class _Extension:
     """A graph that gets further nodes."""

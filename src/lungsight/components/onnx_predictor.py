@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lungsight.components.onnx_adaptation import FEATURES, LOGITS, MAPS, adapted
+from lungsight.components.onnx_adaptation import FEATURES, LOGITS, MAPS, adapted, batch_of
 from lungsight.components.onnx_description import OnnxDescription, OtherModelError
 from lungsight.components.onnx_safety import UnusableNetworkError
 from lungsight.components.predictor import FEATURES as LACKS_FEATURES
@@ -23,6 +23,7 @@ _NO_MAPS = (
     "or hides what goes into it."
 )
 _NO_FEATURES = "The network doesn't end in a linear layer whose input could be read."
+_ONE_BY_ONE = "The network says that it takes several images at once, and takes one only."
 _WRONG_MAPS = "The maps that were made of the network's last layer don't add up to its logits."
 #: What maps may be off by, as a share of the logits' own size.
 _OFF = 1e-3
@@ -57,6 +58,8 @@ class OnnxPredictor:
         if MAPS not in self._outputs or wrong:
             self._outputs = [name for name in self._outputs if name != MAPS]
             self.lacks |= dict.fromkeys((LACKS_MAPS, LACKS_WEIGHTS), _WRONG_MAPS if wrong else _NO_MAPS)
+        elif self._one_by_one and batch_of(self._content) != 1:
+            self.lacks[LACKS_WEIGHTS] = _ONE_BY_ONE
         if FEATURES not in self._outputs:
             self.lacks[LACKS_FEATURES] = _NO_FEATURES
 

@@ -122,9 +122,9 @@ def _partners(patient: Integers) -> Integers:
     return np.asarray(ahead[np.arange(n), (patient[ahead] != patient[:, None]).argmax(axis=1)], dtype=np.int64)
 
 
-def _evidence(network: Network, images: _Images) -> Floats:
+def _evidence(network: Network, images: _Images, at_once: int) -> Floats:
     """float64 [n, h, w]: the target's map against the mean of the others', a few images at a time."""
-    few = max(1, _PIXELS_AT_ONCE // images.prepared[0].size)
+    few = at_once or max(1, _PIXELS_AT_ONCE // images.prepared[0].size)
     batches = (images.prepared[i : i + few] for i in range(0, len(images.prepared), few))
     maps = np.concatenate([network.run(batch).maps for batch in batches]).astype(np.float64)
     return np.asarray(maps[:, images.target] - np.delete(maps, images.target, axis=1).mean(axis=1))
@@ -138,11 +138,13 @@ def _likeness(
     steps = [(shuffle, depth) for shuffle in range(shuffles) for depth in depths]
     keys = {step: ("shuffled", given.model.model, images.testset.target, shown, *step) for step in steps}
     kept = given.store.get(keys.values())
-    whole = _evidence(Network(given.model.network()), images) if len(kept) < len(keys) else np.empty(0)
+    whole = (
+        _evidence(Network(given.model.network()), images, network.at_once) if len(kept) < len(keys) else np.empty(0)
+    )
     for done, (step, key) in enumerate(keys.items()):
         if key not in kept:
             shuffle, depth = step
-            shuffled = _evidence(Network(network.shuffled(depth, shuffle)), images)
+            shuffled = _evidence(Network(network.shuffled(depth, shuffle)), images, network.at_once)
             kept[key] = _compared(whole, shuffled, images.partner)
             given.store.add({key: kept[key]})
         given.progress("Shuffling weights", done + 1, len(keys))

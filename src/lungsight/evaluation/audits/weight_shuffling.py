@@ -25,6 +25,7 @@ class ShuffledNetwork:
     Attributes:
         layers: the names of each layer's weights and biases, of all layers that the output ``maps`` rests on, in the
             graph's order (the first is nearest the image). A tensor that several layers share belongs to the last.
+        at_once: how many images it takes at a time; 0 for any number.
     """
 
     def __init__(self, onnx_file: bytes) -> None:
@@ -32,6 +33,7 @@ class ShuffledNetwork:
         self._tensors = {tensor.name: tensor for tensor in self._model.graph.initializer}
         self._values = {name: numpy_helper.to_array(tensor) for name, tensor in self._tensors.items()}
         self.layers = tuple(self._layers())
+        self.at_once = int(self._model.graph.input[0].type.tensor_type.shape.dim[0].dim_value)
 
     def _layers(self) -> list[tuple[str, ...]]:
         """A node's learned tensors are a layer. What has a single value can't be shuffled and is left out."""
