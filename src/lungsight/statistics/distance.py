@@ -1,8 +1,10 @@
-"""How far apart a model sets positives and negatives of the same group, and what is left of that on altered images.
+"""How well a model tells positives from negatives of the same group, and what is left of that on altered images.
 
-The distance is the mean of the logits of the positives less that of the negatives, within each group (a source),
-pooled over the groups by their sizes: the coefficient of the label in a linear model of the logit with one intercept
-for each group. What recognises the group alone adds nothing to it.
+Two measures, both of images of the same group (a source) only, so that recognising the group adds nothing. The
+*lead* is the AUROC less 0.5: it doesn't depend on the scale of the logits, which a strange image changes. The
+*distance* is the mean logit of the positives less that of the negatives, pooled over the groups by their sizes: the
+coefficient of the label in a linear model of the logit with one intercept for each group. It measures how far a small
+change moves an image.
 """
 
 from __future__ import annotations
@@ -12,10 +14,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lungsight.statistics.bootstrap import Resampling, Sample, Statistic, divided, estimate, too_few, withheld
+from lungsight.statistics.bootstrap import Exact, Resampling, Sample, divided, estimate, withheld
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.outcomes import Floats, Mask
-from lungsight.statistics.ranking import auroc_within, in_mixed_groups
+from lungsight.statistics.ranking import auroc_within, in_mixed_groups, within_groups
 
 #: Where the AUROC within the groups isn't above this with its whole interval, there is no distance to share.
 TOLD = 0.65
@@ -34,54 +36,61 @@ def logit(probability: Floats) -> Floats:
 def share_left(
     name: str, sample: Sample, group: Texts, before: Floats, after: Floats, resampling: Resampling = Resampling()
 ) -> Estimate:
-    """The distance of the logits ``after``, float [n], as a share of that of the logits ``before``.
+    """What is left of the lead over chance within groups: (AUROC of ``after`` - 0.5) / (AUROC of ``before`` - 0.5).
 
-    It and its sample are of the groups that hold both sides. It is withheld with too few patients, and where the
-    model hardly tells the two sides apart ``before``.
+    ``before`` and ``after``, float [n], are scores or logits. Every pair of a positive and a negative of the same
+    group counts the same. The figure and its sample are of the groups that hold both sides. It is withheld with too
+    few patients, and where the model hardly tells the two sides apart ``before``.
     """
-    return _share(name, sample, group, before, lambda of: lambda c: c @ after[of], resampling)
+    within = _compared(name, sample, group, before, resampling)
+    if isinstance(within, Estimate):
+        return within
+    inside, sample = within
+    was, left = (within_groups(s[inside], sample.positive, group[inside], "pairs") for s in (before, after))
+
+    def share(weights: Floats) -> Floats:
+        return divided(left(weights) - 0.5, was(weights) - 0.5)
+
+    return estimate(name, sample, share, exact=Exact.AUROC, resampling=resampling)
 
 
 def share_moved(
     name: str, sample: Sample, group: Texts, before: Floats, after: Floats, resampling: Resampling = Resampling()
 ) -> Estimate:
-    """How far the negatives move from ``before`` to ``after``, as a share of the distance ``before``.
+    """How far the negatives' logits move from ``before`` to ``after``, as a share of the distance ``before``.
 
-    As :func:`share_left`; the groups weigh alike in both.
+    Images and reasons for withholding are those of :func:`share_left`; the groups weigh alike in move and distance.
     """
+    within = _compared(name, sample, group, before, resampling)
+    if isinstance(within, Estimate):
+        return within
+    inside, sample = within
+    before, after = before[inside], after[inside]
+    coefficients = _coefficients(sample, group[inside])
     move = np.where(sample.positive, 0.0, before - after)  # a negative's coefficient is negative, too
-    return _share(name, sample, group, before, lambda of: lambda c: c @ move[of], resampling)
-
-
-def _share(
-    name: str,
-    sample: Sample,
-    group: Texts,
-    before: Floats,
-    above: Callable[[Mask], Statistic],
-    resampling: Resampling,
-) -> Estimate:
-    inside = in_mixed_groups(group, sample.positive)
-    if not inside.any():
-        return withheld(name, sample, "every source holds one class")
-    within, group = sample.where(inside), group[inside]
-    for side, mask in (("positive", within.positive), ("negative", ~within.positive)):
-        if reason := too_few(within.patients_among(mask), f"on the {side} side"):
-            return withheld(name, within, reason)
-    told = auroc_within("auroc_within", within, before[inside], group, resampling=resampling)
-    if told.low is None or told.low <= TOLD:
-        value = "withheld" if told.value is None else f"{told.value:.2f}"
-        return withheld(name, within, f"the model hardly tells the two apart here, AUROC within sources {value}")
-    coefficients, top = _coefficients(within, group), above(inside)
 
     def part(weights: Floats) -> Floats:
         c = coefficients(weights)
-        return divided(top(c), c @ before[inside])
+        return divided(c @ move, c @ before)
 
-    found = estimate(name, within, part, resampling=resampling)
-    if found.low is None:
-        return withheld(name, within, found.withheld or "no interval")
-    return found
+    return estimate(name, sample, part, resampling=resampling)
+
+
+def _compared(
+    name: str, sample: Sample, group: Texts, before: Floats, resampling: Resampling
+) -> tuple[Mask, Sample] | Estimate:
+    """The images of groups with both sides, bool [n], and their sample; or the figure, withheld with its reason."""
+    inside = in_mixed_groups(group, sample.positive)
+    if not inside.any():
+        return withheld(name, sample, "every source holds one class")
+    within = sample.where(inside)
+    told = auroc_within("", within, before[inside], group[inside], weighing="pairs", resampling=resampling)
+    if told.value is None:
+        return withheld(name, within, told.withheld or "")
+    if told.low is None or told.low <= TOLD:
+        reason = f"the model hardly tells the two apart here, AUROC within sources {told.value:.2f}"
+        return withheld(name, within, reason)
+    return inside, within
 
 
 def _coefficients(sample: Sample, group: Texts) -> Callable[[Floats], Floats]:

@@ -2,13 +2,14 @@
 
 With the lungs and what is between them hidden, the disease is out of sight: what still sets positives and negatives
 of one source apart comes from somewhere else (Maguolo & Nanni 2021; DeGrave et al. 2021). Some of that is legitimate
-context, such as tubes, the heart's size and the patient's build. So the rules ask how much of the distance is left,
-not whether anything is. Only images of the same source are compared.
+context, such as tubes, the heart's size and the patient's build. So the rules ask how much of the lead over chance is
+left, not whether anything is. Only images of the same source are compared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 import cv2
@@ -28,17 +29,19 @@ from lungsight.evaluation.audits.audit import (
 )
 from lungsight.evaluation.audits.illustration import Illustrated
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
+from lungsight.evaluation.audits.source_probe import out_of_fold
 from lungsight.evaluation.audits.within_sources import WITHIN_EACH, why_not_within
-from lungsight.evaluation.formatting import as_sample
+from lungsight.evaluation.formatting import as_figure, as_sample
 from lungsight.evaluation.rows import Label, Row
 from lungsight.evaluation.testset.altered import AuditedImage
+from lungsight.evaluation.testset.predict import FEATURES_OF
 from lungsight.evaluation.testset.testset import KINDS, TestSet
-from lungsight.statistics.bootstrap import Resampling
-from lungsight.statistics.distance import logit, share_left
+from lungsight.statistics.bootstrap import FEWEST_PATIENTS, Resampling
+from lungsight.statistics.distance import share_left
 from lungsight.statistics.outcomes import Floats, Floats32, Mask
 from lungsight.statistics.ranking import auroc_within
 
-#: A shortcut is found where more than this share of the distance is left, and not found where less than that is.
+#: A shortcut is found where more than this share of the lead over chance is left, and not found where less than that.
 FOUND_ABOVE, NOT_FOUND_BELOW = 1 / 2, 1 / 3
 #: What surrounds the lungs and is hidden with them, as a share of the image's shorter side.
 _MARGIN = 0.04
@@ -48,11 +51,11 @@ _FRAME = 0.1
 AS_IT_IS = "as it is"
 HIDDEN_BLACK, HIDDEN_FILLED = "lungs and mediastinum black", "lungs and mediastinum filled from around"
 BORDER, LUNGS = "the border alone", "the lungs alone"
-SHARE_LEFT = "share_of_distance_left"
+SHARE_LEFT, PROBE = "share_left", "auroc_of_probe"
 _NO_LUNGS = "no image here has a lung mask, and no network found its lungs"
 RULE = (
-    "found, where more than half of the distance within sources between images with and without the target is left, "
-    "with its whole 95% interval; not found, where less than a third is left, with the whole interval, on at least "
+    "found, where more than half of what the AUROC within sources is above chance is left, with its whole 95% "
+    "interval; not found, where less than a third is left, with the whole interval, on at least "
     f"{FEWEST_IMAGES} images of a kind"
 )
 
@@ -99,7 +102,13 @@ def only_lungs(exam: AuditedImage) -> Floats32 | None:
 
 #: The three audits alter the same images.
 PERTURBATIONS = Perturbations(
-    {HIDDEN_BLACK: black_lungs, HIDDEN_FILLED: filled_lungs, BORDER: only_border, LUNGS: only_lungs},
+    {
+        HIDDEN_BLACK: black_lungs,
+        HIDDEN_FILLED: filled_lungs,
+        FEATURES_OF + HIDDEN_FILLED: filled_lungs,
+        BORDER: only_border,
+        LUNGS: only_lungs,
+    },
     mixed_sources=True,
 )
 
@@ -119,7 +128,7 @@ def whose_lungs(shown: TestSet) -> str:
 
 
 def _left(pictures: tuple[str, ...], given: AuditInput) -> AuditAnswer:
-    """By the rule, from the picture that leaves most of the distance."""
+    """By the rule, from the picture that leaves most of the lead over chance."""
     shown, rows = _figures(pictures, given)
     shares = [row for row in rows if row.estimate.name == SHARE_LEFT]
     known = [row for row in shares if row.estimate.low is not None]
@@ -163,9 +172,8 @@ def _in_words(chosen: Row, rows: tuple[Row, ...], target: str) -> str:
     aurocs = {row.labels["picture"]: row.estimate for row in rows if _is_auroc_of(row, kind)}
     figure = f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%}, {as_sample(share)})"
     return (
-        f"Within {kind} sources, with {picture}, {figure} of the distance between images with and without "
-        f"{as_words(target)} is left; the AUROC within sources is {fixed(aurocs[AS_IT_IS].value, 2)} as they are and "
-        f"{fixed(aurocs[picture].value, 2)} so."
+        f"Within {kind} sources the AUROC of {as_words(target)} is {fixed(aurocs[AS_IT_IS].value, 2)}, and "
+        f"{fixed(aurocs[picture].value, 2)} with {picture}: {figure} of what it is above chance is left."
     )
 
 
@@ -174,7 +182,7 @@ def _is_auroc_of(row: Row, kind: Label) -> bool:
 
 
 def _figures(pictures: tuple[str, ...], given: AuditInput) -> tuple[TestSet, tuple[Row, ...]]:
-    """The altered images; of each kind and picture the AUROC within sources and the share of the distance left."""
+    """The altered images; of each kind and picture the AUROC within sources, and the share of its lead left."""
     shown, answers = given.perturbed(PERTURBATIONS)
     scores = {name: answers[name][:, given.target] for name in pictures}
     altered = np.isfinite(scores[pictures[0]])
@@ -186,14 +194,47 @@ def _figures(pictures: tuple[str, ...], given: AuditInput) -> tuple[TestSet, tup
     return shown, tuple(rows)
 
 
+def _probed(given: AuditInput) -> Iterator[Row]:
+    """Of each kind, the AUROC within sources of a probe on the network's features of the hidden images."""
+    shown, answers = given.perturbed(PERTURBATIONS)
+    features = answers[FEATURES_OF + HIDDEN_FILLED]
+    seen = np.isfinite(features).all(axis=1) & (features.shape[1] > 0)
+    for kind in KINDS:
+        mask = shown.of_kind(kind) & seen
+        images = shown.where(mask)
+        if images.sample.smaller_side < FEWEST_PATIENTS or len(set(images.positive)) < 2:
+            continue
+        score = out_of_fold(features[mask].astype(np.float32), images.positive.astype(np.int64), images.patient, 0)
+        sources = images.table["source"].to_numpy(dtype=str)
+        reached = auroc_within(
+            PROBE, images.sample, score[:, 1], sources, weighing="pairs", resampling=given.resampling
+        )
+        yield Row({"kind": kind, "source": WITHIN_EACH, "picture": HIDDEN_FILLED}, reached)
+
+
+def _hidden(given: AuditInput) -> AuditAnswer:
+    """Lungs hidden, and beside it what a probe can reach: without a rule, so that a reader sees what to expect."""
+    answer, probed = _left((HIDDEN_BLACK, HIDDEN_FILLED), given), tuple(_probed(given))
+    rows = (*answer.rows, *probed)
+    kind = next((row.labels["kind"] for row in rows if row.estimate is answer.effect), None)
+    reached = next((r.estimate for r in probed if r.labels["kind"] == kind and r.estimate.value is not None), None)
+    if reached is None:
+        return replace(answer, rows=rows)
+    beside = (
+        f" A probe fitted on the network's features of these images reaches an AUROC within sources of "
+        f"{as_figure(reached)}: so much goes with the label outside the lungs, whatever the model makes of it."
+    )
+    return replace(answer, rows=rows, meaning=answer.meaning + beside)
+
+
 def _of_kind(kind: str, images: TestSet, scores: Mapping[str, Floats], resampling: Resampling) -> Iterator[Row]:
-    sample, sources, before = images.sample, images.table["source"].to_numpy(dtype=str), logit(images.score)
+    sample, sources = images.sample, images.table["source"].to_numpy(dtype=str)
     labels: dict[str, Label] = {"kind": kind, "source": WITHIN_EACH}
     for name, score in {AS_IT_IS: images.score, **scores}.items():
-        within = auroc_within("auroc_within", sample, score, sources, resampling=resampling)
+        within = auroc_within("auroc_within", sample, score, sources, weighing="pairs", resampling=resampling)
         yield Row({**labels, "picture": name}, within)
     for name, score in scores.items():
-        left = share_left(SHARE_LEFT, sample, sources, before, logit(score), resampling)
+        left = share_left(SHARE_LEFT, sample, sources, images.score, score, resampling)
         yield Row({**labels, "picture": name}, left)
 
 
@@ -211,7 +252,7 @@ def hidden_region(lungs: Mask) -> Mask:
 LUNGS_HIDDEN = AuditSpec(
     "lungs hidden",
     "Does the model still tell {target} from the rest when the lungs and what is between them are hidden?",
-    partial(_left, (HIDDEN_BLACK, HIDDEN_FILLED)),
+    _hidden,
     RULE,
     needs=frozenset({Need.MODEL, Need.LUNGS}),
     calls_shortcut=True,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.answer_store import AnswerStore
 from lungsight.evaluation.testset.altered import Alteration
-from lungsight.evaluation.testset.predict import AskedImage, answer_images
+from lungsight.evaluation.testset.predict import FEATURES_OF, AskedImage, answer_images
 from lungsight.evaluation.testset.testset import KINDS, TestSet
 from lungsight.inference import Model
 from lungsight.statistics.outcomes import FAULT, TRUTH, Floats, Integers, Mask
@@ -48,6 +49,8 @@ class Perturbations:
     ) -> tuple[TestSet, dict[str, Floats]]:
         """The chosen images, n, and by alteration the probabilities, float64 [n, k]; NaN if it can't be made.
 
+        An alteration whose name begins with :data:`.FEATURES_OF` has features instead, float32 [n, c].
+
         A network that sees only the box around the lungs sees the altered image in the box found on the unaltered
         one: hiding the lungs must not move what it looks at.
         """
@@ -57,14 +60,23 @@ class Perturbations:
         asked = [AskedImage(str(path), str(mask), self.alterations) for path, mask in images]
         answers = answer_images(model, asked, store)
         nothing = [np.nan] * len(testset.classes)
-        logits = {
-            name: np.array([one.altered.get(name) or nothing for one in answers], dtype=np.float32).reshape(
-                len(rows), len(nothing)
-            )
-            for name in self.alterations
-        }
-        chosen = testset.where(np.isin(np.arange(len(testset)), rows))
-        return chosen, {name: model.probabilities(values) for name, values in logits.items()}
+        given: dict[str, Floats] = {}
+        for name in self.alterations:
+            found = [one.altered.get(name) for one in answers]
+            if name.startswith(FEATURES_OF):
+                given[name] = _features(found)
+            else:
+                logits = np.array([one or nothing for one in found], dtype=np.float32)
+                given[name] = model.probabilities(logits.reshape(len(rows), len(nothing)))
+        return testset.where(np.isin(np.arange(len(testset)), rows)), given
+
+
+def _features(found: Sequence[NDArray[np.float16] | None]) -> Floats:
+    """Float [n, c], NaN where there are none; c is 0 if no image has any."""
+    c = next((len(one) for one in found if one is not None), 0)
+    return np.array([np.full(c, np.nan) if one is None else one for one in found], dtype=np.float64).reshape(
+        len(found), c
+    )
 
 
 def planned(

@@ -44,6 +44,10 @@ _AT_ONCE = 8
 _PIXELS_AT_ONCE = 2**20
 
 
+#: An alteration whose name begins so is answered by what the model's last layer weighs, float16 [c], not by logits.
+FEATURES_OF = "features of "
+
+
 @dataclass(frozen=True, eq=False)
 class ImagePrediction:
     """All that is known of one file.
@@ -96,10 +100,10 @@ class AskedImage:
 
 
 class ImageAnswer(NamedTuple):
-    """An image's prediction, and the logits [k] of each alteration; None if it can't be altered so."""
+    """An image's prediction, and the logits [k] of each alteration, or features; None if it can't be altered so."""
 
     prediction: ImagePrediction
-    altered: Mapping[str, list[float] | None]
+    altered: Mapping[str, Any]
 
 
 def predict_manifest_images(
@@ -204,17 +208,32 @@ def _answered(model: Model, asked: Sequence[AskedImage], kept: Sequence[ImageAns
     ready = [one for one in read if isinstance(one, _Read)]
     new = [one for one in ready if not one.known.probabilities]
     outputs = iter(model.answer_checked([one.checked for one in new], [one.prepared for one in new]))
-    seen = [pixels for one in ready for pixels in one.altered.values() if pixels is not None]
-    logits = iter(_logits(model, seen))
+    altered = iter(_altered(model, ready))
     answers = []
     for one, answer in zip(read, kept, strict=True):
         if isinstance(one, ImagePrediction):
             answers.append(ImageAnswer(one, {}))
             continue
         prediction = one.known if one.known.probabilities else _with_outputs(one.known, next(outputs))
-        altered = {name: None if pixels is None else next(logits) for name, pixels in one.altered.items()}
-        answers.append(ImageAnswer(prediction, {**(answer.altered if answer else {}), **altered}))
+        answers.append(ImageAnswer(prediction, {**(answer.altered if answer else {}), **next(altered)}))
     return answers
+
+
+def _altered(model: Model, read: Sequence[_Read]) -> Iterator[dict[str, Any]]:
+    """What the model gives for the alterations of each image."""
+    kinds = [(one, name, pixels) for one in read for name, pixels in one.altered.items() if pixels is not None]
+    logits = iter(_logits(model, [pixels for _, name, pixels in kinds if not name.startswith(FEATURES_OF)]))
+    for one in read:
+        given: dict[str, Any] = dict.fromkeys(one.altered)
+        for name, pixels in one.altered.items():
+            if pixels is not None:
+                given[name] = _features(model, one, pixels) if name.startswith(FEATURES_OF) else next(logits)
+        yield given
+
+
+def _features(model: Model, read: _Read, pixels: Floats32) -> NDArray[np.float16] | None:
+    features = model.answer_checked([read.checked], [pixels])[0].features
+    return None if features is None else features.astype(np.float16)
 
 
 def _read(model: Model, image: AskedImage, kept: ImageAnswer | None) -> _Read | ImagePrediction:
