@@ -2,9 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from lungsight.datasets.phantom import Label, draw
 from lungsight.errors import PackageError
 from lungsight.package import ModelPackage, bundled
-from lungsight.package.bundled import DEFAULT, bundled_packages, find_package
+from lungsight.package.bundled import DEFAULT, bundled_packages, find_package, package_with_view_classifier
+from lungsight.radiograph import View
 from tiny_package import write_tiny
 
 
@@ -45,3 +47,23 @@ def test_what_ships_is_whole() -> None:
     if DEFAULT not in bundled_packages():
         pytest.skip("no package is bundled with this checkout")
     ModelPackage.open(find_package()).verify()
+
+
+def test_the_package_that_ships_predicts_the_view_of_what_its_gate_admits() -> None:
+    package = package_with_view_classifier()
+    assert package is not None
+    assert package.path == bundled_packages()[DEFAULT]
+    gate = package.gate(1)
+    assert gate is not None
+    standing, lying = (
+        gate.ask(draw(4, Label.NO_PNEUMONIA, view=view, size=256).pixels).view for view in (View.PA, View.AP)
+    )
+    assert standing is not None
+    assert lying is not None
+    assert 0 < standing.ap < lying.ap < 1
+
+
+def test_without_a_bundled_view_classifier_no_view_is_predicted(shelf: Path) -> None:
+    assert package_with_view_classifier() is None
+    write_tiny(shelf / DEFAULT)
+    assert package_with_view_classifier() is None
