@@ -65,5 +65,6 @@ def test_the_package_that_ships_predicts_the_view_of_what_its_gate_admits() -> N
 
 def test_without_a_bundled_view_classifier_no_view_is_predicted(shelf: Path) -> None:
     assert package_with_view_classifier() is None
+    shelf.mkdir()
     write_tiny(shelf / DEFAULT)
     assert package_with_view_classifier() is None
