@@ -60,9 +60,12 @@ def divide(
     work.mkdir(parents=True, exist_ok=True)
     settings = load_recipe(recipe)
     chosen, left_out = training_set.choose(settings, Manifest.read(data))
-    whole = training_set.divide(settings, chosen, left_out).manifest
-    whole.write(work / "all.csv")
-    groups = leak_groups(whole, find_duplicates(fingerprint_manifest(whole)))
+    pairs = find_duplicates(fingerprint_manifest(chosen))
+    images = training_set.divide(settings, chosen, left_out, pairs=pairs).manifest
+    images.write(work / "all.csv")
+    kept = chosen.table["path"].isin(images.table["path"])
+    whole, groups = chosen.where(kept), leak_groups(chosen, pairs)[kept.to_numpy()]
+    whole = whole.with_columns(split=images.table["split"])
     for source in HELD_OUT:
         there = (whole.table["source"] == source).to_numpy()
         copies = np.isin(groups, groups[there]) & ~there

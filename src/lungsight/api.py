@@ -33,6 +33,7 @@ def train(
     *,
     settings: Sequence[str] = (),
     classes: Mapping[str, Sequence[str]] | None = None,
+    goes_on_from: Path | str = "",
     results: bool = True,
 ) -> ModelPackage:
     """Train a detector by a recipe. A run that was interrupted is resumed by the same call.
@@ -43,6 +44,7 @@ def train(
         out: the run's folder.
         settings: keys of the recipe to override, such as ``image_size=512``.
         classes: the labels of each class; None: the recipe's own.
+        goes_on_from: a model package, by name or path, whose training goes on.
         results: test the network on the run's validation and test images and draw the results.
 
     Raises:
@@ -54,7 +56,7 @@ def train(
     from lungsight.training.run import train as run
 
     out = Path(out)
-    chosen = load_recipe(str(recipe), settings, classes)
+    chosen = load_recipe(str(recipe), settings, classes, str(goes_on_from))
     run(chosen, Manifest.joined(_manifests(data)), out)
     if results:
         from lungsight.reporting.training_report import write_run_results

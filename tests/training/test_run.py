@@ -15,13 +15,17 @@ import pandas as pd
 import pytest
 from rich.console import Console
 from safetensors.numpy import load_file
+from tests.training.conftest import QUICK
 
 from lungsight.datasets.manifest import Manifest
-from lungsight.errors import LungsightError, ManifestError, RecipeError
-from lungsight.package import ModelPackage
+from lungsight.datasets.phantom import write_collection
+from lungsight.errors import LungsightError, ManifestError, RecipeError, SplitLeakageError
+from lungsight.package import ModelPackage, find_package
+from lungsight.training import training_set
 from lungsight.training.recipe import Recipe, as_toml, load_recipe
-from lungsight.training.run import find_learning_rate, train
+from lungsight.training.run import build_network_of, find_learning_rate, train
 from lungsight.training.run_folder import RunFolder
+from lungsight.training.training_set import choose, divide
 
 QUIET = Console(quiet=True)
 
@@ -265,3 +269,47 @@ def test_a_split_that_is_not_used_is_said(
     marked = phantoms.with_columns(split=["test"] + [""] * (len(phantoms) - 1))
     train(recipe, marked, tmp_path / "run", cache=image_cache_folder, console=QUIET)
     assert "--set split.unit=given keeps it" in (tmp_path / "run" / "log.txt").read_text("utf-8")
+
+
+def test_a_training_goes_on_with_the_network_and_the_weights_of_a_package() -> None:
+    package = ModelPackage.open(find_package("released"))
+    recipe = load_recipe("demo", ["image_size=128"], goes_on_from="released")
+    assert (recipe.image_size, recipe.geometry, recipe.fine_maps) == (128, "lungs", True)  # --set has the last word
+    assert (recipe.parts_from, recipe.split.as_in) == ("released", "released")
+    network, origin = build_network_of(recipe)
+    assert origin == f"the package {package.id}"
+    stored = load_file(package.path / "weights.safetensors")
+    assert all(
+        np.array_equal(tensor.numpy().ravel(), stored[name].ravel()) for name, tensor in network.state_dict().items()
+    )
+
+
+def test_a_package_of_other_classes_or_of_another_network_is_no_start() -> None:
+    with pytest.raises(RecipeError, match="its network is another than the recipe's"):
+        build_network_of(load_recipe("demo", ["weights=released", "fine_maps=false"]))
+    with pytest.raises(RecipeError, match="its classes are covid19, other_pneumonia, no_pneumonia"):
+        build_network_of(load_recipe("demo", ["weights=released"], {"covid19": ["covid19"], "rest": ["*"]}))
+
+
+def test_what_a_package_was_trained_on_is_not_validated_on(
+    phantoms: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load_recipe("demo", ["weights=released", "split.find_duplicates=false"])
+    chosen, left_out = choose(recipe, phantoms)
+    assert len(divide(recipe, chosen, left_out).manifest) == len(phantoms)  # the package never saw them
+    monkeypatch.setattr(training_set, "sides_as_in", lambda *_: np.full(len(chosen), "train", dtype=object))
+    with pytest.raises(SplitLeakageError, match=r"give --set split\.as_in=released"):
+        divide(recipe, chosen, left_out)
+
+
+@pytest.mark.slow
+def test_what_the_package_before_has_seen_stays_known(
+    finished: Path, image_cache_folder: Path, tmp_path: Path
+) -> None:
+    other = write_collection(tmp_path / "other", patients=24, seed=6, size=96, workers=1)
+    elsewhere = other.with_columns(source="elsewhere")
+    recipe = load_recipe("demo", QUICK[1:], goes_on_from=str(finished / "package"))
+    train(recipe, elsewhere, tmp_path / "run", cache=image_cache_folder, console=QUIET)
+    before, after = (ModelPackage.open(run / "package") for run in (finished, tmp_path / "run"))
+    assert {image.sha256 for image in before.trained_on} < {image.sha256 for image in after.trained_on}
+    assert {s.name for s in after.description.sources} == {s.name for s in before.description.sources} | {"elsewhere"}

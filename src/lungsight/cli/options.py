@@ -111,12 +111,13 @@ def recipe_and_data(
     data: Sequence[Path],
     mapping: ColumnMapping,
     console: Console,
+    goes_on_from: str = "",
 ) -> tuple[Recipe, Manifest, tuple[Path, ...]]:
     """The recipe with what overrides it, the images, and the folders in which a recipe's lists may be."""
     from lungsight.datasets.label_mapping import classes_of
     from lungsight.datasets.manifest import Manifest
     from lungsight.training.recipe import load_recipe
 
-    chosen = load_recipe(recipe, overrides or [], classes_of(classes or ()))
+    chosen = load_recipe(recipe, overrides or [], classes_of(classes or ()), goes_on_from)
     manifest = Manifest.joined(read_tables(data, mapping, console), data[0].stem)
     return chosen, manifest, tuple(path.resolve().parent for path in (*data, Path(recipe)))

@@ -18,6 +18,9 @@ def command(
     recipe: RecipeName,
     data: Data,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run. An interrupted run there is resumed.")],
+    goes_on_from: Annotated[
+        str, typer.Option("--from", metavar="PACKAGE", help="Go on training this model package: a name or a path.")
+    ] = "",
     settings: Overrides = None,
     cache: Annotated[Path | None, typer.Option(help="Folder for decoded images.", show_default="user cache")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load images beside the one that trains.")] = 0,
@@ -37,6 +40,8 @@ def command(
 
         lungsight train baseline --data all.csv --out runs/two --class covid19=covid19 --class 'other=*'
 
+        lungsight train balanced --data mine.csv --from released --out runs/mine
+
         lungsight train article --data all.csv --out runs/article --set backbone=resnet34 --set image_size=1024
     """
     use_cores(threads)
@@ -44,7 +49,9 @@ def command(
 
     first = os.environ.get("RANK", "0") == "0"  # of the processes that share the run
     console = output.console(stderr=True, quiet=not first)
-    chosen, manifest, folders = recipe_and_data(recipe, settings, classes, data, naming(columns, labels), console)
+    chosen, manifest, folders = recipe_and_data(
+        recipe, settings, classes, data, naming(columns, labels), console, goes_on_from
+    )
     outcome = train(
         chosen, manifest, out, list_folders=folders, cache=cache, workers=workers, console=console
     )  # fmt: skip

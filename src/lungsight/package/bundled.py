@@ -43,3 +43,11 @@ def package_with_view_classifier() -> ModelPackage | None:
     folder = bundled_packages().get(DEFAULT)
     package = ModelPackage.open(folder) if folder else None
     return package if package and package.description.gate and package.description.gate.view else None
+
+
+def is_package(name_or_path: str) -> bool:
+    """Whether it names a package that ships, or is a folder or zip that may be one."""
+    if name_or_path in bundled_packages():
+        return True
+    path = Path(name_or_path)
+    return path.suffix == ".zip" or (path / DESCRIPTION).is_file()

@@ -18,6 +18,8 @@ from lungsight.components.preprocessing import Preprocessing
 from lungsight.package.storage import ACTING_PARTS, FAMILIARITY, GATE, LUNG_FIELDS, NETWORK
 
 SCHEMA_VERSION: Literal[1] = 1
+#: How `initial_weights` begins where a training went on from a package; its id follows.
+GOES_ON_FROM = "the package "
 
 
 class _Stated(BaseModel):

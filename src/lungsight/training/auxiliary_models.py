@@ -13,7 +13,8 @@ from lungsight.components.lung_segmentation import LungSegmentationDescription
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import RecipeError
 from lungsight.package import ModelPackage, find_package
-from lungsight.package.storage import DESCRIPTION, GATE, LUNG_FIELDS
+from lungsight.package.bundled import is_package
+from lungsight.package.storage import GATE, LUNG_FIELDS
 from lungsight.training.gate import train_gate
 from lungsight.training.lung_segmentation import train_lung_segmentation
 from lungsight.training.recipe import Recipe
@@ -63,12 +64,6 @@ def prepare_auxiliary_models(
         console.print("then the gate")
         gate = train_gate(recipe.gate, manifest, folder / "gate", seed=recipe.seed, cache=cache, console=console)
     return AuxiliaryModels(lungs, gate)
-
-
-def is_package(name_or_path: str) -> bool:
-    """Whether it names a package that ships, or is the path of one."""
-    path = find_package(name_or_path)
-    return path.suffix == ".zip" or (path / DESCRIPTION).is_file()
 
 
 def _unpacked(name_or_path: str, folder: Path) -> Path:

@@ -27,7 +27,8 @@ from lungsight.datasets.registry import COLLECTIONS
 from lungsight.datasets.splits import TEST, TRAIN, VALIDATION
 from lungsight.networks.cam_classifier import CamClassifier
 from lungsight.networks.onnx_export import export_onnx
-from lungsight.package import TrainedImage, write_package
+from lungsight.package import ModelPackage, TrainedImage, find_package, write_package
+from lungsight.package.bundled import is_package
 from lungsight.package.description import PackageDescription, TrainingSource
 from lungsight.package.model_card import model_card
 from lungsight.package.storage import FAMILIARITY
@@ -71,6 +72,7 @@ def package_network(
         models: the lung segmentation and the gate of the package.
         advance: called with how many more of :func:`images_to_predict` are done.
     """
+    before = ModelPackage.open(find_package(recipe.weights)) if is_package(recipe.weights) else None
     with tempfile.TemporaryDirectory() as scratch:
         exported = Path(scratch) / "network.onnx"
         export_classifier(network, recipe.image_size, exported, half=recipe.half_precision)
@@ -98,7 +100,7 @@ def package_network(
             lung_fields=models.lung_segmentation_description,
             gate=models.gate_description,
             familiarity=ood,
-            sources=_sources(images),
+            sources=_sources(images, before),
             split_unit=recipe.split.unit,
             recipe=recipe.model_dump(mode="json", exclude_none=True),
             software=installed_versions(),
@@ -109,7 +111,7 @@ def package_network(
             network=exported,
             weights={name: _as_stored(tensor) for name, tensor in network.state_dict().items()},
             reference_inputs=reference_inputs(recipe.preprocessing),
-            trained_on=_trained_on(images),
+            trained_on=_trained_on(images, before),
             model_card=model_card(description),
             parts=models.contents | contents,
         )
@@ -200,7 +202,16 @@ def _outputs(
     return np.concatenate(logits), np.concatenate(features) if features else None
 
 
-def _sources(images: TrainingSet) -> tuple[TrainingSource, ...]:
+def _sources(images: TrainingSet, before: ModelPackage | None) -> tuple[TrainingSource, ...]:
+    """Those of the run, and of the package whose training went on, if they aren't among them."""
+    now = _sources_of(images)
+    names = {source.name for source in now}
+    return now + tuple(
+        source for source in (before.description.sources if before else ()) if source.name not in names
+    )
+
+
+def _sources_of(images: TrainingSet) -> tuple[TrainingSource, ...]:
     fitted = images.manifest.table["split"] != TEST
     certain = images.shares.max(axis=1) == 1
     table = images.manifest.table
@@ -218,7 +229,14 @@ def _sources(images: TrainingSet) -> tuple[TrainingSource, ...]:
     )
 
 
-def _trained_on(images: TrainingSet) -> list[TrainedImage]:
+def _trained_on(images: TrainingSet, before: ModelPackage | None) -> list[TrainedImage]:
+    """What the run saw, and what was seen by the package whose training went on."""
+    now = _seen(images)
+    files = {image.sha256 for image in now}
+    return now + [image for image in (before.trained_on if before else ()) if image.sha256 not in files]
+
+
+def _seen(images: TrainingSet) -> list[TrainedImage]:
     fitted = images.manifest.where(images.manifest.table["split"] != TEST)
     fingerprints = fingerprint_manifest(fitted)
     rows = fitted.table[["source", "patient", "split"]].to_numpy(dtype=str)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.errors import RecipeError
+from lungsight.package import ModelPackage, PackageDescription, find_package
 from lungsight.radiograph import View
 from lungsight.training.augmentation import Augmentation
 from lungsight.training.gate.recipe import GateRecipe
@@ -324,7 +325,10 @@ def built_in_recipes() -> dict[str, str]:
 
 
 def load_recipe(
-    name_or_path: str, overrides: Sequence[str] = (), classes: Mapping[str, Sequence[str]] | None = None
+    name_or_path: str,
+    overrides: Sequence[str] = (),
+    classes: Mapping[str, Sequence[str]] | None = None,
+    goes_on_from: str = "",
 ) -> Recipe:
     """A built-in recipe by name, or a TOML file.
 
@@ -333,11 +337,21 @@ def load_recipe(
         overrides: ``key=value``, for instance ``stages.0.epochs=2``.
         classes: with their labels, instead of the recipe's. Its target stays if it is among them, or else the first
             is; soft labels and guidance that no longer fit are left out.
+        goes_on_from: a package, by name or path, whose training goes on: its weights, its network, what it sees of an
+            image, its classes, lung segmentation and gate, and the side of the split that its patients were on.
 
     Raises:
         RecipeError: with the key that is wrong.
+        PackageError: the package can't be opened.
     """
     content = _content(name_or_path)
+    if goes_on_from:
+        before = ModelPackage.open(find_package(goes_on_from)).description
+        content |= _network_of(before) | {"weights": goes_on_from}
+        content["parts_from"] = goes_on_from if before.lung_fields or before.gate else ""
+        if content.get("split", {}).get("unit") != "given":
+            content["split"] = content.get("split", {}) | {"as_in": goes_on_from}
+        classes = classes or before.recipe.get("classes") or {name: (name,) for name in before.classes}
     if classes:
         _reclassify(content, classes)
     for override in overrides:
@@ -346,6 +360,12 @@ def load_recipe(
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise RecipeError(name_or_path, _first_error(error), _KEYS_HINT) from error
+
+
+def _network_of(package: PackageDescription) -> dict[str, Any]:
+    """The keys of a recipe that decide what the weights fit, and what they were trained on seeing."""
+    seen = package.preprocessing.model_dump(include={"image_size", "geometry", "margin", "intensity"})
+    return {"backbone": package.backbone, "fine_maps": bool(package.recipe.get("fine_maps", False)), **seen}
 
 
 def _reclassify(content: dict[str, Any], classes: Mapping[str, Sequence[str]]) -> None:

@@ -22,9 +22,11 @@ from lungsight.errors import ManifestError, RecipeError
 from lungsight.networks.backbones import build_network
 from lungsight.networks.cam_classifier import CamClassifier
 from lungsight.package import ModelPackage, find_package
+from lungsight.package.bundled import is_package
+from lungsight.package.description import GOES_ON_FROM
 from lungsight.package.storage import WEIGHTS
 from lungsight.training import lr_search, training_set
-from lungsight.training.auxiliary_models import AuxiliaryModels, is_package, prepare_auxiliary_models
+from lungsight.training.auxiliary_models import AuxiliaryModels, prepare_auxiliary_models
 from lungsight.training.batches import ProcessShard, build_loaders
 from lungsight.training.callbacks import TrainingBars
 from lungsight.training.diagnosis import Diagnosis
@@ -233,7 +235,7 @@ def _take_weights(network: CamClassifier, recipe: Recipe) -> str:
     except (RuntimeError, KeyError) as error:
         hint = "give the backbone, fine_maps and image_size of that package, or continue with --from"
         raise RecipeError(f"weights {recipe.weights}", "its network is another than the recipe's", hint) from error
-    return f"the package {package.id}"
+    return f"{GOES_ON_FROM}{package.id}"
 
 
 def _readable(

@@ -28,6 +28,7 @@ from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import TEST, TRAIN, VALIDATION, split_by_group, split_by_image
 from lungsight.errors import ManifestError, RecipeError, SplitLeakageError, printable
 from lungsight.package import ModelPackage, find_package
+from lungsight.package.bundled import is_package
 from lungsight.package.trained_on import patient_digest
 from lungsight.training.recipe import Recipe, Selection
 
@@ -164,6 +165,7 @@ def divide(
     chosen: Manifest,
     left_out: dict[str, int],
     *,
+    pairs: Sequence[DuplicatePair] | None = None,
     fingerprint_cache: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> TrainingSet:
@@ -173,6 +175,7 @@ def divide(
         recipe: how to split.
         chosen: as :func:`choose` returns them.
         left_out: likewise.
+        pairs: the copies among the images, where they are known; None: looked for, if the recipe asks for it.
         fingerprint_cache: folder; the user's cache if not given.
         progress: counts the steps of the search for duplicates.
 
@@ -180,13 +183,14 @@ def divide(
         SplitLeakageError: images, patients or studies are on both sides, and the recipe doesn't allow it.
         ManifestError: a class has no image, or the same image two labels.
     """
-    pairs: list[DuplicatePair] = []
-    if recipe.split.find_duplicates:
+    if pairs is None and recipe.split.find_duplicates:
         fingerprints = fingerprint_manifest(chosen, cache=fingerprint_cache, progress=progress)
         pairs = find_duplicates(fingerprints, progress=progress)
+    pairs = pairs or []
     _refuse_two_labels(recipe, chosen, pairs)
     groups = leak_groups(chosen, pairs)
     sides = _sides(recipe, chosen, groups, fingerprint_cache)
+    _refuse_seen(recipe, chosen, groups, sides, fingerprint_cache)
     named_for_test = (chosen.table["split"] == TEST).to_numpy() & (recipe.split.unit != "given")
     fitted = np.isin(sides, (TRAIN, VALIDATION)) & ~named_for_test
     known = named_for_test & np.isin(groups, groups[fitted])
@@ -236,6 +240,23 @@ def sides_as_in(
         there = np.array([file in seen or key in seen for file, key in zip(files, patients, strict=True)])
         sides[np.isin(groups, groups[there])] = side
     return sides
+
+
+def _refuse_seen(
+    recipe: Recipe, chosen: Manifest, groups: NDArray[np.int_], sides: NDArray[np.object_], cache: Path | None
+) -> None:
+    """Raise SplitLeakageError if the package whose training goes on has seen what this run validates or tests on."""
+    if recipe.split.allow_leaks or not is_package(recipe.weights):
+        return
+    seen = sides_as_in(ModelPackage.open(find_package(recipe.weights)), chosen, groups, cache) == TRAIN
+    wrong = np.flatnonzero(seen & np.isin(sides, (VALIDATION, TEST)))
+    if len(wrong):
+        example = printable(Path(chosen.table["path"].iloc[wrong[0]]).name)
+        problem = (
+            f"{recipe.weights} was trained on {len(wrong)} images that are for validation or test, such as {example}"
+        )
+        hint = f"give --set split.as_in={recipe.weights}, which keeps its patients on the side of training"
+        raise SplitLeakageError(chosen.name, problem, hint)
 
 
 def _sides(

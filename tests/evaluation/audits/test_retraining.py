@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from lungsight.datasets.phantom import write_collection
 from lungsight.errors import ManifestError, PackageError
 from lungsight.evaluation.audits.audit import AuditInput
 from lungsight.evaluation.audits.leave_one_source_out import SPEC
-from lungsight.evaluation.audits.retraining import HeldOut, retrain_without_each
+from lungsight.evaluation.audits.retraining import HeldOut, _why_not, retrain_without_each
 from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import KIND, TestSet
 from lungsight.inference import Detector
@@ -134,6 +136,13 @@ def test_what_cannot_be_trained_without_is_said(
     assert "the only source" in only.withheld
     north, _ = retrain_without_each(package, moved, testset, folder / "moved", cache=folder / "cache")
     assert north.withheld == "without phantom-north no training image is of the class covid19"
+
+
+def test_a_model_that_went_on_from_another_is_not_trained_without_what_that_one_saw() -> None:
+    description = SimpleNamespace(initial_weights="the package first-0123456789ab")
+    package = cast(ModelPackage, SimpleNamespace(description=description))
+    images = Manifest.of(pd.DataFrame({"path": ["1.png"], "label": ["covid19"]}), "elsewhere")
+    assert "which may have seen home" in _why_not(package, images, "home")
 
 
 def test_a_manifest_without_the_training_images_is_a_fault(

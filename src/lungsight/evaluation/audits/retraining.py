@@ -22,6 +22,7 @@ from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import INTERNAL, KIND, TestSet
 from lungsight.inference import Detector
 from lungsight.package import ModelPackage
+from lungsight.package.description import GOES_ON_FROM
 from lungsight.statistics.outcomes import FAULT, TRUTH, Mask
 
 #: Of the images trained on, the share that a manifest must hold for a training on it to be the same training.
@@ -126,6 +127,8 @@ def _unseen(tested: TestSet, package: ModelPackage) -> Mask:
 
 def _why_not(package: ModelPackage, rest: Manifest, source: str) -> str:
     """Why there is no training without the source; empty where there is one."""
+    if package.description.initial_weights.startswith(GOES_ON_FROM):
+        return f"the model went on from {package.description.initial_weights}, which may have seen {source}"
     if not len(rest):
         return f"{source} is the only source that the model was trained on"
     classes = class_of_labels(package, rest.table["label"].unique())
