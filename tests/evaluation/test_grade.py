@@ -11,15 +11,11 @@ from scipy.stats import norm
 
 from lungsight.evaluation.audits.audit import Audit, AuditResult, not_done
 from lungsight.evaluation.audits.registry import AUDITS
+from lungsight.evaluation.audits.source_identity import NAME as OWN_SOURCE
+from lungsight.evaluation.audits.source_identity import SAME_AS
+from lungsight.evaluation.audits.within_view import WITHIN_VIEW as AUROC_WITHIN_VIEW
 from lungsight.evaluation.grade import Grade, GradeStatement, Mark, Shortcut, decide
-from lungsight.evaluation.performance import (
-    AUROC_WITHIN_VIEW,
-    ENOUGH_PATIENTS,
-    OWN_SOURCE,
-    SAME_AS,
-    WITHIN_VIEW,
-    Performance,
-)
+from lungsight.evaluation.performance import ENOUGH_PATIENTS, Performance
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KIND, UNSTATED, TestSet
 from lungsight.statistics.bootstrap import Resampling
@@ -214,7 +210,7 @@ def test_where_the_training_sources_are_not_stated_nothing_holds_elsewhere() -> 
     [(0.66, Performance.HOLDS, Grade.HOLDS_AT_ONE), (0.64, Performance.FALLS_SHORT, Grade.NOT_GOOD_ENOUGH)],
 )
 def test_holding_takes_the_same_within_a_view(low: float, performance: Performance, grade: Grade) -> None:
-    views = reported(WITHIN_VIEW, auroc_row("one", low, 0.9), auroc_row("one", 0.3, 0.6, "AP"))
+    views = reported("within view", auroc_row("one", low, 0.9), auroc_row("one", 0.3, 0.6, "AP"))
     found = graded(source("one", EXTERNAL, 2.5), done=[*audits(), views])
     assert (found.sources[0].performance, found.grade) == (performance, grade)
     assert "same view" not in found.sentence

@@ -91,7 +91,8 @@ class Reason:
     detail: str = ""
 
     def __str__(self) -> str:
-        return f"{self.mark.symbol} {self.name}: {self.found}.{f' Asked: {self.asked}.' if self.asked else ''}"
+        not_asked = self.is_shortcut and self.mark is Mark.NOT_ASKED
+        return f"{self.mark.symbol} {self.name}: {self.found}.{'' if not_asked else f' Asked: {self.asked}.'}"
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def decide(testset: TestSet, audits: Sequence[Audit], resampling: Resampling = R
         grade,
         _sentence(grade, sources, target),
         shortcut,
-        _shortcut_sentence(shortcut, asked, target),
+        _shortcut_sentence(shortcut, asked),
         sources,
         (*(_of_source(each, target) for each in sources), *asked),
     )
@@ -274,7 +275,7 @@ def _shortcut(asked: Sequence[Reason], audits: Sequence[Audit]) -> Shortcut:
     return Shortcut.NOT_FOUND if required <= clear and AuditResult.NOT_SHOWN not in calls else Shortcut.NOT_SHOWN
 
 
-def _shortcut_sentence(shortcut: Shortcut, asked: Iterable[Reason], target: str) -> str:
+def _shortcut_sentence(shortcut: Shortcut, asked: Iterable[Reason]) -> str:
     by_mark: dict[Mark, list[str]] = {}
     for reason in asked:
         by_mark.setdefault(reason.mark, []).append(reason.name)
@@ -283,8 +284,7 @@ def _shortcut_sentence(shortcut: Shortcut, asked: Iterable[Reason], target: str)
         found = f"A shortcut was found by {names[Mark.BAD]}."
         return f"{found} Part of the model's score can be reached without the disease: don't rely on it."
     if shortcut is Shortcut.NOT_LOOKED_FOR:
-        needed = f"the model itself, and enough images with and without {target}"
-        return f"No audit could look for a shortcut: it takes {needed}."
+        return "No audit could look for a shortcut here; each reason says why."
     said = {Mark.GOOD: "none by", Mark.NOT_SHOWN: "not shown either way by", Mark.NOT_ASKED: "not asked:"}
     parts = (f"{words} {names[mark]}" for mark, words in said.items() if mark in names)
     return f"Shortcuts were looked for: {'; '.join(parts)}."

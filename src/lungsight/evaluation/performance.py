@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lungsight.evaluation.audits import source_identity, within_view
 from lungsight.evaluation.audits.audit import Audit
 from lungsight.evaluation.formatting import as_figure
 from lungsight.evaluation.rows import Row
@@ -21,13 +22,6 @@ ENOUGH_PATIENTS = 30
 HOLDS = 0.70
 #: … and, where views are known or guessed, the whole interval among images of the same view is above this.
 HOLDS_WITHIN_VIEW = 0.65
-
-#: The audit with a row per source whose figure :data:`AUROC_WITHIN_VIEW` is the AUROC among images of the same view;
-#: rows of a single view name it in the label ``view``.
-WITHIN_VIEW, AUROC_WITHIN_VIEW, ALL_VIEWS = "within view", "auroc_within_view", "all"
-#: The audit that says which sources are another source by their images: its rows have the labels ``source`` and
-#: ``same_as``, which is empty or names a training source or another test source.
-OWN_SOURCE, SAME_AS = "own source", "same_as"
 
 
 class Performance(StrEnum):
@@ -97,20 +91,20 @@ def performance_by_source(
 ) -> tuple[SourcePerformance, ...]:
     """Of every source of ``testset``, those that the model never saw first."""
     rows = {audit.name: audit.rows for audit in audits}
-    views = within_view_by_source(rows.get(WITHIN_VIEW, ()))
-    same = same_sources(rows.get(OWN_SOURCE, ()))
+    views = within_view_by_source(rows.get(within_view.SPEC.name, ()))
+    same = same_sources(rows.get(source_identity.NAME, ()))
     found = (_at(*group, views, same, resampling) for group in testset.by_source())
     return tuple(sorted(found, key=lambda each: each.kind != EXTERNAL))
 
 
 def within_view_by_source(rows: Iterable[Row]) -> dict[str, Estimate]:
-    """The AUROC among images of the same view at each source, from the rows of the audit :data:`WITHIN_VIEW`."""
+    """The AUROC among images of the same view at each source, from the rows of the audit of views."""
     return {
         str(row.labels["source"]): row.estimate
         for row in rows
-        if row.estimate.name == AUROC_WITHIN_VIEW
+        if row.estimate.name == within_view.WITHIN_VIEW
         and row.estimate.value is not None
-        and row.labels.get("view", ALL_VIEWS) == ALL_VIEWS
+        and row.labels["view"] == within_view.ALL_VIEWS
     }
 
 
@@ -118,10 +112,11 @@ def same_sources(rows: Iterable[Row]) -> dict[str, str]:
     """The sources whose images can't be told from another source's, and that source.
 
     Args:
-        rows: of the audit :data:`OWN_SOURCE`. Of two test sources that can't be told apart, only one row may name
-            the other, so that one of them still counts.
+        rows: of the audit of sources. Of two test sources that can't be told apart only one names the other, so that
+            one of them still counts.
     """
-    return {str(row.labels["source"]): str(row.labels[SAME_AS]) for row in rows if row.labels.get(SAME_AS)}
+    label = source_identity.SAME_AS
+    return {str(row.labels["source"]): str(row.labels[label]) for row in rows if row.labels[label]}
 
 
 def _at(
