@@ -71,9 +71,9 @@ class Evidence:
     def answers_title(self) -> str:
         """What gives the answers: scanning by the package's rule or, for predictions alone, the rule of this test."""
         if self.subject.description is not None:
-            return "What scanning answers"
+            return "What scanning would say"
         chosen = len(self.decision.tables.get("decision_rule", ()))
-        return f"What {'the thresholds of this test answer' if chosen else 'the most probable class answers'}"
+        return f"What {'the thresholds of this test say' if chosen else 'the most probable class says'}"
 
     @property
     def answers(self) -> tuple[answers.SourceAnswers, ...]:

@@ -76,7 +76,7 @@ class Reason:
 
     Attributes:
         name: what it is about: a source, or an audit.
-        asked: what a good model shows, or how the audit decides.
+        asked: what a good model shows, or how the audit decides; empty if it couldn't be asked.
         found: the figure with its interval and sample, or why there is none.
         mark: good, bad, not shown either way, or not asked.
         is_shortcut: it is about a shortcut, not about performance at a source.
@@ -91,8 +91,7 @@ class Reason:
     detail: str = ""
 
     def __str__(self) -> str:
-        not_asked = self.is_shortcut and self.mark is Mark.NOT_ASKED
-        return f"{self.mark.symbol} {self.name}: {self.found}.{'' if not_asked else f' Asked: {self.asked}.'}"
+        return f"{self.mark.symbol} {self.name}: {self.found}.{f' Asked: {self.asked}.' if self.asked else ''}"
 
 
 @dataclass(frozen=True)
@@ -228,9 +227,12 @@ def _of_audits(audits: Sequence[Audit]) -> Iterator[Reason]:
     looking = {audit.name for audit in AUDITS if audit.calls_shortcut}
     for audit in audits:
         if audit.name in looking and audit.call in _MARKS:
-            effect = audit.effect
-            found = audit.meaning.rstrip(".") if effect is None else f"{_titled(effect.name)} {as_figure(effect)}"
-            yield Reason(audit.name, audit.rule, found, _MARKS[audit.call], True, audit.meaning)
+            effect, mark = audit.effect, _MARKS[audit.call]
+            if effect is None or mark is Mark.NOT_ASKED:
+                yield Reason(audit.name, "", audit.meaning.rstrip("."), mark, True)
+            else:
+                found = f"{_titled(effect.name)} {as_figure(effect)}"
+                yield Reason(audit.name, audit.rule, found, mark, True, audit.meaning)
 
 
 def _titled(name: str) -> str:

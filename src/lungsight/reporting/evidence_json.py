@@ -58,7 +58,8 @@ def _performance(each: SourcePerformance) -> dict[str, Any]:
 def _reason(reason: Reason) -> dict[str, Any]:
     """With the keys of older files: ``rule``, whether it is ``met``, and ``sentence``."""
     met = reason.mark is (Mark.BAD if reason.is_shortcut else Mark.GOOD)
-    older = {"rule": f"{reason.name}: {reason.asked}", "met": met, "sentence": reason.detail or f"{reason.found}."}
+    rule = f"{reason.name}: {reason.asked}" if reason.asked else reason.name
+    older = {"rule": rule, "met": met, "sentence": reason.detail or f"{reason.found}."}
     return older | {
         "name": reason.name,
         "asked": reason.asked,

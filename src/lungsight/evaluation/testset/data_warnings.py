@@ -127,8 +127,8 @@ def _of_patients(scored: TestSet) -> Iterator[str]:
         names = [source for _, source, images in scored.by_source() if _any_unknown(images)]
         which = "Every image" if unknown.all() else f"{int(unknown.sum()):,} of {len(scored):,} images"
         yield (
-            f"{which} ({listed(names)}) {'comes' if unknown.all() else 'come'} without a patient id and counts as a "
-            "patient of its own: where patients have several images, intervals are too narrow."
+            f"{which} ({listed(names)}) {'comes' if unknown.all() else 'come'} without a patient id, and each counts "
+            "as a patient of its own: where patients have several images, intervals are too narrow."
         )
 
 
