@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,14 +54,15 @@ class OnnxPredictor:
         self._outputs = [name for name in (LOGITS, MAPS, FEATURES) if name in self._network.given]
         self._one_by_one = False
         wrong = self._probe()
-        self.lacks: dict[str, str] = {}
+        lacks: dict[str, str] = {}
         if MAPS not in self._outputs or wrong:
             self._outputs = [name for name in self._outputs if name != MAPS]
-            self.lacks |= dict.fromkeys((LACKS_MAPS, LACKS_WEIGHTS), _WRONG_MAPS if wrong else _NO_MAPS)
+            lacks |= dict.fromkeys((LACKS_MAPS, LACKS_WEIGHTS), _WRONG_MAPS if wrong else _NO_MAPS)
         elif self._one_by_one and batch_of(self._content) != 1:
-            self.lacks[LACKS_WEIGHTS] = _ONE_BY_ONE
+            lacks[LACKS_WEIGHTS] = _ONE_BY_ONE
         if FEATURES not in self._outputs:
-            self.lacks[LACKS_FEATURES] = _NO_FEATURES
+            lacks[LACKS_FEATURES] = _NO_FEATURES
+        self.lacks: Mapping[str, str] = lacks
 
     def prepare(self, pixels: Floats) -> Floats:
         """The square in 0…1, float32 [1, size, size]; its range and channels are the extended network's work."""
@@ -97,10 +98,10 @@ class OnnxPredictor:
         pixels = np.random.default_rng(0).uniform(0, 1, (2, 1, size, size)).astype(np.float32)
         pixels[1] *= np.linspace(0, 1, size, dtype=np.float32)
         try:
-            found = self.run(pixels)
+            found = self.run(list(pixels))
         except OtherModelError:
             self._one_by_one = True  # exported for a batch of one
-            found = self.run(pixels)
+            found = self.run(list(pixels))
         if not np.isfinite(found.logits).all():
             raise self._unusable("it gives no numbers for an image of noise")
         if found.maps is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,11 +58,12 @@ class UserFunction:
         self.model = f"{name}-{hashlib.sha256(stated.encode()).hexdigest()[:12]}"
         # twice this is what audits make altered images of, so that they differ in nothing but what was altered
         self.preprocessing = Preprocessing(image_size=max(32, image_size // 2))
-        self.lacks = {WEIGHTS: "The model is a function: its weights can't be shuffled from outside."}
+        lacks = {WEIGHTS: "The model is a function: its weights can't be shuffled from outside."}
         if explain is None:
-            self.lacks[MAPS] = "The model is a function that gives no heatmaps; `explain` would."
+            lacks[MAPS] = "The model is a function that gives no heatmaps; `explain` would."
         if features is None:
-            self.lacks[FEATURES] = "The model is a function that gives no features; `features` would."
+            lacks[FEATURES] = "The model is a function that gives no features; `features` would."
+        self.lacks: Mapping[str, str] = lacks
         self._predict, self._explain, self._features = predict, explain, features
         self._name, self._classes, self._target = name, tuple(classes), list(classes).index(target)
         self._side = 2 * self.preprocessing.image_size

@@ -150,7 +150,7 @@ def what_can_be_answered(
     seen = _seen(list(images.table["path"]), cache or cache_folder(), progress)
     table = images.table.assign(
         patient_number=pd.factorize(images.patient_key)[0],
-        ap=[one.ap for one in seen],
+        ap=np.array([one.ap for one in seen], dtype=np.float64),
     )
     statistics = statistics_table([one.statistics for one in seen])
     readable = statistics.notna().all(axis=1).to_numpy()

@@ -104,7 +104,8 @@ class OtherModel:
     def _answer(
         self, radiograph: Radiograph, place: int, scores: Scores, probabilities: NDArray[np.float64], seconds: float
     ) -> Answer:
-        status, decision, reasons = Status.READ, None, ()
+        status, decision = Status.READ, None
+        reasons: tuple[str, ...] = ()
         if not np.isfinite(probabilities).all():
             status, reasons = Status.ERROR, (f"{radiograph.file}: the model gives no number for it.",)
         elif self.decision is not None:
