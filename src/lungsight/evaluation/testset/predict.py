@@ -34,6 +34,7 @@ from lungsight.evaluation.testset.testset import (
 )
 from lungsight.inference import REFUSED as REFUSED_DECISION
 from lungsight.inference import Answer, CheckedImage, Model
+from lungsight.inference.model import FEATURES
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, Floats32, logit_column, probability_column
@@ -232,6 +233,8 @@ def _altered(model: Model, read: Sequence[_Read]) -> Iterator[dict[str, Any]]:
 
 
 def _features(model: Model, read: _Read, pixels: Floats32) -> NDArray[np.float16] | None:
+    if FEATURES in model.lacks:
+        return None
     features = model.answer_checked([read.checked], [pixels])[0].features
     return None if features is None else features.astype(np.float16)
 
