@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lungsight._cores import cores
 from lungsight._files import file_state
 from lungsight.components.lungs import crop_of
+from lungsight.components.predictor import FEATURES
 from lungsight.datasets.duplicates.fingerprints import Progress, silent
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import UnreadableImageError, printable
@@ -34,7 +35,6 @@ from lungsight.evaluation.testset.testset import (
 )
 from lungsight.inference import REFUSED as REFUSED_DECISION
 from lungsight.inference import Answer, CheckedImage, Model
-from lungsight.inference.model import FEATURES
 from lungsight.radiograph import Radiograph
 from lungsight.reading import read_radiograph
 from lungsight.statistics.outcomes import FAULT, PREDICTION, SHA256, Floats32, logit_column, probability_column
