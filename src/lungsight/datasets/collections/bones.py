@@ -20,6 +20,7 @@ def rows(folder: Path, options: BuildOptions) -> Iterator[Row | str]:
         known = pd.read_csv(file, dtype=str, keep_default_na=False).set_index("image")
     for path in images_under(folder):
         if path.stem in known.index:
-            yield {"path": str(path), "label": "unlabelled", **known.loc[path.stem].to_dict()}
+            shown = {str(column): value for column, value in known.loc[path.stem].items()}
+            yield {"path": str(path), "label": "unlabelled", **shown}
         else:
             yield "not an image whose part of the body is known"
