@@ -30,7 +30,10 @@ from lungsight.datasets.duplicates.search import find_duplicates
 from lungsight.datasets.leakage import leak_groups
 from lungsight.datasets.manifest import Manifest
 from lungsight.datasets.splits import TEST, VALIDATION, split_by_group
+from lungsight.inference import ImageChecker
 from lungsight.networks.cam_classifier import CamClassifier
+from lungsight.package import ModelPackage, find_package
+from lungsight.package.bundled import DEFAULT
 from lungsight.statistics.bootstrap import Resampling, Sample
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.ranking import auroc, auroc_within, ranking_estimate
@@ -55,17 +58,21 @@ def divide(
     data: Annotated[Path, typer.Argument(help="The manifest of all sources.")],
     work: Work,
     recipe: Annotated[str, typer.Option(help="Whose split and classes are used.")] = "balanced",
+    views: Annotated[
+        str, typer.Option(help="The package whose view classifier guesses what isn't stated.")
+    ] = DEFAULT,
 ) -> None:
-    """Write all.csv with its split, and for each source held out without-SOURCE.csv and SOURCE.csv."""
+    """Write all.csv with its split and views, and for each source held out without-SOURCE.csv and SOURCE.csv."""
     work.mkdir(parents=True, exist_ok=True)
     settings = load_recipe(recipe)
     chosen, left_out = training_set.choose(settings, Manifest.read(data))
     pairs = find_duplicates(fingerprint_manifest(chosen))
-    images = training_set.divide(settings, chosen, left_out, pairs=pairs).manifest
+    divided = training_set.divide(settings, chosen, left_out, pairs=pairs).manifest
+    images = _with_guessed_views(divided, ModelPackage.open(find_package(views)))
     images.write(work / "all.csv")
     kept = chosen.table["path"].isin(images.table["path"])
     whole, groups = chosen.where(kept), leak_groups(chosen, pairs)[kept.to_numpy()]
-    whole = whole.with_columns(split=images.table["split"])
+    whole = whole.with_columns(split=images.table["split"], view_guess=images.table["view_guess"])
     for source in HELD_OUT:
         there = (whole.table["source"] == source).to_numpy()
         copies = np.isin(groups, groups[there]) & ~there
@@ -75,6 +82,15 @@ def divide(
         halves = split_by_group(patients, list(tested.table["label"]), validation=0.5, test=0.5, seed=0)
         tested.with_columns(split=halves).write(work / f"{source}.csv")
         print(f"{source}: {there.sum()} images held out; {copies.sum()} of other sources left out, copies of them")
+
+
+def _with_guessed_views(manifest: Manifest, package: ModelPackage) -> Manifest:
+    checker = ImageChecker(gate=package.gate(1))
+    guesses = []
+    for path, stated in zip(manifest.table["path"], manifest.projection, strict=True):
+        view = None if stated else checker.check_input(package.description.preprocessing.read(Path(path))).view
+        guesses.append(str(view.view or "") if view else "")
+    return manifest.with_columns(view_guess=guesses)
 
 
 @app.command()

@@ -192,7 +192,7 @@ def _parts_of_views(within: pd.Series, keys: pd.Series, unknown: pd.Series) -> W
     unseen = unknown.groupby(within).transform("mean").to_numpy()
     views = keys[~unknown].groupby(within[~unknown]).nunique()
     known = within.map(views).fillna(1).to_numpy()
-    return np.where(unknown, 1 / np.maximum(unseen, 1e-9), known / np.maximum(1 - unseen, 1e-9))
+    return np.asarray(np.where(unknown, 1 / np.maximum(unseen, 1e-9), known / np.maximum(1 - unseen, 1e-9)))
 
 
 def _limited(weights: Weights, groups: pd.Series, limit: float) -> Weights:

@@ -351,7 +351,7 @@ def load_recipe(
         content["parts_from"] = goes_on_from if before.lung_fields or before.gate else ""
         if content.get("split", {}).get("unit") != "given":
             content["split"] = content.get("split", {}) | {"as_in": goes_on_from}
-        classes = classes or before.recipe.get("classes") or {name: (name,) for name in before.classes}
+        classes = classes or _classes_of(before)
     if classes:
         _reclassify(content, classes)
     for override in overrides:
@@ -366,6 +366,11 @@ def _network_of(package: PackageDescription) -> dict[str, Any]:
     """The keys of a recipe that decide what the weights fit, and what they were trained on seeing."""
     seen = package.preprocessing.model_dump(include={"image_size", "geometry", "margin", "intensity"})
     return {"backbone": package.backbone, "fine_maps": bool(package.recipe.get("fine_maps", False)), **seen}
+
+
+def _classes_of(package: PackageDescription) -> Mapping[str, Sequence[str]]:
+    stated: Any = package.recipe.get("classes")
+    return stated or {name: (name,) for name in package.classes}
 
 
 def _reclassify(content: dict[str, Any], classes: Mapping[str, Sequence[str]]) -> None:
