@@ -17,6 +17,7 @@ from lungsight.training.run import train
 
 ALL_OF_IT = (
     "weight_averaging.decay=0.9",
+    "keep_stages=true",
     "logit_penalty=0.01",
     'conditional_loss.on=["source"]',
     "guidance.weight=0.5",
@@ -73,6 +74,9 @@ def test_a_run_with_everything_goes_on_exactly_where_it_was_cut_off(
     assert written == [1, 2]
     one, other = _weights(tmp_path / "undisturbed"), _weights(tmp_path / "resumed")
     assert all(torch.equal(one[name], other[name]) for name in one)
+    for stage in range(len(recipe.stages)):
+        kept = [load_file(tmp_path / run / "stages" / f"{stage}.safetensors") for run in ("undisturbed", "resumed")]
+        assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
 
 
 def test_the_average_follows_the_weights_slowly() -> None:

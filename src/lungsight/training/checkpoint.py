@@ -50,10 +50,10 @@ class Checkpoint:
     def write(self, folder: Path) -> None:
         """Write it; the one before stays if that fails. Raises LungsightError."""
         with atomic_folder(folder) as partial:
-            save_file(_contiguous(self.weights), partial / "weights.safetensors")
+            save_file(contiguous(self.weights), partial / "weights.safetensors")
             for name, tensors in ((_BEST, self.best_weights), (_CALLBACKS, self.callbacks)):
                 if tensors:
-                    save_file(_contiguous(tensors), partial / name)
+                    save_file(contiguous(tensors), partial / name)
             if self.optimizer is not None:
                 torch.save(_plain(self.optimizer), partial / _OPTIMIZER)
             (partial / "progress.json").write_text(json.dumps(asdict(self.progress)), "utf-8")
@@ -82,7 +82,8 @@ class Checkpoint:
         )
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """On the processor and in one piece, as safetensors needs them."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 

@@ -17,7 +17,7 @@ from lungsight.errors import LungsightError
 from lungsight.training import lr_search
 from lungsight.training.batches import ProcessShard
 from lungsight.training.callbacks import RunMonitor, ShardedTraining, TrainingBars, load_callback_states
-from lungsight.training.checkpoint import Checkpoint, Progress
+from lungsight.training.checkpoint import Checkpoint, Progress, contiguous
 from lungsight.training.diagnosis import Diagnosis, EpochLosses, TrainingProblem
 from lungsight.training.recipe import Recipe, Stage
 from lungsight.training.run_log import truncate
@@ -67,7 +67,7 @@ class Stages:
         """Write what the network is at the end of a stage, as averaged, if the recipe asks for it."""
         if self.recipe.keep_stages and self.shard.rank == 0:
             with atomic_write(self.folder / "stages" / f"{number}.safetensors") as file:
-                file.write(safetensors.torch.save(self.learner.model.state_dict()))
+                file.write(safetensors.torch.save(contiguous(self.learner.model.state_dict())))
 
     def _resume(self) -> None:
         truncate(self.folder / "history.csv", self.progress.epochs)
