@@ -15,11 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
 import pytest
 import typer
 
 from lungsight._environment import SILENT
 from lungsight.cli import app
+from other_onnx import convolutional
 from tiny_package import CLASSES, write_tiny
 
 GUARD = Path(__file__).parents[1] / "socket_guard"
@@ -45,6 +47,7 @@ CALLS: dict[str, list[str]] = {
     "verify": ["tiny"],
     "package verify": ["tiny"],
     "package describe": ["tiny"],
+    "package wrap": ["theirs.onnx", "--yes", *(word for name in CLASSES for word in ("--class", name))],
     "evaluate": [
         "tiny", "--data", "phantoms/manifest.csv", "--out", "tested", "--replicates", "100", "--audit-images", "20",
     ],
@@ -131,6 +134,7 @@ def test_every_command_is_watched_here() -> None:
 @pytest.mark.timeout(1500)
 def test_no_command_reaches_another_machine(tmp_path: Path) -> None:
     write_tiny(tmp_path / "tiny", recipe={"classes": {name: [name] for name in CLASSES}})
+    onnx.save(convolutional(), tmp_path / "theirs.onnx")
     (tmp_path / "home").mkdir()
     for name, rest in CALLS.items():
         if name == "compare":

@@ -27,7 +27,16 @@ from tiny_package import write_tiny
 from tiny_parts import LUNG_FIELDS, tiny_familiarity, tiny_lung_fields
 
 KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "overlay", "lungs", "unfamiliarity", "age", "sex"]
-KEYS += ["view", "arrived", "study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number"]
+KEYS += [
+    "view",
+    "view_from",
+    "view_ap",
+    "arrived",
+    "study_instance_uid",
+    "series_instance_uid",
+    "sop_instance_uid",
+    "accession_number",
+]
 KEYS += ["patient_id", "placement", "refused_by", "reasons", "warnings", "model", "model_grade", "seconds"]
 
 

@@ -119,5 +119,5 @@ def test_a_tube_in_front_of_a_plane_is_drawn_as_in_the_plane_further_in_front(be
     radius = np.full((1, 9), 0.7)
     one, other = tubes(bedside.at(z), flat, radius), tubes(bedside, before, radius)
     assert one.max() == pytest.approx(1.4, rel=0.15)
-    assert np.abs(one - other).mean() < 0.07 * one.mean()  # the sampling of the section
+    assert np.abs(one - other).mean() < 0.1 * one.mean()  # the sampling of the section
     assert volume(one, bedside) == pytest.approx(volume(other, bedside), rel=0.01)

@@ -109,8 +109,8 @@ def test_what_was_answered_is_not_asked_again(
 ) -> None:
     model = tested(some_films(film))
     asked: list[int] = []
-    predict = Detector.predict
-    monkeypatch.setattr(Detector, "predict", lambda self, pixels: asked.append(len(pixels)) or predict(self, pixels))
+    logits = Detector.logits
+    monkeypatch.setattr(Detector, "logits", lambda self, pixels: asked.append(len(pixels)) or logits(self, pixels))
     with AnswerStore.open(tmp_path / "a.sqlite") as store:
         first = stress(model.detector, model.testset, store=store)
         assert sum(asked) == 20 * len(SPEC.perturbations.alterations)
