@@ -94,3 +94,26 @@ def test_images_are_read_once(films: Films, film: type, tmp_path: Path, monkeypa
     monkeypatch.setattr(answerable, "_look", lambda *_: pytest.fail("read again"))
     again = what_can_be_answered(manifest, cache=tmp_path / "cache", resampling=FEW)
     assert again.to_json() == first.to_json()
+
+
+def test_a_stated_view_counts_without_a_classifier(films: Films, film: type, tmp_path: Path) -> None:
+    wanted = [film("covid19", 0.45 + i % 7 / 50, f"p{i}", "ward", view="AP") for i in range(34)]
+    wanted += [film("no_pneumonia", 0.45 + i % 7 / 50, f"n{i}", "ward", view="PA") for i in range(34)]
+    (ward,) = asked(films, wanted, tmp_path).sources
+    assert ward.view is not None
+    assert ward.view.value == 1
+    assert [told.startswith("the view") for told in ward.told_by] == [True]
+
+
+def test_children_as_the_only_negatives_are_named(films: Films, film: type, tmp_path: Path) -> None:
+    rows = films(patients(film, "north", 12, 12, 0))
+    young = rows["label"].ne("covid19")
+    for column, child, adult in (("age", 4, 50), ("paediatric", "yes", "")):
+        manifest = Manifest.of(rows.assign(**{column: young.map({True: child, False: adult})}), "m")
+        found = what_can_be_answered(manifest, cache=tmp_path / "cache", resampling=FEW)
+        assert found.children[0].startswith(
+            "12 of 12 images without COVID-19 are known to be of children, and 0 of 12"
+        )
+        assert found.sentence.endswith(found.children[0])
+    some = Manifest.of(rows.assign(age=[4, 50] * 12), "m")
+    assert what_can_be_answered(some, cache=tmp_path / "cache", resampling=FEW).children == ()

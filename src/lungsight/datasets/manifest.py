@@ -71,6 +71,8 @@ COLUMNS: Mapping[str, Column] = {
         Column("shortcut", "phantoms only: the shortcut planted in the image"),
     )
 }
+#: The age from which on a patient is an adult, in years.
+_ADULT = 18
 #: Begins the key of an image without a patient: its path follows, so that it is a patient of its own.
 OWN_PATIENT = "image:"
 _FILES = ("path", "lung_mask", "whole_lung_mask", "lesion_mask")
@@ -209,6 +211,12 @@ def read_manifests(paths: Sequence[Path], naming: ColumnMapping) -> list[Manifes
 def names_patient(table: pd.DataFrame) -> pd.Series:
     """Return for each row of a manifest's table whether it has a patient."""
     return ~table["patient"].str.startswith(OWN_PATIENT)
+
+
+def is_child(table: pd.DataFrame) -> pd.Series:
+    """Return for each row of a manifest's table whether the patient is known to be a child, by age or otherwise."""
+    known = table.reindex(columns=["age", "paediatric"])
+    return (known["age"] < _ADULT) | (known["paediatric"] == "yes")
 
 
 def _read(path: Path, naming: ColumnMapping, used: set[str]) -> Manifest:

@@ -27,9 +27,11 @@ from lungsight.evaluation.answer_store import AnswerStore, Key
 from lungsight.evaluation.audits.image_statistics_only import TELLS, statistics_score
 from lungsight.evaluation.formatting import as_figure
 from lungsight.evaluation.performance import ENOUGH_PATIENTS
+from lungsight.evaluation.testset.data_warnings import children_on_one_side
 from lungsight.evaluation.testset.image_statistics import ImageStatistics, statistics_table
 from lungsight.inference.preparation import ImageChecker
 from lungsight.package.bundled import package_with_view_classifier
+from lungsight.radiograph import View
 from lungsight.reading import read_radiograph
 from lungsight.statistics.bootstrap import Resampling, Sample
 from lungsight.statistics.estimate import Estimate
@@ -50,7 +52,8 @@ class SourceCheck:
         with_target: patients with the target; ``without_target`` likewise.
         images: that could be read and whose label says whether the target is there.
         statistics: AUROC of size, greys, edges and sharpness alone; withheld where there are too few patients.
-        view: AUROC of the guessed probability of an AP image alone; None without a view classifier.
+        view: AUROC of the view alone, AP or PA, as the manifest states it or else as a view classifier guesses it;
+            None where neither does.
     """
 
     source: str
@@ -86,11 +89,13 @@ class Answerable:
         target: the label set against the rest.
         sources: each source, the largest first.
         together: all of them; None for a single source.
+        children: a sentence where one side is mostly of children and the other hardly.
     """
 
     target: str
     sources: tuple[SourceCheck, ...]
     together: SourceCheck | None
+    children: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -99,7 +104,7 @@ class Answerable:
         clear = [each.source for each in self.sources if each.enough and not each.told_by]
         told = [each for each in self.sources if each.enough and each.told_by]
         if not clear and not told:
-            return f"This collection can't answer {question}: {self._too_few()}."
+            return " ".join((f"This collection can't answer {question}: {self._too_few()}.", *self.children))
         said = [f"This collection can answer {question} at {listed(clear)}."] if clear else []
         for each in told[:_MOST_NAMED]:
             lead = f"At {each.source} it" if clear else f"Of {each.source} this collection"
@@ -111,7 +116,7 @@ class Answerable:
         few = [each.source for each in self.sources if not each.enough]
         if few:
             said.append(f"{listed(few)}: too few patients of one side; {ENOUGH_PATIENTS} of each are needed.")
-        return " ".join(said)
+        return " ".join((*said, *self.children))
 
     def _too_few(self) -> str:
         target = as_words(self.target)
@@ -125,7 +130,8 @@ class Answerable:
     def to_json(self) -> dict[str, Any]:
         """All of it for JSON."""
         shown = [*self.sources, *([self.together] if self.together else [])]
-        return {"target": self.target, "sentence": self.sentence, "sources": [asdict(each) for each in shown]}
+        stated = {"target": self.target, "sentence": self.sentence, "children": list(self.children)}
+        return {**stated, "sources": [asdict(each) for each in shown]}
 
 
 def what_can_be_answered(
@@ -150,7 +156,7 @@ def what_can_be_answered(
     seen = _seen(list(images.table["path"]), cache or cache_folder(), progress)
     table = images.table.assign(
         patient_number=pd.factorize(images.patient_key)[0],
-        ap=np.array([one.ap for one in seen], dtype=np.float64),
+        ap=_bedside(images, np.array([one.ap for one in seen], dtype=np.float64)),
     )
     statistics = statistics_table([one.statistics for one in seen])
     readable = statistics.notna().all(axis=1).to_numpy()
@@ -163,7 +169,14 @@ def what_can_be_answered(
     sources = [checked(str(source), names == source) for source in sorted(set(names))]
     sources.sort(key=lambda each: -min(each.with_target, each.without_target))
     together = checked("all", np.ones(len(table), dtype=bool)) if len(sources) > 1 else None
-    return Answerable(target, tuple(sources), together)
+    children = children_on_one_side(table, table["positive"].to_numpy(dtype=bool), target)
+    return Answerable(target, tuple(sources), together, children)
+
+
+def _bedside(images: Manifest, guessed: Floats) -> Floats:
+    """The probability of AP of each image, float [n]: certain where the manifest states the view, else as guessed."""
+    stated = images.projection.map({View.PA: 0.0, View.AP: 1.0}).to_numpy(dtype=np.float64)
+    return np.where(np.isnan(stated), guessed, stated)
 
 
 def _positive(manifest: Manifest, target: str) -> pd.Series:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 
 from lungsight._text import counted, listed
-from lungsight.datasets.manifest import names_patient
+from lungsight.datasets.manifest import is_child, names_patient
 from lungsight.evaluation.formatting import as_words
 from lungsight.evaluation.testset.testset import KIND, UNSTATED, TestSet
 from lungsight.statistics.bootstrap import FEWEST_PATIENTS
 from lungsight.statistics.outcomes import FAULT, SHA256, TRUTH, Mask, probability_column
 
 _ROUNDING = 1e-3
+#: Children are named where they are at least this share of one side, and at most that of the other.
+_MOSTLY, _HARDLY = 0.5, 0.05
 
 
 def data_warnings(testset: TestSet) -> tuple[str, ...]:
@@ -26,6 +29,7 @@ def data_warnings(testset: TestSet) -> tuple[str, ...]:
         *_of_classes(scored),
         *_of_few(scored),
         *_of_sources(scored),
+        *children_on_one_side(scored.table, scored.positive, scored.target),
         *_of_patients(scored),
         *_of_left_out(testset),
     )
@@ -119,6 +123,30 @@ def _of_one_sided(scored: TestSet, one_sided: dict[str, TestSet], sources: Seque
         names = [name for name, images in one_sided.items() if bool(images.positive.all()) == positive]
         if names:
             yield f"{listed(names)} {'holds' if len(names) == 1 else 'hold'} {what}: {figures} withheld there."
+
+
+def children_on_one_side(table: pd.DataFrame, positive: Mask, target: str) -> tuple[str, ...]:
+    """A sentence where most images of one side are of children and hardly any of the other; else nothing.
+
+    Models for adults were often trained and tested with children as the only negatives (Roberts et al. 2021).
+
+    Args:
+        table: a manifest's.
+        positive: whether each image is of the target, bool [n].
+        target: its class.
+    """
+    child = is_child(table).to_numpy(dtype=bool)
+    sides = (child[~positive], child[positive])
+    if child.sum() < FEWEST_PATIENTS or not all(map(len, sides)):
+        return ()
+    few, many = sorted(float(side.mean()) for side in sides)
+    if many < _MOSTLY or few > _HARDLY:
+        return ()
+    without, having = (f"{int(side.sum()):,} of {counted(len(side), 'image')}" for side in sides)
+    return (
+        f"{without} without {as_words(target)} are known to be of children, and {having} with it: a model that "
+        "recognises age scores as well as one that recognises the disease.",
+    )
 
 
 def _of_patients(scored: TestSet) -> Iterator[str]:
