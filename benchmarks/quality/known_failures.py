@@ -107,7 +107,7 @@ Named = dict[str, str]
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many patients or images each side has, how large phantoms are, and how many images audits alter."""
+    """How many patients each side has, and how large images are; of collections, images of both sides together."""
 
     train: int = 260
     test: int = 260
@@ -412,7 +412,7 @@ def run(case: Case, out: Path, sizes: Sizes) -> dict[str, Any]:
     )
     package = ModelPackage.open(folder / "run" / "package")
     tested = images.manifest.where(side == TEST)
-    settings = Settings(audit_images=sizes.test, resampling=RESAMPLING, pictures=False, lungs_by=_lungs_by(tested))
+    settings = Settings(resampling=RESAMPLING, pictures=False, lungs_by=_lungs_by(tested))
     evidence = evaluate_package(package, [tested], folder / "evaluation", settings)
     write_json(evidence, folder / "evaluation" / "evidence.json")
     detector = Detector.load(package, 1)
@@ -499,21 +499,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the cases")
     parser.add_argument("--data", type=Path, help="folder of the public collections")
-    parser.add_argument("--cases", nargs="+", help="only these")
+    parser.add_argument("--cases", nargs="+", help="only these, in this order")
     parser.add_argument("--summary", type=Path, help="write the table of results here, and do nothing else")
     arguments = parser.parse_args()
     every = (*CASES, *collection_cases(arguments.data or Path()))
     if arguments.summary:
         summary(read(arguments.out), every).to_csv(arguments.summary, index=False, float_format="%.4f")
         return
-    asked = every if arguments.data else CASES
-    if unknown := set(arguments.cases or ()) - {case.name for case in asked}:
-        parser.error(
-            f"no such case: {', '.join(sorted(unknown))} (there are {', '.join(case.name for case in asked)})"
-        )
+    asked = {case.name: case for case in (every if arguments.data else CASES)}
+    if unknown := set(arguments.cases or ()) - set(asked):
+        parser.error(f"no such case: {', '.join(sorted(unknown))} (there are {', '.join(asked)})")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for case in asked:
-        if case.name in read(arguments.out) or (arguments.cases and case.name not in arguments.cases):
+    for case in (asked[name] for name in arguments.cases or asked):
+        if case.name in read(arguments.out):
             continue
         line = run(case, arguments.out, Sizes())
         with (arguments.out / "results.jsonl").open("a", encoding="utf-8") as file:
