@@ -75,7 +75,6 @@ RECIPE = (
     "keep=last",
     "checkpoint_seconds=3600",
     "sampling.balance=[]",
-    "guidance.weight=0",
     "augmentation={flip=0, rotate=0, zoom=0, warp=0, lighting=0, noise=0.02, probability=0.5}",
     "stages=[{epochs=9, lr=3e-3}]",
 )
@@ -405,13 +404,10 @@ def run(case: Case, out: Path, sizes: Sizes) -> dict[str, Any]:
     images = case.make(folder / "images", sizes)
     fingerprint_manifest(images.manifest, workers=1)  # here, not in processes
     check, answer = check_manifest(images.manifest), what_can_be_answered(images.manifest, resampling=RESAMPLING)
-    recipe = load_recipe("demo", [*RECIPE, f"image_size={sizes.pixels}"], {TARGET: [TARGET], OTHER: ["*"]})
     side = images.manifest.table["split"]
-    train(
-        recipe, images.manifest.where(side != TEST), folder / "run", cache=out / "cache", console=Console(quiet=True)
-    )
+    fitted, tested = images.manifest.where(side != TEST), images.manifest.where(side == TEST)
+    train(_recipe(sizes, *AS_IT_IS), fitted, folder / "run", cache=out / "cache", console=Console(quiet=True))
     package = ModelPackage.open(folder / "run" / "package")
-    tested = images.manifest.where(side == TEST)
     settings = Settings(resampling=RESAMPLING, pictures=False, lungs_by=_lungs_by(tested))
     evidence = evaluate_package(package, [tested], folder / "evaluation", settings)
     write_json(evidence, folder / "evaluation" / "evidence.json")
@@ -425,7 +421,7 @@ def run(case: Case, out: Path, sizes: Sizes) -> dict[str, Any]:
         "grade": str(evidence.verdict.grade),
         "shortcut": str(evidence.verdict.shortcut),
         "notices": list(evidence.notices),
-        "trained": int((side != TEST).sum()),
+        "trained": len(fitted),
         "tested": len(evidence.testset),
         "auroc": asdict(figure(detector, tested)),
         "auroc_fair": asdict(figure(detector, images.fair)),
