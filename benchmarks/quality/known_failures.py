@@ -142,12 +142,12 @@ class Case:
 def phantoms(
     folder: Path, side: str, sizes: Sizes, shortcut: Shortcut | None = None, strength: float = 0.0, shots: int = 1
 ) -> Manifest:
-    """Those of a side; other sides are of other patients, and what is planted leaves patients as they are."""
+    """Those of a side, drawn once for all cases; what is planted leaves patients as they are."""
     seed = ("train", "test", "fair").index(side)
     patients = {"train": sizes.train, "test": sizes.test, "fair": sizes.fair}[side]
     return write_collection(
-        folder / side, patients=patients, seed=7000 + seed, size=sizes.pixels, shortcut=shortcut, strength=strength,
-        images_per_patient=(shots, shots), workers=1,
+        folder / f"{shortcut or 'plain'}-{strength:g}-{shots}" / side, patients=patients, seed=7000 + seed,
+        size=sizes.pixels, shortcut=shortcut, strength=strength, images_per_patient=(shots, shots), workers=1,
     )  # fmt: skip
 
 
@@ -273,7 +273,7 @@ def _drawn(manifest: Manifest, sizes: Sizes) -> Manifest:
 def _divided_by_group(manifests: Sequence[Manifest]) -> Manifest:
     """Patients, and images that look alike, stay on one side."""
     pool = Manifest.joined(manifests, "planted")
-    groups = leak_groups(pool, find_duplicates(fingerprint_manifest(pool, workers=1)))
+    groups = leak_groups(pool, find_duplicates(fingerprint_manifest(pool, workers=1), workers=1))
     strata = list(pool.table["source"] + "|" + pool.table["label"])
     return pool.with_columns(split=split_by_group(groups, strata, validation=0.1, test=0.45, seed=0))
 
@@ -401,7 +401,7 @@ def run(case: Case, out: Path, sizes: Sizes) -> dict[str, Any]:
     """Plant, train and ask: one line of the result."""
     started = time.perf_counter()
     folder = out / case.name.replace(" ", "_")
-    images = case.make(folder / "images", sizes)
+    images = case.make(out / "images", sizes)
     fingerprint_manifest(images.manifest, workers=1)  # here, not in processes
     check, answer = check_manifest(images.manifest), what_can_be_answered(images.manifest, resampling=RESAMPLING)
     side = images.manifest.table["split"]
