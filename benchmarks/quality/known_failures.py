@@ -12,7 +12,7 @@ is of the same network, where what was planted tells nothing.
     python benchmarks/quality/known_failures.py --out runs/known --data ../shared/data  # and the collections
     python benchmarks/quality/known_failures.py --out runs/known --summary docs/results/known_failures.csv
 
-One or two minutes a case on one core. A case that is in results.jsonl isn't run again.
+Three to five minutes a case on a busy core. A case that is in results.jsonl isn't run again.
 """
 
 from __future__ import annotations
