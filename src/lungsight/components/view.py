@@ -1,8 +1,8 @@
 """The view classifier: is a frontal chest radiograph AP or PA? Its logit is an output of the input gate's network.
 
 AP images are mostly taken at the bedside, of patients who can't stand. So the view is often known to be where the
-sickest are, and a model may learn the view in the place of the disease: whoever tests a model has to know it, and few
-files state it.
+sickest are, and a model may learn the view in place of the disease. A test of a model needs the view of each image,
+and few files state it.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from lungsight.radiograph import View
 
 _TABLES = ("Data_Entry_2017*.csv", "Data_Entry_2017*.csv.gz")
 _READ = "rsna_labels.csv"
-#: In an image without opacity that isn't normal there is no pneumonia, and nothing says what else there is.
+#: An image without an opacity that isn't normal shows something other than pneumonia; its label doesn't say what.
 _RADIOLOGISTS = {
     "Normal": "no_pneumonia",
     "Lung Opacity": "other_pneumonia",

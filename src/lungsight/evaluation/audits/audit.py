@@ -39,7 +39,7 @@ class AuditResult(StrEnum):
     NOT_DONE = "not done"
 
 
-#: An audit that looked at fewer images doesn't report that there is no shortcut, whatever its interval.
+#: An audit that looked at fewer images doesn't report *not found*, whatever its interval.
 FEWEST_IMAGES = 200
 
 
