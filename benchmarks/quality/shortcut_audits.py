@@ -96,10 +96,13 @@ class Condition:
         return f"{self.seed:03d}-{self.shortcut}-{self.strength:g}"
 
 
-def conditions(seeds: range, weak_seeds: int, shortcuts: Sequence[str]) -> Iterator[Condition]:
-    """Seed by seed, so that a study that is cut off is balanced."""
+def conditions(
+    seeds: range, weak_seeds: int, shortcuts: Sequence[str], in_turn: bool = False
+) -> Iterator[Condition]:
+    """Seed by seed, so that a study that is cut off is balanced; with ``in_turn`` one shortcut a seed, and none."""
+    planted = [shortcut for shortcut in shortcuts if shortcut != NONE]
     for number, seed in enumerate(seeds):
-        for shortcut in shortcuts:
+        for shortcut in (NONE, planted[number % len(planted)]) if in_turn else shortcuts:
             yield Condition(seed, shortcut, float(shortcut != NONE))
             for strength in (0.8, 0.5) if shortcut != NONE and number < weak_seeds else ():
                 yield Condition(seed, shortcut, strength)
@@ -256,6 +259,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--weak-seeds", type=int, default=10, help="at strengths 0.5 and 0.8")
     parser.add_argument("--shortcuts", nargs="+", default=SHORTCUTS, choices=SHORTCUTS)
+    parser.add_argument("--in-turn", action="store_true", help="each seed without, and with one of them in turn")
     parser.add_argument("--part", default="0/1", help="I/N: every N-th seed from the I-th, for several processes")
     parser.add_argument("--test", action="store_true", help="test the networks that are trained, and train none")
     parser.add_argument("--summary", type=Path, help="write the table of results here, and do nothing else")
@@ -266,7 +270,7 @@ def main() -> None:
     part, parts = map(int, arguments.part.split("/"))
     arguments.out.mkdir(parents=True, exist_ok=True)
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
-    for condition in conditions(seeds, arguments.weak_seeds, arguments.shortcuts):
+    for condition in conditions(seeds, arguments.weak_seeds, arguments.shortcuts, arguments.in_turn):
         if condition.seed % parts != part or is_trained(condition, arguments.out) != arguments.test:
             continue
         started = time.perf_counter()
