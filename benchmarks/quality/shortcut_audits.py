@@ -96,9 +96,7 @@ class Condition:
         return f"{self.seed:03d}-{self.shortcut}-{self.strength:g}"
 
 
-def conditions(
-    seeds: range, weak_seeds: int, shortcuts: Sequence[str], in_turn: bool = False
-) -> Iterator[Condition]:
+def conditions(seeds: range, weak_seeds: int, shortcuts: Sequence[str], in_turn: bool = False) -> Iterator[Condition]:
     """Seed by seed, so that a study that is cut off is balanced; with ``in_turn`` one shortcut a seed, and none."""
     planted = [shortcut for shortcut in shortcuts if shortcut != NONE]
     for number, seed in enumerate(seeds):
