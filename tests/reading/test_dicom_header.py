@@ -224,3 +224,26 @@ def test_by_what_an_archive_finds_the_image_again(write_dicom: DicomWriter) -> N
     asked_for = read_radiograph(path, keep_identifiers=True)
     assert asked_for.identifiers.patient_id == "4711"
     assert "4711" not in repr(asked_for)
+
+
+@pytest.mark.parametrize(
+    ("elements", "spacing", "plane"),
+    [
+        ({"ImagerPixelSpacing": [0.2, 0.2]}, (0.2, 0.2), "detector"),
+        ({"PixelSpacing": [0.2, 0.2]}, (0.2, 0.2), "detector"),
+        ({"PixelSpacing": [0.2, 0.2], "ImagerPixelSpacing": [0.2, 0.2]}, (0.2, 0.2), "detector"),
+        ({"PixelSpacing": [0.18, 0.18], "ImagerPixelSpacing": [0.2, 0.2]}, (0.18, 0.18), "patient"),
+        ({"PixelSpacing": [0.18, 0.18], "PixelSpacingCalibrationType": "FIDUCIAL"}, (0.18, 0.18), "patient"),
+        ({"NominalScannedPixelSpacing": [0.1, 0.1]}, (0.1, 0.1), "film"),
+        ({}, None, None),
+    ],
+)
+def test_where_a_spacing_holds(
+    read: Callable[..., Radiograph],
+    elements: dict[str, Any],
+    spacing: tuple[float, float] | None,
+    plane: str | None,
+) -> None:
+    known = read(**elements)
+    assert (known.pixel_spacing, known.spacing_plane) == (spacing, plane)
+    assert known.warnings == ()

@@ -89,7 +89,7 @@ class ImageChecker:
         small = reduced(radiograph, _ENOUGH).pixels
         admission = self.gate.ask(small) if self.gate is not None else _AS_IT_IS
         if admission.inverted:
-            radiograph = replace(radiograph, pixels=np.asarray(1 - radiograph.pixels, dtype=np.float32))
+            radiograph = radiograph.negative()
         if admission.turn:
             radiograph = radiograph.placed(turned=admission.turn)
         lungs = self.lung_fields.find(admission.righted(small)) if self.lung_fields is not None else None

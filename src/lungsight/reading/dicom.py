@@ -26,7 +26,9 @@ from lungsight.reading.limits import MAX_BYTES, check_bytes, check_size, several
 _PREAMBLE = 132
 
 
-def read_dicom(name: str, data: bytes, sha256: str, *, keep_identifiers: bool = False) -> Radiograph:
+def read_dicom(
+    name: str, data: bytes, sha256: str, *, keep_identifiers: bool = False, keep_levels: bool = False
+) -> Radiograph:
     """Read a DICOM file of one frame, with or without a preamble.
 
     Args:
@@ -34,6 +36,7 @@ def read_dicom(name: str, data: bytes, sha256: str, *, keep_identifiers: bool = 
         data: its content.
         sha256: of the file, before gzip is unpacked.
         keep_identifiers: keep the patient's ID, too.
+        keep_levels: keep what a viewer shows, too.
 
     Raises:
         UnreadableImageError: it holds no single radiograph.
@@ -44,13 +47,14 @@ def read_dicom(name: str, data: bytes, sha256: str, *, keep_identifiers: bool = 
     _refuse_without_image(name, dataset)
     _state_transfer_syntax(name, dataset)
     header = Header(dataset)
-    pixels = grey_pixels(name, dataset, header)
+    pixels, levels = grey_pixels(name, dataset, header, keep_levels=keep_levels)
     known = fields_of(header, keep_identifiers=keep_identifiers)
     radiograph = Radiograph(
         pixels=pixels,
         file=name,
         sha256=sha256,
         bit_depth=int(dataset.BitsStored) if "BitsStored" in dataset else int(dataset.BitsAllocated),
+        levels=levels,
         **known,
     )
     return replace(put_right(radiograph, header), warnings=tuple(header.warnings))

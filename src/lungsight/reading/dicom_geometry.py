@@ -44,7 +44,9 @@ def _square(radiograph: Radiograph, header: Header) -> Radiograph:
     stretched = Image.fromarray(radiograph.pixels).resize((width, height), Image.Resampling.BICUBIC)
     header.warnings.append(f"The header states {shape}: the image was stretched to {width} × {height} square ones.")
     pixels = np.clip(np.asarray(stretched), 0, 1)
-    return replace(radiograph, pixels=pixels, pixel_spacing=(min(spacing), min(spacing)) if spacing else None)
+    levels = None if radiograph.levels is None else radiograph.levels.resized(width, height)
+    square = (min(spacing), min(spacing)) if spacing else None
+    return replace(radiograph, pixels=pixels, levels=levels, pixel_spacing=square)
 
 
 def _upright(radiograph: Radiograph, header: Header) -> Radiograph:

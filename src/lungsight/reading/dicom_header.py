@@ -15,7 +15,7 @@ import numpy as np
 from pydicom import Dataset
 
 from lungsight.errors import printable
-from lungsight.radiograph import Identifiers, View
+from lungsight.radiograph import Identifiers, SpacingPlane, View
 from lungsight.reading.header_words import ReadWords, vocabulary
 
 _OLDEST = 120.0
@@ -142,9 +142,7 @@ def fields_of(header: Header, *, keep_identifiers: bool = False) -> dict[str, An
             accession_number=header.text("AccessionNumber"),
             patient_id=header.text("PatientID") if keep_identifiers else None,
         ),
-        "pixel_spacing": two_positive(header, "PixelSpacing")
-        or two_positive(header, "ImagerPixelSpacing")
-        or two_positive(header, "NominalScannedPixelSpacing"),
+        **_spacing(header),
         "burned_in_annotation": _yes_or_no(header, "BurnedInAnnotation"),
     }
 
@@ -287,6 +285,22 @@ def _patient_key(header: Header) -> str | None:
     """A key that distinguishes patients without naming them: a digest of the ID."""
     patient_id = header.text("PatientID")
     return hashlib.sha256(patient_id.encode("utf-8", "replace")).hexdigest()[:16] if patient_id else None
+
+
+def _spacing(header: Header) -> dict[str, Any]:
+    """The spacing of the pixels, and where it holds (PS3.3 10.7.1.3).
+
+    PixelSpacing is corrected for magnification only if it says so, or differs from that at the detector.
+    """
+    if (spacing := two_positive(header, "PixelSpacing")) is not None:
+        at_detector = two_positive(Header(header.dataset), "ImagerPixelSpacing")
+        calibrated = header.text("PixelSpacingCalibrationType") is not None or at_detector not in (None, spacing)
+        plane = SpacingPlane.PATIENT if calibrated else SpacingPlane.DETECTOR
+    elif (spacing := two_positive(header, "ImagerPixelSpacing")) is not None:
+        plane = SpacingPlane.DETECTOR
+    else:
+        spacing, plane = two_positive(header, "NominalScannedPixelSpacing"), SpacingPlane.FILM
+    return {"pixel_spacing": spacing, "spacing_plane": plane if spacing else None}
 
 
 def two_positive(header: Header, keyword: str) -> tuple[float, float] | None:

@@ -13,18 +13,29 @@ from pydicom import Dataset
 from pydicom.pixels import convert_color_space
 
 from lungsight.errors import UnreadableImageError
+from lungsight.radiograph import Levels as ImageLevels
 from lungsight.reading.dicom_header import Header
 from lungsight.reading.dicom_samples import Samples, complete, samples_of
 from lungsight.reading.dicom_stored_samples import stored_samples
 from lungsight.reading.dicom_tables import DefectiveTableError, Levels, palette_of, table_of, white_of
+from lungsight.reading.dicom_windows import windows_of
 from lungsight.reading.grayscale import depth_in_use, grey_of, grey_of_deep, stretched
+from lungsight.reading.levels import levels_of_numbers
 
 Flags = NDArray[np.bool_]
 _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 
 
-def grey_pixels(name: str, dataset: Dataset, header: Header) -> NDArray[np.float32]:
+def grey_pixels(
+    name: str, dataset: Dataset, header: Header, *, keep_levels: bool = False
+) -> tuple[NDArray[np.float32], ImageLevels | None]:
     """The pixels as float32 [height, width] in 0…1, bright where the body is dense.
+
+    Args:
+        name: of the file, for messages.
+        dataset: its elements; completed and corrected.
+        header: the same, read with tolerance.
+        keep_levels: give their levels, too, if the image is grey and has a window to be shown through.
 
     Raises:
         UnreadableImageError: they are not a single grey or colour image.
@@ -34,18 +45,18 @@ def grey_pixels(name: str, dataset: Dataset, header: Header) -> NDArray[np.float
     stored = samples_of(stored_samples(name, dataset, header), dataset, header)
     kind = str(dataset.PhotometricInterpretation)
     if stored.ndim == 3 and stored.shape[2] == 3:
-        return _from_colour(stored, kind, int(dataset.BitsStored), header)
+        return _from_colour(stored, kind, int(dataset.BitsStored), header), None
     if stored.ndim != 2:
         raise UnreadableImageError(
             name, "its pixels are not a single grey or colour image", "export it as one X-ray image"
         )
     if kind == "PALETTE COLOR":
-        return _from_palette(name, stored, header)
+        return _from_palette(name, stored, header), None
     if kind not in _MONOCHROME:
         raise UnreadableImageError(
             name, f"its photometric interpretation '{kind}' is not known", "export it as MONOCHROME2"
         )
-    return _from_grey(stored, dataset, header)
+    return _from_grey(stored, dataset, header, keep_levels)
 
 
 def _from_colour(samples: Samples, kind: str, bits: int, header: Header) -> NDArray[np.float32]:
@@ -82,14 +93,21 @@ def _from_palette(name: str, stored: Samples, header: Header) -> NDArray[np.floa
     return grey.pixels
 
 
-def _from_grey(stored: Samples, dataset: Dataset, header: Header) -> NDArray[np.float32]:
+def _from_grey(
+    stored: Samples, dataset: Dataset, header: Header, keep_levels: bool
+) -> tuple[NDArray[np.float32], ImageLevels | None]:
     levels, index, present = _levels(stored)
     counted = present & np.isfinite(levels) & ~_padding(levels, dataset, header)
-    shown = _voi(_modality(levels, header), counted, dataset, header)
-    if _is_inverted(header):
+    numbers = _modality(levels, header)
+    shown = _voi(numbers, counted, dataset, header)
+    if inverted := _is_inverted(header):
         np.subtract(1.0, shown, out=shown)
     shown[present & ~counted] = 0.0
-    return np.asarray(shown[index])
+    kept = None
+    if keep_levels:
+        windows = windows_of(header, numbers[counted])
+        kept = levels_of_numbers(numbers, index, present, counted, shown, windows, inverted=inverted)
+    return np.asarray(shown[index]), kept
 
 
 def _levels(stored: Samples) -> tuple[Samples, NDArray[np.integer], Flags]:

@@ -6,12 +6,14 @@ import hashlib
 import re
 import warnings
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 from lungsight.errors import UnreadableImageError
 from lungsight.radiograph import Radiograph
 from lungsight.reading.files import ImageFile
 from lungsight.reading.formats import HEAD_BYTES, Format, recognise
+from lungsight.reading.levels import levels_of_pixels
 from lungsight.reading.limits import MAX_BYTES, check_bytes
 from lungsight.reading.pillow_images import read_image
 from lungsight.reading.reduction import reduced
@@ -29,7 +31,11 @@ _NOT_READ = {
 
 
 def read_radiograph(
-    source: Path | str | ImageFile | RemoteFile, *, at_least: int = 0, keep_identifiers: bool = False
+    source: Path | str | ImageFile | RemoteFile,
+    *,
+    at_least: int = 0,
+    keep_identifiers: bool = False,
+    keep_levels: bool = False,
 ) -> Radiograph:
     """Read a radiograph from a file, which may be packed by gzip. Its content decides the format, not its name.
 
@@ -40,6 +46,7 @@ def read_radiograph(
         at_least: the pixels that the shorter side needs. An image with at least twice as many is reduced to a half, a
             quarter or an eighth, a JPEG while it is decoded. 0 keeps every pixel.
         keep_identifiers: keep the patient's ID, too.
+        keep_levels: keep what a viewer shows, too: the image before a window cuts it off. Every pixel is kept then.
 
     Returns:
         The radiograph: float32 [height, width] in 0…1, bright where the body is dense. ``warnings`` says what was
@@ -61,8 +68,12 @@ def read_radiograph(
             if found is Format.DICOM:
                 from lungsight.reading.dicom import read_dicom  # importing it takes as long as twenty images
 
-                return reduced(read_dicom(file.name, data, digest, keep_identifiers=keep_identifiers), at_least)
-            return reduced(read_image(file.name, data, digest, found, at_least), at_least)
+                radiograph = read_dicom(
+                    file.name, data, digest, keep_identifiers=keep_identifiers, keep_levels=keep_levels
+                )
+            else:
+                radiograph = read_image(file.name, data, digest, found, 0 if keep_levels else at_least)
+            return _with_levels(radiograph) if keep_levels else reduced(radiograph, at_least)
     except UnreadableImageError:
         raise
     except MemoryError as error:
@@ -104,3 +115,10 @@ def _damaged(name: str, found: Format, error: Exception) -> UnreadableImageError
     if len(reason) > 160:
         reason = reason[:159] + "…"
     return UnreadableImageError(name, f"the {found} data is damaged or cut short ({reason.rstrip('.')})", _FETCH)
+
+
+def _with_levels(radiograph: Radiograph) -> Radiograph:
+    """With levels made of its pixels where reading kept none: the file states black and white, and no window."""
+    if radiograph.levels is not None:
+        return radiograph
+    return replace(radiograph, levels=levels_of_pixels(radiograph.pixels, radiograph.bit_depth))
