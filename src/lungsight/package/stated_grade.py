@@ -16,7 +16,7 @@ FOUND, NOT_FOUND, NOT_SHOWN, NOT_LOOKED_FOR = (
 _CONFOUNDED = "confounded"
 #: Older grades that don't say how the model performed, where the file gives no reasons.
 _WITHOUT_REASONS = {_CONFOUNDED: "performance not stated", "no evidence": "not shown to be good enough"}
-_BY_OLDER_RULES = "Graded by the rules before December 2026: the report has its reasons."
+_BY_OLDER_RULES = "Graded by the rules before 30 November 2026: the report has its reasons."
 
 
 class StatedGrade(NamedTuple):
