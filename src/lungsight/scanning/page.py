@@ -1,4 +1,4 @@
-"""Findings as one page, the most urgent first. Its sentences are in ``templates/findings.html.j2`` and ``card.py``."""
+"""Findings as one page, the most urgent first. Its sentences are in ``templates/findings.html.j2``, ``card.py``."""
 
 from __future__ import annotations
 
