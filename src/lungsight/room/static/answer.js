@@ -1,12 +1,18 @@
 // The model's answer, word first, and the same on the printed report.
-import { strongest, sumOf, whereIs } from "./evidence.js";
+import { around, sumOf, zonesOf } from "./evidence.js";
 import { element, session } from "./dom.js";
 import { asWords, atPrevalence, inPeople, percent, rate, signed, when } from "./words.js";
 
 const RATES = [0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 const sentences = (value) => [value].flat().filter(Boolean);
-const list = (items, label) => (items.length ? element("ul", { class: "callout alarm", "aria-label": label }, items.map((text) => element("li", { text }))) : null);
+/** Sentences in a frame; those after the second can be opened. */
+function list(items, label) {
+  if (!items.length) return null;
+  const [first, more] = [items.slice(0, 2), items.slice(2)].map((some) => some.map((text) => element("li", { text })));
+  return element("div", { class: "callout alarm" }, element("ul", { "aria-label": label }, first),
+    more.length ? element("details", {}, element("summary", { text: `${more.length} more` }), element("ul", { "aria-label": `${label}, further` }, more)) : null);
+}
 
 /** What the probability of the target means among people with this prevalence: one line. */
 export function meaningAt(probability, room, prevalence) {
@@ -73,18 +79,20 @@ export function sumSentence(evidence) {
   return `Regions ${signed(regions)} + bias ${signed(bias)} = score ${signed(margin)}.`;
 }
 
-/** What to look at: the regions that speak most for the target. */
+/** What to look at: the zones that speak for the target, as a whole. */
 function toLookAt(image, evidence, pointed) {
   if (!evidence) return null;
-  const cells = strongest(evidence);
-  const box = image.finding?.lungs?.box || undefined;
-  const items = cells.map((cell) => element("li", {}, element("button", {
-    type: "button", class: "linklike", text: `${whereIs(cell, box)}: ${signed(cell.share)}`,
-    onmouseenter: () => pointed(cell), onmouseleave: () => pointed(null), onfocus: () => pointed(cell), onblur: () => pointed(null), onclick: () => pointed(cell, true),
-  })));
+  const zones = zonesOf(evidence, image.finding?.lungs?.box || undefined).filter((zone) => zone.share >= 0.005);
+  const items = zones.slice(0, 4).map((zone) => {
+    const box = around(zone.cells);
+    return element("li", {}, element("button", {
+      type: "button", class: "linklike", text: zone.name, onmouseenter: () => pointed(box), onmouseleave: () => pointed(null),
+      onfocus: () => pointed(box), onblur: () => pointed(null), onclick: () => pointed(box, true),
+    }), ` ${signed(zone.share)}`);
+  });
   const inside = image.finding?.lungs?.percent_of_evidence;
   return element("div", {}, element("h3", { text: "What to look at" }),
-    items.length ? element("ul", { class: "look" }, items) : element("p", { text: `No region speaks for ${evidence.target_words || asWords(evidence.target)}.` }),
+    items.length ? element("ul", { class: "look" }, items) : element("p", { text: `No zone as a whole speaks for ${evidence.target_words || asWords(evidence.target)}.` }),
     typeof inside === "number" ? element("p", { class: "small", text: `${Math.round(inside)} % of what speaks for it is in the lungs.` }) : null,
     element("p", { class: "small sum", id: "sum", text: sumSentence(evidence) }));
 }

@@ -78,18 +78,32 @@ export function sumOf(evidence) {
 export const cellAt = (evidence, x, y) => sharesOf(evidence).find((cell) => (
   x >= cell.x && x < cell.x + cell.width && y >= cell.y && y < cell.y + cell.height)) || null;
 
-/** Where a cell is, in words, by thirds of the box around the lungs (or of the image). */
-export function whereIs(cell, box = [0, 0, 1, 1]) {
+/** The zone of a cell, by thirds of the box around the lungs (or of the image). */
+export function zoneOf(cell, box = [0, 0, 1, 1]) {
   const x = (cell.x + cell.width / 2 - box[0]) / (box[2] - box[0]);
   const y = (cell.y + cell.height / 2 - box[1]) / (box[3] - box[1]);
-  if (x < 0 || x > 1 || y < 0 || y > 1) return "outside the box around the lungs";
+  if (x < 0 || x > 1 || y < 0 || y > 1) return "beside the lungs";
+  if (x > 0.42 && x < 0.58) return "middle of the chest";
   const zone = y < 1 / 3 ? "upper" : y < 2 / 3 ? "middle" : "lower";
-  const side = x < 0.4 ? "on the left of the image" : x > 0.6 ? "on the right of the image" : "near the midline";
-  return `${zone} third, ${side}`;
+  return `${zone} zone, ${x < 0.5 ? "left" : "right"} side of the image`;
 }
 
-/** The cells that speak most for the target, at most `most`, none that says little. */
-export function strongest(evidence, most = 3) {
-  const cells = sharesOf(evidence).filter((cell) => cell.share > 0).sort((one, other) => other.share - one.share);
-  return cells.slice(0, most).filter((cell) => cell.share > cells[0].share / 4);
+/** The zones, the largest share first; their shares and the bias add up to the margin. */
+export function zonesOf(evidence, box) {
+  const zones = new Map();
+  for (const cell of sharesOf(evidence)) {
+    const name = zoneOf(cell, box);
+    const zone = zones.get(name) || { name, share: 0, cells: [] };
+    zone.share += cell.share;
+    zone.cells.push(cell);
+    zones.set(name, zone);
+  }
+  return [...zones.values()].sort((one, other) => other.share - one.share);
+}
+
+/** The box around cells, as a cell. */
+export function around(cells) {
+  const [left, top] = [Math.min(...cells.map((cell) => cell.x)), Math.min(...cells.map((cell) => cell.y))];
+  const right = Math.max(...cells.map((cell) => cell.x + cell.width));
+  return { x: left, y: top, width: right - left, height: Math.max(...cells.map((cell) => cell.y + cell.height)) - top };
 }

@@ -98,11 +98,14 @@ export class Overlay {
     context.strokeStyle = OUTLINE;
     context.setLineDash([]);
     for (const polygon of this.outline) {
+      const points = polygon.map(([x, y]) => place(x, y));
+      const middle = (n) => {
+        const [one, next] = [points[n % points.length], points[(n + 1) % points.length]];
+        return [(one.x + next.x) / 2, (one.y + next.y) / 2];
+      };
       context.beginPath();
-      polygon.forEach(([x, y], n) => {
-        const at = place(x, y);
-        if (n) context.lineTo(at.x, at.y); else context.moveTo(at.x, at.y);
-      });
+      context.moveTo(...middle(points.length - 1));
+      points.forEach((point, n) => context.quadraticCurveTo(point.x, point.y, ...middle(n))); // smooths the mask's steps
       context.closePath();
       context.stroke();
     }

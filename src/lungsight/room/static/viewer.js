@@ -2,7 +2,7 @@
 import { get, listen, send } from "./api.js";
 import { factsOf, showAnswer, showFacts, showReport } from "./answer.js";
 import { $, $$, element, say, sayProblem, session } from "./dom.js";
-import { COLOURS, cellAt, sumOf, whereIs } from "./evidence.js";
+import { COLOURS, cellAt, sumOf, zoneOf, zonesOf } from "./evidence.js";
 import { Film } from "./film.js";
 import { Keys } from "./keys.js";
 import { Overlay, aboutSpacing } from "./overlay.js";
@@ -104,8 +104,10 @@ function under(pane, at, place) {
   const line = $("#under");
   if (pane.overlay.cell) {
     const { margin } = sumOf(pane.overlay.evidence);
-    const where = whereIs(pane.overlay.cell, state.image.finding?.lungs?.box || undefined);
-    line.textContent = `This region (${where}) adds ${signed(pane.overlay.cell.share)} to the score of ${signed(margin)}.`;
+    const box = state.image.finding?.lungs?.box || undefined;
+    const name = zoneOf(pane.overlay.cell, box);
+    const zone = zonesOf(pane.overlay.evidence, box).find((one) => one.name === name);
+    line.textContent = `This region adds ${signed(pane.overlay.cell.share, 3)}, its zone (${name}) ${signed(zone.share)}, to the score of ${signed(margin)}.`;
   } else if (place) {
     const { x, y } = pane.film.toImage(at.x, at.y);
     const level = pane.film.levelAt(x, y);
@@ -356,10 +358,10 @@ function keys() {
     .start();
 }
 
-async function showPixels() {
-  const meta = await get(`images/${id}/pixels`);
+/** The image itself, by what the room answered about its pixels. */
+async function showPixels(meta) {
   presets(meta);
-  await main.open(meta, { evidence: state.evidence, outline: state.image?.outline || [] });
+  await main.film.load(meta);
   $("#under").textContent = aboutSpacing(meta);
   showFacts($("#facts"), factsOf(state.image, meta, nameOf(state.image)));
   preparePrint();
@@ -375,15 +377,9 @@ async function start() {
   await take(image);
   heatOptions();
   const meta = await pixels;
-  if (meta instanceof Error) {
-    $("#under").textContent = meta.message;
-    return;
-  }
-  presets(meta);
-  await main.film.load(meta);
-  $("#under").textContent = aboutSpacing(meta);
-  showFacts($("#facts"), factsOf(state.image, meta, nameOf(state.image)));
-  preparePrint();
+  if (meta instanceof Error) $("#under").textContent = meta.message;
+  else await showPixels(meta);
+  document.body.dataset.shown = "yes";
 }
 
 /** What happened to this image meanwhile: analysed, read elsewhere, deleted. */
@@ -393,7 +389,7 @@ async function happened(kind, event) {
   if (state.image && (state.image.state === "waiting" || state.image.state === "running")) {
     const before = state.image;
     await take(await get(`images/${id}`));
-    if (before.state !== state.image.state && state.image.has_pixels !== false) await showPixels();
+    if (before.state !== state.image.state && state.image.has_pixels) await showPixels(await get(`images/${id}/pixels`));
   }
 }
 
