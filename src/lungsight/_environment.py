@@ -12,6 +12,8 @@ SILENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray: the cluster's size, the libraries used
     "HF_HUB_DISABLE_TELEMETRY": "1",  # the hub's client, which timm brings
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+    "OTEL_SDK_DISABLED": "true",  # OpenTelemetry, which FastAPI brings
+    "FASTAPI_OTEL_AUTO_CONFIGURE": "false",
     "DO_NOT_TRACK": "1",  # consoledonottrack.com; any library may heed it in its next version
     "NO_ALBUMENTATIONS_UPDATE": "1",  # not a dependency, but often installed beside training libraries
 }

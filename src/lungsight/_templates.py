@@ -31,6 +31,11 @@ unfold();
 """.strip()
 
 
+def digest_of(script: str) -> str:
+    """What a Content-Security-Policy calls a script by: its SHA-256 in base64."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+
+
 def template(package: str, name: str, script: str = "", **filters: Callable[..., Any]) -> Template:
     """The template ``templates/<name>`` of ``package``, with ``filters`` by their names in it.
 
@@ -46,8 +51,7 @@ def template(package: str, name: str, script: str = "", **filters: Callable[...,
     )
     environment.filters.update(words=as_words, percent=percent, signed=signed, fixed=fixed, **filters)
     whole = "\n".join(part for part in (FOLDS, script) if part)
-    digest = base64.b64encode(hashlib.sha256(whole.encode()).digest()).decode("ascii")
     environment.globals.update(
-        research_only=RESEARCH_ONLY, version=__version__, script=Markup(whole), script_digest=digest
+        research_only=RESEARCH_ONLY, version=__version__, script=Markup(whole), script_digest=digest_of(whole)
     )
     return environment.get_template(name)

@@ -17,6 +17,9 @@ from lungsight.datasets.phantom import Label, draw
 EXTRAS = [
     "accelerate",
     "cv2",
+    "fastapi",
+    "sqlalchemy",
+    "uvicorn",
     "fastai",
     "filelock",
     "fsspec",
@@ -60,7 +63,11 @@ def test_whatever_only_an_extra_brings_is_hidden() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     base = {name_of(entry) for entry in project["dependencies"]}
     extras = project["optional-dependencies"]
-    only = {name_of(entry) for extra in ("data", "openvino", "parquet", "ray", "report") for entry in extras[extra]}
+    only = {
+        name_of(entry)
+        for extra in ("data", "openvino", "parquet", "ray", "report", "serve")
+        for entry in extras[extra]
+    }
     modules = {"opencv-python-headless": "cv2", "scikit-learn": "sklearn"}
     assert {modules.get(name, name) for name in only - base - {"lungsight"}} <= set(EXTRAS)
 
@@ -97,6 +104,7 @@ def test_a_url_names_what_it_needs_and_stops_nothing_else(film: Path, tmp_path: 
         (("compare", "a", "b"), "report"),
         (("train", "demo", "--data", "m.csv", "--out", "r"), "train"),
         (("find-lr", "demo", "--data", "m.csv"), "train"),
+        (("serve", "--no-browser"), "serve"),
     ],
 )
 def test_what_needs_more_says_which_extra_brings_it(

@@ -20,6 +20,7 @@ from lungsight.errors import LungsightError, MissingExtraError
 COMMANDS = {
     "scan": "Look for signs of COVID-19 in X-rays.",
     "triage": "Put findings in order of urgency, each rank explained.",
+    "serve": "Open the reading room: a page where people look at X-rays.",
     "data": "List, get, build and check collections of images.",
     "phantom": "Draw simulated chest X-rays whose label is known.",
     "find-lr": "Search for a learning rate and draw the curve.",
@@ -31,7 +32,14 @@ COMMANDS = {
     "verify": "Check every file of a model package, and that its networks give the reference outputs.",
 }
 #: Which extra brings all that a command needs, where the base installation doesn't.
-_EXTRA_OF_COMMAND = {"compare": "report", "demo": "train", "evaluate": "report", "find-lr": "train", "train": "train"}
+_EXTRA_OF_COMMAND = {
+    "compare": "report",
+    "demo": "train",
+    "evaluate": "report",
+    "find-lr": "train",
+    "serve": "serve",
+    "train": "train",
+}
 #: Which extra brings a module that the base installation lacks.
 _EXTRAS = {
     **dict.fromkeys(("accelerate", "fastai", "fastcore", "onnxscript", "timm"), "train"),
@@ -39,13 +47,14 @@ _EXTRAS = {
     **dict.fromkeys(("matplotlib", "sklearn"), "report"),
     **dict.fromkeys(("cv2", "filelock", "imagehash", "pandas", "platformdirs", "pooch"), "data"),
     **dict.fromkeys(("requests", "scipy"), "data"),
+    **dict.fromkeys(("fastapi", "sqlalchemy", "starlette", "uvicorn"), "serve"),
     "openvino": "openvino",
     "pyarrow": "parquet",
     **dict.fromkeys(("fsspec", "ray"), "ray"),
 }
 INTERRUPTED = 130
 #: Commands that, when they are given again, leave out what an earlier call has done.
-_RESUMED = {"data check", "data get", "demo", "evaluate", "phantom", "scan", "train"}
+_RESUMED = {"data check", "data get", "demo", "evaluate", "phantom", "scan", "serve", "train"}
 _CALLED = "lungsight.called"
 
 

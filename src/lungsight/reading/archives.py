@@ -87,3 +87,8 @@ def _opened(path: Path, _modified: int, _size: int, _process: int) -> ZipFile:
     One per process: forked workers would move each other's position in a shared file.
     """
     return ZipFile(path)
+
+
+def close_all() -> None:
+    """Close the archives that are kept open: a file that was removed stays on the disk as long as one has it open."""
+    _opened.cache_clear()

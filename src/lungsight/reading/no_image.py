@@ -7,8 +7,6 @@ from io import BytesIO
 from pathlib import PurePath
 
 from PIL import Image
-from pydicom import dcmread
-from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from lungsight.reading.files import ImageFile
 from lungsight.reading.formats import Format, has_image_ending, recognise
@@ -72,6 +70,9 @@ def _kind_of_object(file: ImageFile, head: bytes) -> str | None:
     modality = _MODALITY.search(head)
     if modality is not None and (modality[1] or modality[2]).decode() in _OF_IMAGES:
         return None
+    from pydicom import dcmread  # importing it takes as long as twenty images
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
     if DeflatedExplicitVRLittleEndian.encode() in head:  # may unpack to far more than its size: the reader checks
         return None
     data = BytesIO(file.read_bytes())

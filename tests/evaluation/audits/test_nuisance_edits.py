@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from evaluation.audits.drawn import chests, judged_by
+from lungsight.alterations.image import AuditedImage
 from lungsight.evaluation.audits.audit import Audit, AuditInput, AuditResult
 from lungsight.evaluation.audits.nuisance_edits import SPEC, closer
-from lungsight.evaluation.testset.altered import AuditedImage
 from lungsight.reporting.tables import frame
 from lungsight.statistics.bootstrap import Resampling
 

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from evaluation.audits.drawn import LUNGS, SIDE, KnownLungs, chests, judged_by
+from lungsight.alterations.image import AuditedImage
+from lungsight.alterations.occlusions import black_lungs, filled_lungs, only_border, only_lungs
 from lungsight.components.preprocessing import Region
 from lungsight.evaluation.answer_store import AnswerStore
 from lungsight.evaluation.audits.audit import Audit, AuditInput, AuditResult
@@ -21,12 +23,7 @@ from lungsight.evaluation.audits.occlusion import (
     ONLY_BORDER,
     ONLY_LUNGS,
     PROBE,
-    black_lungs,
-    filled_lungs,
-    only_border,
-    only_lungs,
 )
-from lungsight.evaluation.testset.altered import AuditedImage
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.inference import Detector
 from lungsight.inference.preparation import ImageChecker

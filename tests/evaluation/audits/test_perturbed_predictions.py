@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lungsight.alterations.image import Alteration
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.answer_store import AnswerStore
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations, audited_rows, planned
 from lungsight.evaluation.testset import predict as predicting
-from lungsight.evaluation.testset.altered import Alteration, audited_image
+from lungsight.evaluation.testset.altered import audited_image
 from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.inference import Detector

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lungsight.alterations.image import AuditedImage
 from lungsight.errors import UnreadableImageError
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
-from lungsight.evaluation.testset.altered import AuditedImage, exam_of
+from lungsight.evaluation.testset.altered import exam_of
 from lungsight.evaluation.testset.testset import EXTERNAL, TestSet
 from lungsight.inference import Model
 from lungsight.statistics.outcomes import Floats, Floats32, Mask

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 
 from lungsight._text import as_words
+from lungsight.alterations.corruptions import AS_IT_IS, STRESSES, as_it_is, at
+from lungsight.alterations.image import Alteration, AuditedImage
 from lungsight.evaluation.audits.audit import (
     FEWEST_IMAGES,
     AuditAnswer,
@@ -23,13 +25,11 @@ from lungsight.evaluation.audits.audit import (
     concluded,
     unanswered,
 )
-from lungsight.evaluation.audits.corruptions import AS_IT_IS, STRESSES, as_it_is, at
 from lungsight.evaluation.audits.illustration import Illustrated
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
 from lungsight.evaluation.audits.within_sources import WITHIN_EACH, why_not_within
 from lungsight.evaluation.formatting import as_sample
 from lungsight.evaluation.rows import Row
-from lungsight.evaluation.testset.altered import Alteration, AuditedImage
 from lungsight.evaluation.testset.testset import KINDS
 from lungsight.statistics.distance import logit, share_moved
 from lungsight.statistics.estimate import Estimate

@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
-import cv2
 import numpy as np
 
 from lungsight._text import as_words, fixed
-from lungsight.components.preprocessing import Region
+from lungsight.alterations.occlusions import black_lungs, filled_lungs, only_border, only_lungs
 from lungsight.evaluation.audits.audit import (
     FEWEST_IMAGES,
     AuditAnswer,
@@ -33,20 +32,15 @@ from lungsight.evaluation.audits.source_probe import out_of_fold
 from lungsight.evaluation.audits.within_sources import WITHIN_EACH, why_not_within
 from lungsight.evaluation.formatting import as_figure, as_sample
 from lungsight.evaluation.rows import Label, Row
-from lungsight.evaluation.testset.altered import AuditedImage
 from lungsight.evaluation.testset.predict import FEATURES_OF
 from lungsight.evaluation.testset.testset import KINDS, TestSet
 from lungsight.statistics.bootstrap import FEWEST_PATIENTS, Resampling
 from lungsight.statistics.distance import share_left
-from lungsight.statistics.outcomes import Floats, Floats32, Mask
+from lungsight.statistics.outcomes import Floats
 from lungsight.statistics.ranking import auroc_within
 
 #: A shortcut is found where more than this share of the lead over chance is left, and not found where less than that.
 FOUND_ABOVE, NOT_FOUND_BELOW = 1 / 2, 1 / 3
-#: What surrounds the lungs and is hidden with them, as a share of the image's shorter side.
-_MARGIN = 0.04
-#: Width of the frame that ``only the border`` leaves, as a share of each side.
-_FRAME = 0.1
 
 AS_IT_IS = "as it is"
 HIDDEN_BLACK, HIDDEN_FILLED = "lungs and mediastinum black", "lungs and mediastinum filled from around"
@@ -58,46 +52,6 @@ RULE = (
     "interval; not found, where less than a third is left, with the whole interval, on at least "
     f"{FEWEST_IMAGES} images of a kind"
 )
-
-
-def black_lungs(exam: AuditedImage) -> Floats32 | None:
-    """The lungs and what is between them, with a margin, black."""
-    return None if exam.lungs is None else np.where(hidden_region(exam.lungs), 0, exam.pixels).astype(np.float32)
-
-
-def filled_lungs(exam: AuditedImage) -> Floats32 | None:
-    """The same region filled with the blurred greys around it.
-
-    No sharp outline is left, and nothing of what was inside.
-    """
-    if exam.lungs is None:
-        return None
-    hidden = hidden_region(exam.lungs)
-    seen = (~hidden).astype(np.float32)
-    sigma = max(exam.pixels.shape) / 10
-    weight = cv2.GaussianBlur(seen, (0, 0), sigma)
-    around = cv2.GaussianBlur(exam.pixels * seen, (0, 0), sigma) / np.maximum(weight, 1e-6)
-    return np.where(hidden, np.clip(around, 0, 1), exam.pixels).astype(np.float32)
-
-
-def only_border(exam: AuditedImage) -> Floats32:
-    """A frame of a tenth of each side, without what of the lungs reaches into it; the rest is black.
-
-    For a network that sees only the box around the lungs, the frame of the box: it would see nothing of the image's.
-    """
-    height, width = exam.pixels.shape
-    seen = exam.region or Region(0, 0, width, height)
-    y, x = (max(1, round(_FRAME * side)) for side in (seen.bottom - seen.top, seen.right - seen.left))
-    hidden = np.zeros(exam.pixels.shape, dtype=bool)
-    hidden[seen.top + y : seen.bottom - y, seen.left + x : seen.right - x] = True
-    if exam.lungs is not None:
-        hidden |= hidden_region(exam.lungs)
-    return np.where(hidden, 0, exam.pixels).astype(np.float32)
-
-
-def only_lungs(exam: AuditedImage) -> Floats32 | None:
-    """Everything but the lung fields black."""
-    return None if exam.lungs is None else np.where(exam.lungs, exam.pixels, 0).astype(np.float32)
 
 
 #: The three audits alter the same images.
@@ -236,17 +190,6 @@ def _of_kind(kind: str, images: TestSet, scores: Mapping[str, Floats], resamplin
     for name, score in scores.items():
         left = share_left(SHARE_LEFT, sample, sources, images.score, score, resampling)
         yield Row({**labels, "picture": name}, left)
-
-
-def hidden_region(lungs: Mask) -> Mask:
-    """The convex hull of both lungs, which holds what is between them, with a margin: bool [height, width]."""
-    edges, _ = cv2.findContours(lungs.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    hull = np.zeros(lungs.shape, dtype=np.uint8)
-    if edges:
-        cv2.fillConvexPoly(hull, cv2.convexHull(np.concatenate(edges)), 1)
-    radius = max(1, round(_MARGIN * min(lungs.shape)))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return np.asarray(cv2.dilate(hull, disc), dtype=bool)
 
 
 LUNGS_HIDDEN = AuditSpec(

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lungsight.alterations.image import Alteration
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.answer_store import AnswerStore
-from lungsight.evaluation.testset.altered import Alteration
 from lungsight.evaluation.testset.predict import FEATURES_OF, AskedImage, answer_images
 from lungsight.evaluation.testset.testset import KINDS, TestSet
 from lungsight.inference import Model

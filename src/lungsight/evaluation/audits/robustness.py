@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lungsight._text import as_words
+from lungsight.alterations.corruptions import AS_IT_IS, STRESSES, Stress, alterations
 from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResult, AuditSpec, Need, unanswered
-from lungsight.evaluation.audits.corruptions import AS_IT_IS, STRESSES, Stress, alterations
 from lungsight.evaluation.audits.illustration import Illustrated
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
 from lungsight.evaluation.formatting import as_figure

@@ -1,41 +1,12 @@
-"""Altered images: what an audit is given of an image, and what it may do to it."""
+"""Altered images: what an audit is given of an image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import cv2
-import numpy as np
-
-from lungsight.components.preprocessing import Region
+from lungsight.alterations.image import AuditedImage, at_twice_the_input, seed_of
 from lungsight.evaluation.testset.lung_masks import LungMask, read_mask
 from lungsight.inference import CheckedImage, Model
 from lungsight.package import Preprocessing
 from lungsight.radiograph import Radiograph
-from lungsight.statistics.outcomes import Floats32, Mask
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AuditedImage:
-    """One image to alter.
-
-    Attributes:
-        pixels: float32 [height, width] in 0…1, at most twice as large as what the network sees.
-        lungs: bool [height, width], the lungs: of the manifest's mask or, if it names none, as a network found them;
-            None if there are neither.
-        seed: the image's own, so that what is random is the same at every call.
-        region: the rectangle that the network sees of it; None for the whole.
-    """
-
-    pixels: Floats32
-    lungs: Mask | None
-    seed: int
-    region: Region | None = None
-
-
-#: Gives other pixels, float32 [height, width] in 0…1, or None if this image can't be altered so.
-Alteration = Callable[[AuditedImage], Floats32 | None]
 
 
 def audited_image(
@@ -50,18 +21,14 @@ def audited_image(
         preprocessing: of the network.
         turned: degrees by which the image was turned clockwise to be upright; the mask is turned with it.
     """
-    pixels = checked.radiograph.pixels
-    height, width = pixels.shape
-    scale = min(1.0, 2 * preprocessing.image_size / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = pixels if scale == 1 else cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    lungs = read_mask(lung_mask, *size, turned=turned) if lung_mask else None
+    small = at_twice_the_input(checked.radiograph.pixels, preprocessing)
+    height, width = small.shape
+    lungs = read_mask(lung_mask, width, height, turned=turned) if lung_mask else None
     if lungs is None and found is not None and found.plausible:
-        lungs = found.on(size[1], size[0])
+        lungs = found.on(height, width)
     crop = found.crop if found else None
-    region = None if crop is None else preprocessing.region(size[1], size[0], crop)
-    seed = int(checked.radiograph.sha256[:8], 16)
-    return AuditedImage(np.asarray(small, dtype=np.float32), lungs, seed, region)
+    region = None if crop is None else preprocessing.region(height, width, crop)
+    return AuditedImage(small, lungs, seed_of(checked.radiograph.sha256), region)
 
 
 def exam_of(

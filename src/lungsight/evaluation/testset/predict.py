@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from lungsight._cores import cores
 from lungsight._files import file_state
+from lungsight.alterations.image import Alteration
 from lungsight.components.lungs import crop_of
 from lungsight.components.predictor import FEATURES
 from lungsight.datasets.duplicates.fingerprints import Progress, silent
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import UnreadableImageError, printable
 from lungsight.evaluation.answer_store import AnswerStore, Key
-from lungsight.evaluation.testset.altered import Alteration, exam_of
+from lungsight.evaluation.testset.altered import exam_of
 from lungsight.evaluation.testset.image_statistics import ImageStatistics, statistics_table
 from lungsight.evaluation.testset.lung_masks import LungMask
 from lungsight.evaluation.testset.testset import (

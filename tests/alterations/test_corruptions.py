@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lungsight.alterations.corruptions import AS_IT_IS, STRESSES, Stress, alterations
+from lungsight.alterations.image import AuditedImage
 from lungsight.datasets.phantom import Label, PhantomPatient, draw
-from lungsight.evaluation.audits.corruptions import AS_IT_IS, STRESSES, Stress, alterations
-from lungsight.evaluation.testset.altered import AuditedImage
 
 
 @pytest.fixture(scope="module")

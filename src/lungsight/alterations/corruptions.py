@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from lungsight.evaluation.testset.altered import Alteration, AuditedImage
-from lungsight.statistics.outcomes import Floats32
+from lungsight.alterations.image import Alteration, AuditedImage, Floats32
 
 #: The key of the unaltered image.
 AS_IT_IS = "stress: as it is"
 _LETTERS = "LRPA"
+#: The height of Hershey's capitals.
+_UNITS = 21
 
 
 @dataclass(frozen=True)
@@ -104,14 +105,26 @@ def _letter(exam: AuditedImage, percent: float, *, above: bool) -> Floats32:
     height, width = exam.pixels.shape
     tall = _length(exam, percent)
     gap = max(1, round(0.02 * min(height, width)))
-    scale = tall / 21  # Hershey capitals are 21 units high
-    letter, thickness = _LETTERS[exam.seed // 2 % len(_LETTERS)], max(1, round(tall / 7))
-    (wide, _), _ = cv2.getTextSize(letter, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
-    x = gap if exam.seed % 2 else width - gap - wide
-    y = gap + round(tall) if above else height - gap
-    ink = np.zeros((height, width), np.uint8)
-    cv2.putText(ink, letter, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, thickness, cv2.LINE_AA)
-    return np.asarray(np.maximum(exam.pixels, ink / np.float32(255)), dtype=np.float32)
+    letter = _LETTERS[exam.seed // 2 % len(_LETTERS)]
+    x = gap if exam.seed % 2 else width - gap - width_of(letter, tall)
+    return write(exam.pixels, letter, x, gap + round(tall) if above else height - gap, tall)
+
+
+def write(pixels: Floats32, text: str, x: int, y: int, tall: float) -> Floats32:
+    """Text in white, ``tall`` pixels high, with its lower left corner at ``x`` and ``y`` in pixels."""
+    ink = np.zeros(pixels.shape, np.uint8)
+    cv2.putText(ink, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, tall / _UNITS, 255, _stroke(tall), cv2.LINE_AA)
+    return np.asarray(np.maximum(pixels, ink / np.float32(255)), dtype=np.float32)
+
+
+def width_of(text: str, tall: float) -> int:
+    """The width in pixels of text that :func:`write` draws."""
+    (wide, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, tall / _UNITS, _stroke(tall))
+    return int(wide)
+
+
+def _stroke(tall: float) -> int:
+    return max(1, round(tall / 7))
 
 
 def _border(exam: AuditedImage, percent: float) -> Floats32:
