@@ -271,6 +271,10 @@ class PixelsAnswer(_Told):
     """The first shows what the model saw."""
     inverted: bool
     """Whether it was a negative; the levels are those of the positive."""
+    at_zero: float
+    """The header's number of level 0 …"""
+    per_level: float
+    """… and what each level adds to it."""
     spacing_mm: list[float] | None
     spacing_plane: str | None
     turned: int
@@ -284,6 +288,8 @@ class EvidenceMap(_Told):
     bias: float
     mean: float
     margin: float
+    full: float
+    """Logits that have the strongest colour: the 99th percentile of the absolute values."""
     box: list[float]
     """Left, top, right and bottom of what the grid covers, in fractions of the image."""
     target: str
@@ -305,7 +311,7 @@ class NewAlteration(_Given):
 
     kind: Alteration
     strength: float | None = Field(default=None, gt=0, le=100)
-    """As ``/v1/alterations`` lists them."""
+    """As ``/v1/room`` lists them."""
     x: Fraction = 0.06
     """Of a letter's left edge."""
     y: Fraction = 0.12

@@ -70,8 +70,13 @@ def ready(room: TheRoom) -> dict[str, bool]:
 
 @router.get("/room", tags=["room"], responses=_problems())
 def describe(room: TheRoom) -> dict[str, Any]:
-    """The room's switches, limits and model."""
-    return room.as_json()
+    """The room's switches, limits and model, and the ways to alter an opened image."""
+    kinds: list[dict[str, Any]] = []
+    if lacking("altered") is None:
+        from lungsight.room.altered import kinds_as_json
+
+        kinds = kinds_as_json()
+    return room.as_json() | {"kinds_of_alteration": kinds}
 
 
 @router.post(
@@ -257,15 +262,6 @@ def remove_reference(room: TheRoom, who: Reader, image_id: ImageId) -> None:
     with room.store.writing() as connection:
         connection.execute(delete(REFERENCES).where(REFERENCES.c.image == image_id))
         log(connection, who, "reference", room.model.id, image_id, "removed")
-
-
-@router.get("/alterations", tags=["teaching"], responses=_problems(501))
-def alterations(room: TheRoom) -> list[dict[str, Any]]:
-    """The ways to alter an opened image, with their strengths."""
-    _need("altered")
-    from lungsight.room.altered import kinds_as_json
-
-    return kinds_as_json()
 
 
 @router.post(

@@ -22,6 +22,8 @@ from lungsight.room.state import ImageId, room_of
 router = APIRouter(include_in_schema=False)
 
 _STATIC = Path(str(resources.files("lungsight.room") / "static"))
+#: The design that reports and findings have, too.
+_BASE = Path(str(resources.files("lungsight") / "templates" / "base.css"))
 _FOR_EVER = "public, max-age=31536000, immutable"
 _MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
@@ -36,9 +38,9 @@ _MEDIA_TYPES = {
 def static_digest() -> str:
     """A digest of every file that pages load: it is in their addresses, so that they can be kept for ever."""
     digest = hashlib.sha256()
-    for file in sorted(_STATIC.rglob("*")):
+    for file in (_BASE, *sorted(_STATIC.rglob("*"))):
         if file.is_file():
-            digest.update(f"{file.relative_to(_STATIC)}\0".encode())
+            digest.update(f"{file.name}\0".encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -118,8 +120,8 @@ def report_file(request: Request, number: int, path: str) -> Response:
 @router.get("/static/{digest}/{path:path}")
 def static(digest: str, path: str) -> Response:
     """A file that pages load."""
-    file = (_STATIC / path).resolve()
-    if not (file.is_relative_to(_STATIC.resolve()) and file.is_file() and file.suffix in _MEDIA_TYPES):
+    file = _BASE if path == _BASE.name else (_STATIC / path).resolve()
+    if not (file.parent in (_STATIC.resolve(), _BASE.parent) and file.is_file() and file.suffix in _MEDIA_TYPES):
         raise ProblemError(404, "There is no such file.")
     kept = _FOR_EVER if digest == static_digest() else "no-store"
     return FileResponse(file, media_type=_MEDIA_TYPES[file.suffix], headers={"cache-control": kept})

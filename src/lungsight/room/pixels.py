@@ -57,6 +57,8 @@ class Pyramid:
             "bits": radiograph.bit_depth,
             "lowest": 0,
             "highest": kept.highest,
+            "at_zero": kept.at_zero,
+            "per_level": kept.per_level,
             "spacing_mm": None if radiograph.pixel_spacing is None else list(radiograph.pixel_spacing),
             "spacing_plane": None if plane is None else str(plane),
             "turned": radiograph.turned,

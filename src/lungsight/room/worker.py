@@ -192,6 +192,8 @@ def kept_of(finding: Finding) -> dict[str, Any]:
 
 def map_of(finding: Finding) -> dict[str, Any]:
     """The evidence on the network's own grid, and the part of the image that the grid covers, in fractions."""
+    from lungsight.scanning.card import full_scale
+
     drawn, placement = finding.map, finding.placement
     assert drawn is not None
     assert placement is not None
@@ -203,5 +205,6 @@ def map_of(finding: Finding) -> dict[str, Any]:
         "bias": round(drawn.bias, 6),
         "mean": round(drawn.mean, 6),
         "margin": round(drawn.margin, 6),
+        "full": round(full_scale([drawn]), 6),
         "box": [round(edge, 6) for edge in box],
     }
