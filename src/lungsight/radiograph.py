@@ -183,6 +183,7 @@ class Radiograph:
         mirrored: whether the file's pixels were mirrored left to right to correct them.
         turned: by how many degrees they were then turned clockwise: 0, 90, 180 or 270.
         levels: what a viewer shows, on the grid of ``pixels``; None unless they were asked for when it was read.
+        header: the DICOM header without its pixels (pydicom's Dataset), if it was asked for; else None.
         warnings: sentences about what was assumed or repaired.
     """
 
@@ -206,6 +207,7 @@ class Radiograph:
     mirrored: bool = False
     turned: int = 0
     levels: Levels | None = None
+    header: Any = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

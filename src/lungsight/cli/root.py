@@ -51,6 +51,7 @@ _EXTRAS = {
     "openvino": "openvino",
     "pyarrow": "parquet",
     **dict.fromkeys(("fsspec", "ray"), "ray"),
+    **dict.fromkeys(("contourpy", "dicomweb_client", "highdicom", "httpx", "pynetdicom"), "hospital"),
 }
 INTERRUPTED = 130
 #: Commands that, when they are given again, leave out what an earlier call has done.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import webbrowser
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from enum import StrEnum
 from functools import partial
@@ -27,7 +27,7 @@ from lungsight.cli import output
 from lungsight.cli.scan_table import ScanTable
 from lungsight.components.runtime import AUTO
 from lungsight.errors import LungsightError
-from lungsight.inference import Detector, Status
+from lungsight.inference import Detector, Finding, Status
 from lungsight.package import find_package
 from lungsight.package.bundled import DEFAULT
 from lungsight.reading import ImageFile
@@ -94,6 +94,17 @@ def command(
     overlays: Annotated[
         Path | None, _picture(help="Write a PNG of each image, small, under its evidence in colour.", metavar="DIR")
     ] = None,
+    dicom: Annotated[
+        Path | None,
+        _picture(help="Write DICOM objects for the study of each DICOM image that is analysed.", metavar="DIR"),
+    ] = None,
+    dicom_objects: Annotated[
+        str,
+        _picture(
+            help="Which: sc (a picture with words), sr (a structured report), gsps (an overlay), seg (the lungs).",
+            metavar="KIND,…",
+        ),
+    ] = "sc,sr",
     keep_identifiers: Annotated[
         bool,
         _table(
@@ -132,23 +143,28 @@ def command(
 
     Example: [bold]lungsight scan /mnt/inbox --watch --json findings.jsonl --overlays seen/[/bold]
 
+    Example: [bold]lungsight scan study/ --dicom results/ --dicom-objects sc,sr,seg[/bold]
+
     Example: [bold]lungsight scan s3://archive/chest --engine ray --address auto --parquet findings/[/bold]
     """
     _refuse_missing(paths)
-    _refuse_at_odds(paths, engine, address, workers, watch)
+    _refuse_at_odds(paths, engine, address, workers, watch=watch, dicom=dicom)
     if open_page and watch:
         raise typer.BadParameter("--open is for a scan that ends: its page is written last.")
     if open_page and html is None:
         html = Path(mkdtemp(prefix="lungsight-")) / "findings.html"
-    places = OutputPaths(json, csv, parquet, html, heatmaps, overlays)
+    places = OutputPaths(json, csv, parquet, html, heatmaps, overlays, dicom)
     _refuse_clashing(places)
     package = find_package(model)
-    detector = Detector.load(package, threads=1, runtime=runtime, keep_identifiers=keep_identifiers)
+    detector = Detector.load(
+        package, threads=1, runtime=runtime, keep_identifiers=keep_identifiers, keep_header=dicom is not None
+    )
     table = ScanTable(detector)
     found = [] if watch else list(_not_pictures(find_images(paths, table.passed_over), places))
     _refuse_overwriting(places, paths, found, package)
     if STDOUT in (json, csv):
         output.write_utf8_to_stdout()
+    add_results = _results(dicom, dicom_objects, detector)
     outputs = Outputs(places, detector, restart=restart)
     complete = False
     try:
@@ -169,7 +185,11 @@ def command(
             )
         else:
             done = scan_and_finish(
-                to_do, detector, outputs.drawing.draw, batch_size=batch_size, threads=min(threads or cores(), cores())
+                to_do,
+                detector,
+                lambda finding: outputs.drawing.draw(add_results(finding)),
+                batch_size=batch_size,
+                threads=min(threads or cores(), cores()),
             )
         with closing(done):
             for drawn in _with_progress(done, len(to_do) if isinstance(to_do, list) else None):
@@ -187,6 +207,16 @@ def command(
         _open(html.resolve(), console)
     if table.counts[Status.ERROR] or table.failed_before:
         raise typer.Exit(SOME_UNREADABLE)
+
+
+def _results(folder: Path | None, kinds: str, detector: Detector) -> Callable[[Finding], Finding]:
+    """What writes the DICOM objects of a finding, and gives the finding back."""
+    if folder is None:
+        return lambda finding: finding
+    from lungsight.dicom_results.folder import ResultFolder
+    from lungsight.dicom_results.objects import kinds_of
+
+    return ResultFolder(folder, detector, kinds_of(kinds)).add
 
 
 def _open(page: Path, console: Console) -> None:
@@ -230,7 +260,7 @@ def _with_progress(findings: Iterator[T], total: int | None) -> Iterator[T]:
 def _refuse_clashing(places: OutputPaths) -> None:
     if STDOUT in (places.html, places.parquet):
         raise typer.BadParameter("'-' is for --json and --csv; give --html and --parquet a path.")
-    paths = [path for path in (*places.records, places.heatmaps, places.overlays) if path is not None]
+    paths = [*places.records, *places.pictures]
     if len({path if path == STDOUT else path.resolve() for path in paths}) < len(paths):
         raise typer.BadParameter("Each output needs a place of its own.")
 
@@ -263,11 +293,15 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _refuse_at_odds(paths: list[str], engine: Engine, address: str | None, workers: int, watch: bool) -> None:
+def _refuse_at_odds(
+    paths: list[str], engine: Engine, address: str | None, workers: int, *, watch: bool, dicom: Path | None
+) -> None:
     if engine is Engine.LOCAL and (address is not None or workers):
         raise typer.BadParameter("--address and --workers are for --engine ray.")
     if watch and engine is Engine.RAY:
         raise typer.BadParameter("--watch is for the local engine: a folder has one watcher.")
+    if dicom is not None and engine is Engine.RAY:
+        raise typer.BadParameter("--dicom is for the local engine.")
     if watch and any(is_url(path) for path in paths):
         raise typer.BadParameter("--watch is for folders of this machine, not for URLs.")
 

@@ -64,12 +64,20 @@ class Preprocessing(BaseModel):
         """
         return max(3 * self.image_size, 512)
 
-    def read(self, source: Path | str | ImageFile | RemoteFile, *, keep_identifiers: bool = False) -> Radiograph:
+    def read(
+        self,
+        source: Path | str | ImageFile | RemoteFile,
+        *,
+        keep_identifiers: bool = False,
+        keep_header: bool = False,
+    ) -> Radiograph:
         """The image in a file, decoded to as few pixels as are enough. Raises UnreadableImageError.
 
         Training, scanning and evaluation read what a network sees through here, so that a file has one prediction.
         """
-        return read_radiograph(source, at_least=self.enough_pixels, keep_identifiers=keep_identifiers)
+        return read_radiograph(
+            source, at_least=self.enough_pixels, keep_identifiers=keep_identifiers, keep_header=keep_header
+        )
 
     def apply(self, pixels: Floats, box: Box | None = None) -> Floats:
         """The network's input, float32 [image_size, image_size] in 0…1, antialiased.

@@ -76,6 +76,7 @@ class Detector:
         audit_lungs: LungSegmentation | None = None,
         lungs_from: str = "",
         keep_identifiers: bool = False,
+        keep_header: bool = False,
     ) -> None:
         self.package = package
         self.description = package.description
@@ -95,6 +96,7 @@ class Detector:
         self._audit_lungs = audit_lungs
         self.lungs_from = lungs_from
         self._keep_identifiers = keep_identifiers
+        self._keep_header = keep_header
         self._target = self.description.classes.index(self.description.target)
 
     @classmethod
@@ -106,6 +108,7 @@ class Detector:
         runtime: str = AUTO,
         features: bool = False,
         keep_identifiers: bool = False,
+        keep_header: bool = False,
         lungs_from: ModelPackage | None = None,
         views_from: ModelPackage | None = None,
     ) -> Detector:
@@ -117,6 +120,7 @@ class Detector:
             runtime: what runs the networks: a name of :func:`lungsight.components.runtime.runtimes`, or the quickest.
             features: :meth:`answer_checked` gives them, and :meth:`predict_with_features` can be called.
             keep_identifiers: findings carry the patient's ID, where the file has one.
+            keep_header: findings that hold their image hold its DICOM header, too.
             lungs_from: another package, whose lung segmentation :meth:`lungs_to_audit` runs in place of the
                 package's own; findings don't depend on it.
             views_from: another package, whose view classifier is asked if the package has none.
@@ -138,11 +142,14 @@ class Detector:
         return cls(
             opened, network, examiner, familiarity, features=features, audit_lungs=audit_lungs,
             lungs_from=lungs_from.id if lungs_from else "", keep_identifiers=keep_identifiers,
+            keep_header=keep_header,
         )  # fmt: skip
 
     def read(self, source: Path | str | ImageFile | RemoteFile) -> Radiograph:
         """The image in a file, as scanning and evaluation predict on it. Raises UnreadableImageError."""
-        return self.description.preprocessing.read(source, keep_identifiers=self._keep_identifiers)
+        return self.description.preprocessing.read(
+            source, keep_identifiers=self._keep_identifiers, keep_header=self._keep_header
+        )
 
     def check_input(self, radiograph: Radiograph) -> CheckedImage:
         """The image with its lungs, and why it is refused: by its header, its pixels, or the package's gate."""

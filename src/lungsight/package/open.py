@@ -48,6 +48,7 @@ class ModelPackage(ComponentFiles):
         description: the content of ``package.json``.
         id: the model's name and twelve digits (:attr:`PackageDescription.model_id`): two packages with the same id
             give the same findings, whatever is written about them.
+        sha256: of ``package.json``, which states that of every other file: packages with the same one are the same.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -58,6 +59,7 @@ class ModelPackage(ComponentFiles):
         super().__init__(_description(self.path, storage.read(DESCRIPTION)), self._checked)
         self._check_names()
         self.id = self.description.model_id
+        self.sha256 = hashlib.sha256(storage.read(DESCRIPTION)).hexdigest()
 
     @classmethod
     def open(cls, path: Path | str) -> ModelPackage:

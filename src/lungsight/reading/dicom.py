@@ -22,12 +22,20 @@ from lungsight.reading.dicom_geometry import put_right
 from lungsight.reading.dicom_header import Header, fields_of
 from lungsight.reading.dicom_pixels import grey_pixels
 from lungsight.reading.limits import MAX_BYTES, check_bytes, check_size, several_images
+from lungsight.reading.no_image import OURS
 
 _PREAMBLE = 132
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
 def read_dicom(
-    name: str, data: bytes, sha256: str, *, keep_identifiers: bool = False, keep_levels: bool = False
+    name: str,
+    data: bytes,
+    sha256: str,
+    *,
+    keep_identifiers: bool = False,
+    keep_header: bool = False,
+    keep_levels: bool = False,
 ) -> Radiograph:
     """Read a DICOM file of one frame, with or without a preamble.
 
@@ -37,6 +45,7 @@ def read_dicom(
         sha256: of the file, before gzip is unpacked.
         keep_identifiers: keep the patient's ID, too.
         keep_levels: keep what a viewer shows, too.
+        keep_header: keep the whole header, too: for the objects that go back to an archive.
 
     Raises:
         UnreadableImageError: it holds no single radiograph.
@@ -55,9 +64,19 @@ def read_dicom(
         sha256=sha256,
         bit_depth=int(dataset.BitsStored) if "BitsStored" in dataset else int(dataset.BitsAllocated),
         levels=levels,
+        header=_without_pixels(dataset) if keep_header else None,
         **known,
     )
     return replace(put_right(radiograph, header), warnings=tuple(header.warnings))
+
+
+def _without_pixels(dataset: Dataset) -> Dataset:
+    """The header alone, also without the bytes of the file that pydicom keeps beside it."""
+    for keyword in _PIXELS:
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    dataset.buffer = None
+    return dataset
 
 
 def _refuse_without_image(name: str, dataset: Dataset) -> None:
@@ -65,7 +84,9 @@ def _refuse_without_image(name: str, dataset: Dataset) -> None:
         raise UnreadableImageError(
             name, "this is a disc's table of contents, not an image", "give the folder that it is in"
         )
-    if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+    if dataset.get("Manufacturer") == OURS:
+        raise UnreadableImageError(name, "this is a result of lungsight, not a radiograph", "give the image itself")
+    if not any(keyword in dataset for keyword in _PIXELS):
         modality = Header(dataset).text("Modality")
         kind = f" ({modality})" if modality else ""
         raise UnreadableImageError(

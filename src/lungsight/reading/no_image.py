@@ -30,6 +30,8 @@ _BY_MODALITY = {
     "AU": "recording",
     "REG": "registration",
 }
+#: What results say of who made them. One in a folder of images is passed over, or it would be taken for an image.
+OURS = "lungsight"
 _NO_PIXELS = "DICOM object without pixels"
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _MODALITY = re.compile(rb"\x08\x00\x60\x00(?:CS..|..\x00\x00)([A-Z]+)|\x00\x08\x00\x60CS..([A-Z]+)", re.DOTALL)
@@ -77,7 +79,9 @@ def _kind_of_object(file: ImageFile, head: bytes) -> str | None:
         return None
     data = BytesIO(file.read_bytes())
     try:
-        found = dcmread(data, force=True, specific_tags=["Modality", "SOPClassUID", *_PIXELS])
+        found = dcmread(data, force=True, specific_tags=["Manufacturer", "Modality", "SOPClassUID", *_PIXELS])
+        if found.get("Manufacturer") == OURS:
+            return "result of lungsight"
         if "SOPClassUID" not in found or any(keyword in found for keyword in _PIXELS):
             return None
         return _BY_MODALITY.get(str(found.get("Modality")), _NO_PIXELS)

@@ -36,6 +36,7 @@ def read_radiograph(
     at_least: int = 0,
     keep_identifiers: bool = False,
     keep_levels: bool = False,
+    keep_header: bool = False,
 ) -> Radiograph:
     """Read a radiograph from a file, which may be packed by gzip. Its content decides the format, not its name.
 
@@ -47,6 +48,7 @@ def read_radiograph(
             quarter or an eighth, a JPEG while it is decoded. 0 keeps every pixel.
         keep_identifiers: keep the patient's ID, too.
         keep_levels: keep what a viewer shows, too: the image before a window cuts it off. Every pixel is kept then.
+        keep_header: keep a DICOM file's header, too, with all identifiers in it.
 
     Returns:
         The radiograph: float32 [height, width] in 0…1, bright where the body is dense. ``warnings`` says what was
@@ -69,7 +71,12 @@ def read_radiograph(
                 from lungsight.reading.dicom import read_dicom  # importing it takes as long as twenty images
 
                 radiograph = read_dicom(
-                    file.name, data, digest, keep_identifiers=keep_identifiers, keep_levels=keep_levels
+                    file.name,
+                    data,
+                    digest,
+                    keep_identifiers=keep_identifiers,
+                    keep_header=keep_header,
+                    keep_levels=keep_levels,
                 )
             else:
                 radiograph = read_image(file.name, data, digest, found, 0 if keep_levels else at_least)

@@ -26,6 +26,7 @@ class OutputPaths:
         html: a page.
         heatmaps: a folder of 16-bit images of the evidence.
         overlays: a folder of images with the evidence in colour.
+        dicom: a folder of DICOM objects, which the caller fills.
     """
 
     json: Path | None = None
@@ -34,11 +35,12 @@ class OutputPaths:
     html: Path | None = None
     heatmaps: Path | None = None
     overlays: Path | None = None
+    dicom: Path | None = None
 
     @property
     def pictures(self) -> tuple[Path, ...]:
-        """Folders of heatmaps and overlays."""
-        return tuple(path for path in (self.heatmaps, self.overlays) if path is not None)
+        """Folders of heatmaps, overlays and DICOM objects."""
+        return tuple(path for path in (self.heatmaps, self.overlays, self.dicom) if path is not None)
 
     @property
     def tables(self) -> tuple[Path, ...]:
