@@ -98,10 +98,15 @@ export class Film extends EventTarget {
     this.levels = meta.levels.map(() => null);
     this.#loading.clear();
     this.setWindow(meta.windows[0]);
-    await this.#fetch(meta.levels.length - 1);
     this.fit();
-    await this.#fetch(this.#wanted());
-    this.dispatchEvent(new Event("sharp"));
+    await this.#show(meta.levels.length - 1, "first-picture");
+    await this.#show(this.#wanted(), "sharp-picture");
+  }
+
+  async #show(index, mark) {
+    await this.#fetch(index);
+    this.draw();
+    performance.mark(mark);
   }
 
   /** Takes levels whose values are here already. */

@@ -47,6 +47,7 @@ export class Overlay {
 
   show(on) {
     this.shown = on;
+    this.cell = null;
     this.draw();
   }
 

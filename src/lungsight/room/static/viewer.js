@@ -5,7 +5,7 @@ import { $, $$, element, say, sayProblem, session } from "./dom.js";
 import { COLOURS, cellAt, sumOf, zoneOf, zonesOf } from "./evidence.js";
 import { Film } from "./film.js";
 import { Keys } from "./keys.js";
-import { Overlay, aboutSpacing } from "./overlay.js";
+import { Overlay, aboutSpacing, lengthOf } from "./overlay.js";
 import { Pointer } from "./pointer.js";
 import { ReadForm } from "./read.js";
 import { Teaching } from "./teach.js";
@@ -43,7 +43,7 @@ class Pane {
         $("#preset").value = "";
       },
       pan: (phase, from, at, moved) => { if (phase === "move") this.film.pan(moved.x, moved.y); },
-      measure: (phase, from, at) => this.#drawn(phase, from, at, "line", (line) => this.overlay.measures.push(line)),
+      measure: (phase, from, at) => this.#drawn(phase, from, at, "line", (line) => this.#measured(line)),
       region: (phase, from, at) => this.#drawn(phase, from, at, "region", (region) => { this.overlay.regions.push(region); reading.count(); }),
     };
   }
@@ -58,6 +58,11 @@ class Pane {
     if (phase === "end" && size >= SMALLEST) finished(made);
     else if (phase === "end") this.#clicked(at);
     overlay.draw();
+  }
+
+  #measured(line) {
+    this.overlay.measures.push(line);
+    $("#under").textContent = `${lengthOf(line, this.film.meta).text}. ${aboutSpacing(this.film.meta)}`;
   }
 
   #clicked(at) {
@@ -118,7 +123,11 @@ function under(pane, at, place) {
 
 const panes = $$(".pane").map((box) => new Pane(box));
 const [main, beside] = panes;
-const reading = new ReadForm($("#read-form"), main.overlay, (image) => { take(image).catch(sayProblem); });
+const reading = new ReadForm($("#read-form"), main.overlay, (image) => {
+  take(image).catch(sayProblem);
+  $("#answer").focus({ preventScroll: true });
+  $(".side").scrollTo?.({ top: 0 });
+});
 const teaching = new Teaching($("#teach"), main.film, main.overlay);
 const both = (act) => panes.forEach((pane) => { if (pane.film.open) act(pane); });
 
@@ -358,12 +367,18 @@ function keys() {
     .start();
 }
 
-/** The image itself, by what the room answered about its pixels. */
-async function showPixels(meta) {
-  presets(meta);
-  await main.film.load(meta);
-  $("#under").textContent = aboutSpacing(meta);
-  showFacts($("#facts"), factsOf(state.image, meta, nameOf(state.image)));
+/** The image itself, before anything is known of the answer. */
+async function showFilm() {
+  try {
+    const meta = await get(`images/${id}/pixels`);
+    presets(meta);
+    await main.film.load(meta);
+    $("#under").textContent = aboutSpacing(meta);
+  } catch (problem) {
+    $("#under").textContent = `${problem.message} ${problem.hint || ""}`;
+  }
+  if (!state.image) return;
+  showFacts($("#facts"), factsOf(state.image, main.film.meta, nameOf(state.image)));
   preparePrint();
 }
 
@@ -371,14 +386,13 @@ async function start() {
   wire();
   choose("window");
   keys();
-  const pixels = get(`images/${id}/pixels`).catch((problem) => problem);
+  const film = showFilm();
   const [room, image] = await Promise.all([get("room"), get(`images/${id}`)]);
   state.room = room;
   await take(image);
   heatOptions();
-  const meta = await pixels;
-  if (meta instanceof Error) $("#under").textContent = meta.message;
-  else await showPixels(meta);
+  await film;
+  preparePrint();
   document.body.dataset.shown = "yes";
 }
 
@@ -389,7 +403,7 @@ async function happened(kind, event) {
   if (state.image && (state.image.state === "waiting" || state.image.state === "running")) {
     const before = state.image;
     await take(await get(`images/${id}`));
-    if (before.state !== state.image.state && state.image.has_pixels) await showPixels(await get(`images/${id}/pixels`));
+    if (before.state !== state.image.state) await showFilm(); // it may have been turned, or be a negative
   }
 }
 

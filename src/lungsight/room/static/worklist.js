@@ -25,6 +25,7 @@ async function refresh() {
     const found = await get(`images?${query()}`);
     if (asked !== newest) return; // a later question was answered already
     show(found);
+    if (!performance.getEntriesByName("list-shown").length) performance.mark("list-shown");
   } catch (problem) {
     if (asked === newest) sayProblem(problem);
   }
