@@ -2,9 +2,9 @@
 
     python benchmarks/speed/reading_room.py docs/results/reading_room.csv
 
-A room of its own is opened on a phantom of 2880 × 3520 pixels and 12 bits; Chromium without a screen or a GPU looks at it.
-Each page is opened ``ROUNDS`` times in a new browser context. A frame is everything from the dragged window to the pixels
-on the canvas. The load of the machine stands beside the figures, since it changes them.
+A room of its own is opened on a phantom of 2880 × 3520 pixels and 12 bits; Chromium without a screen or a GPU looks
+at it. Each page is opened ``ROUNDS`` times in a new browser context. A frame is everything from the dragged window to
+the pixels on the canvas. The load of the machine stands beside the figures, since it changes them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import describe
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from pydicom import Dataset, FileMetaDataset, dcmwrite
@@ -33,6 +32,7 @@ from pydicom.pixels import set_pixel_data
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
 from lungsight.datasets.phantom import Label, draw
+from machine import describe
 
 HEIGHT, WIDTH = 3520, 2880
 ROUNDS, FRAMES = 5, 200

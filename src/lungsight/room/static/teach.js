@@ -21,7 +21,10 @@ export class Teaching {
     this.overlay = overlay;
     this.planting = false;
     for (const button of $$("[data-alter]", box)) button.addEventListener("click", () => this.#chosen(button.dataset.alter));
-    $("#strength").addEventListener("change", () => { if (this.last) this.ask(this.last); });
+    $("#strength").addEventListener("change", () => {
+      this.moved = true; // until then each alteration has its own default
+      if (this.last) this.ask(this.last);
+    });
   }
 
   show(image, room, evidence) {
@@ -55,18 +58,27 @@ export class Teaching {
     try {
       const strength = this.#strength(alteration.kind);
       const answer = await send("POST", `images/${this.image.id}/altered`, strength === undefined ? alteration : { ...alteration, strength });
-      if (asked === this.#asked) this.#show(answer);
+      if (asked !== this.#asked) return;
+      this.#show(answer);
+      note.textContent += this.#amount(alteration.kind, strength);
     } catch (problem) {
       note.textContent = "";
       sayProblem(problem);
     }
   }
 
-  /** The slider's share of the strengths that the room offers for this kind. */
+  /** The strength that the slider chooses among those that the room offers for this kind. */
   #strength(kind) {
-    const strengths = (this.room.kinds_of_alteration || []).find((one) => one.kind === kind)?.strengths || [];
-    if (!strengths.length) return undefined;
-    return strengths[Math.round(Number($("#strength").value) * (strengths.length - 1))];
+    const offered = (this.room.kinds_of_alteration || []).find((one) => one.kind === kind);
+    if (!offered?.strengths?.length) return undefined;
+    const { strengths } = offered;
+    return this.moved ? strengths[Math.round(Number($("#strength").value) * (strengths.length - 1))] : offered.default ?? strengths[0];
+  }
+
+  /** What a strength means, such as its pixels; nothing where an alteration has none. */
+  #amount(kind, strength) {
+    const unit = (this.room.kinds_of_alteration || []).find((one) => one.kind === kind)?.unit;
+    return unit && strength !== undefined ? ` Altered: ${unit.replace("{}", String(strength))}.` : "";
   }
 
   #show(answer) {
