@@ -36,7 +36,7 @@ def exchange_gate(package: Path, gate: Path) -> PackageDescription:
         (partial / METADATA).unlink(missing_ok=True)
         (partial / GATE).write_bytes((gate / "gate.onnx").read_bytes())
         changed = sign(partial, opened.description.model_copy(update={"gate": stated, "files": kept}), GATE)
-        card = card_of(opened.model_card, changed, tested_model(opened))
+        card = card_of(opened.model_card, changed, _note(opened))
         (partial / MODEL_CARD).write_text(card, encoding="utf-8")
         signed = sign(partial, changed, MODEL_CARD)
         ModelPackage.open(partial).verify()
@@ -50,17 +50,22 @@ def tested_model(package: ModelPackage) -> str | None:
     return str(json.loads(package.read(EVIDENCE))["subject"]["model"])
 
 
-def card_of(card: str, description: PackageDescription, tested: str | None) -> str:
-    """The card with what ``description`` says in the place of what it said before."""
+def card_of(card: str, description: PackageDescription, note: str) -> str:
+    """The card with what ``description`` says in the place of what it said before, and ``note`` after it."""
     model = "\n\n".join("\n".join(part) for part in described(description)) + "\n\n"
-    if tested is not None:
-        model += (
-            f"## Gate exchanged\n\nThe figures below are of the model {tested}, tested with this network, these lung "
-            "fields, this calibration and these thresholds, and with an earlier gate. A test judges every image, "
-            "refused or not, so they hold for this model too, but for the shares of refused images in the evidence "
-            "report. Those of this gate stand in docs/results/gate.md.\n\n"
-        )
-    return _DESCRIBED.sub(lambda _: model, card, count=1)
+    return _DESCRIBED.sub(lambda _: model + note, card, count=1)
+
+
+def _note(package: ModelPackage) -> str:
+    tested = tested_model(package)
+    if tested is None:
+        return ""
+    return (
+        f"## Gate exchanged\n\nThe figures below are of the model {tested}, tested with this network, these lung "
+        "fields, this calibration and these thresholds, and with an earlier gate. A test judges every image, "
+        "refused or not, so they hold for this model too, but for the shares of refused images in the evidence "
+        "report. Those of this gate stand in docs/results/gate.md.\n\n"
+    )
 
 
 def main() -> None:

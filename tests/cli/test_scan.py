@@ -26,7 +26,19 @@ from lungsight.scanning.page import MOST_SHOWN
 from tiny_package import write_tiny
 from tiny_parts import LUNG_FIELDS, tiny_familiarity, tiny_lung_fields
 
-KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "overlay", "lungs", "unfamiliarity", "age", "sex"]
+KEYS = [
+    "file",
+    "status",
+    "verdict",
+    "category",
+    "probabilities",
+    "heatmap",
+    "overlay",
+    "lungs",
+    "unfamiliarity",
+    "age",
+    "sex",
+]
 KEYS += [
     "view",
     "view_from",

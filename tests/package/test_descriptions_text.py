@@ -22,12 +22,12 @@ def test_the_thresholds_are_told_with_their_aims() -> None:
     aims = {"aim_sensitivity": 0.95, "aim_specificity": 0.9, "chosen_on": 300, "patients": 250, "positives": 80}
     band = decision_in_words(Decision(low=0.1, high=0.6, **aims), "covid19")  # type: ignore[arg-type]
     assert band == (
-        "covid19 is ruled out below a probability of 0.100 and called from 0.600 on; between them the decision is "
+        "From a probability of 0.600 on the decision is *covid19*, below 0.100 *no sign of covid19*, between them "
         "*inconclusive*. The thresholds were chosen on 300 validation images of 250 patients, 80 images of covid19, "
         "for a sensitivity of at least 0.95 and a specificity of at least 0.9."
     )
     one = decision_in_words(Decision(low=0.4, high=0.4, note="No band.", **aims), "covid19")  # type: ignore[arg-type]
-    assert one.startswith("covid19 is called from a probability of 0.400 on and ruled out below it, chosen on 300")
+    assert one.startswith("From a probability of 0.400 on the decision is *covid19*, below it *no sign of covid19*.")
     assert one.endswith("for a sensitivity of at least 0.95. No band.")
     none = Decision(inconclusive_below=0.6, note="No threshold: 3 validation patients are too few.")
     assert decision_in_words(none, "covid19") == (

@@ -18,7 +18,19 @@ from tiny_package import CLASSES
 
 Make = Callable[..., Radiograph]
 
-KEYS = ["file", "status", "verdict", "probabilities", "heatmap", "overlay", "lungs", "unfamiliarity", "age", "sex"]
+KEYS = [
+    "file",
+    "status",
+    "verdict",
+    "category",
+    "probabilities",
+    "heatmap",
+    "overlay",
+    "lungs",
+    "unfamiliarity",
+    "age",
+    "sex",
+]
 IDS = ["study_instance_uid", "series_instance_uid", "sop_instance_uid", "accession_number", "patient_id"]
 KEYS += [
     "view",
@@ -63,6 +75,7 @@ def test_json_is_one_object_a_line_with_exactly_the_keys(
         "file": 'Łódź, "7".png',
         "status": "error",
         "verdict": None,
+        "category": None,
         "probabilities": {},
         "heatmap": None,
         "overlay": None,

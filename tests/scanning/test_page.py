@@ -16,6 +16,7 @@ from syrupy.assertion import SnapshotAssertion
 
 import prose
 from lungsight import RESEARCH_ONLY
+from lungsight.components.categories import Category
 from lungsight.components.lungs import Lungs
 from lungsight.errors import LungsightError
 from lungsight.inference import INCONCLUSIVE, REFUSED, Detector, Finding, Status
@@ -111,8 +112,8 @@ def test_one_film_has_a_page_of_its_own(detector: Detector, findings: list[Findi
     ("decision", "p", "said"),
     [
         ("covid19", 0.61, "The probability of COVID-19 is 61 %: the model calls it from 60 % on."),
-        ("no_pneumonia", 0.1, "The probability of COVID-19 is 10 %: the model rules it out below 20 %. Of its other"),
-        (INCONCLUSIVE, 0.4, "The probability of COVID-19 is 40 %: the model calls it from 60 % on and rules it"),
+        ("no_sign", 0.1, "The probability of COVID-19 is 10 %: below 20 % the model sees no sign of it."),
+        (INCONCLUSIVE, 0.4, "The probability of COVID-19 is 40 %: the model calls it from 60 % on and sees no"),
     ],
 )
 def test_a_result_says_what_it_rests_on(
@@ -120,12 +121,23 @@ def test_a_result_says_what_it_rests_on(
 ) -> None:
     detector = make_detector(decision=Decision(low=0.2, high=0.6, aim_sensitivity=0.95, aim_specificity=0.95))
     finding = detector.analyse([make_radiograph()])[0]
-    _, reasons = detector._decide(np.array([p, 0, 1 - p]), None)
+    _, reasons = detector._decide(np.array([p, 0, 1 - p]))
     shares = {"covid19": p, "other_pneumonia": 0.0, "no_pneumonia": 1 - p}
     shown = replace(finding, decision=decision, probabilities=shares, reasons=reasons)
     html = written(detector, [shown], tmp_path / "page.html")
     assert said in html
     assert "&lt;1 %" in html
+    words = {"no_sign": "no sign of COVID-19", "covid19": "COVID-19"}.get(decision, decision)
+    assert f">{words}</p>" in html
+
+
+def test_a_measured_category_is_shown_and_none_is_invented(
+    detector: Detector, findings: list[Finding], tmp_path: Path
+) -> None:
+    shown = replace(findings[1], category=Category("typical", "Of 100 images so answered, 70 were."))
+    html = written(detector, [shown], tmp_path / "page.html")
+    assert "radiologist's word for it: <b>typical</b>. Of 100 images so answered, 70 were." in html
+    assert "radiologist's word" not in written(detector, [findings[1]], tmp_path / "without.html")
 
 
 def test_classes_are_named_as_people_name_them(detector: Detector, findings: list[Finding], tmp_path: Path) -> None:

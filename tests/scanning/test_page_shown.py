@@ -15,7 +15,7 @@ from lungsight.radiograph import Radiograph
 from lungsight.scanning.outputs import OutputPaths, Outputs
 
 WARNING = "The file doesn't say its view; it is analysed as a frontal one."
-REASON = "The probability of COVID-19 is 57 %: the model calls it from 59 % on and rules it out below 13 %."
+REASON = "The probability of COVID-19 is 57 %: the model calls it from 59 % on and sees no sign of it below 13 %."
 
 
 @pytest.fixture

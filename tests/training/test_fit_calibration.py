@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from lungsight.components.calibration import Calibration, calibrated, log_odds, softmax
-from lungsight.statistics.thresholds import Aim
+from lungsight.statistics.thresholds import SHARES_LEFT_OPEN, Aim
 from lungsight.training import fit_calibration as module
 from lungsight.training.fit_calibration import (
     ValidationLogits,
@@ -20,6 +20,7 @@ from lungsight.training.fit_calibration import (
     fit_isotonic,
     fit_platt,
     fit_temperature,
+    largest_classes,
     log_loss,
 )
 
@@ -164,7 +165,8 @@ def test_probabilities_for_thresholds_never_come_from_the_patients_own_truth() -
 def test_too_few_patients_get_a_temperature_and_nothing_else() -> None:
     validation = drawn(patients=24)
     found = fit_calibration(validation)
-    assert found.calibration == Calibration(temperature=fit_temperature(validation), fitted_on=48, patients=24)
+    alone = Calibration(temperature=fit_temperature(validation), fitted_on=48, patients=24)
+    assert found.calibration.model_copy(update={"prevalence": {}, "largest": ()}) == alone
     np.testing.assert_array_equal(found.probabilities, calibrated(found.calibration, CLASSES, validation.logits))
 
 
@@ -180,7 +182,7 @@ def test_thresholds_keep_their_aims_on_new_patients() -> None:
     for seed in range(12):
         validation = drawn(patients=300, seed=seed, distort=2.0)
         fitted = fit_calibration(validation)
-        decision = choose_thresholds(validation, fitted.probabilities, "sick", Aim(), 0.5)
+        decision = choose_thresholds(validation, fitted.probabilities, "sick", Aim(most_inconclusive=1), 0.5)
         fresh = drawn(patients=300, seed=1000 + seed, distort=2.0)
         p = calibrated(fitted.calibration, CLASSES, fresh.logits)[:, 0]
         missed.append((p[fresh.targets == 0] < decision.low).mean())
@@ -208,3 +210,55 @@ def test_the_expit_of_a_line_is_what_platt_means() -> None:
         Calibration(method="platt", platt=fit_platt(validation)), validation.classes, validation.logits
     )
     np.testing.assert_allclose(found[:, 0], expit(slope * odds + intercept), atol=1e-7)
+
+
+def _two_sources(large: int = 500, small: int = 100) -> ValidationLogits:
+    """In the small source, in which the first class is rare, the logits of the first class are too high."""
+    one, other = drawn(large, seed=1, distort=1), drawn(small, seed=2, distort=1)
+    rare = other.logits + np.array([2.0, 0, 0])
+    return ValidationLogits(
+        CLASSES,
+        np.concatenate([one.logits, rare]),
+        np.concatenate([one.targets, other.targets]),
+        np.concatenate([one.patients, 1000 + other.patients]),
+        np.array(["large"] * 2 * large + ["small"] * 2 * small),
+    )
+
+
+def test_every_source_counts_the_same() -> None:
+    """As many images again of the large source change neither the fit nor the prevalence that it states."""
+    once = _two_sources()
+    large = np.flatnonzero(once.sources == "large")
+    often = once.of(np.concatenate([large, large, large, np.flatnonzero(once.sources == "small")]))
+    for fit in (fit_temperature, lambda v: fit_platt(v)["sick"][1]):
+        assert fit(often) == pytest.approx(fit(once), abs=0.01)
+    pooled = ValidationLogits(CLASSES, often.logits, often.targets, often.patients)
+    assert fit_platt(pooled)["sick"][1] - fit_platt(once)["sick"][1] > 0.2
+    shares = fit_calibration(once).calibration.prevalence
+    assert sum(shares.values()) == pytest.approx(1)
+    wanted = np.mean([(once.targets[once.sources == s] == 0).mean() for s in ("large", "small")])
+    assert shares["sick"] == pytest.approx(wanted)
+
+
+def test_the_most_probable_class_is_counted_by_source_before_and_after() -> None:
+    validation = _two_sources()
+    before, after = softmax(validation.logits), softmax(validation.logits - np.array([2.0, 0, 0]))
+    large, small = largest_classes(validation, before, after)
+    assert (large.source, large.images, small.images) == ("large", 1000, 200)
+    here = validation.sources == "small"
+    assert small.truth["sick"] == pytest.approx((validation.targets[here] == 0).mean(), abs=1e-4)
+    assert small.before["sick"] > small.after["sick"]
+    assert all(sum(each.values()) == pytest.approx(1, abs=1e-3) for each in (small.truth, small.before, small.after))
+    assert {each.source for each in fit_calibration(validation).calibration.largest} == {"large", "small"}
+
+
+def test_thresholds_say_what_they_do_within_each_source_and_what_others_would_cost() -> None:
+    validation = _two_sources()
+    p = fit_calibration(validation).probabilities
+    decision = choose_thresholds(validation, p, "sick", Aim(most_inconclusive=0.1), 0.5)
+    assert [each.source for each in decision.by_source] == ["large", "small"]
+    assert all((each.inconclusive.value or 0) <= 0.1 for each in decision.by_source)
+    assert decision.by_source[0].sensitivity.low is not None
+    assert [each.most_inconclusive for each in decision.costs] == list(SHARES_LEFT_OPEN)
+    same = next(each for each in decision.costs if each.most_inconclusive == 0.1)
+    assert (same.low, same.high) == decision.thresholds

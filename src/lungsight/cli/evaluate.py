@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _ERRORS_SHOWN = 5
 _CHECKS = {
     "refused": "the package's gate would refuse; tested here all the same",
-    "unfamiliar": "unlike anything in training: inconclusive when scanned",
+    "unfamiliar": "unlike the training images: scanning warns of it",
     "lung_faults": "without two plausible lungs",
 }
 _OTHERS, _LEFT_OUT, _EFFORT = "For a model that isn't a package", "What is left out", "How much is computed"

@@ -13,9 +13,17 @@ from rich.table import Table
 from lungsight import RESEARCH_ONLY
 from lungsight.cli import output
 from lungsight.cli.package_wrap import wrap
+from lungsight.components.decision import decision_words
 from lungsight.package import ModelPackage, PackageDescription, find_package
 from lungsight.package import complete as complete_package
-from lungsight.package.descriptions_text import calibration_in_words, decision_in_words, parts_in_words
+from lungsight.package.descriptions_text import (
+    calibration_in_words,
+    categories_in_words,
+    costs_in_words,
+    decision_in_words,
+    parts_in_words,
+    sources_in_words,
+)
 from lungsight.package.storage import EVIDENCE
 
 app = typer.Typer(
@@ -91,6 +99,11 @@ def _facts(stated: PackageDescription) -> Iterator[tuple[str, str]]:
     yield from ((heading.lower(), said.replace("*", "")) for heading, said in parts_in_words(stated).items())
     yield "calibration", calibration_in_words(stated.calibration).replace("*", "")
     yield "decision", decision_in_words(stated.decision, stated.target).replace("*", "")
+    if stated.decision.by_source:
+        yield "within sources", "\n".join(sources_in_words(stated.decision))
+        yield "other limits", costs_in_words(stated.decision)
+    for decision, said in categories_in_words(stated.categories).items():
+        yield f"readers on {decision_words(decision, stated.target)}", said
     yield "split by", stated.split_unit
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from lungsight import RESEARCH_ONLY
 from lungsight._text import as_words, counted, percent, percent_beside
+from lungsight.components.decision import decision_words
 from lungsight.inference import INCONCLUSIVE, Detector, Finding, Status
 from lungsight.reading.no_image import MAY_HOLD_IMAGES
 
@@ -39,7 +40,6 @@ class ScanTable:
         self.failed_before = 0
         self.passed_over: Counter[str] = Counter()
         self._decisions: Counter[str] = Counter()
-        self._unfamiliar = 0
         self._detector = detector
         self._warnings: Counter[str] = Counter()
         self._findings: list[Finding] = []
@@ -48,7 +48,6 @@ class ScanTable:
         """Count a finding, and keep it as a row while there is room."""
         self.counts[finding.status] += 1
         self._decisions[finding.decision or "not readable"] += 1
-        self._unfamiliar += _is_unfamiliar(finding)
         self._warnings.update(set(finding.warnings) - set(self._detector.cautions))
         if len(self._findings) < MAX_ROWS:
             self._findings.append(replace(finding, radiograph=None, map=None, lungs=None))
@@ -75,7 +74,10 @@ class ScanTable:
             console.print(self._table(console.width))
             if (more := self.counts.total() - len(self._findings)) > 0:
                 console.print(f"… and {more:,} more: --csv, --json, --parquet and --html have them all.")
-        totals = ", ".join(f"{count:,} {as_words(decision)}" for decision, count in self._decisions.most_common())
+        totals = ", ".join(
+            f"{count:,} {decision_words(decision, self._detector.target)}"
+            for decision, count in self._decisions.most_common()
+        )
         files = counted(self.counts.total(), "file")
         console.print(f"{files}: {totals}. Model: {self._detector.model}", highlight=False)
         if self._decisions[INCONCLUSIVE]:
@@ -89,8 +91,7 @@ class ScanTable:
         else:
             low, high = percent_beside(*description.decision.thresholds)
             said = f"the probability of {as_words(description.target)} is at least {low} and below {high}"
-        unlike = f", or the image is unlike anything in training ({self._unfamiliar:,})" if self._unfamiliar else ""
-        return f"Inconclusive: {said}{unlike}."
+        return f"Inconclusive: {said}."
 
     def _shared_warnings(self) -> Iterator[str]:
         """Warnings about images, each said once with the number of images it holds for."""
@@ -138,14 +139,14 @@ def _is_unfamiliar(finding: Finding) -> bool:
 def _file_and_reasons(finding: Finding) -> str:
     """The file, and why it was refused or can't be read; why images are inconclusive is printed once, at the end."""
     if finding.status is Status.READ:
-        unlike = "  [dim]unlike anything in training[/]" if _is_unfamiliar(finding) else ""
+        unlike = "  [dim]unlike the training images[/]" if _is_unfamiliar(finding) else ""
         return escape(finding.file) + unlike
     reasons = " ".join(finding.reasons).removeprefix(f"{finding.file}: ")
     return escape(finding.file) + (f"  [dim]{escape(reasons)}[/]" if reasons else "")
 
 
 def _coloured(finding: Finding, target: str) -> str:
-    result = escape(as_words(finding.decision or str(finding.status)))
+    result = escape(finding.words)
     if finding.status is Status.ERROR:
         return f"[red]{result}[/]"
     if finding.status is Status.REFUSED or finding.decision == INCONCLUSIVE:

@@ -16,8 +16,23 @@ SANE_TEMPERATURES = (0.05, 20.0)
 FURTHEST_INTERCEPT = 10.0
 
 
+class LargestClasses(BaseModel):
+    """The classes of one source's validation images, and the most probable ones: has the calibration moved them?"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    source: str
+    images: int = Field(ge=1)
+    truth: dict[str, float]
+    """By class, the share of the images that are of it."""
+    before: dict[str, float]
+    """By class, the share of the images whose most probable class it is, without calibration."""
+    after: dict[str, float]
+    """The same with the calibration, fitted without the image's patient."""
+
+
 class Calibration(BaseModel):
-    """How logits become probabilities, fitted on validation images.
+    """How logits become probabilities, fitted on validation images; every source counts the same.
 
     ``temperature`` divides the logits before the softmax (Guo et al. 2017). ``platt`` and ``isotonic`` take each
     class's log-odds against the rest, straight from the softmax, through a logistic curve (Platt 1999) or a rising
@@ -37,6 +52,11 @@ class Calibration(BaseModel):
     fitted_on: int = Field(default=0, ge=0, description="number of images")
     patients: int = Field(default=0, ge=0)
     """The number of their patients; 0 if unknown."""
+    prevalence: dict[str, float] = Field(default_factory=dict)
+    """By class, its share of the images as they were weighted; empty in packages made before December 2026, in which
+    every image counts the same."""
+    largest: tuple[LargestClasses, ...] = ()
+    """The most probable class by source, before and after; empty likewise."""
     log_loss: dict[str, float] = Field(default_factory=dict)
     """Of each method, cross-validated by patient on those images; the simplest within one standard error of the least
     is used (the least itself, in packages made before 1 December 2026). Empty: they were too few."""

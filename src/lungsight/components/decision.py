@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-#: The decisions besides the model's classes.
-INCONCLUSIVE, REFUSED = "inconclusive", "refused"
+from lungsight._text import as_words
+
+#: The decisions besides the model's classes. Below the lower threshold nothing is said but that there is no sign of
+#: the target: which other class is the most probable is no decision.
+NO_SIGN, INCONCLUSIVE, REFUSED = "no_sign", "inconclusive", "refused"
 
 ReadWords = NDArray[Any]
+
+
+def decision_words(decision: str, target: str) -> str:
+    """A decision for people: ``no sign of COVID-19``, ``inconclusive``, ``no pneumonia``."""
+    return f"no sign of {as_words(target)}" if decision == NO_SIGN else as_words(decision)
 
 
 class _Aim(Protocol):
@@ -20,6 +28,8 @@ class _Aim(Protocol):
     def sensitivity(self) -> float: ...
     @property
     def specificity(self) -> float: ...
+    @property
+    def most_inconclusive(self) -> float: ...
 
 
 class _Chosen(Protocol):
@@ -41,17 +51,56 @@ class _Chosen(Protocol):
     def note(self) -> str: ...
 
 
-class Decision(BaseModel):
+class _Stated(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class MeasuredShare(_Stated):
+    """A share of images with its 95% interval; null where there are too few for one."""
+
+    value: float | None = Field(default=None, ge=0, le=1)
+    low: float | None = None
+    high: float | None = None
+    n: int = Field(ge=0)
+    """Images of which it is a share."""
+
+
+class AnswersAtSource(_Stated):
+    """What the thresholds do among the validation images of one source, on which they were chosen."""
+
+    source: str
+    inconclusive: MeasuredShare
+    """Of all images."""
+    sensitivity: MeasuredShare
+    """Of the images of the target that get an answer, those that are predicted."""
+    specificity: MeasuredShare
+    """Of the others that get an answer, those that are ruled out."""
+
+
+class CostOfAnswers(_Stated):
+    """What another limit on inconclusive images would cost, on the validation images, with every source the same."""
+
+    most_inconclusive: float = Field(ge=0, le=1)
+    """The limit within each source."""
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+    inconclusive: float = Field(ge=0, le=1)
+    """Share of the images."""
+    sensitivity: float | None = Field(default=None, ge=0, le=1)
+    """Among the images that get an answer."""
+    specificity: float | None = Field(default=None, ge=0, le=1)
+    """Among the images that get an answer."""
+
+
+class Decision(_Stated):
     """How probabilities become a decision.
 
-    With the thresholds ``low`` and ``high``: below ``low`` the target is ruled out and the decision is the most
-    probable other class; from ``high`` on it is the target; between them it is *inconclusive*. Equal thresholds leave
-    nothing inconclusive. Without thresholds it is the most probable class, unless its probability is below
-    ``inconclusive_below``. The thresholds were chosen on validation images for the aims stated, with probabilities
-    from a calibration that hadn't seen the image's patient.
+    With the thresholds ``low`` and ``high``: below ``low`` there is *no sign* of the target; from ``high`` on the
+    decision is the target; between them it is *inconclusive*. Equal thresholds leave nothing inconclusive. Without
+    thresholds it is the most probable class, unless its probability is below ``inconclusive_below``. The thresholds
+    were chosen on validation images for the aims stated, with probabilities from a calibration that hadn't seen the
+    image's patient.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     inconclusive_below: float = Field(default=0.5, ge=0, le=1)
     """Calibrated probability that a decision needs if no thresholds are stated."""
@@ -63,6 +112,8 @@ class Decision(BaseModel):
     """Of the images of the target, the share that may not be ruled out."""
     aim_specificity: float | None = Field(default=None, gt=0, lt=1)
     """Of the other images, the share that may not be called."""
+    most_inconclusive: float | None = Field(default=None, ge=0, le=1)
+    """Of the images of each source, the share that may be inconclusive; it comes before the aims. Null: no limit."""
     chosen_on: int = Field(default=0, ge=0)
     """Number of validation images."""
     patients: int = Field(default=0, ge=0)
@@ -71,9 +122,19 @@ class Decision(BaseModel):
     """Images of the target among them."""
     note: str = ""
     """What the choice couldn't give, and why."""
+    by_source: tuple[AnswersAtSource, ...] = ()
+    """What the thresholds do within each source; empty in packages made before December 2026."""
+    costs: tuple[CostOfAnswers, ...] = ()
+    """What other limits on inconclusive images would cost; empty likewise."""
 
     @classmethod
-    def of(cls, chosen: _Chosen, inconclusive_below: float = 0.5) -> Decision:
+    def of(
+        cls,
+        chosen: _Chosen,
+        inconclusive_below: float = 0.5,
+        by_source: Iterable[AnswersAtSource] = (),
+        costs: Iterable[CostOfAnswers] = (),
+    ) -> Decision:
         """With thresholds that were chosen on validation data."""
         return cls(
             inconclusive_below=inconclusive_below,
@@ -81,10 +142,13 @@ class Decision(BaseModel):
             high=chosen.high,
             aim_sensitivity=chosen.aim.sensitivity,
             aim_specificity=chosen.aim.specificity,
+            most_inconclusive=chosen.aim.most_inconclusive,
             chosen_on=chosen.images,
             patients=chosen.patients,
             positives=chosen.positives,
             note=chosen.note,
+            by_source=tuple(by_source),
+            costs=tuple(costs),
         )
 
     @property
@@ -103,39 +167,34 @@ class Decision(BaseModel):
             return self.thresholds[1] > self.thresholds[0]
         return self.inconclusive_below > 1 / classes
 
+    def possible(self, classes: Sequence[str], target: str) -> tuple[str, ...]:
+        """The decisions that an image which is analysed can get, *inconclusive* last if it can."""
+        named = tuple(classes) if self.thresholds is None else (target, NO_SIGN)
+        return (*named, INCONCLUSIVE) if self.can_be_inconclusive(len(classes)) else named
+
     def decide(
-        self,
-        probabilities: ArrayLike,
-        classes: Sequence[str],
-        target: str,
-        *,
-        unfamiliar: ArrayLike = False,
-        refused: ArrayLike = False,
+        self, probabilities: ArrayLike, classes: Sequence[str], target: str, *, refused: ArrayLike = False
     ) -> ReadWords:
-        """The decision on each image: a class, :data:`INCONCLUSIVE` or :data:`REFUSED`.
+        """The decision on each image: one of :meth:`possible`, or :data:`REFUSED`.
 
         Args:
             probabilities: calibrated, float [n, k]; or [k], of one image.
             classes: the k classes in that order.
             target: one of them.
-            unfamiliar: bool [n], or one for all: out-of-distribution, and therefore inconclusive.
             refused: bool [n], or one for all: the image is not analysed; this comes first.
 
         Returns:
             text as objects, [n]; or [], of one image.
         """
         p = np.asarray(probabilities, dtype=np.float64)
-        names, this = np.array(classes, dtype=object), list(classes).index(target)
         if self.thresholds is None:
-            open_, verdict = p.max(axis=-1) < self.inconclusive_below, names[p.argmax(axis=-1)]
+            most_probable = np.array(classes, dtype=object)[p.argmax(axis=-1)]
+            decided = np.where(p.max(axis=-1) < self.inconclusive_below, INCONCLUSIVE, most_probable)
         else:
             low, high = self.thresholds
-            of_target, others = p[..., this], np.where(np.arange(len(names)) == this, -1.0, p)
-            called = of_target >= high
-            open_ = ~called & (of_target >= low)
-            verdict = np.where(called, target, names[others.argmax(axis=-1)])
-        verdict = np.where(open_ | np.asarray(unfamiliar, dtype=bool), INCONCLUSIVE, verdict)
-        return np.where(np.asarray(refused, dtype=bool), REFUSED, verdict).astype(object)
+            of_target = p[..., list(classes).index(target)]
+            decided = np.where(of_target >= high, target, np.where(of_target < low, NO_SIGN, INCONCLUSIVE))
+        return np.where(np.asarray(refused, dtype=bool), REFUSED, decided).astype(object)
 
     @model_validator(mode="after")
     def _thresholds_are_in_order(self) -> Self:

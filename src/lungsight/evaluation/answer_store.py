@@ -17,7 +17,7 @@ import numpy as np
 from lungsight._database import open_database
 
 #: A change in how answers are computed or written needs another number: older ones are then computed again.
-_VERSION = 1
+_VERSION = 2
 _TABLE = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer BLOB) WITHOUT ROWID"
 #: The file's name in the folder of an evaluation or a training.
 FILE = "answers.sqlite"

@@ -60,8 +60,8 @@ class Failures:
 def failures(testset: TestSet, model: Model | None, at_most: int = AT_MOST) -> tuple[Failures, Failures]:
     """What was missed, lowest probability of the target first, and the false alarms, highest first.
 
-    An image is missed if it is of the target class and the decision of scanning is another class; neither an
-    inconclusive nor a refused image is. Without a model the most probable class stands for the decision.
+    An image is missed if it is of the target class and the decision of scanning is no sign of it, or another class;
+    neither an inconclusive nor a refused image is. Without a model the most probable class stands for the decision.
     """
     images = testset.scored
     decision = images.table[DECISION if DECISION in images.table else PREDICTION].to_numpy(dtype=str)

@@ -22,7 +22,7 @@ from lungsight.inference.finding import INCONCLUSIVE, ClassMap, Finding, Status,
 from lungsight.inference.lung_overlap import share_in_lungs
 from lungsight.inference.model import Answer
 from lungsight.inference.preparation import CheckedImage, ImageChecker
-from lungsight.inference.warnings import image_warnings, location_warning, model_warnings
+from lungsight.inference.warnings import distance_warning, image_warnings, location_warning, model_warnings
 from lungsight.package import ModelPackage, Network
 from lungsight.package.storage import NETWORK
 from lungsight.radiograph import Radiograph
@@ -261,7 +261,8 @@ class Detector:
                 model_grade=self.grade,
                 seconds=seconds,
             )
-        decision, reasons = self._decide(prediction.probabilities, self._unlike_training(distance))
+        decision, reasons = self._decide(prediction.probabilities)
+        categories, far = self.description.categories, self._in_thresholds(distance)
         evidence = self._map(prediction, crop_of(checked.lungs))
         inside = self._share_in_lungs(evidence, checked)
         return Finding(
@@ -272,12 +273,14 @@ class Detector:
             map=evidence,
             lungs=checked.lungs,
             evidence_in_lungs=inside,
-            unfamiliarity=self._in_thresholds(distance),
+            unfamiliarity=far,
             **known_of(radiograph, checked.view),
             inverted=checked.inverted,
             radiograph=radiograph,
             reasons=reasons,
-            warnings=self._warnings(checked, decision, inside),
+            warnings=self._warnings(checked, decision, inside, far),
+            category=categories.of(decision) if categories else None,
+            target=self.target,
             model=self.model,
             model_grade=self.grade,
             seconds=seconds,
@@ -293,38 +296,30 @@ class Detector:
             return None
         return share_in_lungs(evidence, checked.lungs, *checked.radiograph.pixels.shape)
 
-    def _warnings(self, checked: CheckedImage, decision: str, inside: float | None) -> tuple[str, ...]:
+    def _warnings(
+        self, checked: CheckedImage, decision: str, inside: float | None, far: float | None
+    ) -> tuple[str, ...]:
         preprocessing, radiograph = self.description.preprocessing, checked.radiograph
         region = preprocessing.region(radiograph.height, radiograph.width, crop_of(checked.lungs))
         seen = region if preprocessing.needs_lungs else None
         place = location_warning(self.description.target, decision, inside)
+        unlike = distance_warning(far, self._familiarity.description if self._familiarity else None)
         return (
             *radiograph.warnings,
             *checked.warnings,
             *image_warnings(radiograph, preprocessing.image_size, seen, checked.view.view if checked.view else None),
-            *([place] if place else []),
+            *(sentence for sentence in (place, unlike) if sentence),
             *self.cautions,
         )
 
     def _in_thresholds(self, distance: float | None) -> float | None:
         return None if distance is None or self._familiarity is None else distance / self._familiarity.threshold
 
-    def _unlike_training(self, distance: float | None) -> str | None:
-        familiarity = self._familiarity
-        if familiarity is None or distance is None or distance <= familiarity.threshold:
-            return None
-        stated = familiarity.description
-        return (
-            f"It is unlike anything in training: its features are {distance:.1f} from the nearest class, those of "
-            f"{stated.percentile:g}% of the validation images within {stated.threshold:.1f}."
-        )
-
-    def _decide(self, probabilities: NDArray[np.float64], unlike: str | None) -> tuple[str, tuple[str, ...]]:
-        """The decision, and why it is inconclusive: ``unlike`` is why the image is unlike anything in training."""
+    def _decide(self, probabilities: NDArray[np.float64]) -> tuple[str, tuple[str, ...]]:
+        """The decision, and why it is inconclusive if it is."""
         classes, target = self.description.classes, self.description.target
-        by_probability = str(self.description.decision.decide(probabilities, classes, target))
-        reasons = (self._why_open(probabilities),) if by_probability == INCONCLUSIVE else ()
-        return (INCONCLUSIVE, (unlike, *reasons)) if unlike else (by_probability, reasons)
+        decision = str(self.description.decision.decide(probabilities, classes, target))
+        return decision, (self._why_open(probabilities),) if decision == INCONCLUSIVE else ()
 
     def _why_open(self, probabilities: NDArray[np.float64]) -> str:
         """Why these probabilities, float64 [K], lead to no decision: a sentence."""
@@ -336,7 +331,7 @@ class Detector:
         (low, high), p = decision.thresholds, probabilities[self._target]
         stated, from_, below = percent_beside(p, high, low)
         target = as_words(self.description.target)
-        rule = f"the model calls it from {from_} on and rules it out below {below}"
+        rule = f"the model calls it from {from_} on and sees no sign of it below {below}"
         return f"The probability of {target} is {stated}: {rule}."
 
     def _against_the_others(self, by_class: Floats) -> Floats:

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from lungsight import RESEARCH_ONLY
 from lungsight._text import as_words, percent
+from lungsight.components.categories import Category
 from lungsight.components.decision import INCONCLUSIVE as INCONCLUSIVE
+from lungsight.components.decision import NO_SIGN as NO_SIGN
 from lungsight.components.decision import REFUSED as REFUSED
+from lungsight.components.decision import decision_words
 from lungsight.components.lungs import Box, Lungs
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.components.view import ViewGuess
@@ -76,7 +79,9 @@ class Finding:
 
     Attributes:
         file: as in ``Radiograph.file``.
-        decision: one of the model's classes, ``inconclusive`` or ``refused``; None if the file can't be read.
+        decision: the model's target, ``no_sign``, ``inconclusive`` or ``refused``; of a model without thresholds the
+            most probable class; None if the file can't be read.
+        category: what radiologists call images that get this decision; None if that wasn't measured.
         probabilities: calibrated, of each class; empty unless ``status`` is ``read``.
         map: the evidence for the target, region by region; None unless ``status`` is ``read``.
         lungs: where they are; None if the package has no lung segmentation, or it wasn't run.
@@ -96,6 +101,7 @@ class Finding:
         refused_by: ``header``, ``pixels`` or ``gate``; None if it wasn't refused.
         reasons: why it was refused, is inconclusive, or can't be read: sentences.
         warnings: what to keep in mind about this image: sentences.
+        target: the class that the decision is about; empty if there is none.
         model: name of the package and the first twelve digits of its sha256.
         model_grade: what the model's evidence report concludes; None if the package holds none.
         seconds: wall time for this file.
@@ -122,6 +128,8 @@ class Finding:
     refused_by: str | None = None
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    category: Category | None = None
+    target: str = ""
     model: str = ""
     model_grade: str | None = None
     seconds: float = 0.0
@@ -132,6 +140,11 @@ class Finding:
         if self.status is not Status.READ or self.lungs is None or self.lungs.problems:
             return None
         return self.lungs.mask
+
+    @property
+    def words(self) -> str:
+        """The decision for people, or what took its place: ``no sign of COVID-19``."""
+        return decision_words(self.decision or str(self.status), self.target)
 
     def heatmap(self) -> NDArray[np.float32]:
         """The map on the image's own pixels, float32 [placement.height, placement.width], in logits.
@@ -158,7 +171,7 @@ class Finding:
         sentences = "".join(f"<p>{escape(sentence)}</p>" for sentence in (*self.reasons, *self.warnings))
         return (
             f'<div style="display:flex;gap:1em">{picture}<div><p>{escape(self.file)}</p>'
-            f"<p><b>{escape(as_words(self.decision or self.status))}</b></p>"
+            f"<p><b>{escape(self.words)}</b></p>"
             f"<ul>{shares}</ul>{sentences}<p><i>{RESEARCH_ONLY}</i></p></div></div>"
         )
 
@@ -173,6 +186,7 @@ class Finding:
             "file": self.file,
             "status": str(self.status),
             "verdict": self.decision,
+            "category": None if self.category is None else self.category._asdict(),
             "probabilities": {name: round(p, 6) for name, p in self.probabilities.items()},
             "heatmap": drawn.get("heatmap"),
             "overlay": drawn.get("overlay"),

@@ -120,6 +120,7 @@ class OtherModel:
             **known_of(radiograph),
             radiograph=radiograph,
             reasons=reasons,
+            target=self.target,
             model=self.model,
             seconds=seconds,
         )

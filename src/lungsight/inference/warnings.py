@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lungsight._text import as_words
+from lungsight.components.ood import OODDescription
 from lungsight.components.preprocessing import Region
 from lungsight.inference.finding import INCONCLUSIVE
 from lungsight.package import PackageDescription, stated_grade
@@ -57,6 +58,21 @@ def location_warning(target: str, decision: str, inside: float | None) -> str | 
         return None
     words = as_words(target)
     return f"Less than half of what speaks for {words} is in the lungs; the model may have seen something else."
+
+
+def distance_warning(distance: float | None, detector: OODDescription | None) -> str | None:
+    """That the image is out-of-distribution; None unless it is. The decision stays what it is.
+
+    Args:
+        distance: from the training images, as a multiple of the detector's threshold.
+        detector: what the package says of it.
+    """
+    if distance is None or detector is None or distance <= 1:
+        return None
+    return (
+        "The image is unlike those that the model learned from: its features are further from every class than those "
+        f"of {detector.percentile:g}% of the validation images. The decision may be wrong."
+    )
 
 
 def model_warnings(description: PackageDescription, verdict: StatedGrade | None = None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lungsight.components.calibration import Calibration
+from lungsight.components.categories import Categories
 from lungsight.components.decision import Decision
 from lungsight.components.input_gate import GateDescription
 from lungsight.components.lung_segmentation import LungSegmentationDescription
@@ -65,6 +66,8 @@ class PackageDescription(_Stated):
     preprocessing: Preprocessing
     calibration: Calibration = Calibration()
     decision: Decision = Decision()
+    categories: Categories | None = None
+    """What radiologists called images that got each decision; null where nobody measured it."""
     lung_fields: LungSegmentationDescription | None = None
     """The network that finds the lungs; null where the package has none."""
     gate: GateDescription | None = None
@@ -84,12 +87,15 @@ class PackageDescription(_Stated):
     def model_id(self) -> str:
         """The name, and twelve digits that depend on what affects a finding, and on nothing else.
 
-        That is the classifier, preprocessing, classes, target, calibration, decision, and the other components.
+        That is the classifier, preprocessing, classes, target, calibration, decision, readers' categories, and the
+        other components.
         Model card and evidence may change; evidence stays tied to the id.
         """
-        acts = {"classes", "target", "preprocessing", "calibration", "decision", "lung_fields", "gate", "familiarity"}
+        acts = {"classes", "target", "preprocessing", "calibration", "decision", "categories"}
+        acts |= {"lung_fields", "gate", "familiarity"}
+        measured = {"decision": {"by_source", "costs"}, "calibration": {"largest"}}
         # without defaults, so that a key that a later lungsight adds leaves the ids of older packages as they are
-        stated = self.model_dump(mode="json", include=acts, exclude_defaults=True)
+        stated = self.model_dump(mode="json", include=acts, exclude=measured, exclude_defaults=True)
         parts = {"network": self.files.get(NETWORK, "")}
         parts |= {f"sha256 of {name}": self.files[name] for name in ACTING_PARTS if name in self.files}
         rests_on = json.dumps(stated | parts, sort_keys=True)

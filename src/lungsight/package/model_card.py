@@ -9,8 +9,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from lungsight import RESEARCH_ONLY
+from lungsight.components.calibration import LargestClasses
+from lungsight.components.decision import decision_words
 from lungsight.package.description import PackageDescription
-from lungsight.package.descriptions_text import calibration_in_words, decision_in_words, parts_in_words
+from lungsight.package.descriptions_text import (
+    calibration_in_words,
+    categories_in_words,
+    costs_in_words,
+    decision_in_words,
+    parts_in_words,
+    share_in_words,
+)
 from lungsight.package.markdown import cell, table
 
 TAGS = ("chest-x-ray", "covid-19", "onnx", "research-only")
@@ -104,3 +113,50 @@ def _calibration(description: PackageDescription) -> Iterator[str]:
     yield ""
     yield calibration_in_words(description.calibration)
     yield decision_in_words(description.decision, description.target)
+    yield from _by_source(description)
+    yield from _largest_classes(description)
+    yield from _categories(description)
+
+
+def _by_source(description: PackageDescription) -> Iterator[str]:
+    decision = description.decision
+    if not decision.by_source:
+        return
+    yield ""
+    yield "Within each source, on the validation images on which the thresholds were chosen:"
+    yield ""
+    headings = ("source", "inconclusive", "sensitivity of the others", "specificity of the others")
+    rows = (
+        (each.source, *map(share_in_words, (each.inconclusive, each.sensitivity, each.specificity)))
+        for each in decision.by_source
+    )
+    yield from table(headings, rows)
+    yield ""
+    yield costs_in_words(decision)
+
+
+def _largest_classes(description: PackageDescription) -> Iterator[str]:
+    if not description.calibration.largest:
+        return
+    yield ""
+    yield "The most probable class of the validation images, without the calibration → with it (and the truth):"
+    yield ""
+    rows = (
+        (each.source, each.images, *(_moved(each, name) for name in description.classes))
+        for each in description.calibration.largest
+    )
+    yield from table(("source", "images", *description.classes), rows)
+
+
+def _moved(each: LargestClasses, name: str) -> str:
+    return f"{each.before[name]:.2f} → {each.after[name]:.2f} ({each.truth[name]:.2f})"
+
+
+def _categories(description: PackageDescription) -> Iterator[str]:
+    said = categories_in_words(description.categories)
+    if not said or description.categories is None:
+        return
+    yield ""
+    yield f"In readers' words ({cell(description.categories.readers)}):"
+    yield ""
+    yield from (f"- {decision_words(name, description.target)}: {cell(text)}" for name, text in said.items())

@@ -10,6 +10,7 @@ from pathlib import Path
 from lungsight._text import as_words
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.sections.answers import TITLES
+from lungsight.package.descriptions_text import sources_in_words
 from lungsight.rendering import AGAINST, FOR
 from lungsight.reporting.answer_bars import COLOURS, largest_sources
 from lungsight.reporting.audit_cards import AuditCard
@@ -45,6 +46,7 @@ def write_evidence_page(evidence: Evidence, path: Path) -> None:
         reasons=deciding(evidence.verdict),
         for_a_patient=for_a_patient(evidence.verdict, target),
         answers=answers,
+        within_sources=_within_sources(evidence),
         more_sources=more_sources,
         colours={TITLES[name]: colour for name, colour in COLOURS.items()},
         plot=Forest.of(evidence.verdict.sources),
@@ -77,3 +79,9 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:  # the base installation has no scikit-learn
             continue
     return known
+
+
+def _within_sources(evidence: Evidence) -> list[str]:
+    """What the package's thresholds did within each validation source."""
+    description = evidence.subject.description
+    return list(sources_in_words(description.decision)) if description else []

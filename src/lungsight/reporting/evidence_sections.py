@@ -13,6 +13,7 @@ from lungsight._text import as_words, listed
 from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.formatting import withheld_because
 from lungsight.evaluation.rows import Row
+from lungsight.evaluation.sections.decision import COSTS
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.sections.subgroups import WITHIN_SOURCES
 from lungsight.evaluation.testset.testset import ALL_SOURCES
@@ -267,7 +268,7 @@ def _decision_tables(section: Section) -> Shown:
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in _rows(section, "decision"):
         groups.setdefault((str(row.labels["rule"]), row.estimate.scope), []).append(row)
-    shown: Shown = dict.fromkeys(("risk_coverage", "decision_curve", "per_1000"), ())
+    shown: Shown = dict.fromkeys(("risk_coverage", "decision_curve", "per_1000", COSTS), ())
     tables = []
     for (rule, scope), rows in groups.items():
         names = tuple(dict.fromkeys(row.estimate.name for row in rows))
@@ -345,6 +346,14 @@ def _decision_pictures(section: Section) -> Iterator[Picture]:
         caption = "Risk by coverage, by source: how many decisions are wrong if only the surest are given."
         points = " ".join(picked_points(curve, "coverage", "risk", (0.5, 1.0), ("coverage", "risk")))
         yield Picture.of(plots.risk_coverage_figure(curve), caption, points, "risk_coverage")
+    limits = _costs(_rows(section, COSTS))
+    if len(limits):
+        caption = (
+            "What other limits on inconclusive images would cost, by source: missed images and false alarms among "
+        )
+        caption += "those that get an answer, by the share that gets none."
+        points = " ".join(picked_points(limits, "inconclusive", "missed", (0.0, 0.15), ("inconclusive", "missed")))
+        yield Picture.of(plots.costs_figure(limits), caption, points, COSTS)
     curves = _curves(section, "decision_curve")
     for origin, rows in curves.groupby("prevalence_is", sort=False) if curves is not None else ():
         caption = (
@@ -354,6 +363,26 @@ def _decision_pictures(section: Section) -> Iterator[Picture]:
         names = ("threshold", "net benefit")
         points = " ".join(picked_points(rows, "threshold", "net_benefit", (0.1, 0.5), names))
         yield Picture.of(plots.decision_curve_figure(rows), caption, points, "decision_curve")
+
+
+def _costs(rows: Iterable[Row]) -> pd.DataFrame:
+    """A row per source and limit: the share left inconclusive, and both kinds of error among the rest."""
+    found: dict[tuple[Any, ...], dict[str, float]] = {}
+    for row in rows:
+        key = tuple(row.labels[name] for name in ("kind", "source", "most_inconclusive"))
+        value = row.estimate.value
+        found.setdefault(key, {})[row.estimate.name] = float("nan") if value is None else value
+    table = [
+        {
+            "kind": kind,
+            "source": source,
+            "inconclusive": each["inconclusive"],
+            "missed": 1 - each["sensitivity_of_decided"],
+            "false_alarms": 1 - each["specificity_of_decided"],
+        }
+        for (kind, source, _), each in found.items()
+    ]
+    return pd.DataFrame(table)
 
 
 def _thousands(rows: Iterable[Row]) -> Iterator[PerThousand]:

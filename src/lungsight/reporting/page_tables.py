@@ -29,8 +29,10 @@ _TITLES: Mapping[str, str] = {
     "per_1000": "Of 1,000 patients",
     "safeguards": "Input checks",
     "unfamiliar": "Out of distribution",
-    "without_refused": "With and without the images that scanning refuses or finds out of distribution",
+    "without_refused": "With and without the images that scanning refuses or warns of as out of distribution",
     "verdicts": "Decisions when scanned",
+    "answers_within_view": "Answers among images of one view",
+    "costs": "Other limits on inconclusive images",
 }
 #: How pages name the kinds of interval.
 INTERVALS = {"bca": "BCa", "percentile": "percentile", "basic": "basic", "delong": "DeLong", "exact": "exact"}

@@ -123,6 +123,19 @@ def risk_coverage_figure(table: pd.DataFrame) -> Figure:
     return small_multiples(groups_by_source(table), draw, *labels, limits=((0, 1), (0, top * 1.05)), percent="xy")
 
 
+def costs_figure(table: pd.DataFrame) -> Figure:
+    """Missed images of the target and false alarms among the answered, by the share of images left inconclusive."""
+
+    def draw(axes: Axes, rows: pd.DataFrame) -> None:
+        for i, (name, words) in enumerate((("missed", "missed"), ("false_alarms", "false alarms"))):
+            _line(axes, rows, "inconclusive", name, i, words, band=False)
+
+    highest = table[["missed", "false_alarms"]].to_numpy(dtype=float)
+    top = float(np.nanmax(highest, initial=0.1)) * 1.05
+    labels = ("Share of the images left inconclusive", "Share of wrong answers")
+    return small_multiples(groups_by_source(table), draw, *labels, limits=((0, 1), (0, top)), percent="xy")
+
+
 def decision_curve_figure(table: pd.DataFrame) -> Figure:
     """Net benefit by threshold of acting on the model, on everyone, on no one (Vickers & Elkin 2006)."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lungsight._progress import ProgressBars
-from lungsight._text import as_words
+from lungsight._text import as_words, in_words
+from lungsight.components.decision import CostOfAnswers
 from lungsight.datasets.manifest import Manifest
 from lungsight.evaluation.answer_store import FILE, AnswerStore
 from lungsight.evaluation.rows import Row
@@ -26,9 +27,11 @@ from lungsight.evaluation.testset.classes import class_of_labels
 from lungsight.evaluation.testset.predict import predict_manifest_images
 from lungsight.evaluation.testset.testset import ALL_SOURCES
 from lungsight.inference import Detector
-from lungsight.package import ModelPackage
+from lungsight.package import ModelPackage, PackageDescription
+from lungsight.package.descriptions_text import costs_in_words, decision_in_words, share_in_words
 from lungsight.reporting.gallery import write_gallery, wrong_predictions
 from lungsight.reporting.html import write_page
+from lungsight.reporting.plots import costs_figure
 from lungsight.reporting.tables import frame, write_table
 from lungsight.reporting.training_plots import (
     confusion_figure,
@@ -109,6 +112,9 @@ def _write_results(run: _Run, detector: Detector) -> None:
         leak=leak,
         pictures=pictures,
         top_losses=top_losses,
+        rule=_rule(run.package.description),
+        costs=costs_in_words(run.package.description.decision),
+        share_in_words=share_in_words,
         wrong_predictions=len(wrong_predictions(run.predictions)),
         unreadable=run.predictions[run.predictions[FAULT] != ""][["path", FAULT]].to_dict("records"),
         recipe=(run.folder / "recipe.toml").read_text("utf-8"),
@@ -191,6 +197,22 @@ def _split_counts(run: _Run) -> list[dict[str, object]]:
     ]
 
 
+def _rule(description: PackageDescription) -> str:
+    said = decision_in_words(description.decision, description.target).replace("*", "")
+    return in_words(said, description.target)
+
+
+def _costs(costs: Sequence[CostOfAnswers]) -> pd.DataFrame:
+    """What limits on inconclusive images cost, as :func:`~lungsight.reporting.plots.costs_figure` takes it."""
+    errors = ("sensitivity", "missed"), ("specificity", "false_alarms")
+    rows = [
+        {"kind": "validation", "source": "every source the same", "inconclusive": each.inconclusive}
+        | {name: float("nan") if (right := getattr(each, of)) is None else 1 - right for of, name in errors}
+        for each in costs
+    ]
+    return pd.DataFrame(rows)
+
+
 def _cost_of_leaking(run: _Run) -> list[Scores]:
     """Validation images whose patient (or very file) was trained on, and the others, each scored alone.
 
@@ -220,6 +242,8 @@ def _write_pictures(run: _Run, scores: list[Scores]) -> dict[str, Figure]:
         write_table(table, run.folder / f"confusion_{split}.csv")
     pictures["losses"] = loss_figure(pd.read_csv(run.folder / "history.csv"))
     pictures["learning_rates"] = learning_rate_figure(pd.read_csv(run.folder / "batches.csv"))
+    if costs := run.package.description.decision.costs:
+        pictures["costs"] = costs_figure(_costs(costs))
     for stem, figure in pictures.items():
         save_picture(figure, run.folder / f"{stem}.png")
     return pictures

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lungsight._text import as_words, percent_beside
+from lungsight.components.decision import decision_words
 from lungsight.components.lungs import Box
 from lungsight.components.preprocessing import Preprocessing
 from lungsight.inference.finding import GUESSED, INCONCLUSIVE, ClassMap, Finding, Status
@@ -151,12 +152,14 @@ class Card:
 
     Attributes:
         record: its line in the journal.
+        target: the class that the decision is about.
         urgency: the probability of the target; 0 if it wasn't analysed.
         image: None if it couldn't be read, or is no longer there to be shown.
         warnings: those about this image alone.
     """
 
     record: Record
+    target: str
     urgency: float
     image: SmallImage | None
     warnings: tuple[str, ...] = ()
@@ -164,27 +167,26 @@ class Card:
     @property
     def result(self) -> str:
         """The decision in words, or what took its place."""
-        return result_of(self.record)
+        return result_of(self.record, self.target)
 
-    def meaning(self, target: str, thresholds: tuple[float, float] | None) -> str:
-        """What the result of an analysed image rests on, in a sentence or two; empty if its reasons say it."""
-        decision = self.record["verdict"]
+    def meaning(self, thresholds: tuple[float, float] | None) -> str:
+        """What the result of an analysed image rests on, in a sentence; empty if its reasons say it."""
+        decision, target = self.record["verdict"], as_words(self.target)
         if self.record["status"] != Status.READ or decision == INCONCLUSIVE:
             return ""
-        most_probable = f"{as_words(decision)} is the most probable."
         if thresholds is None:
-            return f"Of the classes that the model tells apart, {most_probable}"
-        if decision == target:
+            return f"Of the classes that the model tells apart, {as_words(decision)} is the most probable."
+        if decision == self.target:
             p, high = percent_beside(self.urgency, thresholds[1])
-            return f"The probability of {as_words(target)} is {p}: the model calls it from {high} on."
+            return f"The probability of {target} is {p}: the model calls it from {high} on."
         p, low = percent_beside(self.urgency, thresholds[0])
-        ruled_out = f"The probability of {as_words(target)} is {p}: the model rules it out below {low}."
-        return f"{ruled_out} Of its other classes, {most_probable}"
+        said = f"The probability of {target} is {p}: below {low} the model sees no sign of it."
+        return f"{said} Of other diseases it says nothing."
 
 
-def result_of(record: Record) -> str:
+def result_of(record: Record, target: str) -> str:
     """The decision in words, or what took its place."""
-    return "could not be read" if record["status"] == Status.ERROR else as_words(record["verdict"])
+    return "could not be read" if record["status"] == Status.ERROR else decision_words(record["verdict"], target)
 
 
 def full_scale(maps: Iterable[ClassMap]) -> float:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from lungsight._files import atomic_write, write_whole
 from lungsight._templates import template
 from lungsight._text import as_words, in_words
+from lungsight.components.decision import decision_words
 from lungsight.errors import LungsightError
 from lungsight.inference.detector import Detector
 from lungsight.inference.finding import Status
@@ -144,7 +145,7 @@ class FindingsPage:
         except (OSError, KeyError, TypeError, ValueError):
             image = None
         own = tuple(warning for warning in record["warnings"] if warning not in self._detector.cautions)
-        return Card(record, self._urgency(record), image, own)
+        return Card(record, self._detector.description.target, self._urgency(record), image, own)
 
     def _content(self, records: Iterable[Record]) -> dict[str, object]:
         counts: Counter[str] = Counter()
@@ -152,7 +153,7 @@ class FindingsPage:
         skipped: list[Record] = []
         more_analysed, more_skipped = 0, 0
         for record in records:
-            counts[record["verdict"] or record["status"]] += 1
+            counts[decision_words(record["verdict"] or record["status"], self._detector.description.target)] += 1
             if (key := _key(record)) in shown:
                 shown[key] = record
             elif record["status"] == Status.READ:

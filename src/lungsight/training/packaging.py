@@ -79,9 +79,10 @@ def package_network(
         classifier = Network(exported.read_bytes(), features=recipe.familiarity.percentile is not None)
         validation = validation_outputs(classifier, images, cache, advance)
         fitted = fit_calibration(validation.logits)
-        aim = Aim(recipe.decision.aim_sensitivity, recipe.decision.aim_specificity)
+        aims = recipe.decision
+        aim = Aim(aims.aim_sensitivity, aims.aim_specificity, aims.most_inconclusive)
         decision = choose_thresholds(
-            validation.logits, fitted.probabilities, recipe.target, aim, recipe.decision.inconclusive_below
+            validation.logits, fitted.probabilities, recipe.target, aim, aims.inconclusive_below
         )
         ood, contents = _ood_detector(recipe, classifier, images, cache, validation, advance)
         description = PackageDescription(
@@ -164,7 +165,8 @@ def validation_outputs(
     rows = images.rows(VALIDATION)
     logits, features = _outputs(classifier, images, rows, cache, advance)
     patients, _ = pd.factorize(images.manifest.patient_key.iloc[rows])
-    validation = ValidationLogits(images.classes, logits.astype(np.float64), images.targets[rows], patients)
+    sources = images.manifest.table["source"].iloc[rows].to_numpy(dtype=str)
+    validation = ValidationLogits(images.classes, logits.astype(np.float64), images.targets[rows], patients, sources)
     return ValidationOutputs(validation, features)
 
 

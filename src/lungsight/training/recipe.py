@@ -156,15 +156,19 @@ class Stage(RecipeSection):
 class Decision(RecipeSection):
     """What the package's thresholds are chosen for, on the validation images.
 
-    Below the lower one the target is ruled out, from the upper one on it is predicted, between them the decision is
-    *inconclusive*. If there are too few validation patients to choose thresholds, the decision is the most probable
-    class, unless its calibrated probability is below ``inconclusive_below``.
+    Below the lower one there is no sign of the target, from the upper one on it is predicted, between them the
+    decision is *inconclusive*. The fewer may be inconclusive, the more errors there are: `package describe` and the
+    run's page say how many. If there are too few validation patients to choose thresholds, the decision is the most
+    probable class, unless its calibrated probability is below ``inconclusive_below``.
     """
 
     aim_sensitivity: float = Field(default=0.95, gt=0, lt=1)
     """Share of the target's images that must not be ruled out: a missed case costs most."""
     aim_specificity: float = Field(default=0.95, gt=0, lt=1)
     """Share of the other images for which the target must not be predicted."""
+    most_inconclusive: float = Field(default=0.15, ge=0, le=1)
+    """Share of the images of each source that may be inconclusive. It comes before the aims: where they would leave
+    more, both kinds of error are allowed more often, by the same factor. 1: no limit."""
     inconclusive_below: float = Field(default=0.5, ge=0, le=1)
     """Calibrated probability that a decision needs if there are no thresholds."""
 
@@ -172,8 +176,8 @@ class Decision(RecipeSection):
 class OODAim(RecipeSection):
     """The out-of-distribution detector: a network is certain of images unlike its training images, too.
 
-    With a percentile, the decision on such images is *inconclusive*: those whose features are further from the
-    training images' than this percentile of the validation images'.
+    With a percentile, there is a warning about such images: those whose features are further from the training
+    images' than this percentile of the validation images'. The decision stays what it is.
     """
 
     percentile: float | None = Field(default=None, gt=50, le=100)

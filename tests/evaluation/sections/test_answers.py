@@ -13,6 +13,7 @@ from lungsight.evaluation.sections.answers import (
     REFUSED,
     answers,
     answers_by_source,
+    answers_within_view,
 )
 from lungsight.evaluation.testset.testset import TestSet
 from lungsight.package import Decision
@@ -62,8 +63,21 @@ def test_a_rule_for_another_class_predicts_the_target_where_it_answers_so() -> N
     testset = a_test([0.9, 0.1], ["covid19", "other_pneumonia"])
     rows = answers(TestSet(testset.table, CLASSES, "other_pneumonia", testset.headers), RULE, "covid19", FEW)
     (north,) = answers_by_source(rows)
-    assert north.with_target[PREDICTED_POSITIVE].value == 1.0
+    assert north.with_target[LEFT_OPEN].value == 1.0  # no sign of COVID-19: of other pneumonia nothing is said
     assert north.without_target[PREDICTED_NEGATIVE].value == 1.0
+
+
+def test_answers_are_given_within_the_views_of_a_source_that_has_both() -> None:
+    score = [0.9, 0.1, 0.9, 0.9, 0.1, 0.1, 0.9, 0.1]
+    testset = a_test(score, ["covid19"] * 4 + ["no_pneumonia"] * 4, view=["AP", "PA"] + ["frontal"] * 6)
+    testset = testset.with_columns(view_guess=["PA", "", "AP", "", "AP", "PA", "AP", "PA"])
+    rows = list(answers_within_view(testset, RULE, "covid19", FEW))
+    assert {row.labels["view"] for row in rows} == {"AP", "PA"}
+    found = {(r.labels["view"], r.labels["group"], r.estimate.name): r.estimate for r in rows}
+    assert found["AP", "with", PREDICTED_POSITIVE].n == 2
+    assert found["AP", "without", PREDICTED_POSITIVE].value == 0.5
+    assert found["PA", "with", PREDICTED_NEGATIVE].value == 1.0
+    assert list(answers_within_view(testset.with_columns(view="PA"), RULE, "covid19", FEW)) == []
 
 
 def test_where_every_image_of_a_group_is_refused_the_shares_are_withheld() -> None:

@@ -59,7 +59,9 @@ def test_figures_at_the_rules_thresholds() -> None:
         assert value(table, "error_of_decided", **band) == pytest.approx(wrong[decided].mean())
     assert section.withheld == ()
     assert section_tables(section)["decision_rule"].iloc[0][["low", "high", "images"]].tolist() == [0.3, 0.8, 50]
-    assert section.sentences[0].startswith("COVID-19 is ruled out below a probability of 0.300 and called from 0.800")
+    assert section.sentences[0].startswith(
+        "COVID-19 is called from a probability of 0.800 on, no sign of it below 0.300"
+    )
 
 
 @pytest.mark.parametrize("rule", [Decision(low=0.3, high=0.8), Decision(low=0.5, high=0.5), None])

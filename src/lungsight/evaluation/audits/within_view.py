@@ -17,8 +17,7 @@ from lungsight.evaluation.audits.audit import AuditAnswer, AuditInput, AuditResu
 from lungsight.evaluation.audits.within_sources import WITHIN_EACH, why_not_within
 from lungsight.evaluation.formatting import as_figure
 from lungsight.evaluation.rows import Label, Row
-from lungsight.evaluation.testset.testset import KINDS, VIEW_GUESS, TestSet
-from lungsight.radiograph import View
+from lungsight.evaluation.testset.testset import KINDS, STATED_VIEWS, TestSet
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.outcomes import Mask
 from lungsight.statistics.ranking import auroc, auroc_within, ranking_estimate
@@ -27,7 +26,6 @@ from lungsight.statistics.ranking import auroc, auroc_within, ranking_estimate
 OF_VIEW, WITHIN_VIEW, ALL_VIEWS = "auroc_of_view", "auroc_within_view", "all"
 #: The figure of rows over one view.
 OF_ONE_VIEW = "auroc_among_view"
-_VIEWS = {View.PA: "PA", View.AP: "AP", View.AP_SUPINE: "AP"}
 
 Texts = NDArray[np.str_]
 
@@ -40,7 +38,7 @@ def within_view(given: AuditInput) -> AuditAnswer:
     the same. Rows with :data:`OF_ONE_VIEW` give the model's AUROC at each source among either view.
     """
     testset = given.testset.scored
-    views = views_of(testset)
+    views = testset.views
     known = testset.where(views != "")
     if not len(known):
         return unanswered("No image's view, AP or PA, is stated in the manifest or could be guessed.")
@@ -53,14 +51,6 @@ def within_view(given: AuditInput) -> AuditAnswer:
     chosen = min((row for row in within if row.labels["source"] == WITHIN_EACH), key=_low, default=within[0])
     meaning = f"{_in_words(chosen, told, testset.target)} {_counted(testset, views)}"
     return AuditAnswer(AuditResult.REPORTED, meaning, chosen.estimate, tuple(rows), len(known))
-
-
-def views_of(images: TestSet) -> Texts:
-    """AP or PA of each image, as the manifest states it or else as it was guessed; empty where neither does."""
-    stated = images.table["view"].map(_VIEWS).fillna("").to_numpy(dtype=str)
-    if VIEW_GUESS not in images.table:
-        return np.asarray(stated)
-    return np.where(stated == "", images.table[VIEW_GUESS].fillna("").to_numpy(dtype=str), stated)
 
 
 def _rows(images: TestSet, views: Texts, resampling: Resampling) -> Iterator[Row]:
@@ -107,7 +97,7 @@ def _in_words(chosen: Row, told: list[Row], target: str) -> str:
 
 
 def _counted(testset: TestSet, views: Texts) -> str:
-    stated = int(testset.table["view"].isin(_VIEWS).sum())
+    stated = int(testset.table["view"].isin(STATED_VIEWS).sum())
     parts = [f"stated for {stated:,}"] if stated else []
     parts += [f"guessed for {len(views) - stated:,}"] if len(views) > stated else []
     parts += [f"unknown of {len(testset) - len(views):,}"] if len(views) < len(testset) else []

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from lungsight._text import as_words, listed
-from lungsight.components.decision import INCONCLUSIVE, Decision
+from lungsight.components.decision import INCONCLUSIVE, NO_SIGN, Decision
 from lungsight.components.decision import REFUSED as REFUSED_DECISION
-from lungsight.evaluation.rows import Row
+from lungsight.evaluation.rows import Labels, Row
 from lungsight.evaluation.sections.decisions_table import decisions_of
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, TestSet
 from lungsight.statistics.bootstrap import Resampling, Share, shares
 from lungsight.statistics.estimate import Estimate
 
 NAME = "answers"
+WITHIN_VIEW = "answers_within_view"
 #: The two groups of images: those of the target, and the others.
 WITH, WITHOUT = "with", "without"
 #: The answers, with their titles. The first three are shares of the images that scanning analyses.
@@ -59,19 +60,36 @@ class SourceAnswers:
 def answers(testset: TestSet, rule: Decision, of: str, resampling: Resampling = Resampling()) -> Iterator[Row]:
     """A row per source, group of images and answer; ``of`` is the class that ``rule`` has thresholds for."""
     for kind, source, images in testset.by_source():
-        decided = decisions_of(images, rule, of)
-        refused, positive = decided == REFUSED_DECISION, images.positive
-        hits = {
-            PREDICTED_POSITIVE: decided == images.target,
-            LEFT_OPEN: decided == INCONCLUSIVE,
-            PREDICTED_NEGATIVE: ~refused & (decided != images.target) & (decided != INCONCLUSIVE),
-        }
-        for group, side in ((WITH, positive), (WITHOUT, ~positive)):
-            if side.any():
-                wanted = {name: Share(hit, side & ~refused, "every image is refused") for name, hit in hits.items()}
-                wanted[REFUSED] = Share(refused, side, "no images")
-                labels = {"kind": kind, "source": source, "group": group}
-                yield from (Row(labels, e) for e in shares(images.sample, wanted, resampling))
+        yield from _of_images({"kind": kind, "source": source}, images, rule, of, resampling)
+
+
+def answers_within_view(
+    testset: TestSet, rule: Decision, of: str, resampling: Resampling = Resampling()
+) -> Iterator[Row]:
+    """:func:`answers` among the images of one view, AP or PA, at each source where both occur."""
+    for kind, source, images in testset.by_source():
+        views = images.views
+        known = sorted(set(views) - {""})
+        for view in known if len(known) > 1 else ():
+            labels = {"kind": kind, "source": source, "view": view}
+            yield from _of_images(labels, images.where(views == view), rule, of, resampling)
+
+
+def _of_images(labels: Labels, images: TestSet, rule: Decision, of: str, resampling: Resampling) -> Iterator[Row]:
+    decided = decisions_of(images, rule, of)
+    refused, positive = decided == REFUSED_DECISION, images.positive
+    # no sign of another class says nothing of the target
+    left_open = (decided == INCONCLUSIVE) | ((decided == NO_SIGN) & (of != images.target))
+    hits = {
+        PREDICTED_POSITIVE: decided == images.target,
+        LEFT_OPEN: left_open,
+        PREDICTED_NEGATIVE: ~refused & ~left_open & (decided != images.target),
+    }
+    for group, side in ((WITH, positive), (WITHOUT, ~positive)):
+        if side.any():
+            wanted = {name: Share(hit, side & ~refused, "every image is refused") for name, hit in hits.items()}
+            wanted[REFUSED] = Share(refused, side, "no images")
+            yield from (Row({**labels, "group": group}, e) for e in shares(images.sample, wanted, resampling))
 
 
 def answers_by_source(rows: Iterable[Row]) -> tuple[SourceAnswers, ...]:

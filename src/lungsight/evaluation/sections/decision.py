@@ -54,6 +54,8 @@ CELLS = {
 OF_THE_SAMPLE, NAMED = "of the sample", "named"
 THRESHOLD, BAND, MOST_PROBABLE = "threshold", "band", "most probable class"
 
+#: The table of other limits on inconclusive images.
+COSTS = "costs"
 #: Where nobody stated a rule.
 _MOST_PROBABLE = Decision(inconclusive_below=0)
 
@@ -71,7 +73,9 @@ def decision(
     Tables: ``decision_rule``, the thresholds and what they were chosen on; ``decision``, figures at the threshold,
     and the share left open and the error among the rest where images can be inconclusive; ``risk_coverage``;
     ``decision_curve``; ``per_1000``, the patients of each kind among 1,000; ``verdicts``, the decisions of scanning
-    by true class; ``answers``, whether they are positive, inconclusive or negative, with the target and without.
+    by true class; ``answers``, whether they are positive, inconclusive or negative, with the target and without, and
+    ``answers_within_view``, the same among images of one view; ``costs``, what other limits on inconclusive images
+    would cost, where the package has thresholds for them.
 
     Args:
         testset: the images.
@@ -98,6 +102,8 @@ def decision(
         "per_1000": [row for part in parts for row in part.per_1000()],
         VERDICTS: verdicts(settled.reported, *scans, resampling),
         scanned.NAME: tuple(scanned.answers(settled.reported, *scans, resampling)),
+        scanned.WITHIN_VIEW: tuple(scanned.answers_within_view(settled.reported, *scans, resampling)),
+        COSTS: [row for part in parts for row in part.costs()],
     }
     sentences = (*settled.sentences, *(sentence for part in parts for sentence in part.sentences(curves)))
     missing = (sentence for part in parts for sentence in part.missing())
@@ -135,7 +141,8 @@ def _settle(scored: TestSet, rule: Decision | None) -> _ChosenRule:
     chosen_on = (table["split"] == VALIDATION).to_numpy() if "split" in table else np.zeros(len(table), dtype=bool)
     if not chosen_on.any():
         return _ChosenRule.without_thresholds("No threshold was chosen on validation data", scored)
-    found = choose_rule(Binary.of(scored.where(chosen_on).outcomes, scored.target))
+    validation = scored.where(chosen_on)
+    found = choose_rule(Binary.of(validation.outcomes, scored.target), sources=validation.table["source"].astype(str))
     rest = scored.where(~chosen_on)
     if isinstance(found, NoRuleError):
         return _ChosenRule.without_thresholds(f"No threshold, since {in_words(found.reason, scored.target)}", rest)
@@ -151,11 +158,11 @@ def _said(rule: Decision, target: str) -> str:
     kept = [f"a {what} of {aim:g}" for what, aim in aims.items() if aim is not None]
     if low == high:
         aim = f", for {kept[0]}" if kept else ""
-        return f"{name} is called from a probability of {low:.3f} on, chosen on {basis}{aim}."
+        return f"{name} is called from a probability of {low:.3f} on, no sign of it below, chosen on {basis}{aim}."
     aim = f", for {' and '.join(kept)}" if kept else ""
     return (
-        f"{name} is ruled out below a probability of {low:.3f} and called from {high:.3f} on; between them "
-        f"the decision is inconclusive. Chosen on {basis}{aim}."
+        f"{name} is called from a probability of {high:.3f} on, no sign of it below {low:.3f}; between them the "
+        f"decision is inconclusive. Chosen on {basis}{aim}."
     )
 
 
@@ -203,7 +210,7 @@ class _AtSource:
         found = {MOST_PROBABLE if without else THRESHOLD: self._shares(self._at_threshold())}
         if self._some_open:
             rule = MOST_PROBABLE if without else BAND
-            found[rule] = found.get(rule, []) + self._shares(self._with_band())
+            found[rule] = found.get(rule, []) + self._shares(self._with_band(self._verdicts))
         area = area_under_risk_coverage(top_label(self._outcomes), self._resampling)
         rows = [Row(self._labels | {"rule": rule}, e) for rule, estimates in found.items() for e in estimates]
         return [*rows, Row(self._labels | {"rule": MOST_PROBABLE}, area)]
@@ -216,6 +223,16 @@ class _AtSource:
         yield from self._scaled(OF_THE_SAMPLE, self._sample.positives / max(1, len(self._sample)))
         if self._prevalence is not None:
             yield from self._scaled(NAMED, self._prevalence)
+
+    def costs(self) -> Iterator[Row]:
+        """The table ``costs``: share left open, and right answers among the rest, by the limit within each source."""
+        names = ("inconclusive", "sensitivity_of_decided", "specificity_of_decided")
+        for each in self._rule.costs:
+            p = self._sample.probability
+            verdicts = np.where(p >= each.high, 1, np.where(p < each.low, -1, 0))
+            wanted = {name: share for name, share in self._with_band(verdicts).items() if name in names}
+            limit: dict[str, Label] = {"most_inconclusive": each.most_inconclusive}
+            yield from (Row(self._labels | limit, e) for e in self._shares(wanted))
 
     def risk_coverage(self) -> pd.DataFrame:
         """The table ``risk_coverage``."""
@@ -264,8 +281,8 @@ class _AtSource:
             "npv": Share(~positive, ~called, f"every image was called {name}"),
         }
 
-    def _with_band(self) -> dict[str, Share]:
-        positive, verdicts = self._sample.positive, self._verdicts
+    def _with_band(self, verdicts: Integers) -> dict[str, Share]:
+        positive = self._sample.positive
         decided = verdicts != 0
         right = np.where(positive, verdicts == 1, verdicts == -1)
         everything = np.ones(len(positive), dtype=bool)

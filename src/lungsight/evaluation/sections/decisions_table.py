@@ -1,4 +1,4 @@
-"""The decisions that scanning makes on the test images, by their true class: a class, *inconclusive* or *refused*."""
+"""The decisions that scanning makes on the test images, by their true class."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lungsight.components.decision import INCONCLUSIVE, Decision, ReadWords
 from lungsight.components.decision import REFUSED as REFUSED_DECISION
+from lungsight.components.decision import Decision, ReadWords
 from lungsight.evaluation.rows import Row
-from lungsight.evaluation.testset.testset import REFUSED, UNFAMILIAR, TestSet
+from lungsight.evaluation.testset.testset import REFUSED, TestSet
 from lungsight.statistics.bootstrap import Resampling, Sample, Share, shares
 from lungsight.statistics.outcomes import TRUTH
 
@@ -19,12 +19,12 @@ NAME = "verdicts"
 def verdicts(testset: TestSet, rule: Decision, target: str, resampling: Resampling = Resampling()) -> tuple[Row, ...]:
     """The shares of each decision among the images of each source and true class.
 
-    A row per source, ``truth`` and decision, the figure called ``verdict_<class>``. ``target`` is the class that
+    A row per source, ``truth`` and decision, the figure called ``verdict_<decision>``. ``target`` is the class that
     ``rule`` has thresholds for.
     """
     decisions = decisions_of(testset, rule, target)
-    extra = (name for name in (INCONCLUSIVE, REFUSED_DECISION) if (decisions == name).any())
-    possible = (*testset.classes, *extra)
+    possible = rule.possible(testset.classes, target)
+    possible += (REFUSED_DECISION,) if (decisions == REFUSED_DECISION).any() else ()
     decided = testset.with_columns(**{NAME: decisions})
     return tuple(row for group in decided.by_source() for row in _of_source(*group, possible, resampling))
 
@@ -32,11 +32,8 @@ def verdicts(testset: TestSet, rule: Decision, target: str, resampling: Resampli
 def decisions_of(testset: TestSet, rule: Decision, target: str) -> ReadWords:
     """The decision that scanning makes on each image, text [n]."""
     table, no = testset.table, np.zeros(len(testset), dtype=bool)
-    unfamiliar = table[UNFAMILIAR].to_numpy(dtype=bool) if UNFAMILIAR in table else no
     refused = (table[REFUSED] != "").to_numpy(dtype=bool) if REFUSED in table else no
-    return rule.decide(
-        testset.outcomes.probabilities, testset.classes, target, unfamiliar=unfamiliar, refused=refused
-    )  # fmt: skip
+    return rule.decide(testset.outcomes.probabilities, testset.classes, target, refused=refused)
 
 
 def _of_source(

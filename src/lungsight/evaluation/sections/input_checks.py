@@ -1,4 +1,4 @@
-"""Input checks: which images scanning would refuse or call unfamiliar, why, and what that does to the figures.
+"""Input checks: which images scanning would refuse or warn of, why, and what that does to the figures.
 
 The report's figures are of every image with a prediction, so that a gate can't flatter a model by refusing what it
 gets wrong. Here the same figures stand without those images.
@@ -130,7 +130,7 @@ def _share_sentences(rows: Iterable[Row]) -> Iterator[str]:
     words = {
         "refused": "would be refused when scanned; they are analysed here all the same",
         "inverted": "were taken for negatives by the gate, and inverted before analysis",
-        "unfamiliar": "are unlike anything in training, by the features of the network: scanning says inconclusive",
+        "unfamiliar": "are unlike the training images, by the features of the network: scanning warns of it",
         "without_plausible_lungs": "show no two plausible lungs",
     }
     for labels, e in ((row.labels, row.estimate) for row in rows):

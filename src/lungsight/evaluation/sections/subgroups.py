@@ -14,6 +14,7 @@ from lungsight.datasets.check import AGE_GROUPS, UNKNOWN, age_groups
 from lungsight.evaluation.rows import Label, Labels, Row
 from lungsight.evaluation.sections.section import Section
 from lungsight.evaluation.testset.testset import KINDS, TestSet
+from lungsight.radiograph import View
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.metrics import title_in_text
@@ -237,7 +238,7 @@ def properties_of(testset: TestSet, image_size: int | None = None) -> list[Prope
     found = [
         _property("age group", ages, AGE_GROUPS),
         _property("sex", table["sex"]),
-        _property("view", table["view"]),
+        _property("view", _views(testset)),
         _property("reference standard", table["reference_standard"]),
         _sites(testset),
         Property("sharpness", _thirds(headers["sharpness_fine"], source), _THIRDS),
@@ -260,6 +261,12 @@ def _with_present(prop: Property) -> Property:
     """Only the subgroups that any image is of."""
     present = set(prop.values)
     return replace(prop, subgroups=tuple(name for name in prop.subgroups if name in present))
+
+
+def _views(testset: TestSet) -> pd.Series:
+    """As the manifest states it; where it doesn't say AP or PA, as the view classifier guessed."""
+    stated = testset.table["view"].fillna("").astype(str)
+    return stated.where(~stated.isin(("", View.FRONTAL)) | (testset.views == ""), testset.views)
 
 
 def _sites(testset: TestSet) -> Property:

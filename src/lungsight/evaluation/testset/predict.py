@@ -57,7 +57,7 @@ class ImagePrediction:
     Attributes:
         problem: why it can't be read or isn't judged, a sentence; what the network would give is then empty.
         probabilities, logits: by class.
-        decision: as scanning gives it: a class, ``inconclusive`` or ``refused``.
+        decision: as scanning gives it: the target, ``no_sign``, ``inconclusive``, ``refused``, or a class.
         statistics: the fields of :class:`.ImageStatistics`; empty if the file can't be read.
         features: float16 [c], what the network's last layer weighs, averaged over the image.
         maps: float16 [k, h, w], the logits region by region.

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lungsight.components.lungs import Box
 from lungsight.datasets.spellings import NOT
 from lungsight.evaluation.testset.lung_masks import LungMask
+from lungsight.radiograph import View
 from lungsight.statistics.bootstrap import Sample
 from lungsight.statistics.outcomes import FAULT, TRUTH, Floats, Floats32, Mask, Outcomes, probability_column
 
@@ -22,7 +24,7 @@ INTERNAL, EXTERNAL, UNSTATED = "internal", "external", "unstated"
 KINDS = (INTERNAL, EXTERNAL, UNSTATED)
 #: The ``source`` of rows that put the sources of a group together.
 ALL_SOURCES = "all"
-#: The decision that scanning gives: a class, ``inconclusive`` or ``refused``.
+#: The decision that scanning gives: the target, ``no_sign``, ``inconclusive``, ``refused``, or a class.
 DECISION = "verdict"
 #: Columns of a package's other components: why its input gate refuses the image (empty if it doesn't), whether the
 #: gate took it for a negative; whether it is out-of-distribution; why its lungs aren't two plausible ones.
@@ -30,6 +32,8 @@ REFUSED, INVERTED, UNFAMILIAR, LUNG_FAULTS = "refused", "inverted", "unfamiliar"
 #: Columns of a view classifier: ``AP``, ``PA``, or empty where it is unsure or refuses the image; and its probability
 #: of AP, NaN where the image is refused. The manifest's own column ``view`` has what is stated.
 VIEW_GUESS, VIEW_AP = "view_guess", "view_ap"
+#: What a manifest may state, as AP or PA.
+STATED_VIEWS = {View.PA: "PA", View.AP: "AP", View.AP_SUPINE: "AP"}
 
 
 def kind_of(source: str, trained_sources: Collection[str] | None) -> str:
@@ -133,6 +137,16 @@ class TestSet:
         """A number for each patient, told apart within the source, int [n]."""
         keys = self.table["source"].astype(str) + "/" + self.table["patient"].astype(str)
         return pd.factorize(keys)[0].astype(np.int64)
+
+    @property
+    def views(self) -> NDArray[np.str_]:
+        """AP or PA of each image, as the manifest states it or else as it was guessed; empty where neither does."""
+        if "view" not in self.table:
+            return np.full(len(self), "")
+        stated = self.table["view"].map(STATED_VIEWS).fillna("").to_numpy(dtype=str)
+        if VIEW_GUESS not in self.table:
+            return np.asarray(stated)
+        return np.where(stated == "", self.table[VIEW_GUESS].fillna("").to_numpy(dtype=str), stated)
 
     def of_kind(self, kind: str) -> Mask:
         """The images whose source is of this kind, bool [n]."""
