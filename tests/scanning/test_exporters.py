@@ -142,7 +142,7 @@ def test_csv_says_all_that_json_says(detector: Detector, make_radiograph: Make, 
     found = replace(found, arrived=datetime(2026, 11, 30, 12, tzinfo=UTC))
     (row,) = _as_csv([found], tmp_path / "f.csv")
     stated = found.as_json()
-    nested = {"probabilities", "lungs", "placement"}
+    nested = {"probabilities", "lungs", "placement", "category"}  # the last follows from verdict and package
     assert set(stated) - nested <= set(row)
     assert [row[key] for key in ("age", "sex", "view", "arrived")] == ["61.0", "F", "AP", "2026-11-30T12:00:00+00:00"]
     assert [row[key] for key in IDS] == ["1.2", "1.3", "1.4", "A7", "P9"]

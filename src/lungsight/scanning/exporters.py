@@ -85,7 +85,7 @@ class CsvTable:
         self._lines: Lines | None = None
 
     def records(self) -> Iterator[Record]:
-        """The findings in the table; of the lungs' box, and of where one sentence ends, a table says nothing."""
+        """The findings in the table; of the lungs' box, readers' words and single sentences it says nothing."""
         if not self.is_stream:
             rows = read_lines(self._path, self._parse, b"file,status,")
             yield from (record for record, _ in rows if record is not None)
@@ -137,6 +137,7 @@ class CsvTable:
         lungs |= {"percent_of_image": image, "percent_of_evidence": evidence}
         return {
             **cells,
+            "category": None,
             **{name: _number(cells[name]) for name in ("unfamiliarity", "age", "view_ap", "seconds")},
             "probabilities": {name: float(text) for name, text in probabilities.items() if text},
             "lungs": None if image is None else lungs,

@@ -59,7 +59,7 @@ class ParquetFolder:
             for row in _rows(part):
                 refuse_other_model(part, row["model"], self._model)
                 lungs, probabilities = row["lungs"], dict(row["probabilities"])
-                yield row | {"probabilities": probabilities, "lungs": lungs and json.loads(lungs)}
+                yield row | {"category": None, "probabilities": probabilities, "lungs": lungs and json.loads(lungs)}
 
     def begin(self, records: Iterable[Record]) -> None:
         """Write ``records`` in place of the parts that are there."""
