@@ -83,7 +83,7 @@ def main(out: Path) -> None:
 
 def _film() -> bytes:
     """A phantom as a DICOM file of 10 megapixels and 12 bits, with a detector's noise."""
-    small = draw(Label.COVID19, seed=7, size=512).pixels
+    small = draw(7, Label.COVID19, size=512).pixels
     large = np.asarray(Image.fromarray(small.astype(np.float32)).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
     noisy = large + np.random.default_rng(7).normal(0, 0.01, large.shape)
     stored = np.rint(np.clip(noisy, 0, 1) * 4095).astype(np.uint16)

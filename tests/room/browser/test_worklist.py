@@ -199,3 +199,23 @@ def test_two_hundred_files_stay_smooth(room: Served, page: Page) -> None:
     room.finished()
     wait_for_rows(page, 200)
     assert page.evaluate("window.longest") < 2000
+
+
+def test_the_room_s_reads_and_its_pages(open_room: Callable[..., Served], page: Page) -> None:
+    room = open_room(blind=True)
+    image, _ = room.take(page, chest_file(1), chest_file(2))
+    page.request.put(
+        f"{room.address}/v1/images/{image}/read",
+        data={"category": "negative", "agrees": None, "regions": [], "comment": "", "seconds": 3},
+        headers={"Origin": room.address},
+    )
+    page.goto(f"{room.address}/room")
+    page.wait_for_selector("#summary:has-text('1 read, 1 of them blind')")
+    assert "negative" in page.locator("#figures").inner_text()
+    page.goto(f"{room.address}/evidence")
+    assert "lungsight evaluate" in page.locator("main").inner_text()
+    page.goto(f"{room.address}/help")
+    assert page.locator("kbd").count() > 15
+    for path in ("/", "/room", "/evidence", "/help", f"/images/{image}"):
+        page.goto(room.address + path)
+        assert "not a medical device" in page.locator(".research").inner_text()

@@ -1,6 +1,6 @@
 // The model's answer, word first, and the same on the printed report.
 import { around, sumOf, zonesOf } from "./evidence.js";
-import { element, session } from "./dom.js";
+import { element, kindOf, session } from "./dom.js";
 import { asWords, atPrevalence, inPeople, percent, rate, signed, when } from "./words.js";
 
 const RATES = [0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
@@ -115,7 +115,7 @@ export function showAnswer(panel, image, room, evidence, pointed) {
   const p = image.probability;
   const analysed = image.status === "read" && typeof p === "number";
   return panel.replaceChildren(...[
-    word(image.decision_words || "Could not be read", image.decision || "error"),
+    word(image.decision_words || "Could not be read", kindOf(image.decision)),
     analysed && element("p", { class: "probability" }, `Probability of ${room.model.target_words} `, element("b", { text: percent(p) })),
     analysed && scale(p, room.model.thresholds),
     analysed && thresholdsOf(room),

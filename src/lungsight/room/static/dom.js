@@ -28,6 +28,9 @@ export function say(sentence, { hint = "", error = false } = {}) {
 
 export const sayProblem = (problem) => say(problem.message, { hint: problem.hint, error: true });
 
+/** How a decision is coloured: the model's target, inconclusive, refused or error, or as text. */
+export const kindOf = (decision) => (decision === document.body.dataset.target ? "target" : decision || "error");
+
 /** At most one call in `wait` milliseconds; the last one always happens. */
 export function seldom(wait, act) {
   let timer = 0;

@@ -35,11 +35,6 @@ export class ReadForm {
     $("#drop-regions").hidden = n === 0;
   }
 
-  choose(number) {
-    const choice = [...this.form.elements.category][number - 1];
-    if (choice) { choice.checked = true; choice.focus(); }
-  }
-
   async save() {
     if (!this.form.reportValidity()) return;
     const { category, agrees, comment } = Object.fromEntries(new FormData(this.form));

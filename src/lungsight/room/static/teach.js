@@ -94,11 +94,13 @@ export class Teaching {
     const words = [this.image.decision_words, answer.decision_words || asWords(answer.finding.verdict)];
     box.replaceChildren(...sides.map(({ title, canvas }, n) => element("figure", {}, canvas, element("figcaption", {},
       `${title}: `, element("b", { text: words[n] || "–" }), ` ${percent([before, after][n])}`))));
-    for (const reason of answer.would_refuse || []) box.append(element("p", { class: "reason", text: reason }));
+    for (const reason of answer.would_refuse || []) box.append(element("p", { class: "reason", text: `A scan would refuse it: ${reason}` }));
     box.hidden = false;
     this.#draw(sides[0].canvas, this.film, this.evidence, this.overlay.outline);
     const altered = new Film(element("canvas"));
     altered.take(metaOf(answer.picture));
+    altered.inverted = this.film.inverted;
+    altered.view.flipped = this.film.view.flipped;
     this.#draw(sides[1].canvas, altered, answer.evidence, answer.outline);
   }
 

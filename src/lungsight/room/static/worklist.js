@@ -1,6 +1,6 @@
 // The worklist: images by urgency, filters, keys, and files that are dropped anywhere.
 import { get, listen, send } from "./api.js";
-import { $, $$, element, sayProblem, seldom, session } from "./dom.js";
+import { $, $$, element, kindOf, sayProblem, seldom, session } from "./dom.js";
 import { Keys } from "./keys.js";
 import { Uploads, filesOf, nameOf } from "./upload.js";
 import { asWords, counted, day, percent, when } from "./words.js";
@@ -86,7 +86,7 @@ function rowOf(image) {
 function resultOf(image) {
   if (image.state === "waiting" || image.state === "running") return element("span", { class: "note", text: image.state === "running" ? "being analysed …" : "waiting …" });
   if (image.blinded) return element("span", { class: "note", text: "shown after your read" });
-  const kind = image.status === "error" || image.state === "error" ? "error" : image.decision || "";
+  const kind = image.status === "error" || image.state === "error" ? "error" : kindOf(image.decision);
   return [element("b", { class: "word", "data-decision": kind, text: image.decision_words || "could not be read" }),
     image.probability === null || image.probability === undefined ? null : element("span", { class: "small", text: `probability ${percent(image.probability)}` })];
 }
