@@ -1,4 +1,4 @@
-"""``lungsight data``: list, describe, get, build and check collections of images."""
+"""``lungsight data``: list, describe, get, build, check and complete collections of images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.progress import DownloadColumn, TransferSpeedColumn
 from rich.table import Table
 
 from lungsight._progress import ProgressBars
-from lungsight.cli import data_check, output
+from lungsight.cli import data_check, data_views, output
 from lungsight.cli.options import Columns, naming, print_notes
 from lungsight.datasets import download
 from lungsight.datasets.collection import BuildOptions, Collection
@@ -172,6 +172,7 @@ def build(
 
 
 app.command(epilog="Example: [bold]lungsight data check all.csv --pairs copies.csv[/bold]")(data_check.check)
+app.command(epilog="Example: [bold]lungsight data views all.csv --out all.csv[/bold]")(data_views.views)
 
 
 def _refuse_unused(options: BuildOptions, names: set[str]) -> None:

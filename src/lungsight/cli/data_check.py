@@ -35,7 +35,7 @@ def check(
     columns: Columns = None,
     labels: Labels = None,
     target: Annotated[
-        str, typer.Option(help="The label set against every other diagnosis, for the last sentence.")
+        str, typer.Option(help="The label set against every other diagnosis, for the last sentences.")
     ] = "covid19",
     cache: Annotated[
         Path | None,
@@ -48,13 +48,15 @@ def check(
     study or an image is on several sides of the split, else with 3 when one image has two labels, else with 1
     when files can't be read.
 
-    Its last sentence says at which sources the collection can answer whether a model recognises the target: what
-    size, greys, sharpness and the view alone tell of the label is measured (this needs the extra `report`).
+    It ends in a few sentences: at which sources the collection can answer whether a model recognises the target, and
+    what would make a result wrong (leaks, copies, several images of a patient). For the first, what size, greys,
+    sharpness and the view alone tell of the label is measured; this needs the extra `report`.
     """
     manifest = Manifest.joined(read_tables(manifests, naming(columns, labels)))
     found = _checked(manifest, cache)
     _show(found)
     answer = _answerable(manifest, target, cache)
+    _say_last(found, answer)
     if json_file is not None:
         stated = found.to_json() | ({} if answer is None else {"can_answer": answer.to_json()})
         write_whole(json_file, json.dumps(stated, indent=1, ensure_ascii=False) + "\n")
@@ -80,7 +82,10 @@ def _answerable(manifest: Manifest, target: str, cache: Path | None) -> Answerab
         output.say(console, f"\nWhat the collection can answer is computed with {missing.name}: {extra}.")
         return None
     with ProgressBars(output.console(stderr=True)) as bars:
-        answer = what_can_be_answered(manifest, target, cache=cache, progress=bars.counting("measuring"))
+        answer = what_can_be_answered(
+            manifest, target, cache=cache,
+            progress=bars.counting("measuring"), fitting=bars.counting("predicting the label from greys and size"),
+        )  # fmt: skip
     shown = [*answer.sources, *([answer.together] if answer.together else [])]
     rows = [
         (each.source, each.images, each.with_target, each.without_target, *map(_figure, (each.statistics, each.view)))
@@ -89,8 +94,13 @@ def _answerable(manifest: Manifest, target: str, cache: Path | None) -> Answerab
     headings = ("source", "images", "patients with", "without", "AUROC of greys and size", "AUROC of the view")
     title = f"\nWhat alone tells {as_words(target)} from the rest"
     console.print(output.table(headings, rows, numbers=headings[1:4], title=title))
-    output.say(console, answer.sentence)
     return answer
+
+
+def _say_last(found: Check, answer: Answerable | None) -> None:
+    for sentence in (answer.sentence if answer else "", found.sentence):
+        if sentence:
+            output.say(output.console(), sentence)
 
 
 def _figure(estimate: Estimate | None) -> str:

@@ -21,6 +21,8 @@ _VERSION = 2
 _TABLE = "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer BLOB) WITHOUT ROWID"
 #: The file's name in the folder of an evaluation or a training.
 FILE = "answers.sqlite"
+#: Its name in the cache folder, for what is known of images whatever the model.
+OF_IMAGES = "statistics.sqlite"
 
 #: What an answer depends on, the kind of answer first: text and numbers.
 Key = tuple[Any, ...]

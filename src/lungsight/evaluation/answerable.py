@@ -23,7 +23,7 @@ from lungsight.datasets.duplicates.fingerprints import Progress, silent
 from lungsight.datasets.label_mapping import denied_by, labels_of
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import UnreadableImageError
-from lungsight.evaluation.answer_store import AnswerStore, Key
+from lungsight.evaluation.answer_store import OF_IMAGES, AnswerStore, Key
 from lungsight.evaluation.audits.image_statistics_only import TELLS, statistics_score
 from lungsight.evaluation.formatting import as_figure
 from lungsight.evaluation.performance import ENOUGH_PATIENTS
@@ -35,13 +35,12 @@ from lungsight.radiograph import View
 from lungsight.reading import read_radiograph
 from lungsight.statistics.bootstrap import Resampling, Sample
 from lungsight.statistics.estimate import Estimate
-from lungsight.statistics.outcomes import Floats, Mask
+from lungsight.statistics.outcomes import Floats
 from lungsight.statistics.ranking import auroc, ranking_estimate
 
 _REST = "other"
 _BATCH = 32
 _MOST_NAMED = 3
-_STORE = "statistics.sqlite"
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +139,7 @@ def what_can_be_answered(
     *,
     cache: Path | None = None,
     progress: Progress = silent,
+    fitting: Progress = silent,
     resampling: Resampling = Resampling(),
 ) -> Answerable:
     """Look at every image that says whether the target is there, but at nothing that a radiologist would look at.
@@ -149,6 +149,7 @@ def what_can_be_answered(
         target: the label set against every other diagnosis.
         cache: where what is known of images is kept; the user's cache folder if not given.
         progress: called with how many images are read, and of how many.
+        fitting: called with how many sources have been looked at, and of how many; the largest take seconds.
         resampling: for intervals.
     """
     manifest = manifest.with_columns(positive=_positive(manifest, target))
@@ -162,13 +163,17 @@ def what_can_be_answered(
     readable = statistics.notna().all(axis=1).to_numpy()
     table, statistics = table[readable].reset_index(drop=True), statistics[readable].reset_index(drop=True)
 
-    def checked(source: str, mask: Mask) -> SourceCheck:
-        return _check(source, table[mask], statistics[mask], target, resampling)
-
     names = table["source"].to_numpy(dtype=str)
-    sources = [checked(str(source), names == source) for source in sorted(set(names))]
-    sources.sort(key=lambda each: -min(each.with_target, each.without_target))
-    together = checked("all", np.ones(len(table), dtype=bool)) if len(sources) > 1 else None
+    groups = [(str(source), names == source) for source in sorted(set(names))]
+    if len(groups) > 1:
+        groups.append(("all", np.ones(len(table), dtype=bool)))
+    checks: list[SourceCheck] = []
+    for name, mask in groups:
+        fitting(len(checks), len(groups))
+        checks.append(_check(name, table[mask], statistics[mask], target, resampling))
+    fitting(len(groups), len(groups))
+    together = checks.pop() if len(groups) > 1 else None
+    sources = sorted(checks, key=lambda each: -min(each.with_target, each.without_target))
     children = children_on_one_side(table, table["positive"].to_numpy(dtype=bool), target)
     return Answerable(target, tuple(sources), together, children)
 
@@ -221,7 +226,7 @@ def _seen(paths: Sequence[str], cache: Path, progress: Progress) -> list[_Seen]:
     """Of each file; what is kept of files that haven't changed isn't read again."""
     checker = ImageChecker().with_views_of(package_with_view_classifier())
     keys: list[Key] = [("seen", checker.views_from, ImageStatistics._fields, *file_state(path)) for path in paths]
-    with AnswerStore.open(cache / _STORE) as store, ThreadPoolExecutor(cores()) as readers:
+    with AnswerStore.open(cache / OF_IMAGES) as store, ThreadPoolExecutor(cores()) as readers:
         kept = store.get(keys)
         known = {key: _Seen(tuple(one["statistics"]), one["ap"]) for key, one in kept.items()}
         waiting = [(key, path) for key, path in zip(keys, paths, strict=True) if key not in known]

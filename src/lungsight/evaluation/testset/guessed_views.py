@@ -1,7 +1,8 @@
-"""The guessed view of images whose model comes as a table of predictions: nothing else reads their pixels."""
+"""AP or PA by a view classifier: of a whole manifest, and of images whose model comes as a table of predictions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from lungsight._cores import cores
 from lungsight._files import file_state
 from lungsight.datasets.duplicates.fingerprints import Progress, silent
+from lungsight.datasets.manifest import Manifest
 from lungsight.errors import UnreadableImageError
 from lungsight.evaluation.answer_store import AnswerStore, Key
 from lungsight.evaluation.testset.testset import VIEW_AP, VIEW_GUESS, TestSet
@@ -18,6 +20,7 @@ from lungsight.inference import ImageChecker
 from lungsight.package import ModelPackage
 
 _BATCH = 64
+_UNKNOWN: dict[str, Any] = {"view": "", "ap": np.nan}
 
 
 def with_guessed_views(
@@ -29,8 +32,28 @@ def with_guessed_views(
     """
     if package is None:
         return testset
+    views = _views(list(testset.table["path"]), package, progress, store)
+    return testset.with_columns(
+        **{VIEW_GUESS: [one["view"] for one in views], VIEW_AP: [float(one["ap"]) for one in views]}
+    )
+
+
+def manifest_with_guessed_views(
+    manifest: Manifest, package: ModelPackage, *, progress: Progress = silent, store: AnswerStore | None = None
+) -> Manifest:
+    """Return ``manifest`` with ``view_guess`` of each frontal image whose view isn't known to be AP or PA."""
+    unknown = manifest.projection.eq("") & manifest.is_frontal & manifest.is_projection
+    guesses = manifest.table[VIEW_GUESS].copy()
+    views = _views(list(manifest.table.loc[unknown, "path"]), package, progress, store)
+    guesses[unknown] = [one["view"] for one in views]
+    return manifest.with_columns(**{VIEW_GUESS: guesses})
+
+
+def _views(
+    paths: Sequence[str], package: ModelPackage, progress: Progress, store: AnswerStore | None
+) -> list[dict[str, Any]]:
+    """``view`` and ``ap`` of each file; what is kept of files that haven't changed isn't read again."""
     store = store or AnswerStore.in_memory()
-    paths = [str(path) for path in testset.table["path"]]
     keys: list[Key] = [("view", package.id, *file_state(path)) for path in paths]
     found = store.get(keys)
     waiting = [i for i, key in enumerate(keys) if key not in found]
@@ -43,10 +66,7 @@ def with_guessed_views(
             store.add(new)
             found |= new
             progress(start + len(batch), len(waiting))
-    views = [found[key] or {"view": "", "ap": np.nan} for key in keys]
-    return testset.with_columns(
-        **{VIEW_GUESS: [one["view"] for one in views], VIEW_AP: [float(one["ap"]) for one in views]}
-    )
+    return [found[key] or _UNKNOWN for key in keys]
 
 
 def _guess(checker: ImageChecker, package: ModelPackage, path: str) -> dict[str, Any] | None:
