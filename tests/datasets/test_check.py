@@ -44,3 +44,23 @@ def test_status_without_leaks(troubled, films, tmp_path):
     assert check_manifest(unsplit, cache=tmp_path / "cache").exit_status == 1
     whole = unsplit.where(unsplit.table["path"].str.contains("00[012]"))
     assert check_manifest(whole, cache=tmp_path / "cache").exit_status == 0
+
+
+def test_its_sentence_names_leaks_copies_and_unreadable_files(troubled, tmp_path):
+    found = check_manifest(troubled, cache=tmp_path / "cache")
+    assert found.to_json()["sentence"] == found.sentence
+    leaks, copies, unread = found.sentence.split(". ")
+    assert leaks.startswith("1 image is on several sides of the split")
+    assert copies == "1 pair of files holds the same image, 1 of them from two sources"
+    assert unread.startswith("1 file")
+
+
+def test_without_a_split_it_says_what_a_split_must_keep_together(films, collection, tmp_path):
+    whole = collection([films[0], films[1], films[2]], patient=["a", "a", "b"])
+    assert check_manifest(whole, cache=tmp_path / "cache").sentence == (
+        "1 of 2 patients have several images: split by patient."
+    )
+    alone = whole.where(whole.table["patient"] == "b")
+    assert check_manifest(alone, cache=tmp_path / "cache").sentence == ""
+    copies = collection([films[0], films[0]])
+    assert "a split must keep both on one side" in check_manifest(copies, cache=tmp_path / "cache").sentence

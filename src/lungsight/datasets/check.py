@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lungsight._text import counted, listed
 from lungsight.datasets.duplicates.fingerprints import Progress, fingerprint_manifest, silent
 from lungsight.datasets.duplicates.search import DuplicatePair, Kind, find_duplicates
 from lungsight.datasets.leakage import Leak, find_leaks
@@ -21,6 +22,7 @@ from lungsight.errors import ManifestError, SplitLeakageError, UnreadableImageEr
 _AGE_LIMITS = (6, 18, 40, 65)
 AGE_GROUPS = ("0–5", "6–17", "18–39", "40–64", "65+")
 UNKNOWN = "unknown"
+_PLURALS = {"patient": "patients", "study": "studies", "image": "images"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,47 @@ class Check:
         if self.two_labels():
             return ManifestError.exit_status
         return UnreadableImageError.exit_status if self.unreadable else 0
+
+    @property
+    def sentence(self) -> str:
+        """What would make a result wrong, for the end of a check; empty where nothing was found."""
+        said = (self._leaking(), self._copied(), self._of_one_patient(), self._mislabelled(), self._unread())
+        return " ".join(part for part in said if part)
+
+    def _leaking(self) -> str:
+        found = Counter(leak.what for leak in self.leaks)
+        names = [f"{n:,} {what if n == 1 else _PLURALS[what]}" for what, n in found.items()]
+        are = "is" if found.total() == 1 else "are"
+        return f"{listed(names)} {are} on several sides of the split: a test would look too good." if names else ""
+
+    def _copied(self) -> str:
+        if not self.pairs:
+            return ""
+        sources = self.manifest.table["source"]
+        between = sum(sources[pair.first] != sources[pair.second] for pair in self.pairs)
+        hold = "holds" if len(self.pairs) == 1 else "hold"
+        of_two = f", {between:,} of them from two sources" if between else ""
+        to_do = "" if self._is_split else ": a split must keep both on one side"
+        return f"{counted(len(self.pairs), 'pair')} of files {hold} the same image{of_two}{to_do}."
+
+    def _of_one_patient(self) -> str:
+        images = self.manifest.patient_key[self.manifest.has_patient].value_counts()
+        several = int((images > 1).sum())
+        if self._is_split or not several:
+            return ""
+        return f"{several:,} of {len(images):,} patients have several images: split by patient."
+
+    def _mislabelled(self) -> str:
+        pairs = len(self.two_labels())
+        have = "has" if pairs == 1 else "have"
+        return f"{counted(pairs, 'pair')} of the same image {have} two labels." if pairs else ""
+
+    def _unread(self) -> str:
+        return f"{counted(len(self.unreadable), 'file')} can't be read." if self.unreadable else ""
+
+    @property
+    def _is_split(self) -> bool:
+        return bool((self.manifest.table["split"] != "").any())
 
     def cross_table(self) -> pd.DataFrame:
         """Return images by source (rows) and label (columns), with a row for each view of a source if any is known.
@@ -110,6 +153,7 @@ class Check:
             "two_labels": self.two_labels(),
             "notices": list(self.manifest.notices),
             "counts": {name: dict(values) for name, values in self.counts.items()},
+            "sentence": self.sentence,
             "unreadable": [{"file": f.subject, "fault": f.problem, "cure": f.hint} for f in self.unreadable],
             "duplicates": [
                 {
@@ -139,7 +183,7 @@ def check_manifest(
         comparing: called with the progress of comparing.
     """
     fingerprints = fingerprint_manifest(manifest, cache=cache, progress=reading)
-    pairs = find_duplicates(fingerprints, progress=comparing)
+    pairs = find_duplicates(fingerprints, simulated=list(manifest.is_simulated), progress=comparing)
     unreadable = list(fingerprints.problems.values())
     return Check(manifest, counts_of(manifest), unreadable, pairs, find_leaks(manifest, pairs))
 

@@ -23,6 +23,8 @@ LABELS = (*DIAGNOSES, *NO_DIAGNOSIS)
 #: The label of an image whose diagnosis isn't stated.
 UNLABELLED = "unlabelled"
 SPLITS = ("train", "validation", "test")
+#: The modality of phantoms.
+SIMULATED = "simulated X-ray"
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,11 @@ class Manifest:
     def is_projection(self) -> pd.Series:
         """Which images aren't CT, MR, PET or ultrasound, as far as the table says."""
         return ~self.table["modality"].isin(("CT", "MR", "NM", "PT", "US"))
+
+    @property
+    def is_simulated(self) -> pd.Series:
+        """Which images are phantoms."""
+        return self.table["modality"].eq(SIMULATED)
 
     @property
     def is_chest(self) -> pd.Series:

@@ -185,7 +185,7 @@ def divide(
     """
     if pairs is None and recipe.split.find_duplicates:
         fingerprints = fingerprint_manifest(chosen, cache=fingerprint_cache, progress=progress)
-        pairs = find_duplicates(fingerprints, progress=progress)
+        pairs = find_duplicates(fingerprints, simulated=list(chosen.is_simulated), progress=progress)
     pairs = pairs or []
     _refuse_two_labels(recipe, chosen, pairs)
     groups = leak_groups(chosen, pairs)

@@ -20,6 +20,9 @@ from lungsight.datasets.processes import mapped
 
 #: Fine detail that agrees less is of two images; benchmarks/quality/duplicates.py measures it.
 SIMILAR = 0.75
+#: The same of phantoms, which share one anatomy: none of 33,670 pairs of different ones reaches it (the highest is
+#: 0.87), and 118 of 150 copies do (128 px, seed 7100).
+SIMILAR_PHANTOMS = 0.9
 #: A part that leaves out more than this at one edge is a crop.
 _CROPPED = 0.03
 #: A thumbnail with less contrast than this, in grey levels, shows nothing that could be compared.
@@ -53,13 +56,18 @@ class DuplicatePair:
 
 
 def find_duplicates(
-    fingerprints: Fingerprints, *, progress: Progress = silent, workers: int | None = None
+    fingerprints: Fingerprints,
+    *,
+    simulated: Sequence[bool] = (),
+    progress: Progress = silent,
+    workers: int | None = None,
 ) -> list[DuplicatePair]:
     """Return all pairs of rows that hold the same image, in order of rows.
 
     Of several identical images only the first is paired with each of the others and compared with the rest. The
-    search takes first those whose perceptual hashes lie close, then lays one image over the other. ``progress``
-    counts first the search's steps, then the candidates.
+    search takes first those whose perceptual hashes lie close, then lays one image over the other. ``simulated`` says
+    of each row whether it is a phantom: two of these must be more alike. ``progress`` counts first the search's
+    steps, then the candidates.
     """
     readable = [row for row in range(len(fingerprints)) if row not in fingerprints.problems]
     pairs, distinct = _identical(fingerprints, readable)
@@ -68,9 +76,10 @@ def find_duplicates(
     candidates = _best_of_each_pair(find_candidates(thumbnails, progress))
     best: dict[tuple[int, int], DuplicatePair] = {}
     for candidate, found in _registered(candidates, thumbnails, workers or cores(), progress):
-        if found is None or found.similarity < SIMILAR:
-            continue
         first, second = sorted((rows[candidate.part], rows[candidate.whole]))
+        are_phantoms = bool(simulated) and simulated[first] and simulated[second]
+        if found is None or found.similarity < (SIMILAR_PHANTOMS if are_phantoms else SIMILAR):
+            continue
         pair = DuplicatePair(first, second, _kind(candidate, found), round(found.similarity, 3))
         known = best.get((first, second))
         if known is None or known.similarity < pair.similarity:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from lungsight._cores import cores
 from lungsight._files import atomic_write, write_whole
-from lungsight.datasets.manifest import Manifest
+from lungsight.datasets.manifest import SIMULATED, Manifest
 from lungsight.datasets.phantom.drawing import draw
 from lungsight.datasets.phantom.patient import HOSPITALS, Acquisition, Hospital, Label, PhantomPatient, Stream
 from lungsight.datasets.phantom.shortcuts import Shortcut, is_planted, view_of
@@ -209,7 +209,7 @@ def _row(folder: Path, image: _Image, boxes: str) -> dict[str, object]:
         "finding": _FINDING[image.label],
         "reference_standard": "simulation truth",
         "view": taken.view.value,
-        "modality": "simulated X-ray",
+        "modality": SIMULATED,
         "age": image.patient.age,
         "sex": image.patient.sex,
         "lung_mask": str(image.file(folder, "lungs")),
