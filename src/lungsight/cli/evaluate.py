@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from lungsight.datasets.manifest import Manifest
     from lungsight.evaluation.evaluate import Settings
     from lungsight.evaluation.evidence import Evidence
-    from lungsight.evaluation.grade import Reason
     from lungsight.package import ModelPackage
     from lungsight.statistics.estimate import Estimate
 
@@ -346,14 +345,8 @@ def _print_grade(console: Console, evidence: Evidence) -> None:
     stated = evidence.verdict
     console.print(Text.assemble("Grade: ", (str(stated.grade), "bold"), f". {stated.sentence}"))
     console.print(Text.assemble("Shortcut: ", (str(stated.shortcut), "bold"), f". {stated.shortcut_sentence}"))
-    for sentence in (*map(_in_a_line, stated.reasons), *(f"Note: {notice}" for notice in evidence.notices)):
+    for sentence in (*map(str, stated.reasons), *(f"Note: {notice}" for notice in evidence.notices)):
         console.print(Padding(Text(printable(sentence)), (0, 0, 0, 2), expand=False))
-
-
-def _in_a_line(reason: Reason) -> str:
-    """What was found, and what was asked of a source; the rules of audits are longer, and on the page."""
-    asked = "" if reason.is_shortcut else f" Asked: {reason.asked}."
-    return f"{reason.mark.symbol} {reason.name}: {reason.found}.{asked}"
 
 
 def _short(estimate: Estimate) -> str:

@@ -9,6 +9,7 @@ from lungsight.statistics.estimate import Estimate
 
 __all__ = [
     "as_figure",
+    "as_percent",
     "as_sample",
     "as_words",
     "fixed",
@@ -44,6 +45,20 @@ def as_figure(estimate: Estimate, places: int = 2, *, beside: Collection[float] 
     dash = "–" if estimate.low is None or estimate.low >= 0 else " to "
     between = "no interval" if estimate.low is None or estimate.high is None else f"{low}{dash}{high}"
     return f"{value} ({between}, {as_sample(estimate)})"
+
+
+def as_percent(estimate: Estimate) -> str:
+    """A share with its interval and sample: ``72% (60% to 83%, n = 400)``."""
+    if estimate.value is None:
+        return f"withheld ({withheld_because(estimate)})"
+    between = "no interval"
+    if estimate.low is not None and estimate.high is not None:
+        between = f"{_percent(estimate.low)} to {_percent(estimate.high)}"
+    return f"{_percent(estimate.value)} ({between}, {as_sample(estimate)})"
+
+
+def _percent(share: float) -> str:
+    return f"{fixed(100 * share, 0)}%"
 
 
 def _apart(value: float | None, places: int, thresholds: Collection[float]) -> str:

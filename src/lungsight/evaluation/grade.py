@@ -11,8 +11,10 @@ from enum import StrEnum
 
 from lungsight._text import counted, listed
 from lungsight.evaluation.audits.audit import Audit, AuditResult
+from lungsight.evaluation.audits.nuisance_edits import MOVED
+from lungsight.evaluation.audits.occlusion import SHARE_LEFT
 from lungsight.evaluation.audits.registry import AUDITS
-from lungsight.evaluation.formatting import as_figure, as_words, signed
+from lungsight.evaluation.formatting import as_figure, as_percent, as_words, signed
 from lungsight.evaluation.performance import (
     ENOUGH_PATIENTS,
     HOLDS,
@@ -23,6 +25,7 @@ from lungsight.evaluation.performance import (
 )
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KINDS, UNSTATED, TestSet
 from lungsight.statistics.bootstrap import Resampling
+from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.within import pooled_and_within
 
 #: What telling the sources apart may be worth: AUROC over the sources together less the mean within them.
@@ -76,7 +79,7 @@ class Reason:
 
     Attributes:
         name: what it is about: a source, or an audit.
-        asked: what a good model shows, or how the audit decides; empty if it couldn't be asked.
+        asked: what a good model shows; empty if it couldn't be asked.
         found: the figure with its interval and sample, or why there is none.
         mark: good, bad, not shown either way, or not asked.
         is_shortcut: it is about a shortcut, not about performance at a source.
@@ -206,7 +209,7 @@ def _of_source(each: SourcePerformance, target: str) -> Reason:
     name = f"{each.source}, {f'images like those of {each.same_as}' if each.same_as else _SEEN[each.kind]}"
     asked = f"the whole interval above {HOLDS:.2f}"
     if each.within_view is not None:
-        asked += f", within a view above {HOLDS_WITHIN_VIEW:.2f}"
+        asked += f", among images of the same view above {HOLDS_WITHIN_VIEW:.2f}"
     if each.performance is Performance.TOO_FEW:
         found = f"{each.with_target:,} patients with {target}, {each.without_target:,} without"
         return Reason(name, f"{ENOUGH_PATIENTS} of each", found, Mark.NOT_ASKED)
@@ -224,27 +227,32 @@ _MARKS = {
 
 def _of_audits(audits: Sequence[Audit]) -> Iterator[Reason]:
     """What each audit that looks for a shortcut found."""
-    looking = {audit.name for audit in AUDITS if audit.calls_shortcut}
+    looking = {audit.name: audit for audit in AUDITS if audit.calls_shortcut}
     for audit in audits:
         if audit.name in looking and audit.call in _MARKS:
-            effect, mark = audit.effect, _MARKS[audit.call]
+            spec, effect, mark = looking[audit.name], audit.effect, _MARKS[audit.call]
             if effect is None or mark is Mark.NOT_ASKED:
-                yield Reason(audit.name, "", audit.meaning.rstrip("."), mark, True)
+                yield Reason(spec.words, "", audit.meaning.rstrip("."), mark, True)
             else:
-                found = f"{_titled(effect.name)} {as_figure(effect)}"
-                yield Reason(audit.name, audit.rule, found, mark, True, audit.meaning)
+                asked = f"the whole interval {spec.asks}"
+                yield Reason(spec.words, asked, _in_words(effect), mark, True, audit.meaning)
 
 
-def _titled(name: str) -> str:
-    return name.replace("_", " ").replace("auroc", "AUROC")
+_FIGURES = {
+    SHARE_LEFT: "{} of what the AUROC is above chance is left",
+    MOVED: "{} of the way to images with the disease",
+}
+
+
+def _in_words(effect: Estimate) -> str:
+    """The figure that an audit's result depends on, as a few words."""
+    said = _FIGURES.get(effect.name)
+    return said.format(as_percent(effect)) if said else f"AUROC {as_figure(effect)}"
 
 
 def _source_gaps(testset: TestSet, sources: Sequence[SourcePerformance], resampling: Resampling) -> Iterator[Reason]:
     """Whether the score over several sources comes from telling them apart; asked of sources with enough patients."""
-    asked = (
-        f"a shortcut, where the whole interval of the difference is above {SOURCE_GAP:g}, "
-        f"and that within isn't above {HOLDS:.2f}"
-    )
+    asked = f"the whole interval of the difference below {SOURCE_GAP:g}, or that within above {HOLDS:.2f}"
     for kind in KINDS:
         large = [each.source for each in sources if each.kind == kind and each.counts]
         images = testset.where(testset.of_kind(kind) & testset.table["source"].isin(large).to_numpy())
@@ -283,10 +291,10 @@ def _shortcut_sentence(shortcut: Shortcut, asked: Iterable[Reason]) -> str:
         by_mark.setdefault(reason.mark, []).append(reason.name)
     names = {mark: listed(found) for mark, found in by_mark.items()}
     if shortcut is Shortcut.FOUND:
-        found = f"A shortcut was found by {names[Mark.BAD]}."
+        found = f"A shortcut was found ({names[Mark.BAD]})."
         return f"{found} Part of the model's score can be reached without the disease: don't rely on it."
     if shortcut is Shortcut.NOT_LOOKED_FOR:
         return "No audit could look for a shortcut here; each reason says why."
-    said = {Mark.GOOD: "none by", Mark.NOT_SHOWN: "not shown either way by", Mark.NOT_ASKED: "not asked:"}
+    said = {Mark.GOOD: "none found by", Mark.NOT_SHOWN: "not shown either way by", Mark.NOT_ASKED: "not asked:"}
     parts = (f"{words} {names[mark]}" for mark, words in said.items() if mark in names)
     return f"Shortcuts were looked for: {'; '.join(parts)}."

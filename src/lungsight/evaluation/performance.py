@@ -71,7 +71,7 @@ class SourcePerformance:
         """``AUROC 0.76 (0.6998–0.81, n = 300)``: no bound is rounded onto the threshold."""
         text = f"AUROC {as_figure(self.auroc, beside=(HOLDS,))}"
         if self.within_view is not None and self.within_view.value is not None:
-            text += f", within a view {as_figure(self.within_view, beside=(HOLDS_WITHIN_VIEW,))}"
+            text += f", among images of the same view {as_figure(self.within_view, beside=(HOLDS_WITHIN_VIEW,))}"
         return text
 
     @property
@@ -79,8 +79,8 @@ class SourcePerformance:
         """``it falls short: AUROC …``, with what is asked."""
         if self.performance is Performance.FALLS_SHORT:
             by_view = self.auroc.low is not None and self.auroc.low > HOLDS
-            asked = f"within a view above {HOLDS_WITHIN_VIEW:.2f}" if by_view else f"above {HOLDS:.2f}"
-            return f"it falls short: {self.figure}; the whole interval {asked} is asked"
+            asked = f"{HOLDS_WITHIN_VIEW:.2f} among images of the same view" if by_view else f"{HOLDS:.2f}"
+            return f"it falls short: {self.figure}; the whole interval would have to be above {asked}"
         above_chance = self.auroc.low is not None and self.auroc.low > 0.5
         better = ", though better than chance" if self.performance is Performance.FAILS and above_chance else ""
         return f"it {self.performance}{better}: {self.figure}"

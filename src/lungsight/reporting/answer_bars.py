@@ -68,6 +68,12 @@ class AnswerBars:
         return cls(each.kind, each.source, tuple(AnswerBar(group, found) for group, found in groups if found))
 
 
+def colours_of(all_bars: Sequence[AnswerBars]) -> dict[str, str]:
+    """The colour of each answer by its name; an answer that no image gets isn't shown, unless it is a prediction."""
+    shares = [bar.answers[LEFT_OPEN].value for each in all_bars for bar in each.bars]
+    return {name: colour for name, colour in COLOURS.items() if name != LEFT_OPEN or any(shares)}
+
+
 def largest_sources(answers: Sequence[SourceAnswers]) -> tuple[list[AnswerBars], int]:
     """The largest sources, as many as the first screen has room for, and how many more there are."""
     bars = [AnswerBars.of(each) for each in answers]

@@ -72,7 +72,7 @@ class AuditCard:
         if heats := tuple(_heats(audit.rows)):
             return cls(audit, scale, picture, None, heats)
         scope, metric = (effect.scope, effect.name) if effect else ("", "")
-        caption = f"{audit.name[:1].upper()}{audit.name[1:]}: its figures"
+        caption = f"{audit.words.capitalize()}: its figures"
         return cls(audit, scale, picture, any_rows(audit.rows, audit.stem, caption, scope, metric), ())
 
 

@@ -12,7 +12,7 @@ from lungsight.evaluation.evidence import Evidence
 from lungsight.evaluation.sections.answers import TITLES
 from lungsight.package.descriptions_text import sources_in_words
 from lungsight.rendering import AGAINST, FOR
-from lungsight.reporting.answer_bars import COLOURS, largest_sources
+from lungsight.reporting.answer_bars import colours_of, largest_sources
 from lungsight.reporting.audit_cards import AuditCard
 from lungsight.reporting.evidence_json import images_by_source
 from lungsight.reporting.evidence_sections import sections_of
@@ -48,7 +48,8 @@ def write_evidence_page(evidence: Evidence, path: Path) -> None:
         answers=answers,
         within_sources=_within_sources(evidence),
         more_sources=more_sources,
-        colours={TITLES[name]: colour for name, colour in COLOURS.items()},
+        colours=colours_of(answers),
+        titles=TITLES,
         plot=Forest.of(evidence.verdict.sources),
         failures=failures,
         full=full_colour(failures or ()),

@@ -21,15 +21,15 @@ FOR_A_PATIENT: Mapping[Grade, str] = {
     Grade.FAILS_ELSEWHERE: "Don't act on its decision for a patient of another hospital: it failed at one.",
     Grade.NOT_GOOD_ENOUGH: "Don't rely on its decision: it isn't shown to be good enough where it wasn't trained.",
     Grade.INTERNAL_ONLY: "Don't act on its decision for a patient of a hospital that it wasn't trained on: how it "
-    "does there hasn't been tested.",
+    "does there isn't known.",
     Grade.NOT_STATED: "Test it on images from where you work before you rely on it: whether it was trained on the "
     "sources of this test isn't stated.",
     Grade.MIXED: "Test it on images from where you work before you rely on it: it holds at some sources and fails at "
     "others.",
-    Grade.HOLDS_AT_ONE: "Its decision was informative at one source it never saw. Test it on images from where you "
-    "work before you rely on it.",
-    Grade.HOLDS_AT_SEVERAL: "Its decision was informative at several sources it never saw. Test it on images from "
-    "where you work first, and expect the errors below.",
+    Grade.HOLDS_AT_ONE: "Its score told {target} from the rest at one source it never saw; its decisions there stand "
+    "below. Test it on images from where you work before you rely on it.",
+    Grade.HOLDS_AT_SEVERAL: "Its score told {target} from the rest at several sources it never saw. Test it on "
+    "images from where you work first, and expect the errors below.",
 }
 WITH_A_SHORTCUT = "Don't act on its decision, {target} or not: it could come from where or how the image was made."
 #: How many reasons the first screen shows at most.

@@ -128,7 +128,7 @@ def _audits(evidence: Evidence) -> Iterator[str]:
     yield from markdown.table(
         ("audit", "result", "effect", "meaning"),
         (
-            (audit.name, audit.call, as_figure(audit.effect) if audit.effect else "none", audit.meaning)
+            (audit.words, audit.call, as_figure(audit.effect) if audit.effect else "none", audit.meaning)
             for audit in evidence.audits
         ),
     )

@@ -19,6 +19,9 @@ from lungsight.statistics import metrics
 from lungsight.statistics.estimate import Estimate
 
 _TITLES: Mapping[str, str] = {
+    "share_left": "Share of the AUROC above chance that is left",
+    "auroc_header": "AUROC of image statistics alone",
+    "moved_towards_target": "Share of the way to images with the target",
     **decision.TITLES,
     **calibration.TITLES,
     **metrics.TITLES,

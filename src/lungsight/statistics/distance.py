@@ -1,7 +1,7 @@
 """How well a model tells positives from negatives of the same group, and what is left of that on altered images.
 
 Two measures, both of images of the same group (a source) only, so that recognising the group adds nothing. The
-*lead* is the AUROC less 0.5: it doesn't depend on the scale of the logits, which a strange image changes. The
+AUROC above chance, the AUROC less 0.5, doesn't depend on the scale of the logits, which a strange image changes. The
 *distance* is the mean logit of the positives less that of the negatives, pooled over the groups by their sizes: the
 coefficient of the label in a linear model of the logit with one intercept for each group. It measures how far a small
 change moves an image.
@@ -36,7 +36,7 @@ def logit(probability: Floats) -> Floats:
 def share_left(
     name: str, sample: Sample, group: Texts, before: Floats, after: Floats, resampling: Resampling = Resampling()
 ) -> Estimate:
-    """What is left of the lead over chance within groups: (AUROC of ``after`` - 0.5) / (AUROC of ``before`` - 0.5).
+    """What is left of the AUROC above chance within groups: (AUROC of ``after`` - 0.5) / (AUROC of ``before`` - 0.5).
 
     ``before`` and ``after``, float [n], are scores or logits. Every pair of a positive and a negative of the same
     group counts the same. The figure and its sample are of the groups that hold both sides. It is withheld with too

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
+from lungsight.datasets.duplicates import search
 from lungsight.datasets.duplicates.fingerprints import fingerprint_manifest
 from lungsight.datasets.duplicates.search import Kind, find_duplicates
 from lungsight.datasets.manifest import Manifest
@@ -85,3 +86,13 @@ def test_few_readable_images(images, films, collection, tmp_path):
     found = fingerprint_manifest(manifest, cache=tmp_path / "cache")
     assert len(found.problems) == 3 - images
     assert find_duplicates(found) == []
+
+
+def test_two_phantoms_must_be_more_alike(films, collection, tmp_path, monkeypatch):
+    copy = np.asarray(_jpeg(Image.fromarray(films[1])))
+    found = fingerprint_manifest(collection([*films[:3], copy]), cache=tmp_path / "cache")
+    monkeypatch.setattr(search, "SIMILAR_PHANTOMS", 1.01)
+    assert not find_duplicates(found, simulated=[True] * 4)
+    assert len(find_duplicates(found, simulated=[True, True, True, False])) == 1  # a real image among them
+    monkeypatch.setattr(search, "SIMILAR_PHANTOMS", 0.9)
+    assert len(find_duplicates(found, simulated=[True] * 4)) == 1

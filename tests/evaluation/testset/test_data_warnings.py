@@ -46,7 +46,7 @@ I = np.arange(80)  # noqa: E741
         ({"truth": "covid19"}, "Every image is of COVID-19: AUROC, specificity and NPV are withheld."),
         ({"age": np.where(I % 2 == 1, 4, 50)}, "40 of 40 images without COVID-19 are known to be of children, and 0"),
         ({"paediatric": np.where(I % 2 == 0, "yes", "")}, "0 of 40 images without COVID-19 are known to be of"),
-        ({"source": "north"}, "Every image comes from one source, north: nothing here shows whether"),
+        ({"source": "north"}, "Every image comes from one source, north: this test shows nothing"),
         ({"source": np.where(I % 2 == 0, "a", "b")}, "No source holds both COVID-19 and others"),
         ({"source": np.where(I % 2 == 0, "a", np.where(I < 40, "a", "b"))}, "b holds no COVID-19: AUROC and sens"),
         ({"source": np.where(I % 2 == 1, "a", np.where(I < 40, "a", "b"))}, "b holds only COVID-19: AUROC and spec"),

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
-from lungsight.datasets.manifest import Manifest
+from lungsight.datasets.manifest import SIMULATED, Manifest
 from lungsight.datasets.phantom import Label, draw
+from lungsight.evaluation.testset import overlap as overlaps
 from lungsight.evaluation.testset.eligibility import SEEN_BEFORE, Eligible, without_overlap
 from lungsight.evaluation.testset.overlap import ALIKE, Match, Overlap, TrainingImages, find_overlap
 from lungsight.package import TrainedImage
@@ -156,3 +157,13 @@ def test_a_model_that_names_no_training_image_overlaps_with_nothing(tested: Mani
     overlap = find_overlap(tested, TrainingImages((), (), "a package"))
     assert not len(overlap.matches)
     assert "no overlap with this test can be found" in overlap.notices[0]
+
+
+def test_phantoms_must_be_more_alike(
+    tested: Manifest, trained: TrainingImages, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated = tested.with_columns(modality=SIMULATED)
+    assert _found(find_overlap(simulated, trained, cache=folder / "cache"))["looks the same"]
+    monkeypatch.setattr(overlaps, "ALIKE_PHANTOMS", -1)
+    assert "looks the same" not in _found(find_overlap(simulated, trained, cache=folder / "cache"))
+    assert _found(find_overlap(tested, trained, cache=folder / "cache"))["looks the same"]

@@ -102,6 +102,7 @@ class Audit:
         rule: when a shortcut is found and when it isn't, with the thresholds; empty for an audit without a rule.
         rows: every figure; they become ``audit_<name>.csv``.
         illustrations: typical images before and after what it did to them.
+        title: its name for people, where that is another.
     """
 
     name: str
@@ -113,6 +114,12 @@ class Audit:
     rule: str = ""
     rows: tuple[Row, ...] = ()
     illustrations: tuple[Illustration, ...] = ()
+    title: str = ""
+
+    @property
+    def words(self) -> str:
+        """Its name for people."""
+        return self.title or self.name
 
     @property
     def stem(self) -> str:
@@ -201,6 +208,8 @@ class AuditSpec:
         question: one sentence; ``{target}`` is the target class.
         run: answers it.
         rule: when a shortcut is found and when it isn't, one sentence; empty for an audit without a rule.
+        asks: what its figure must be for the whole interval, in a few words; empty for an audit without a rule.
+        title: its name for people, where that is another.
         needs: what it can't do without.
         calls_shortcut: what it finds is stated beside the grade, as a shortcut.
         required: shortcuts are *not found* only if one of the audits with the same word here reports so.
@@ -213,12 +222,19 @@ class AuditSpec:
     question: str
     run: Callable[[AuditInput], AuditAnswer]
     rule: str = ""
+    asks: str = ""
+    title: str = ""
     needs: frozenset[Need] = frozenset()
     calls_shortcut: bool = False
     required: str = ""
     of_heatmap: bool = False
     perturbations: Perturbations | None = None
     illustrated: tuple[Illustrated, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """Its name for people."""
+        return self.title or self.name
 
     @property
     def slug(self) -> str:
@@ -229,12 +245,12 @@ class AuditSpec:
         """Run it, unless it needs a model and there is none, or something that this model can't give."""
         question = self.question.format(target=as_words(given.testset.target))
         if reason := self._why_not(given.detector):
-            return not_done(self.name, question, reason)
+            return Audit(self.name, question, AuditResult.NOT_DONE, reason, title=self.title)
         answer = self.run(given)
         pictures = () if answer.call is AuditResult.NOT_DONE else tuple(self._illustrations(given))
         return Audit(
             self.name, question, answer.call, answer.meaning, answer.effect,
-            images=answer.images, rule=self.rule, rows=answer.rows, illustrations=pictures,
+            images=answer.images, rule=self.rule, rows=answer.rows, illustrations=pictures, title=self.title,
         )  # fmt: skip
 
     def _illustrations(self, given: AuditInput) -> Iterator[Illustration]:

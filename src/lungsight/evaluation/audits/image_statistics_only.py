@@ -35,8 +35,8 @@ TELLS = 0.65
 #: … and explains the model where the model isn't surely better than the header by more than this.
 BETTER = 0.05
 RULE = (
-    f"found, where at a source the AUROC of the header alone is above {TELLS:g} with its whole 95% interval and the "
-    f"model's isn't higher by {BETTER:g} with its whole interval; not found, where within sources the header's is "
+    f"found, where at a source image statistics alone have an AUROC above {TELLS:g} with its whole 95% interval and "
+    f"the model's isn't higher by {BETTER:g} with its whole interval; not found, where within sources it is "
     f"below {TELLS:g}, or the model's higher by {BETTER:g}, with the whole interval, on at least {FEWEST_IMAGES} "
     "images of a kind"
 )
@@ -60,7 +60,7 @@ class Compared(NamedTuple):
 
     @property
     def explains(self) -> bool:
-        """Whether the header's AUROC, and the model's lead over it, leave nothing that only the image could tell."""
+        """Whether the statistics predict the label, and the model isn't surely better."""
         return self.is_known and self.header.low > TELLS and self.gap.low <= BETTER  # type: ignore[operator]
 
     @property
@@ -111,10 +111,10 @@ def _compared(images: TestSet, score: Floats, resampling: Resampling) -> Compare
         return Compared(*(withheld(name, images.sample, reason) for name in _NAMES))
     header, model = (within_groups(s, images.positive, source) for s in (score[inside], images.score))
     of_images = partial(ranking_estimate, sample=images.sample, resampling=resampling)
-    lead = of_images(
+    gap = of_images(
         _NAMES[2], statistic=lambda weights: model(weights) - header(weights), exact=Exact.AUROC_DIFFERENCE
     )
-    return Compared(of_images(_NAMES[0], statistic=header), of_images(_NAMES[1], statistic=model), lead)
+    return Compared(of_images(_NAMES[0], statistic=header), of_images(_NAMES[1], statistic=model), gap)
 
 
 def statistics_score(headers: pd.DataFrame, positive: Mask, patient: np.ndarray, seed: int = 0) -> Floats:
@@ -136,17 +136,18 @@ def statistics_score(headers: pd.DataFrame, positive: Mask, patient: np.ndarray,
 
 def _meaning(source: str, chosen: Compared, call: AuditResult) -> str:
     header, gap = chosen.header, chosen.gap
-    lead = f"{signed(gap.value)} ({signed(gap.low)} to {signed(gap.high)})"
+    by = f"{signed(gap.value)} ({signed(gap.low)} to {signed(gap.high)})"
     sentence = (
-        f"At {source} the header alone reaches an AUROC of {as_figure(header)}; the model's differs by {lead}. "
+        f"At {source} size, greys, edges and sharpness alone reach an AUROC of {as_figure(header)}; "
+        f"the model's differs by {by}. "
     )
     if call is AuditResult.FOUND:
         return sentence + "What the model scores here could be reached without looking at the lungs."
     if call is AuditResult.NOT_SHOWN:
         return sentence + "That neither shows a shortcut nor excludes it."
     if header.low is not None and header.low > TELLS:
-        return sentence + "The header tells something here, and the model clearly tells more."
-    return sentence + "The header tells little, or the model clearly more."
+        return sentence + "They predict something here, and the model clearly more."
+    return sentence + "They predict little, or the model clearly more."
 
 
 SPEC = AuditSpec(
@@ -154,6 +155,8 @@ SPEC = AuditSpec(
     "Can the label be predicted from image statistics alone: from size, greys, edges and sharpness?",
     image_statistics_only,
     RULE,
+    f"below {TELLS:g}, or the model's AUROC higher by {BETTER:g}",
+    "image statistics only",
     needs=frozenset({Need.FILES}),
     calls_shortcut=True,
     required="image statistics",

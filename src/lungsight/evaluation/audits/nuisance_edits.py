@@ -28,7 +28,7 @@ from lungsight.evaluation.audits.audit import (
 from lungsight.evaluation.audits.illustration import Illustrated
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
 from lungsight.evaluation.audits.within_sources import WITHIN_EACH, why_not_within
-from lungsight.evaluation.formatting import as_sample
+from lungsight.evaluation.formatting import as_percent
 from lungsight.evaluation.rows import Row
 from lungsight.evaluation.testset.testset import KINDS
 from lungsight.statistics.distance import logit, share_moved
@@ -96,10 +96,9 @@ def nuisance_edits(given: AuditInput) -> AuditAnswer:
 
 
 def _meaning(labels: Mapping[str, object], effect: Estimate, target: str, call: AuditResult) -> str:
-    part = f"{effect.value:.0%} ({effect.low:.0%} to {effect.high:.0%}, {as_sample(effect)})"
     return (
         f"Of the changes, '{labels['change']}' moves {labels['kind']} images without {as_words(target)} most: "
-        f"{part} of the way to those with it, within sources. {_CONSEQUENCES[call]}"
+        f"{as_percent(effect)} of the way to those with it, within sources. {_CONSEQUENCES[call]}"
     )
 
 
@@ -114,6 +113,7 @@ SPEC = AuditSpec(
     "Does a mark, a softer focus or a closer patient alone move an image towards {target}?",
     nuisance_edits,
     RULE,
+    f"below {MOVES:.0%}; above it is a shortcut",
     needs=frozenset({Need.MODEL}),
     calls_shortcut=True,
     perturbations=PERTURBATIONS,

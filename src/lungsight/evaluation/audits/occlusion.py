@@ -2,8 +2,8 @@
 
 With the lungs and what is between them hidden, the disease is out of sight: what still sets positives and negatives
 of one source apart comes from somewhere else (Maguolo & Nanni 2021; DeGrave et al. 2021). Some of that is legitimate
-context, such as tubes, the heart's size and the patient's build. So the rules ask how much of the lead over chance is
-left, not whether anything is. Only images of the same source are compared.
+context, such as tubes, the heart's size and the patient's build. So the rules ask how much of what the AUROC is
+above chance is left, not whether anything is. Only images of the same source are compared.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lungsight.evaluation.audits.illustration import Illustrated
 from lungsight.evaluation.audits.perturbed_predictions import Perturbations
 from lungsight.evaluation.audits.source_probe import out_of_fold
 from lungsight.evaluation.audits.within_sources import WITHIN_EACH, why_not_within
-from lungsight.evaluation.formatting import as_figure, as_sample
+from lungsight.evaluation.formatting import as_figure, as_percent
 from lungsight.evaluation.rows import Label, Row
 from lungsight.evaluation.testset.predict import FEATURES_OF
 from lungsight.evaluation.testset.testset import KINDS, TestSet
@@ -39,7 +39,7 @@ from lungsight.statistics.distance import share_left
 from lungsight.statistics.outcomes import Floats
 from lungsight.statistics.ranking import auroc_within
 
-#: A shortcut is found where more than this share of the lead over chance is left, and not found where less than that.
+#: A shortcut is found where more than this share of what the AUROC is above chance is left, not found where less.
 FOUND_ABOVE, NOT_FOUND_BELOW = 1 / 2, 1 / 3
 
 AS_IT_IS = "as it is"
@@ -52,6 +52,7 @@ RULE = (
     "interval; not found, where less than a third is left, with the whole interval, on at least "
     f"{FEWEST_IMAGES} images of a kind"
 )
+_ASKS = f"below {NOT_FOUND_BELOW:.0%}; above {FOUND_ABOVE:.0%} it is a shortcut"
 
 
 #: The three audits alter the same images.
@@ -82,7 +83,7 @@ def whose_lungs(shown: TestSet) -> str:
 
 
 def _left(pictures: tuple[str, ...], given: AuditInput) -> AuditAnswer:
-    """By the rule, from the picture that leaves most of the lead over chance."""
+    """By the rule, from the picture that leaves most of what the AUROC is above chance."""
     shown, rows = _figures(pictures, given)
     shares = [row for row in rows if row.estimate.name == SHARE_LEFT]
     known = [row for row in shares if row.estimate.low is not None]
@@ -124,10 +125,9 @@ def _unanswered(testset: TestSet, shown: TestSet, rows: tuple[Row, ...]) -> Audi
 def _in_words(chosen: Row, rows: tuple[Row, ...], target: str) -> str:
     kind, picture, share = chosen.labels["kind"], chosen.labels["picture"], chosen.estimate
     aurocs = {row.labels["picture"]: row.estimate for row in rows if _is_auroc_of(row, kind)}
-    figure = f"{share.value:.0%} ({share.low:.0%} to {share.high:.0%}, {as_sample(share)})"
     return (
         f"Within {kind} sources the AUROC of {as_words(target)} is {fixed(aurocs[AS_IT_IS].value, 2)}, and "
-        f"{fixed(aurocs[picture].value, 2)} with {picture}: {figure} of what it is above chance is left."
+        f"{fixed(aurocs[picture].value, 2)} with {picture}: {as_percent(share)} of what it is above chance is left."
     )
 
 
@@ -136,7 +136,7 @@ def _is_auroc_of(row: Row, kind: Label) -> bool:
 
 
 def _figures(pictures: tuple[str, ...], given: AuditInput) -> tuple[TestSet, tuple[Row, ...]]:
-    """The altered images; of each kind and picture the AUROC within sources, and the share of its lead left."""
+    """The altered images; of each kind and picture the AUROC within sources, and the share that is left of it."""
     shown, answers = given.perturbed(PERTURBATIONS)
     scores = {name: answers[name][:, given.target] for name in pictures}
     altered = np.isfinite(scores[pictures[0]])
@@ -197,6 +197,7 @@ LUNGS_HIDDEN = AuditSpec(
     "Does the model still tell {target} from the rest when the lungs and what is between them are hidden?",
     _hidden,
     RULE,
+    _ASKS,
     needs=frozenset({Need.MODEL, Need.LUNGS}),
     calls_shortcut=True,
     required="occlusion",
@@ -208,6 +209,7 @@ ONLY_BORDER = AuditSpec(
     "Does the model still tell {target} from the rest when it sees only the image's border?",
     partial(_left, (BORDER,)),
     RULE,
+    _ASKS,
     needs=frozenset({Need.MODEL}),
     calls_shortcut=True,
     required="occlusion",

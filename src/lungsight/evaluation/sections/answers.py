@@ -103,6 +103,8 @@ def answers_by_source(rows: Iterable[Row]) -> tuple[SourceAnswers, ...]:
 
 def _in_words(group: str, by_name: Mapping[str, Estimate]) -> str:
     shown = {name: e for name, e in by_name.items() if name != REFUSED and e.value is not None}
+    if not (by_name[LEFT_OPEN].value or 0):  # most rules can't leave an image open: nothing is said of it then
+        shown.pop(LEFT_OPEN, None)
     refused = by_name[REFUSED]
     apart = f" ({round((refused.value or 0) * refused.n):,} refused)" if refused.value else ""
     shares_of = [f"{_percent(e)} {TITLES[name].lower()}" for name, e in shown.items()]

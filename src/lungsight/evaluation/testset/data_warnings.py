@@ -91,10 +91,7 @@ def _of_few(scored: TestSet) -> Iterator[str]:
 def _of_sources(scored: TestSet) -> Iterator[str]:
     sources = sorted(set(scored.table["source"]))
     if len(sources) == 1:
-        yield (
-            f"Every image comes from one source, {sources[0]}: nothing here shows whether the model would hold "
-            "anywhere else."
-        )
+        yield (f"Every image comes from one source, {sources[0]}: this test shows nothing of any other source.")
     one_sided = {
         s: images for _, s, images in scored.by_source() if images.positive.all() or not images.positive.any()
     }

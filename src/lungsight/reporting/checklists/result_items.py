@@ -190,5 +190,5 @@ def _done(evidence: Evidence) -> list[Audit]:
 def _audits(audits: list[Audit]) -> ItemAnswer | None:
     if not audits:
         return None
-    text = " ".join(f"{audit.name.capitalize()} ({audit.call}): {audit.meaning}" for audit in audits)
+    text = " ".join(f"{audit.words.capitalize()} ({audit.call}): {audit.meaning}" for audit in audits)
     return ItemAnswer(text, "; ".join(f"tables/{audit.stem}.csv" for audit in audits))
