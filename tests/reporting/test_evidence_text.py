@@ -38,7 +38,7 @@ def test_a_first_screen_has_room_for_six_reasons() -> None:
 
 def test_every_grade_says_what_to_do_and_a_shortcut_comes_before_it() -> None:
     assert set(FOR_A_PATIENT) == set(Grade)
-    assert for_a_patient(graded(Shortcut.NOT_FOUND), "COVID-19").startswith("Its decision was informative")
+    assert for_a_patient(graded(Shortcut.NOT_FOUND), "COVID-19").startswith("Its score told COVID-19 from the rest")
     assert for_a_patient(graded(Shortcut.FOUND), "COVID-19").startswith("Don't act on its decision, COVID-19 or not")
 
 

@@ -50,7 +50,7 @@ def test_the_card_begins_with_the_grade(evidence: Evidence, report: Path) -> Non
     assert headings[0] == f"## Grade: {evidence.verdict.grade}"
     for audit in evidence.audits:
         effect = as_figure(audit.effect) if audit.effect else "none"
-        assert f"| {audit.name} | {audit.call} | {effect} |" in body
+        assert f"| {audit.words} | {audit.call} | {effect} |" in body
 
 
 def test_the_card_leaves_what_is_not_known_to_the_authors(bare: Evidence) -> None:

@@ -85,7 +85,7 @@ def test_siims_other_patients_under_other_names_are_siims(shared_data: Path) -> 
     patients = np.random.default_rng(0).permutation(manifest.table["patient"].unique())
     folded = manifest.table["patient"].map({patient: i % 5 for i, patient in enumerate(patients)}).to_numpy()
     chosen = [np.flatnonzero(folded == fold)[:130] for fold in range(2)]
-    rows = np.concatenate([*chosen, np.flatnonzero(folded >= 2)[:400]])
+    rows = np.concatenate([*chosen, np.flatnonzero(folded >= 2)[:200]])
     part = Manifest(manifest.table.iloc[rows].reset_index(drop=True), "siim")
     names = np.array(["hospital A"] * 130 + ["hospital B"] * 130)
     tested = part.where(np.arange(len(part)) < 260)
