@@ -17,6 +17,7 @@ from lungsight._text import as_words
 from lungsight.alterations.corruptions import STRESSES, Stress, write
 from lungsight.alterations.image import AuditedImage, Floats32, at_twice_the_input, seed_of
 from lungsight.alterations.occlusions import filled_lungs
+from lungsight.components.decision import decision_words
 from lungsight.components.lungs import crop_of
 from lungsight.inference import Detector, Finding
 from lungsight.inference.preparation import CheckedImage
@@ -131,7 +132,7 @@ def altered(detector: Detector, model: Model, file: ImageFile, asked: Request) -
     return {
         "finding": after.finding.as_json(),
         "meaning": meaning_of(after.finding.as_json(), model),
-        "decision_words": as_words(str(after.finding.decision)),
+        "decision_words": decision_words(str(after.finding.decision), model.target),
         "before": _brief(before.finding, model),
         "after": _brief(after.finding, model),
         "would_refuse": list(again.refusals),

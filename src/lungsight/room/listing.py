@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, false, func, or_, select, update
 
-from lungsight._text import as_words
+from lungsight.components.decision import decision_words
 from lungsight.room.model import Model, meaning_of
 from lungsight.room.reads import of_image
 from lungsight.room.store import DELETING, DONE, ERROR, FINDINGS, IMAGES, READS, REFERENCES, Store, log, now
@@ -113,7 +113,7 @@ class Listing:
         decided = {"decision": None, "decision_words": None, "status": None, "probability": None}
         if not hidden and row.json is not None:
             urgent = self._urgency(row)
-            words = _UNREADABLE if row.decision is None else as_words(row.decision)
+            words = _UNREADABLE if row.decision is None else decision_words(row.decision, self._model.target)
             decided = {"decision": row.decision, "decision_words": words, "status": row.status}
             decided["probability"] = None if row.probability is None else round(row.probability, 6)
         stated = row.view_from == _FROM_HEADER or not hidden

@@ -68,5 +68,5 @@ def meaning_of(finding: Mapping[str, Any], model: Model) -> list[str]:
     from lungsight.scanning.card import Card
 
     urgency = float(finding["probabilities"].get(model.target, 0.0))
-    rests_on = Card(dict(finding), urgency, None).meaning(model.target, model.thresholds)
+    rests_on = Card(dict(finding), model.target, urgency, None).meaning(model.thresholds)
     return [*([rests_on] if rests_on else []), *finding["reasons"]]

@@ -407,5 +407,8 @@ async function happened(kind, event) {
   }
 }
 
-start().catch(sayProblem);
+start().catch((problem) => {
+  $("#answer").replaceChildren(element("h2", { text: problem.message }), element("p", { text: problem.hint || "" }));
+  $("#answer").setAttribute("aria-busy", "false");
+});
 listen((kind, event) => { happened(kind, event).catch(sayProblem); });
