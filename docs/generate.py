@@ -139,6 +139,8 @@ def commands() -> Lines:
     context = group.make_context("lungsight", ["scan"], resilient_parsing=True)
     for name in COMMANDS:
         _, command, _ = group.resolve_command(context, [name])
+        if getattr(command, "invoke_without_command", False):
+            yield from _command(f"lungsight {name}", command)
         if hasattr(command, "commands"):
             for inner in command.commands.values():
                 yield from _command(f"lungsight {name} {inner.name}", inner)

@@ -19,6 +19,7 @@ from lungsight.errors import LungsightError, MissingExtraError
 #: so that scanning never waits for pandas or torch.
 COMMANDS = {
     "scan": "Look for signs of COVID-19 in X-rays.",
+    "pacs": "Take images from an archive, and put findings into the same studies.",
     "triage": "Put findings in order of urgency, each rank explained.",
     "serve": "Open the reading room: a page where people look at X-rays.",
     "data": "List, get, build and check collections of images.",
