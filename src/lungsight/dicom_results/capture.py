@@ -101,7 +101,7 @@ def _words(finding: Finding, detector: Detector) -> Iterator[_Line]:
     """What a reader has to know, the most important first."""
     target = as_words(detector.target)
     yield _Line(RESEARCH_ONLY, 21, _ALARM)
-    yield _Line(_capital(as_words(str(finding.decision))), 34)
+    yield _Line(_capital(finding.words), 34)
     yield _Line(_probability(finding, detector), 21)
     yield from map(_Line, finding.reasons)
     strongest = 0.0 if finding.map is None else max(0.0, float(finding.map.values.max()))

@@ -38,7 +38,7 @@ def presentation_state(
     ]
     share = percent(finding.probabilities[detector.target])
     target = as_words(detector.target)
-    words = f"{as_words(str(finding.decision))}; probability of {target} {share}. {RESEARCH_ONLY}"
+    words = f"{finding.words}; probability of {target} {share}. {RESEARCH_ONLY}"
     layer = hd.pr.GraphicLayer("LUNGSIGHT", order=1, description="lungsight (research, not for diagnosis)")
     text = hd.pr.TextObject(words, units="DISPLAY", bounding_box=_TOP_LEFT)
     note = hd.pr.GraphicAnnotation(
