@@ -25,7 +25,7 @@ def _line(room: Client, image: str, package: Path, monkeypatch: pytest.MonkeyPat
     return ran.stdout.splitlines()[0].encode()
 
 
-@pytest.mark.parametrize("data", [png(), b"no image at all"], ids=["image", "unreadable"])
+@pytest.mark.parametrize("data", [png(), png()[:200]], ids=["image", "unreadable"])
 def test_a_finding_is_the_command_line_s_bit_for_bit(
     room: Client, package: Path, monkeypatch: pytest.MonkeyPatch, data: bytes
 ) -> None:
@@ -66,6 +66,13 @@ def test_a_zip_is_its_images_and_what_lies_beside_them_is_no_error(room: Client)
     }
     assert room.finished()["done"] == 2
     assert list(room.room.store.incoming.iterdir()) == []
+
+
+def test_what_is_no_image_is_not_kept(room: Client) -> None:
+    told = room.upload(b"Anna Meier, born 1957", "chest.png")
+    assert told["images"] == []
+    assert told["passed_over"][0]["why"].startswith("this is not an image that lungsight reads")
+    assert room.get("/v1/health").json()["received"] == 0
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])

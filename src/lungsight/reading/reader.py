@@ -21,6 +21,8 @@ from lungsight.reading.remote import RemoteFile
 
 _ADDRESS = re.compile(r"<[^<>]* object at 0x[0-9a-fA-F]+>")
 _FETCH = "fetch or export it again"
+#: Problem and hint for a file of no known format.
+NOT_AN_IMAGE = ("this is not an image that lungsight reads", "give a PNG, JPEG, TIFF, WebP, BMP or DICOM file")
 #: Problem and hint for each format that is recognised, but isn't read.
 _NOT_READ = {
     Format.HEIF: ("this is a HEIC or AVIF image, which lungsight doesn't read", "save it as PNG"),
@@ -96,9 +98,7 @@ def _format_of(name: str, data: bytes) -> Format:
         raise UnreadableImageError(name, "the file is empty", _FETCH)
     found = recognise(data[:HEAD_BYTES])
     if found is None:
-        raise UnreadableImageError(
-            name, "this is not an image that lungsight reads", "give a PNG, JPEG, TIFF, WebP, BMP or DICOM file"
-        )
+        raise UnreadableImageError(name, *NOT_AN_IMAGE)
     if found in _NOT_READ:
         raise UnreadableImageError(name, *_NOT_READ[found])
     return found

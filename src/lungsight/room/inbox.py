@@ -21,6 +21,7 @@ from lungsight.reading import ImageFile, archives, walk_images
 from lungsight.reading.formats import HEAD_BYTES, Format, recognise
 from lungsight.reading.limits import MAX_BYTES, MAX_PIXELS
 from lungsight.reading.no_image import kind_if_no_image
+from lungsight.reading.reader import NOT_AN_IMAGE
 from lungsight.room.store import WAITING, Arrival, Store
 
 _LONGEST_NAME = 255
@@ -173,6 +174,8 @@ class Inbox:
                 if isinstance(found, UnreadableImageError):
                     raise found
                 self._refuse_if_full()
+                if recognise(found.read_head(HEAD_BYTES)) is None:
+                    raise UnreadableImageError(found.name, *NOT_AN_IMAGE)
                 if not self._keep_image(found.read_bytes(), found, arrived=found.arrived())[1]:
                     self._arrived()
             except LungsightError as problem:
@@ -222,6 +225,8 @@ class Inbox:
             if kind is not None:
                 taken.passed_over.append({"name": file.name, "why": kind})
                 return
+            if recognise(head) is None:  # it may be any text, with names in it
+                raise UnreadableImageError(file.name, *NOT_AN_IMAGE)
             entry, there = self._keep_image(file.read_bytes(), file)
         except UnreadableImageError as problem:
             taken.passed_over.append({"name": file.name, "why": f"{problem.problem}; {problem.hint}."})
