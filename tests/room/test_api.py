@@ -75,12 +75,13 @@ def test_what_is_no_image_is_not_kept(room: Client) -> None:
     assert room.get("/v1/health").json()["received"] == 0
 
 
-@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])
-def test_a_form_is_refused(room: Client, kind: str) -> None:
-    answer = room.post("/v1/images", content=b"x", headers={"content-type": kind})
+def test_a_form_is_refused(room: Client) -> None:
+    answer = room.post("/v1/images", content=b"x", headers={"content-type": "multipart/form-data; boundary=x"})
     assert answer.status_code == 415
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["status"] == 415
+    by_curl = {"content-type": "application/x-www-form-urlencoded"}
+    assert room.post("/v1/images", content=png(), headers=by_curl).json()["images"] != []
 
 
 def test_the_worklist_is_by_urgency_with_its_reason(room: Client) -> None:

@@ -24,7 +24,7 @@ from lungsight.room.problems import MEDIA_TYPE, ProblemError
 from lungsight.room.state import ImageId, Reader, Room, TheRoom, lacking
 from lungsight.room.store import AUDIT, REFERENCES, log, now
 
-_FORMS = ("multipart/", "application/x-www-form-urlencoded")
+_FORM = "multipart/"  # what curl and urllib say of any bytes, application/x-www-form-urlencoded, is taken
 _LARGEST_NUMBER = 2**31 - 1
 
 
@@ -94,7 +94,7 @@ async def receive(
 
     The body is the file's bytes as they are. Of ``name`` only the ending counts.
     """
-    if request.headers.get("content-type", "").startswith(_FORMS):
+    if request.headers.get("content-type", "").startswith(_FORM):
         raise ProblemError(415, "That is a form.", "Send the bytes of one file as the body.")
     incoming = await run_in_threadpool(room.inbox.receive)
     try:

@@ -214,9 +214,8 @@ class Inbox:
             taken.passed_over.append({"name": name, "why": f"{problem.problem}; {problem.hint}."})
             return
         if len(members) > self.limits.files or total > self.limits.total_bytes:
-            what = f"{len(members):,} files of {total / 2**30:.1f} GiB"
-            problem = f"holds {what}, more than are taken at once"
-            raise TooMuchError("the archive", problem, "send its files by themselves")
+            held = f"holds {len(members):,} files of {total / 2**30:.1f} GiB, more than are taken at once"
+            raise TooMuchError("the archive", held, "send its files by themselves")
         yield from members
 
     def _take_file(self, file: ImageFile, head: bytes, taken: Taken) -> None:

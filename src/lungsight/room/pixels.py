@@ -151,6 +151,6 @@ def _half(levels: LevelArray, *, padded: bool) -> LevelArray:
     fours = levels[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
     total = fours.sum(axis=(1, 3), dtype=np.uint32)
     if not padded:
-        return ((total + 2) // 4).astype("<u2")
+        return np.asarray((total + 2) // 4, dtype="<u2")
     count = np.maximum((fours > 0).sum(axis=(1, 3), dtype=np.uint32), 1)
-    return ((total + count // 2) // count).astype("<u2")
+    return np.asarray((total + count // 2) // count, dtype="<u2")
