@@ -2,48 +2,83 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from lungsight.cli import app, main
+from lungsight.cli.output import take_any_character
 from lungsight.cli.root import COMMANDS
 
 ENCODINGS = ["ascii", "latin-1", "cp437", "cp1252", "utf-8"]
 
 
-def _run(words: list[str], encoding: str = "utf-8", **environment: str) -> subprocess.CompletedProcess[bytes]:
+@dataclass(frozen=True)
+class Ended:
+    """What a command left."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+def _run(words: list[str], encoding: str = "utf-8", **environment: str) -> Ended:
+    """``lungsight WORDS`` as a process of its own."""
     kept = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "lungsight", *words],
         env=kept | {"PYTHONIOENCODING": encoding, **environment}, capture_output=True, check=False,
     )  # fmt: skip
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def streams(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[io.BytesIO, io.BytesIO]]:
+    """Put pipes of an encoding in the place of this process's streams, strict as Python opens them."""
+
+    def put(encoding: str) -> tuple[io.BytesIO, io.BytesIO]:
+        pipes = io.BytesIO(), io.BytesIO()
+        for name, pipe, errors in zip(("stdout", "stderr"), pipes, ("strict", "backslashreplace"), strict=True):
+            monkeypatch.setattr(sys, name, io.TextIOWrapper(pipe, encoding, errors, write_through=True))
+        return pipes
+
+    return put
+
+
+@pytest.fixture
+def run(
+    streams: Callable[[str], tuple[io.BytesIO, io.BytesIO]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Ended]:
+    """``lungsight WORDS`` in this process: a process of its own takes seconds to import everything."""
+
+    def call(words: list[str], encoding: str = "utf-8") -> Ended:
+        monkeypatch.delenv("COLUMNS", raising=False)
+        monkeypatch.setattr(sys, "argv", ["lungsight", *words])
+        stdout, stderr = streams(encoding)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Ended(int(ended.value.code or 0), stdout.getvalue(), stderr.getvalue())
+
+    return call
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_every_help_can_be_shown(encoding: str) -> None:
-    """All of them in one process, for each would take seconds."""
-    code = (
-        "import sys\n"
-        "from lungsight.cli import app\n"
-        "from lungsight.cli.output import take_any_character\n"
-        "take_any_character()\n"
-        "for words in map(str.split, sys.argv[1:]):\n"
-        "    app([*words, '--help'], standalone_mode=False)\n"
-    )
-    words = ["", *COMMANDS, "data check", "data get", "data build", "package verify", "package complete"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], env=os.environ | {"PYTHONIOENCODING": encoding}, capture_output=True,
-        check=False,
-    )  # fmt: skip
-    assert done.stderr == b""
-    assert done.returncode == 0
-    shown = done.stdout.decode(encoding)
+def test_every_help_can_be_shown(streams: Callable[[str], tuple[io.BytesIO, io.BytesIO]], encoding: str) -> None:
+    stdout, stderr = streams(encoding)
+    take_any_character()
+    for words in ["", *COMMANDS, "data check", "data get", "data build", "package verify", "package complete"]:
+        app([*words.split(), "--help"], standalone_mode=False)
+    assert stderr.getvalue() == b""
+    shown = stdout.getvalue().decode(encoding)
     assert "--model" in shown
     if encoding == "ascii":
         assert "+-" in shown
@@ -52,10 +87,12 @@ def test_every_help_can_be_shown(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("name", ["胸片.png", "Röntgen–ä.png", "😀.png"])
-def test_a_name_that_the_terminal_cannot_show(films: Path, model: Path, encoding: str, name: str) -> None:
+def test_a_name_that_the_terminal_cannot_show(
+    films: Path, model: Path, run: Callable[..., Ended], encoding: str, name: str
+) -> None:
     (films / "a.png").rename(films / name)
     (films / f"damaged {name}").write_bytes(b"\x89PNG\r\n\x1a\n")
-    done = _run(["scan", str(films), "--model", str(model), "--json", str(films / "found.jsonl")], encoding)
+    done = run(["scan", str(films), "--model", str(model), "--json", str(films / "found.jsonl")], encoding)
     assert done.returncode == 1, done.stderr
     assert b"Traceback" not in done.stderr
     shown = done.stdout.decode(encoding)
@@ -65,35 +102,41 @@ def test_a_name_that_the_terminal_cannot_show(films: Path, model: Path, encoding
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_json_on_standard_output_is_utf8_wherever_it_goes(films: Path, model: Path, encoding: str) -> None:
+def test_json_on_standard_output_is_utf8_wherever_it_goes(
+    films: Path, model: Path, run: Callable[..., Ended], encoding: str
+) -> None:
     (films / "a.png").rename(films / "胸片 ä 😀.png")
-    done = _run(["scan", str(films), "--model", str(model), "--json", "-"], encoding)
+    done = run(["scan", str(films), "--model", str(model), "--json", "-"], encoding)
     assert done.returncode == 0, done.stderr
     named = [json.loads(line)["file"] for line in done.stdout.decode("utf-8").splitlines()]
     assert f"{films}/胸片 ä 😀.png" in named
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
-def test_a_name_that_is_no_text(films: Path, model: Path, encoding: str) -> None:
+def test_a_name_that_is_no_text(films: Path, model: Path, run: Callable[..., Ended], encoding: str) -> None:
     os.rename(films / "a.png", os.fsencode(films) + b"/\xff\xe9.png")
-    done = _run(["scan", str(films), "--model", str(model), "--csv", "-"], encoding)
+    done = run(["scan", str(films), "--model", str(model), "--csv", "-"], encoding)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.decode("utf-8").splitlines()) == 4
 
 
 def test_the_c_locale(films: Path, model: Path) -> None:
-    (films / "a.png").rename(films / "胸片.png")
+    """A real process: no stream of it takes the file's name, nor the dashes of our sentences."""
+    (films / "a.png").rename(films / "胸片 😀.png")
     plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    done = _run(["scan", str(films), "--model", str(model)], "ascii", **plain)
+    done = _run(["scan", str(films), "--model", str(model), "--json", str(films / "found.jsonl")], "ascii", **plain)
     assert done.returncode == 0, done.stderr
+    assert b"\\u80f8\\u7247" in done.stdout
+    named = [json.loads(line)["file"] for line in (films / "found.jsonl").read_text("utf-8").splitlines()]
+    assert f"{films}/胸片 😀.png" in named
 
 
-def test_a_pipe_breaks_no_name(films: Path, model: Path) -> None:
+def test_a_pipe_breaks_no_name(films: Path, model: Path, run: Callable[..., Ended]) -> None:
     deep = films / ("ward " * 20).strip() / ("bed " * 20).strip()
     deep.mkdir(parents=True)
     (films / "a.png").rename(deep / "a.png")
     (deep / "damaged.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    lines = _run(["scan", str(films), "--model", str(model)]).stdout.decode().splitlines()
+    lines = run(["scan", str(films), "--model", str(model)]).stdout.decode().splitlines()
     for name in ("a.png", "damaged.png"):
         assert any(f"{deep}/{name}" in line for line in lines), lines
     assert max(map(len, lines)) < 2000

@@ -12,6 +12,7 @@ import sys
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,31 +111,54 @@ def test_everything_that_could_go_wrong_at_once(zoo: Path, tmp_path: Path) -> No
     assert not list(tmp_path.parent.glob("outside.png"))
 
 
-@pytest.mark.parametrize("output", ["--json", "--csv", "--html", "--heatmaps", "--overlays", "--parquet"])
+OUTPUTS = dict.fromkeys(("--json", "--csv", "--heatmaps", "--overlays", "--parquet"), "out") | {"--html": "out.html"}
+#: Scans ``films`` with each output, first while no file may grow beyond some bytes, then without that limit.
+FILLING_UP = """
+import json, resource, sys
+from typer.testing import CliRunner
+from lungsight.cli import app
+
+model, outputs = sys.argv[1], json.loads(sys.argv[2])
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+ends = {}
+for option, out in outputs.items():
+    words = ["scan", "films", "--model", model, option, option.strip("-") + out]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600, hard))
+    full = CliRunner().invoke(app, words)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    again = CliRunner().invoke(app, [*words, "--json", option.strip("-") + ".jsonl"] if option != "--json" else words)
+    ends[option] = [full.exit_code, full.stderr, again.exit_code, again.stderr]
+print(json.dumps(ends))
+"""
+
+
+@pytest.fixture(scope="module")
+def filled_up(film: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Any]]]:
+    """The folder of these scans, and each one's exit status and errors: under the limit, and again without it."""
+    folder = tmp_path_factory.mktemp("full")
+    (folder / "films").mkdir()
+    for number in range(3):
+        (folder / "films" / f"{number}.png").write_bytes(film.read_bytes())
+    command = [sys.executable, "-c", FILLING_UP, model, json.dumps(OUTPUTS)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_a_disk_that_fills_up_is_one_sentence_and_what_was_written_is_whole(
-    film: Path, tmp_path: Path, output: str
+    filled_up: tuple[Path, dict[str, list[Any]]], output: str
 ) -> None:
     """A limit to a file's size is what a test can set for a full disk: the system refuses to write on."""
-    films = tmp_path / "films"
-    films.mkdir()
-    for number in range(3):
-        (films / f"{number}.png").write_bytes(film.read_bytes())
-    limit, out = 600, "out.html" if output == "--html" else "out"
-    done = subprocess.run(
-        [*COMMAND, films, output, out], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )  # fmt: skip
-    assert done.returncode == 3, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "can't be written" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    again = subprocess.run(
-        [*COMMAND, films, output, out, "--json", "all.jsonl"], cwd=tmp_path, capture_output=True, check=False
-    )
-    assert again.returncode == 0, again.stderr
-    if output == "--json":
-        return
-    assert len((tmp_path / "all.jsonl").read_text().splitlines()) == 3
+    folder, ends = filled_up
+    status, said, status_again, said_again = ends[output]
+    assert status == 3, said
+    assert "Traceback" not in said
+    assert "can't be written" in said
+    assert len(said.strip().splitlines()) == 1
+    assert status_again == 0, said_again
+    lines = folder / f"{output.strip('-')}{OUTPUTS[output] if output == '--json' else '.jsonl'}"
+    assert [json.loads(line)["status"] for line in lines.read_text().splitlines()] == ["read"] * 3
 
 
 def test_a_package_with_a_wrong_hash_is_never_used(film: Path, tmp_path: Path) -> None:
