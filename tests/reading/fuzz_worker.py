@@ -1,18 +1,21 @@
-"""Reads mutants of the seeds it is given and reports on each, in a process of its own: a native decoder that crashes
-or hangs takes only this process with it.
+"""Reads mutants of the seeds it is given and reports on each, each format in a process of its own: a native decoder
+that crashes or hangs takes only this process with it.
 
-    python fuzz_worker.py SEED_FOLDER FORMAT FIRST COUNT
+    python fuzz_worker.py SEED_FOLDER REPORT_FOLDER FIRST COUNT FORMAT…
 
-One line per mutant on stdout: its number before it is read, then what became of it.
+For each format ``FORMAT.out`` has a line per mutant: its number before it is read, then what became of it.
+``FORMAT.err`` is what was written to standard error, ``FORMAT.status`` the exit status.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import os
 import random
 import resource
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 from lungsight.errors import UnreadableImageError
@@ -87,11 +90,10 @@ def _read_one(found: ImageFile | UnreadableImageError) -> str:
     return "read"
 
 
-def main() -> None:
-    folder, kind, first, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+def read_mutants(seeds: list[bytes], first: int, count: int) -> None:
+    """Report on the mutants ``first`` to ``first + count`` on stdout, then the peak of memory in MiB."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    seeds = [path.read_bytes() for path in sorted((folder / kind).iterdir())]
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "mutant"
         for number in range(first, first + count):
@@ -100,7 +102,32 @@ def main() -> None:
             faulthandler.dump_traceback_later(SECONDS_PER_MUTANT, exit=True)
             print(read(path), flush=True)
             faulthandler.cancel_dump_traceback_later()
-    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, flush=True)
+
+
+def in_a_process_of_its_own(seeds: list[bytes], first: int, count: int, report: Path) -> int:
+    """Its exit status. It begins with the imports of this one, and writes to the files ``report``.out and .err."""
+    process = os.fork()
+    if process:
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    status = 1
+    try:
+        for stream, ending in ((1, ".out"), (2, ".err")):
+            os.dup2(os.open(report.with_name(report.name + ending), os.O_WRONLY | os.O_CREAT), stream)
+        read_mutants(seeds, first, count)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def main() -> None:
+    folder, reports, first, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    for kind in sys.argv[5:]:
+        seeds = [path.read_bytes() for path in sorted((folder / kind).iterdir())]
+        status = in_a_process_of_its_own(seeds, first, count, reports / kind)
+        (reports / f"{kind}.status").write_text(str(status))
 
 
 if __name__ == "__main__":
