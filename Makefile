@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
 
-.PHONY: help demo test test-slow test-all test-long lint format coverage lock clean
+.PHONY: help demo test test-slow test-all test-long lint style types contracts format coverage lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,23 +22,29 @@ demo: $(VENV)/ready  ## a clean model and one that learned a planted letter, and
 # Tests have three tiers. `slow` tests take many seconds each: whole trainings, exports of large networks, processes
 # that are killed again and again, Ray. `long` ones take minutes. CONTRIBUTING.md says when to mark a test.
 test: $(VENV)/ready  ## the test suite but for its slow and long parts: at most 8 minutes on two idle cores
-	$(BIN)/python -m pytest --numprocesses 2 -m "not slow and not long"
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow and not long"
 
 test-slow: $(VENV)/ready  ## the slow part alone
-	$(BIN)/python -m pytest --numprocesses 2 -m "slow and not long"
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "slow and not long"
 
 test-all: test test-slow  ## everything that .ci/run runs: all but the long part
 
 test-long: $(VENV)/ready  ## the long part: 2,000 mutated files per format, coverage of intervals, the whole demo
 	$(BIN)/python -m pytest --numprocesses 2 --timeout 3600 -m long
 
-coverage: $(VENV)/ready  ## which lines the tests run, after tests with PYTEST_ADDOPTS="--cov --cov-append --cov-report="
+coverage: $(VENV)/ready  ## which lines the tests run, after tests with PYTEST_ADDOPTS="--cov --cov-report="
 	$(BIN)/coverage report
 
-lint: $(VENV)/ready  ## style, types, and which package may import which
+lint: style types contracts  ## style, types, and which package may import which; with --jobs=2 side by side
+
+style: $(VENV)/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: $(VENV)/ready
 	$(BIN)/mypy
+
+contracts: $(VENV)/ready
 	$(BIN)/lint-imports
 
 format: $(VENV)/ready  ## put the code into shape
