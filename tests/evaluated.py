@@ -24,6 +24,7 @@ from lungsight.package import ModelPackage, TrainingSource
 from lungsight.package.storage import FAMILIARITY, LUNG_FIELDS
 from lungsight.statistics.bootstrap import Resampling
 from lungsight.training.fit_ood import fit_ood_detector
+from once import made_once
 from tiny_package import CLASSES, tiny_network, write_tiny
 from tiny_parts import LUNG_FIELDS as LUNGS_DESCRIBED
 from tiny_parts import tiny_lung_fields
@@ -93,24 +94,16 @@ def write_model(folder: Path, images: Manifest) -> ModelPackage:
     return ModelPackage.open(path)
 
 
-#: Several folders of tests ask for the same: it is made once.
-_MADE: dict[str, Evidence] = {}
-
-
 @pytest.fixture(scope="session")
 def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     """What ``lungsight evaluate`` finds of the tiny model."""
-    if "package" not in _MADE:
-        _MADE["package"] = of_package(tmp_path_factory.mktemp("evaluated"))
-    return _MADE["package"]
+    return made_once(tmp_path_factory, "evaluated", of_package)
 
 
 @pytest.fixture(scope="session")
 def bare(evidence: Evidence, tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     """What it finds of a few of the same probabilities as a table, without the model."""
-    if "predictions" not in _MADE:
-        _MADE["predictions"] = of_predictions(tmp_path_factory.mktemp("predictions"), evidence)
-    return _MADE["predictions"]
+    return made_once(tmp_path_factory, "predictions", lambda folder: of_predictions(folder, evidence))
 
 
 def of_package(folder: Path) -> Evidence:
