@@ -11,6 +11,7 @@ from lungsight.datasets.phantom import write_collection
 from lungsight.training.recipe import Recipe, load_recipe
 
 QUICK = (
+    "backbone=test_resnet",  # the smallest of timm's: what is tested here is the same for every network
     "weights=random",
     "image_size=64",
     "batch_size=8",
