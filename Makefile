@@ -21,6 +21,10 @@ demo: $(VENV)/ready  ## a clean model and one that learned a planted letter, and
 
 # Tests have three tiers. `slow` tests take many seconds each: whole trainings, exports of large networks, processes
 # that are killed again and again, Ray. `long` ones take minutes. CONTRIBUTING.md says when to mark a test.
+# Two processes test side by side, so each has one thread. What Python compiled is kept, whatever the environment says:
+# pytest compiles hundreds of modules anew for each process otherwise.
+test test-slow test-long: export OMP_NUM_THREADS = 1
+test test-slow test-long: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/ready  ## the test suite but for its slow and long parts: at most 8 minutes on two idle cores
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow and not long"
 
