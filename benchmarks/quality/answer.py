@@ -83,8 +83,7 @@ def remake(
     images = Manifest.read(data)
     side = sides(opened, images)
     stated = opened.description
-    in_class = images.table["label"].isin(_labels(stated)).to_numpy()
-    validation = _answered(opened, images.where(pd.Series((side == VALIDATION) & in_class)), work)
+    validation = _answered(opened, images.where(_usable(images, stated) & (side == VALIDATION)), work)
     logits = _validation_logits(validation, stated)
     fitted = fit_calibration(logits)
     aim = Aim(most_inconclusive=most_inconclusive)
@@ -108,15 +107,14 @@ def measure(
     """Write what the package answers on other patients, by source and view."""
     opened = ModelPackage.open(find_package(package))
     images, stated = Manifest.read(data), opened.description
-    wanted = (sides(opened, images) == TEST) & images.table["label"].isin(_labels(stated)).to_numpy()
-    wanted &= (images.is_frontal & images.is_projection).to_numpy()
+    wanted = _usable(images, stated) & (sides(opened, images) == TEST)
     if split is not None:
         limits = Manifest.read(split).table
-        wanted &= images.table["path"].isin(limits["path"][limits["split"] == TEST]).to_numpy()
+        wanted &= images.table["path"].isin(limits["path"][limits["split"] == TEST])
     older = ModelPackage.open(find_package(before)) if before else opened
     if older.description.files[NETWORK] != stated.files[NETWORK]:
         raise typer.BadParameter("--before is a package of another network.")
-    tested = _answered(older, images.where(pd.Series(wanted)), work)  # the networks are the same
+    tested = _answered(older, images.where(wanted), work)  # the networks are the same
     rules = {_NOW: _decisions(tested, stated)}
     if before:
         rules = {_BEFORE: _decisions_then(tested, older.description)} | rules
@@ -139,6 +137,11 @@ def sides(package: ModelPackage, images: Manifest) -> NDArray[np.object_]:
     for side in (VALIDATION, TRAIN):
         found[np.isin(patients, [image.patient for image in package.trained_on if image.split == side])] = side
     return found
+
+
+def _usable(images: Manifest, stated: PackageDescription) -> pd.Series:
+    """The frontal radiographs whose label is of a class."""
+    return images.table["label"].isin(_labels(stated)) & images.is_frontal & images.is_projection
 
 
 def _labels(stated: PackageDescription) -> set[str]:

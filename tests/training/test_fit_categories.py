@@ -15,15 +15,17 @@ def readings(*counted: tuple[str, str, int], first: int = 0) -> Readings:
     return Readings(np.array(decisions), np.array(categories), np.arange(len(decisions)) + first)
 
 
-def test_the_fewest_words_that_are_three_quarters_of_the_images() -> None:
+def test_the_fewest_neighbouring_words_that_are_two_thirds_of_the_images() -> None:
     found = readings(
         *(("yes", "typical", 50), ("yes", "indeterminate", 30), ("yes", "negative", 20)),
         *(("no", "negative", 80), ("no", "typical", 20)),
-        *(("open", "typical", 40), ("open", "negative", 30), ("open", "indeterminate", 30)),
+        *(("open", "typical", 40), ("open", "negative", 30), ("open", "indeterminate", 25), ("open", "atypical", 5)),
+        *(("apart", "typical", 45), ("apart", "negative", 55)),
     )
     assert words_for(found, "yes") == ("typical", "indeterminate")
     assert words_for(found, "no") == ("negative",)
     assert words_for(found, "open") == ()
+    assert words_for(found, "apart") == ()  # typical and negative are no neighbours
     assert words_for(found, "never") == ()
 
 

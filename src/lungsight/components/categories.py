@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lungsight._text import listed
 from lungsight.components.decision import MeasuredShare
 
-#: In the order in which sentences name them.
+#: From the surest sign of COVID-19 to none: neighbours are next to each other.
 WORDS = ("typical", "indeterminate", "atypical", "negative")
 
 

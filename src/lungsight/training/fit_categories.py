@@ -16,7 +16,7 @@ from lungsight.training.fit_calibration import measured_share
 Texts = NDArray[np.str_]
 
 #: Words are used for a decision if together they are this share of its images, and if they are no more than two.
-ENOUGH, MOST_WORDS = 0.75, 2
+ENOUGH, MOST_WORDS = 2 / 3, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +62,13 @@ def fit_categories(
 
 
 def words_for(readings: Readings, decision: str) -> tuple[str, ...]:
-    """The fewest categories, the commonest first, that are :data:`ENOUGH` of the images; none if two aren't."""
+    """The fewest neighbouring categories that are :data:`ENOUGH` of the images, the commonest such; else none."""
     here = readings.categories[readings.of(decision)]
-    counts = {word: int((here == word).sum()) for word in WORDS}
-    ordered = sorted(WORDS, key=lambda word: -counts[word])
+    counts = [int((here == word).sum()) for word in WORDS]
     for n in range(1, MOST_WORDS + 1):
-        if len(here) and sum(counts[word] for word in ordered[:n]) >= ENOUGH * len(here):
-            return tuple(ordered[:n])
+        found, start = max((sum(counts[i : i + n]), -i) for i in range(len(WORDS) - n + 1))
+        if len(here) and found >= ENOUGH * len(here):
+            return WORDS[-start : n - start]
     return ()
 
 
