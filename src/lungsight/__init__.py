@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lungsight import _environment
 
 if TYPE_CHECKING:
-    from lungsight.api import evaluate, train
+    from lungsight.api import adapt, evaluate, train
     from lungsight.errors import (
         CollectionError,
         DownloadError,
@@ -52,6 +52,7 @@ __all__ = [
     "SplitLeakageError",
     "UnreadableImageError",
     "__version__",
+    "adapt",
     "evaluate",
     "read_radiograph",
     "train",
@@ -70,6 +71,7 @@ _MODULES = {
     "Radiograph": "lungsight.radiograph",
     "Scanner": "lungsight.scanning",
     "Settings": "lungsight.evaluation.evaluate",
+    "adapt": "lungsight.api",
     "evaluate": "lungsight.api",
     "read_radiograph": "lungsight.reading",
     "train": "lungsight.api",

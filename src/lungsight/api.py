@@ -1,4 +1,4 @@
-"""Train and evaluate from Python, with the files that the commands write. Scanning: :class:`lungsight.Scanner`."""
+"""Train, evaluate and adapt from Python, with the files of the commands. Scanning: :class:`lungsight.Scanner`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lungsight.errors import PackageError
 from lungsight.package import ModelPackage, find_package
 
 if TYPE_CHECKING:
+    from lungsight.adaptation.adapt import Settings as AdaptationSettings
     from lungsight.evaluation.evaluate import Settings
     from lungsight.evaluation.evidence import Evidence
 
@@ -143,6 +144,45 @@ def evaluate(
         evidence = evaluate_package(package, _manifests(data), out, settings)
     write_report(evidence, out)
     return evidence
+
+
+def adapt(
+    model: ModelPackage | Path | str,
+    data: Data,
+    out: Path | str,
+    *,
+    classes: Mapping[str, Sequence[str]] | None = None,
+    name: str = "",
+    even_if_worse: bool = False,
+    settings: AdaptationSettings | None = None,
+) -> ModelPackage:
+    """Adapt a package to a hospital by its own labelled images. A call that was cut off goes on where it stopped.
+
+    Args:
+        model: a package, its folder or zip, or ``released`` for the one that ships with lungsight.
+        data: the hospital's images with their labels; several manifests are joined.
+        out: the folder of the adapted package.
+        classes: the labels of those classes that hold others than the package says.
+        name: of the adapted package; empty: the package's own, with ``-adapted``.
+        even_if_worse: write it although it is worse on patients that it didn't see.
+        settings: how it is done, in full; ``classes`` and ``name`` come before what it says.
+
+    Returns:
+        The adapted package; its ``evidence.json`` has the figures before and after.
+
+    Raises:
+        ManifestError: there are fewer than 20 images, or 10 patients, with or without the target.
+        PackageError: the package can't be used, or ``out`` holds something else.
+        LungsightError: the adapted model is worse, and ``even_if_worse`` isn't given.
+    """
+    from lungsight.adaptation.adapt import Settings, adapt_package
+    from lungsight.adaptation.package import refuse_out, write_adapted
+
+    out, settings = Path(out), settings or Settings()
+    package = model if isinstance(model, ModelPackage) else ModelPackage.open(find_package(model))
+    refuse_out(package, out)
+    settings = replace(settings, name=name or settings.name, classes=classes or settings.classes)
+    return write_adapted(adapt_package(package, _manifests(data), settings), out, even_if_worse=even_if_worse)
 
 
 def _labels(classes: Classes | None) -> dict[str, Sequence[str]] | None:

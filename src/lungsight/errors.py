@@ -13,6 +13,7 @@ The tree, with the exit status of the command line:
     ├── SplitLeakageError             4   the same image, patient or study on both sides of a split
     ├── MissingExtraError             3   a part of lungsight that isn't installed
     ├── PredictionsError              3   a table of predictions (evaluation/testset/predictions_csv.py)
+    ├── WorseError                    3   an adaptation that is worse (adaptation/package.py)
     └── SavedEvaluationError          3   the folder of an evaluation (evaluation/saved.py)
 """
 

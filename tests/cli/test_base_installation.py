@@ -101,6 +101,7 @@ NEED_MORE = [
     (("data", "list"), "data"),
     (("phantom", "--out", "p"), "data"),
     (("evaluate", "released", "--data", "m.csv"), "report"),
+    (("adapt", "released", "--data", "m.csv", "--out", "o"), "report"),
     (("compare", "a", "b"), "report"),
     (("train", "demo", "--data", "m.csv", "--out", "r"), "train"),
     (("find-lr", "demo", "--data", "m.csv"), "train"),

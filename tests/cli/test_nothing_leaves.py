@@ -36,7 +36,7 @@ _SET = [word for setting in _SMALL for word in ("--set", setting)]
 
 #: Every command, in an order in which each finds what it needs; `data get` is the one that is asked to fetch.
 CALLS: dict[str, list[str]] = {
-    "phantom": ["--out", "phantoms", "--patients", "30", "--size", "96"],
+    "phantom": ["--out", "phantoms", "--patients", "69", "--size", "96"],
     "data list": [],
     "data describe": ["nih"],
     "data build": [
@@ -52,6 +52,9 @@ CALLS: dict[str, list[str]] = {
     "package wrap": ["theirs.onnx", "--yes", *(word for name in CLASSES for word in ("--class", name))],
     "evaluate": [
         "tiny", "--data", "phantoms/manifest.csv", "--out", "tested", "--replicates", "100", "--audit-images", "20",
+    ],
+    "adapt": [
+        "tiny", "--data", "phantoms/manifest.csv", "--out", "adapted", "--replicates", "100", "--even-if-worse",
     ],
     "package complete": ["tiny", "tested"],
     "compare": ["tested", "again", "--out", "compared", "--replicates", "100"],

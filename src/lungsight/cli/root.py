@@ -29,11 +29,13 @@ COMMANDS = {
     "demo": "Train two models, one on a planted letter, and tell them apart.",
     "evaluate": "Test a detector on images it never saw.",
     "compare": "Set tests of several models side by side.",
+    "adapt": "Adapt a detector to your hospital by its labelled images.",
     "package": "Verify and describe a model package.",
     "verify": "Check every file of a model package, and that its networks give the reference outputs.",
 }
 #: Which extra brings all that a command needs, where the base installation doesn't.
 _EXTRA_OF_COMMAND = {
+    "adapt": "report",
     "compare": "report",
     "demo": "train",
     "evaluate": "report",
@@ -56,7 +58,7 @@ _EXTRAS = {
 }
 INTERRUPTED = 130
 #: Commands that, when they are given again, leave out what an earlier call has done.
-_RESUMED = {"data check", "data get", "demo", "evaluate", "phantom", "scan", "serve", "train"}
+_RESUMED = {"adapt", "data check", "data get", "demo", "evaluate", "phantom", "scan", "serve", "train"}
 _CALLED = "lungsight.called"
 
 

@@ -204,6 +204,23 @@ def evaluate_predictions(
         )
 
 
+def evaluate_testset(
+    subject: TestedModel,
+    testset: TestSet,
+    eligible: Eligible,
+    notices: Sequence[str],
+    settings: Settings,
+    tasks: ProgressBars,
+    model: Model,
+) -> Evidence:
+    """The evidence of predictions that are there already, such as cross-validated ones; audits can't alter an image.
+
+    ``model`` is what made them: its rule and its input size are the test's.
+    """
+    audits = _audits(testset, settings, tasks, AnswerStore.in_memory())
+    return _gathered(subject, testset, eligible, audits, notices, settings, tasks, model)
+
+
 def _refuse_target(target: str, classes: Sequence[str]) -> None:
     if target not in classes:
         raise ManifestError(f"--target {target}", "isn't a class of this model", f"give one of {', '.join(classes)}")

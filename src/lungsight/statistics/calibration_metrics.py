@@ -18,7 +18,9 @@ from lungsight.statistics.bootstrap import (
     Drawn,
     Policy,
     Resampling,
+    Sample,
     Share,
+    Statistic,
     divided,
     draw,
     estimate_from,
@@ -110,7 +112,7 @@ def wanted(sample: Binary) -> tuple[str, ...]:
 
 def _binned_estimates(sample: Binary, resampling: Resampling, bins: int) -> dict[str, Estimate]:
     drawn = draw(sample, _Bins(sample, bins_of(sample.probability, bins)), resampling)
-    few = _too_few_to_bin(sample)
+    few = too_few_to_bin(sample)
     found = {
         name: withheld(name, sample, few)
         if few and name not in ("brier_score", "brier_uncertainty", "prevalence")
@@ -146,7 +148,8 @@ def _of_prevalence(uncertainty: Estimate, prevalence: Estimate) -> Estimate:
     return replace(uncertainty, low=ends[0], high=highest, interval=prevalence.interval, withheld=None)
 
 
-def _too_few_to_bin(sample: Binary) -> str | None:
+def too_few_to_bin(sample: Sample) -> str | None:
+    """Why so few images can't be put into bins; None if they can."""
     if len(sample) < FEWEST_IMAGES:
         return f"{len(sample)} images are too few to put into bins; it takes {FEWEST_IMAGES}"
     return None
@@ -181,13 +184,19 @@ class _Bins:
         }
 
 
+def ece(sample: Binary, bins: int = BINS) -> Statistic:
+    """The ECE in bins of equal mass, as a statistic."""
+    binned = _Bins(sample, bins_of(sample.probability, bins))
+    return lambda weights: binned(weights)["ece"]
+
+
 def ece_if_calibrated(sample: Binary, resampling: Resampling = Resampling(), bins: int = BINS) -> Estimate:
     """The ECE that a perfectly calibrated model with the same probabilities would show by chance.
 
     The value is the mean over such samples, the interval the range of 95 in 100 (consistency resampling, Bröcker &
     Smith 2007). Labels are drawn once per patient, since the images of a patient show the same disease.
     """
-    if few := _too_few_to_bin(sample):
+    if few := too_few_to_bin(sample):
         return withheld("ece_if_calibrated", sample, few)
     n, expected, drawn = _if_calibrated(sample, bins_of(sample.probability, bins), resampling)
     by_chance = np.abs(drawn - expected).sum(axis=1) / n.sum()
@@ -224,7 +233,7 @@ def reliability_bins(
     diagram. ``calibrated_low`` to ``calibrated_high`` is the range of that share for a calibrated model, in 95 of 100
     samples. ``n``, ``positives`` and ``patients`` are counts in the bin; ``withheld`` says why a figure isn't given.
     """
-    if _too_few_to_bin(sample):
+    if too_few_to_bin(sample):
         return pd.DataFrame()
     bin_of = bins_of(sample.probability, bins, binning)
     of_bins = {str(b): Share(sample.positive, bin_of == b, "no images") for b in range(int(bin_of.max()) + 1)}

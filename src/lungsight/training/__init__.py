@@ -2,6 +2,5 @@
 
 import warnings
 
-with warnings.catch_warnings():  # fastai scripts a function while it is imported, which torch no longer recommends
-    warnings.simplefilter("ignore", FutureWarning)
-    import fastai.layers  # noqa: F401
+# fastai scripts a function while it is imported, which torch no longer recommends
+warnings.filterwarnings("ignore", message="`torch.jit.script` is", category=FutureWarning)
