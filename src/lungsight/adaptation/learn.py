@@ -38,7 +38,7 @@ FOLDS = 5
 #: With this penalty only the bias changes.
 BIAS_ALONE = math.inf
 #: The penalties that are tried, for features of typical length 1.
-STRENGTHS = (BIAS_ALONE, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+STRENGTHS = (BIAS_ALONE, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 _MOST_STEPS = 500
 
 
@@ -129,13 +129,17 @@ class Learned:
         return calibrated(self.calibration, images.classes, self.change.logits(images))
 
 
-@threadpool_limits.wrap(limits=1)  # on matrices so small, threads wait for each other most of the time
 def learn(images: LocalImages, plan: Plan) -> Learned:
     """Fit the last layer, its calibration and its thresholds.
 
     The penalty is the one of least log loss on patients that a fit didn't see. Calibration and thresholds are fitted
     on logits of such fits, too.
     """
+    with threadpool_limits(limits=1):  # on matrices so small, threads mostly wait for each other
+        return _learnt(images, plan)
+
+
+def _learnt(images: LocalImages, plan: Plan) -> Learned:
     folds = list(folds_of(images))
     held_out = {strength: _held_out_logits(images, plan, strength, folds) for strength in plan.strengths}
     losses = {strength: _loss(images, plan, logits) for strength, logits in held_out.items()}

@@ -97,9 +97,9 @@ def prepare(
     refuse_too_few(eligible, target)
     detector = Detector.load(package, features=True, views_from=package_with_view_classifier())
     with AnswerStore.open(folder / ANSWERS) as store:
-        images = eligible.manifest.with_columns(**{KIND: INTERNAL})
+        asked = eligible.manifest.with_columns(**{KIND: INTERNAL})
         predicted = predict_manifest_images(
-            detector, images, progress=tasks.counting("Analysing images"), store=store
+            detector, asked, progress=tasks.counting("Analysing images"), store=store
         )  # fmt: skip
     table = predicted.table
     readable = table[FAULT] == ""
