@@ -74,12 +74,17 @@ class Plan:
         counts = np.bincount(images.labels, minlength=len(images.classes))
         each = bool(images.certain.all()) and len(images.classes) > 2 and counts.min() >= ENOUGH_FOR_LAST_LAYER
         smaller = min(int(images.positive.sum()), int((~images.positive).sum()))
-        stated = description.decision
+        stated, usual = description.decision, Aim()
+        aim = Aim(
+            stated.aim_sensitivity or usual.sensitivity,
+            stated.aim_specificity or usual.specificity,
+            usual.most_inconclusive if stated.most_inconclusive is None else stated.most_inconclusive,
+        )
         return cls(
             Step.LAST_LAYER if smaller >= ENOUGH_FOR_LAST_LAYER else Step.CALIBRATION,
             each,
             description.calibration.temperature,
-            Aim(stated.aim_sensitivity or Aim().sensitivity, stated.aim_specificity or Aim().specificity),
+            aim,
             stated.inconclusive_below,
         )
 

@@ -54,7 +54,7 @@ class LocalImages:
 
     def validation(self, logits: Floats) -> ValidationLogits:
         """The images as calibration and thresholds are fitted on them, with logits [n, k] of an adapted network."""
-        return ValidationLogits(self.classes, logits, self.labels, self.patients)
+        return ValidationLogits(self.classes, logits, self.labels, self.patients, self.sources)
 
 
 @dataclass(frozen=True, eq=False)

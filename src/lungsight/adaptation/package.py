@@ -152,6 +152,7 @@ def _described(adaptation: Adaptation) -> PackageDescription:
             "initial_weights": f"{GOES_ON_FROM}{adaptation.package.id}; {adaptation.history}",
             "calibration": adaptation.learned.calibration,
             "decision": adaptation.learned.decision,
+            "categories": None,  # measured with the thresholds before
             "sources": _joined(before.sources, _sources(adaptation)),
             "files": {},
         }
