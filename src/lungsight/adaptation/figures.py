@@ -10,7 +10,6 @@ import numpy as np
 
 from lungsight._text import listed, signed
 from lungsight.components.decision import INCONCLUSIVE
-from lungsight.evaluation.audits.within_view import views_of
 from lungsight.evaluation.formatting import as_figure
 from lungsight.evaluation.testset.testset import DECISION, TestSet
 from lungsight.statistics.binary import Binary
@@ -152,12 +151,12 @@ def _share(sample: Sample, hit: Mask, among: Mask) -> Statistic:
 def _strata(images: TestSet) -> np.ndarray:
     """The source and view of each image; an empty view where it isn't known."""
     sources = images.table["source"].to_numpy(dtype=str)
-    return np.asarray(np.char.add(np.char.add(sources, "\n"), views_of(images)))
+    return np.asarray(np.char.add(np.char.add(sources, "\n"), images.views))
 
 
 def _within_view(images: TestSet, sample: Sample) -> tuple[Mask, str | None]:
     """The images that can be compared within their view, and why none is."""
-    known = views_of(images) != ""
+    known = images.views != ""
     inside = in_mixed_groups(np.where(known, _strata(images), ""), sample.positive) & known
     if not inside.any():
         return inside, "no view has images with and without the target"
