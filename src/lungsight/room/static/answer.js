@@ -1,7 +1,7 @@
 // The model's answer, word first, and the same on the printed report.
 import { around, sumOf, zonesOf } from "./evidence.js";
 import { element, kindOf, session } from "./dom.js";
-import { asWords, atPrevalence, inPeople, percent, rate, signed, when } from "./words.js";
+import { asWords, atPrevalence, inPeople, percent, percentBeside, rate, signed, when } from "./words.js";
 
 const RATES = [0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
@@ -68,10 +68,12 @@ function scale(probability, thresholds) {
   return drawn;
 }
 
-function thresholdsOf(room) {
+/** The probability and the thresholds in words, so that they can be told apart. */
+function figuresOf(p, room) {
   const { thresholds } = room.model;
-  if (!thresholds) return null;
-  return element("p", { class: "small", text: `No sign below ${percent(thresholds.low)}, signs from ${percent(thresholds.high)} on, inconclusive between.` });
+  if (!thresholds) return { probability: percent(p), rule: "" };
+  const [probability, low, high] = percentBeside(p, thresholds.low, thresholds.high);
+  return { probability, rule: `No sign below ${low}, signs from ${high} on, inconclusive between.` };
 }
 
 export function sumSentence(evidence) {
@@ -114,11 +116,12 @@ export function showAnswer(panel, image, room, evidence, pointed) {
   const finding = image.finding || { reasons: [], warnings: [], probabilities: {} };
   const p = image.probability;
   const analysed = image.status === "read" && typeof p === "number";
+  const figures = analysed ? figuresOf(p, room) : null;
   return panel.replaceChildren(...[
     word(image.decision_words || "Could not be read", kindOf(image.decision)),
-    analysed && element("p", { class: "probability" }, `Probability of ${room.model.target_words} `, element("b", { text: percent(p) })),
+    analysed && element("p", { class: "probability" }, `Probability of ${room.model.target_words} `, element("b", { text: figures.probability })),
     analysed && scale(p, room.model.thresholds),
-    analysed && thresholdsOf(room),
+    analysed && figures.rule && element("p", { class: "small", text: figures.rule }),
     analysed && prevalence(p, room, (value) => { panel.dataset.prevalence = value; }),
     ...sentences(finding.reasons).map((text) => element("p", { class: "reason", text })),
     ...(finding.reasons?.length ? [] : sentences(image.meaning).map((text) => element("p", { text }))),
@@ -150,10 +153,11 @@ export function showReport(box, image, room, evidence, facts, prevalenceChosen) 
   const finding = image.finding || { reasons: [], warnings: [] };
   const p = image.probability;
   const analysed = image.status === "read" && typeof p === "number" && !image.blinded;
+  const figures = analysed ? figuresOf(p, room) : null;
   const read = image.reads?.[0] || image.read;
   const lines = image.blinded ? [element("p", { text: "Blind reading: the model's answer is not shown before the read is saved." })] : [
     element("p", { class: "verdict", text: image.decision_words || "could not be read" }),
-    analysed && element("p", { text: `Probability of ${room.model.target_words} ${percent(p)}.${room.model.thresholds ? ` No sign below ${percent(room.model.thresholds.low)}, signs from ${percent(room.model.thresholds.high)} on.` : ""}` }),
+    analysed && element("p", { text: `Probability of ${room.model.target_words} ${figures.probability}. ${figures.rule}` }),
     analysed && room.model.prevalence && element("p", { text: meaningAt(p, room, Number(prevalenceChosen) || room.model.prevalence) }),
     ...sentences(finding.reasons).map((text) => element("p", { class: "reason", text })),
     evidence && element("p", { text: sumSentence(evidence) }),

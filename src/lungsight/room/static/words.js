@@ -6,6 +6,16 @@ export function percent(share) {
   return share > 0.99 ? ">99 %" : `${Math.round(100 * share)} %`;
 }
 
+/** A share and its thresholds, with as few decimals as tell the share from each threshold: 25.4 % beside 25.0 %. */
+export function percentBeside(share, ...thresholds) {
+  for (let decimals = 0; ; decimals += 1) {
+    const texts = [share, ...thresholds].map((value) => `${(100 * value).toFixed(decimals)} %`);
+    if (decimals === 4 || thresholds.every((value, n) => value === share || texts[n + 1] !== texts[0])) {
+      return decimals ? texts : [percent(share), ...texts.slice(1)];
+    }
+  }
+}
+
 /** Near a small number more decimals: 0.4 %, 5 %. */
 export const rate = (share) => `${Number((100 * share).toPrecision(2))} %`;
 
