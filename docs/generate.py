@@ -20,6 +20,7 @@ from lungsight.datasets.manifest import COLUMNS, LABELS
 from lungsight.evaluation.audits.audit import Need
 from lungsight.evaluation.audits.registry import AUDITS
 from lungsight.package.description import PackageDescription
+from lungsight.room.application import description
 from lungsight.statistics.metrics import METRICS
 from lungsight.training.augmentation import Augmentation
 from lungsight.training.recipe import Recipe, built_in_recipes
@@ -131,6 +132,68 @@ def metrics() -> Lines:
     for metric in METRICS:
         overall = "yes" if metric.group == "overall" else ""
         yield f"| `{metric.name}` | {metric.title} | {_cell(metric.meaning)} | {overall} |"
+
+
+def room_api() -> Lines:
+    api = description()
+    yield from _opening("The reading room's API", api["info"]["description"].partition(". ")[2].replace("\n", " "))
+    yield "\n[Open the reading room](../how-to/open-the-reading-room.md) has examples. The room serves this"
+    yield "description at `/v1/openapi.json`. Every operation may also answer 401 (the room asks for a token)"
+    yield "and 421 (it isn't asked under that name)."
+    for path, operations in api["paths"].items():
+        for method, operation in operations.items():
+            yield from _operation(f"{method.upper()} {path}", operation)
+    for name, schema in api["components"]["schemas"].items():
+        yield f"\n## {name}\n\n{_cell(schema.get('description', '')).replace('``', '`')}\n"
+        if "enum" in schema:
+            yield ", ".join(f"`{value}`" for value in schema["enum"])
+            continue
+        yield "| key | values | meaning |\n| --- | --- | --- |"
+        for key, value in schema["properties"].items():
+            yield f"| `{key}` | {_cell(_shape(value))} | {_cell(_as_phrase(value.get('description', '') or ' '))} |"
+
+
+def _operation(title: str, operation: Schema) -> Lines:
+    yield f"\n## `{title}`\n\n{operation['description'].replace('``', '`')}\n"
+    if parameters := operation.get("parameters"):
+        yield "| parameter | in | values |\n| --- | --- | --- |"
+        yield from (f"| `{one['name']}` | {one['in']} | {_cell(_shape(one['schema']))} |" for one in parameters)
+        yield ""
+    if body := operation.get("requestBody"):
+        yield f"Takes {_content(body)}."
+    good, bad = {}, []
+    for status, answer in operation["responses"].items():
+        if status.startswith("2"):
+            good[status] = answer
+        elif status not in ("401", "421"):
+            bad.append(f"{status}: {answer['description'].rstrip('.')}")
+    yield "Gives " + ", or ".join(f"{status}: {_content(answer)}" for status, answer in good.items()) + "."
+    yield f"\nErrors: {'; '.join(bad)}." if bad else ""
+
+
+def _content(message: Schema) -> str:
+    kinds = [f"{_shape(one.get('schema', {}))} ({kind})" for kind, one in message.get("content", {}).items()]
+    return " or ".join(kinds) or "nothing"
+
+
+def _shape(value: Schema) -> str:
+    """What a value of the API may be."""
+    if "$ref" in value:
+        name = _reference(value)
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in value:
+        return " or ".join(_shape(one) for one in value["anyOf"])
+    if "enum" in value:
+        return ", ".join(f"`{choice}`" for choice in value["enum"])
+    if value.get("format") == "binary":
+        return "bytes"
+    if value.get("type") == "array":
+        return f"list of {_shape(value['items'])}"
+    if value.get("type") == "null":
+        return "null"
+    names = {"string": "text", "boolean": "true or false", "integer": "whole number", "object": "object"}
+    kind = str(value.get("type", "object"))
+    return f"{names.get(kind, kind)}{_range(value)}"
 
 
 def commands() -> Lines:
@@ -288,6 +351,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "manifest.md": lambda: _page([*manifest()]),
     "metrics.md": lambda: _page([*metrics()]),
     "package-json.md": lambda: _page([*package_description()]),
+    "reading-room-api.md": lambda: _page([*room_api()]),
     "recipes.md": lambda: _page([*recipes()]),
 }
 

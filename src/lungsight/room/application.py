@@ -38,6 +38,20 @@ def application(room: Room, access: Access) -> FastAPI:
         yield
         room.close()
 
+    app = _bare(open_and_close)
+    app.state.room = room
+    app.include_router(pages.router)
+    handle_problems(app)
+    app.add_middleware(Safety, access=access)
+    return app
+
+
+def description() -> dict[str, Any]:
+    """The OpenAPI description, without a room."""
+    return _bare(None).openapi()
+
+
+def _bare(lifespan: Any) -> FastAPI:
     app = FastAPI(
         title="lungsight reading room",
         version=__version__,
@@ -47,13 +61,9 @@ def application(room: Room, access: Access) -> FastAPI:
         openapi_url="/v1/openapi.json",
         openapi_tags=[{"name": name} for name in _TAGS],
         telemetry=dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False),
-        lifespan=open_and_close,
+        lifespan=lifespan,
     )
-    app.state.room = room
     app.include_router(api.router)
-    app.include_router(pages.router)
-    handle_problems(app)
-    app.add_middleware(Safety, access=access)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 
