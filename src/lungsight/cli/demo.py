@@ -125,6 +125,8 @@ def command(
             console.print(f" {time.monotonic() - before:.0f} s", highlight=False)
         if step.page is not None:
             console.print(f"     {step.page} can be opened", highlight=False, soft_wrap=True)
+    read = f"lungsight serve {out / 'images'} {out / 'tested'} {out / 'compared'} --store {out / 'room'}"
+    console.print(f"To look at images and pages in the reading room: {read}", highlight=False, soft_wrap=True)
     console.print(_box(out), f"{time.monotonic() - started:.0f} s in all. {RESEARCH_ONLY}", highlight=False)
 
 
