@@ -308,3 +308,7 @@ def test_the_terminal_names_classes_as_people_do_and_says_a_reason_once(films: P
     assert len(re.findall(r"^inconclusive +\S+ % ", said, re.MULTILINE)) == 3
     assert "COVID-19" in said.splitlines()[0]
     assert "covid19" not in said
+    none = write_tiny(tmp_path / "none", decision=Decision(low=1.0, high=1.0))
+    said = lungsight("scan", films, "--model", none).stdout
+    assert len(re.findall(r"^no sign of COVID-19 +\S+ % ", said, re.MULTILINE)) == 3
+    assert "3 no sign of COVID-19" in said
