@@ -52,8 +52,11 @@ class Model:
 def prevalence(description: PackageDescription) -> float | None:
     """The share of the target among the images that the probabilities were fitted to; None if it isn't stated.
 
-    The validation images of the decision if they are counted, else those that the model was trained and tuned on.
+    As the calibration states it, in which every source counts the same; in older packages that of the decision's
+    validation images if they are counted, else of those that the model was trained and tuned on.
     """
+    if stated := description.calibration.prevalence.get(description.target):
+        return stated
     decision = description.decision
     if decision.chosen_on and decision.positives:
         return decision.positives / decision.chosen_on
