@@ -29,7 +29,7 @@ GUARD = Path(__file__).parents[1] / "socket_guard"
 #: Onnxruntime's telemetry waits for some seconds before it calls.
 _WATCHED_SECONDS = 14
 _SMALL = (
-    "image_size=64", "batch_size=8", "split.find_duplicates=false", "weights=random",
+    "backbone=test_resnet", "image_size=64", "batch_size=8", "split.find_duplicates=false", "weights=random",
     'stages=[{epochs=1,frozen=true,lr=3e-3}]', "learning_rate_search.iterations=12",
 )  # fmt: skip
 _SET = [word for setting in _SMALL for word in ("--set", setting)]

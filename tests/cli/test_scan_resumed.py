@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from forked import started
 from lungsight.cli import app
 from tiny_package import write_tiny
 
@@ -63,31 +65,32 @@ def test_killed_at_fifty_random_moments_nothing_is_lost_and_nothing_is_twice(mod
 
 def _one_job(paths: list[Path], model: Path, out: Path, chance: random.Random, *, at_most: int) -> int:
     """The same command again and again, killed each time, until it comes to its end; how often it was killed."""
-    command = [sys.executable, "-m", "lungsight", *_arguments(paths[0].parent, model, out)]
     kills = 0
     while True:
-        scanning = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        scanning = started(_arguments(paths[0].parent, model, out))
         if kills < at_most and _die(scanning, out, chance):
             kills += 1
             _check_part(out)
             continue
-        assert scanning.wait(timeout=120) in (0, 1)  # one file cannot be read: in this part of the scan, or before
+        scanning.join(timeout=300)
+        assert scanning.exitcode in (0, 1)  # one file cannot be read: in this part of the scan, or before
         break
     _check_whole(paths, out)
     return kills
 
 
-def _die(scanning: subprocess.Popen[bytes], out: Path, chance: random.Random) -> bool:
+def _die(scanning: ForkServerProcess, out: Path, chance: random.Random) -> bool:
     """Kill it at a random moment of its work: after so many more bytes, and a moment more."""
     lines = out / "f.jsonl"
     wanted = (lines.stat().st_size if lines.exists() else 0) + chance.randrange(1, 15_000)
-    while scanning.poll() is None and not (lines.exists() and lines.stat().st_size >= wanted):
+    while scanning.is_alive() and not (lines.exists() and lines.stat().st_size >= wanted):
         time.sleep(0.001)
     time.sleep(chance.random() * 0.01)
-    if scanning.poll() is not None:
+    if not scanning.is_alive():
         return False
-    scanning.send_signal(signal.SIGKILL)
-    return scanning.wait(timeout=60) == -signal.SIGKILL
+    scanning.kill()
+    scanning.join(timeout=60)
+    return scanning.exitcode == -signal.SIGKILL
 
 
 def _check_part(out: Path) -> None:

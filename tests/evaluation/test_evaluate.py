@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from evaluation_fixtures import write_brightness_package, write_films
 from lungsight.datasets.manifest import Manifest
 from lungsight.errors import ManifestError
 from lungsight.evaluation.audits.audit import AuditResult
@@ -26,8 +26,13 @@ from lungsight.statistics.bootstrap import Resampling
 FEW = Settings(resampling=Resampling(replicates=100), audit_images=24)
 
 
-@pytest.fixture
-def rows(films: Callable[[Sequence[Any]], pd.DataFrame], film: type) -> pd.DataFrame:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evaluated")
+
+
+@pytest.fixture(scope="module")
+def rows(folder: Path, film: type) -> pd.DataFrame:
     """North was trained on. There the model errs once in each class; in the east never; the west has negatives only,
     and errs in one of four."""
     wanted = [film("covid19", 0.8, "t", split="train")]
@@ -36,12 +41,18 @@ def rows(films: Callable[[Sequence[Any]], pd.DataFrame], film: type) -> pd.DataF
     wanted += [film("covid19", b, f"e{b}", "east") for b in (0.7, 0.8)]
     wanted += [film("no_pneumonia", b, f"e{b}", "east") for b in (0.2, 0.3)]
     wanted += [film("no_pneumonia", b, f"w{b}", "west/2") for b in (0.1, 0.2, 0.3, 0.9)]
-    return films(wanted)
+    return write_films(folder / "images", wanted)
 
 
-@pytest.fixture
-def package(make_package: Callable[[pd.DataFrame], Path], rows: pd.DataFrame) -> ModelPackage:
-    return ModelPackage.open(make_package(rows[rows["split"] == "train"]))
+@pytest.fixture(scope="module")
+def package(folder: Path, rows: pd.DataFrame) -> ModelPackage:
+    return ModelPackage.open(write_brightness_package(folder / "package", rows[rows["split"] == "train"]))
+
+
+@pytest.fixture(scope="module")
+def evidence(package: ModelPackage, rows: pd.DataFrame, folder: Path) -> Evidence:
+    """Of all of them; its answers are kept in ``out``."""
+    return evaluate_package(package, [Manifest.of(rows, "m")], folder / "out", FEW)
 
 
 def figure(evidence: Evidence, source: str, metric: str, scope: str = "covid19") -> dict[str, Any]:
@@ -75,16 +86,12 @@ def test_each_source_gets_its_own_figures_and_no_kind_is_pooled_with_the_other(
     }  # fmt: skip
 
 
-def test_an_external_auroc_too_good_to_be_true_raises_an_alarm(
-    package: ModelPackage, rows: pd.DataFrame, tmp_path: Path
-) -> None:
-    evidence = evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "out", FEW)
+def test_an_external_auroc_too_good_to_be_true_raises_an_alarm(evidence: Evidence) -> None:
     assert any("1.000 at east" in notice and "look for a leak" in notice for notice in evidence.notices)
 
 
-def test_the_report_is_whole(package: ModelPackage, rows: pd.DataFrame, tmp_path: Path) -> None:
+def test_the_report_is_whole(package: ModelPackage, evidence: Evidence, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    evidence = evaluate_package(package, [Manifest.of(rows, "m")], out, FEW)
     assert write_report(evidence, out) == out / "index.html"
     names = {file.name for file in out.iterdir()}
     assert {"index.html", "evidence.json", "predictions.csv", "claim.md", "tripod_ai.md", "MODEL_CARD.md"} <= names
@@ -97,19 +104,17 @@ def test_the_report_is_whole(package: ModelPackage, rows: pd.DataFrame, tmp_path
 
 
 def test_taken_up_again_nothing_is_judged_twice(
-    package: ModelPackage, rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    package: ModelPackage, rows: pd.DataFrame, evidence: Evidence, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "out", FEW)
-
     def never(*_: object) -> None:
         raise AssertionError("judged again")
 
     monkeypatch.setattr(Detector, "predict", never)
     monkeypatch.setattr(Detector, "predict_with_features", never)
     monkeypatch.setattr(Detector, "logits", never)
-    again = evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "out", replace(FEW, pictures=False))
-    pd.testing.assert_frame_equal(again.testset.table, first.testset.table)
-    for one, other in zip(again.audits, first.audits, strict=True):
+    again = evaluate_package(package, [Manifest.of(rows, "m")], folder / "out", replace(FEW, pictures=False))
+    pd.testing.assert_frame_equal(again.testset.table, evidence.testset.table)
+    for one, other in zip(again.audits, evidence.audits, strict=True):
         pd.testing.assert_frame_equal(frame(one.rows), frame(other.rows))
 
 
@@ -143,16 +148,17 @@ def test_nothing_to_test_on_is_a_fault_that_says_why(
 
 
 def test_nothing_readable_is_a_fault_too(package: ModelPackage, rows: pd.DataFrame, tmp_path: Path) -> None:
-    for path in rows["path"].iloc[1:]:
+    broken = rows.assign(path=[str(tmp_path / Path(path).name) for path in rows["path"]])
+    for path in broken["path"]:
         Path(path).write_text(f"{path} is not an image")
     with pytest.raises(ManifestError, match="none of its 14 images can be analysed"):
-        evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "out", FEW)
+        evaluate_package(package, [Manifest.of(broken, "m")], tmp_path / "out", FEW)
 
 
 def test_somebodys_predictions_get_all_that_needs_no_model(
-    package: ModelPackage, rows: pd.DataFrame, tmp_path: Path
+    evidence: Evidence, rows: pd.DataFrame, tmp_path: Path
 ) -> None:
-    ours = evaluate_package(package, [Manifest.of(rows, "m")], tmp_path / "ours", FEW)
+    ours = evidence
     table = ours.testset.table[["path", "probability_covid19", "probability_other"]]
     table.to_csv(tmp_path / "theirs.csv", index=False)
     classes = {"covid19": ["covid19"], "other": ["*"]}

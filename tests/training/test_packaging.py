@@ -17,7 +17,9 @@ from lungsight.training.training_set import TrainingSet
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "resnet34", "densenet121"])
+@pytest.mark.parametrize(
+    "backbone", ["tf_efficientnet_lite0", "resnet34", pytest.param("densenet121", marks=pytest.mark.long)]
+)
 def test_the_exported_network_answers_as_the_trained_one(backbone: str, tmp_path: Path) -> None:
     torch.manual_seed(2)
     network, _ = build_network(backbone, 3)
