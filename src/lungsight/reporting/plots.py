@@ -246,6 +246,8 @@ def without_formulas() -> Iterator[None]:
 def render(figure: Figure) -> Rendered:
     """As SVG or PNG, whichever is smaller."""
     with without_formulas():
+        figure.draw_without_rendering()  # places everything, which takes longer than drawing: once for both kinds
+        figure.set_layout_engine(None)
         drawn = {kind: _saved(figure, kind) for kind in ("svg", "png")}
     kind = min(drawn, key=lambda name: len(drawn[name]))
     return Rendered(

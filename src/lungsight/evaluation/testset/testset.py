@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -122,7 +123,7 @@ class TestSet:
         """Truly of the target class, bool [n]."""
         return (self.table[TRUTH] == self.target).to_numpy(dtype=bool)
 
-    @property
+    @cached_property
     def sample(self) -> Sample:
         """The images as figures of the target are estimated from."""
         return Sample(self.patient, self.positive, self.target)
@@ -132,7 +133,7 @@ class TestSet:
         """Probability of the target class, float [n]."""
         return self.table[probability_column(self.target)].to_numpy(dtype=np.float64)
 
-    @property
+    @cached_property
     def patient(self) -> np.ndarray:
         """A number for each patient, told apart within the source, int [n]."""
         keys = self.table["source"].astype(str) + "/" + self.table["patient"].astype(str)
