@@ -15,6 +15,10 @@ from syrupy.assertion import SnapshotAssertion
 import prose
 from browser import scroll_width
 from lungsight import RESEARCH_ONLY
+from lungsight.components.calibration import LargestClasses
+from lungsight.components.decision import AnswersAtSource, CostOfAnswers, Decision, MeasuredShare
+from lungsight.package import ModelPackage
+from lungsight.package.write import sign
 from lungsight.reporting.training_report import doubts, write_run_results
 
 _LEAVES = (
@@ -200,3 +204,26 @@ def test_done_again_it_gives_the_same(run: Path) -> None:
     before = {name: (run / name).read_bytes() for name in _LEAVES}
     write_run_results(run)
     assert {name for name in _LEAVES if (run / name).read_bytes() != before[name]} == set()
+
+
+def test_thresholds_and_calibration_are_shown_within_each_source(make_run: Callable[..., Path], film: type) -> None:
+    rows = [film("covid19", 0.8, f"p{i}", split="train") for i in range(2)]
+    run = make_run([*rows, film("no_pneumonia", 0.2, "q", split="validation")])
+    described = ModelPackage.open(run / "package").description
+    share = MeasuredShare(value=0.125, low=0.05, high=0.25, n=80)
+    north = AnswersAtSource(source="north", inconclusive=share, sensitivity=MeasuredShare(n=0), specificity=share)
+    costs = [
+        CostOfAnswers(most_inconclusive=m, low=0.4 - m, high=0.4 + m, inconclusive=m, specificity=0.7 + m / 2)
+        for m in (0, 0.1, 0.3)
+    ]
+    decision = Decision(low=0.3, high=0.5, by_source=(north,), costs=tuple(costs))
+    shares = dict.fromkeys(described.classes, 0.25)
+    largest = LargestClasses(source="north", images=80, truth=shares, before=shares, after=shares)
+    calibration = described.calibration.model_copy(update={"largest": (largest,)})
+    sign(run / "package", described.model_copy(update={"decision": decision, "calibration": calibration}))
+    write_run_results(run)
+    page = (run / "index.html").read_text("utf-8")
+    assert "<td>0.12 (0.05–0.25, n = 80)</td><td>–</td><td>0.12 (0.05–0.25, n = 80)</td>" in page
+    assert "0.25 → 0.25 (0.25)" in page
+    assert (run / "costs.png").is_file()
+    assert scroll_width(run / "index.html", 390) <= 390
