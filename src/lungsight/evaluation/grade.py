@@ -11,10 +11,8 @@ from enum import StrEnum
 
 from lungsight._text import counted, listed
 from lungsight.evaluation.audits.audit import Audit, AuditResult
-from lungsight.evaluation.audits.nuisance_edits import MOVED
-from lungsight.evaluation.audits.occlusion import SHARE_LEFT
 from lungsight.evaluation.audits.registry import AUDITS
-from lungsight.evaluation.formatting import as_figure, as_percent, as_words, signed
+from lungsight.evaluation.formatting import as_figure, as_words, signed
 from lungsight.evaluation.performance import (
     ENOUGH_PATIENTS,
     HOLDS,
@@ -25,7 +23,6 @@ from lungsight.evaluation.performance import (
 )
 from lungsight.evaluation.testset.testset import EXTERNAL, INTERNAL, KINDS, UNSTATED, TestSet
 from lungsight.statistics.bootstrap import Resampling
-from lungsight.statistics.estimate import Estimate
 from lungsight.statistics.within import pooled_and_within
 
 #: What telling the sources apart may be worth: AUROC over the sources together less the mean within them.
@@ -235,19 +232,7 @@ def _of_audits(audits: Sequence[Audit]) -> Iterator[Reason]:
                 yield Reason(spec.words, "", audit.meaning.rstrip("."), mark, True)
             else:
                 asked = f"the whole interval {spec.asks}"
-                yield Reason(spec.words, asked, _in_words(effect), mark, True, audit.meaning)
-
-
-_FIGURES = {
-    SHARE_LEFT: "{} of what the AUROC is above chance is left",
-    MOVED: "{} of the way to images with the disease",
-}
-
-
-def _in_words(effect: Estimate) -> str:
-    """The figure that an audit's result depends on, as a few words."""
-    said = _FIGURES.get(effect.name)
-    return said.format(as_percent(effect)) if said else f"AUROC {as_figure(effect)}"
+                yield Reason(spec.words, asked, audit.found, mark, True, audit.meaning)
 
 
 def _source_gaps(testset: TestSet, sources: Sequence[SourcePerformance], resampling: Resampling) -> Iterator[Reason]:

@@ -54,7 +54,7 @@ def test_a_model_that_clearly_tells_more_is_clear() -> None:
     audit = image_statistics_only(a_test(400, header=1.2, model=4))
     assert audit.effect.low > 0.6
     assert audit.call is AuditResult.NOT_FOUND
-    assert "the model clearly more" in audit.meaning
+    assert "clearly" in audit.meaning
 
 
 def test_a_header_that_tells_nothing_is_clear_however_weak_the_model() -> None:

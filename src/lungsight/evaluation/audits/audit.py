@@ -103,6 +103,7 @@ class Audit:
         rows: every figure; they become ``audit_<name>.csv``.
         illustrations: typical images before and after what it did to them.
         title: its name for people, where that is another.
+        found: its figure in a few words; empty for an audit that looks for no shortcut.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Audit:
     rows: tuple[Row, ...] = ()
     illustrations: tuple[Illustration, ...] = ()
     title: str = ""
+    found: str = ""
 
     @property
     def words(self) -> str:
@@ -192,6 +194,7 @@ class AuditAnswer:
     effect: Estimate | None = None
     rows: tuple[Row, ...] = ()
     images: int = 0
+    found: str = ""
 
 
 def unanswered(reason: str, rows: tuple[Row, ...] = (), images: int = 0) -> AuditAnswer:
@@ -251,6 +254,7 @@ class AuditSpec:
         return Audit(
             self.name, question, answer.call, answer.meaning, answer.effect,
             images=answer.images, rule=self.rule, rows=answer.rows, illustrations=pictures, title=self.title,
+            found=answer.found,
         )  # fmt: skip
 
     def _illustrations(self, given: AuditInput) -> Iterator[Illustration]:

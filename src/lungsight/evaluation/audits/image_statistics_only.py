@@ -97,7 +97,8 @@ def image_statistics_only(given: AuditInput, *, seed: int = 0) -> AuditAnswer:
     large = [one for one in within if one.is_known and one.header.n >= FEWEST_IMAGES]
     excluded = all(one.excludes for one in large)
     call = by_rule(found=bool(finding), excluded=excluded, images=FEWEST_IMAGES if large else 0)
-    return AuditAnswer(call, _meaning(source, chosen, call), chosen.header, tuple(rows), chosen.header.n)
+    found = f"at {source} AUROC {as_figure(chosen.header)}; the model's differs by {_by(chosen.gap)}"
+    return AuditAnswer(call, _meaning(source, chosen, call), chosen.header, tuple(rows), chosen.header.n, found)
 
 
 def _compared(images: TestSet, score: Floats, resampling: Resampling) -> Compared:
@@ -134,12 +135,15 @@ def statistics_score(headers: pd.DataFrame, positive: Mask, patient: np.ndarray,
     return score
 
 
+def _by(gap: Estimate) -> str:
+    return f"{signed(gap.value)} ({signed(gap.low)} to {signed(gap.high)})"
+
+
 def _meaning(source: str, chosen: Compared, call: AuditResult) -> str:
     header, gap = chosen.header, chosen.gap
-    by = f"{signed(gap.value)} ({signed(gap.low)} to {signed(gap.high)})"
     sentence = (
         f"At {source} size, greys, edges and sharpness alone reach an AUROC of {as_figure(header)}; "
-        f"the model's differs by {by}. "
+        f"the model's differs by {_by(gap)}. "
     )
     if call is AuditResult.FOUND:
         return sentence + "What the model scores here could be reached without looking at the lungs."
@@ -147,7 +151,8 @@ def _meaning(source: str, chosen: Compared, call: AuditResult) -> str:
         return sentence + "That neither shows a shortcut nor excludes it."
     if header.low is not None and header.low > TELLS:
         return sentence + "They predict something here, and the model clearly more."
-    return sentence + "They predict little, or the model clearly more."
+    little = header.high is not None and header.high < TELLS
+    return sentence + ("They predict little." if little else "The model clearly predicts more.")
 
 
 SPEC = AuditSpec(

@@ -92,7 +92,9 @@ def nuisance_edits(given: AuditInput) -> AuditAnswer:
     kinds = ([row.estimate for row in rows if row.labels["kind"] == kind] for kind in KINDS)
     call = concluded(kinds, above=MOVES, below=MOVES)
     meaning = _meaning(chosen.labels, chosen.estimate, shown.target, call)
-    return AuditAnswer(call, meaning, chosen.estimate, tuple(rows), chosen.estimate.n)
+    moved = f"images without the disease {as_percent(chosen.estimate)} of the way to those with it"
+    found = f"'{chosen.labels['change']}' moves {moved}"
+    return AuditAnswer(call, meaning, chosen.estimate, tuple(rows), chosen.estimate.n, found)
 
 
 def _meaning(labels: Mapping[str, object], effect: Estimate, target: str, call: AuditResult) -> str:

@@ -93,7 +93,8 @@ def _left(pictures: tuple[str, ...], given: AuditInput) -> AuditAnswer:
     kinds = ([row.estimate for row in shares if row.labels["kind"] == kind] for kind in KINDS)
     call = concluded(kinds, above=FOUND_ABOVE, below=NOT_FOUND_BELOW)
     meaning = f"{_in_words(chosen, rows, given.testset.target)} {_CONSEQUENCES[call]} {whose_lungs(shown)}"
-    return AuditAnswer(call, meaning, chosen.estimate, rows, chosen.estimate.n)
+    found = f"{as_percent(chosen.estimate)} of what the AUROC is above chance is left"
+    return AuditAnswer(call, meaning, chosen.estimate, rows, chosen.estimate.n, found)
 
 
 _CONSEQUENCES = {
