@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lungsight._text import counted, listed
-from lungsight.evaluation.audits.audit import Audit, AuditResult
+from lungsight.evaluation.audits.audit import FEWEST_IMAGES, Audit, AuditResult
 from lungsight.evaluation.audits.registry import AUDITS
 from lungsight.evaluation.formatting import as_figure, as_words, signed
 from lungsight.evaluation.performance import (
@@ -232,7 +232,9 @@ def _of_audits(audits: Sequence[Audit]) -> Iterator[Reason]:
                 yield Reason(spec.words, "", audit.meaning.rstrip("."), mark, True)
             else:
                 asked = f"the whole interval {spec.asks}"
-                yield Reason(spec.words, asked, audit.found, mark, True, audit.meaning)
+                few = mark is Mark.NOT_SHOWN and effect.n < FEWEST_IMAGES
+                found = f"{audit.found}; fewer than {FEWEST_IMAGES} images can't exclude it" if few else audit.found
+                yield Reason(spec.words, asked, found, mark, True, audit.meaning)
 
 
 def _source_gaps(testset: TestSet, sources: Sequence[SourcePerformance], resampling: Resampling) -> Iterator[Reason]:
