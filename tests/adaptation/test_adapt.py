@@ -17,6 +17,7 @@ from safetensors.numpy import load
 import lungsight
 from adaptation_fixtures import write_halves
 from lungsight._files import file_sha256
+from lungsight.adaptation import learn
 from lungsight.adaptation import prepare as prepare_module
 from lungsight.adaptation.adapt import Adaptation, Settings, adapt_package
 from lungsight.adaptation.figures import AUROC, BRIER, LEFT_OPEN, Verdict
@@ -42,7 +43,9 @@ COUNTS = {"covid19": 60, "no_pneumonia": 60}
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hospitals state their views: to guess them as well, and the audits, would take most of the time."""
+    """The hospitals state their views: to guess them as well, and all audits and penalties, would take most of the
+    time."""
+    monkeypatch.setattr(learn, "STRENGTHS", (BIAS_ALONE, 0.1, 0.003))
     monkeypatch.setattr(prepare_module, "package_with_view_classifier", lambda: None)
     monkeypatch.setattr(evaluate, "AUDITS", (within_view.SPEC,))
 
@@ -306,6 +309,7 @@ def test_nothing_that_is_there_is_replaced(
     assert write_adapted(adaptation, out, even_if_worse=True).id == first.id  # the same command again
 
 
+@pytest.mark.slow
 def test_the_adapted_package_can_be_adapted_again(
     adapt: Callable[..., Adaptation], make_hospital: MakeHospital, tmp_path: Path
 ) -> None:

@@ -139,6 +139,16 @@ def test_how_much_is_learnt_depends_on_how_much_there_is(n: int, step: Step, all
     assert (found.strengths == (BIAS_ALONE,)) is (step is Step.CALIBRATION)
 
 
+def test_a_hundred_images_are_enough_where_one_side_is_smaller() -> None:
+    data = images(140)
+    few = np.flatnonzero(data.positive)[:25]
+    kept = np.sort(np.concatenate([few, np.flatnonzero(~data.positive)]))
+    assert Plan.of(data.of(kept), describe()).step is Step.CALIBRATION  # 95
+    more = images(160)
+    kept = np.sort(np.concatenate([np.flatnonzero(more.positive)[:25], np.flatnonzero(~more.positive)]))
+    assert Plan.of(more.of(kept), describe()).step is Step.LAST_LAYER  # 105
+
+
 def test_where_some_classes_are_unknown_only_the_target_is_learnt() -> None:
     data = images(160)
     assert not Plan.of(replace(data, certain=np.arange(160) > 0), describe()).all_classes

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 import prose
 from adaptation_fixtures import write_halves, write_hospital
 from lungsight import RESEARCH_ONLY
+from lungsight.adaptation.learn import BIAS_ALONE
 from lungsight.cli import app
 from lungsight.package import ModelPackage
 
@@ -29,8 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_view_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hospital states its views; to guess them as well would take most of the time."""
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hospital states its views; to guess them as well, and all penalties, would take most of the time."""
+    monkeypatch.setattr("lungsight.adaptation.learn.STRENGTHS", (BIAS_ALONE, 0.1, 0.003))
     monkeypatch.setattr("lungsight.adaptation.prepare.package_with_view_classifier", lambda: None)
 
 

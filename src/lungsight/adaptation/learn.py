@@ -34,6 +34,8 @@ from lungsight.training.fit_calibration import (
 
 #: Images of the target, and as many others, from which on calibration and thresholds are fitted, and the last layer.
 FEWEST, ENOUGH_FOR_LAST_LAYER = 20, 40
+#: Images in all, of both sides, that are enough for the last layer, too: few hospitals have as many of either side.
+ENOUGH_IN_ALL = 100
 FOLDS = 5
 #: With this penalty only the bias changes.
 BIAS_ALONE = math.inf
@@ -74,6 +76,7 @@ class Plan:
         counts = np.bincount(images.labels, minlength=len(images.classes))
         each = bool(images.certain.all()) and len(images.classes) > 2 and counts.min() >= ENOUGH_FOR_LAST_LAYER
         smaller = min(int(images.positive.sum()), int((~images.positive).sum()))
+        enough = smaller >= ENOUGH_FOR_LAST_LAYER or len(images) >= ENOUGH_IN_ALL
         stated, usual = description.decision, Aim()
         aim = Aim(
             stated.aim_sensitivity or usual.sensitivity,
@@ -81,7 +84,7 @@ class Plan:
             usual.most_inconclusive if stated.most_inconclusive is None else stated.most_inconclusive,
         )
         return cls(
-            Step.LAST_LAYER if smaller >= ENOUGH_FOR_LAST_LAYER else Step.CALIBRATION,
+            Step.LAST_LAYER if enough else Step.CALIBRATION,
             each,
             description.calibration.temperature,
             aim,

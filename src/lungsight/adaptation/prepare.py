@@ -10,7 +10,7 @@ import numpy as np
 
 from lungsight._progress import ProgressBars
 from lungsight._text import as_words, counted
-from lungsight.adaptation.learn import ENOUGH_FOR_LAST_LAYER, FEWEST
+from lungsight.adaptation.learn import ENOUGH_FOR_LAST_LAYER, ENOUGH_IN_ALL, FEWEST
 from lungsight.adaptation.local_images import Directions, LocalImages
 from lungsight.datasets.cache_folder import cache_folder
 from lungsight.datasets.duplicates.fingerprint import Thumbnail
@@ -34,8 +34,6 @@ from lungsight.statistics.outcomes import FAULT, TRUTH, logit_column
 
 #: The file in the cache folder that keeps predictions: a call that was cut off goes on where it stopped.
 ANSWERS = "adapt.sqlite"
-#: With fewer images thresholds are a matter of luck.
-_FEW = 100
 _KEPT_FOR_TESTING = "kept for testing by the column split"
 _UNREADABLE, _REFUSED = "can't be read or analysed", "refused by the package's input gate"
 
@@ -183,16 +181,16 @@ def local_images(testset: TestSet, groups: np.ndarray) -> tuple[LocalImages, Dir
 
 
 def _warnings(used: Manifest, images: LocalImages) -> Iterator[str]:
-    if len(images) < _FEW:
+    if len(images) < ENOUGH_IN_ALL:
         yield (
-            f"{counted(len(images), 'image')} are few: with fewer than {_FEW}, thresholds and the figures below are "
-            "largely a matter of chance."
+            f"{counted(len(images), 'image')} are few: with fewer than {ENOUGH_IN_ALL}, thresholds and the figures "
+            "below are largely a matter of chance."
         )
     positives = int(images.positive.sum())
-    if min(positives, len(images) - positives) < ENOUGH_FOR_LAST_LAYER:
+    if len(images) < ENOUGH_IN_ALL and min(positives, len(images) - positives) < ENOUGH_FOR_LAST_LAYER:
         yield (
             f"The last layer stays as it is, except for its bias: that takes {ENOUGH_FOR_LAST_LAYER} images on "
-            "either side."
+            f"either side, or {ENOUGH_IN_ALL} in all."
         )
     if unnamed := int((~used.has_patient).sum()):
         yield (

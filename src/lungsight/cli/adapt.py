@@ -54,10 +54,10 @@ def command(
 ) -> None:
     """Adapt PACKAGE to a hospital by its own labelled images, in seconds and without torch.
 
-    From 20 images with and 20 without the target on, calibration and thresholds are fitted; from 40 on also the last
-    layer, which makes both the score and the heatmap. All figures are cross-validated by patient, before and after.
-    If the adapted model is worse there, nothing is written. Images that the package was trained on are left out. The
-    same command goes on after an interruption.
+    With at least 20 images with and 20 without the target, calibration and thresholds are fitted; with 40 of each, or
+    100 in all, also the last layer, which makes both the score and the heatmap. All figures are cross-validated by
+    patient, before and after. If the adapted model is worse there, nothing is written. Images that the package was
+    trained on are left out. The same command goes on after an interruption.
 
     The adapted package has its own evidence and grade, and is used like any other. To train all layers on many
     images, with torch: lungsight train RECIPE --from PACKAGE.
