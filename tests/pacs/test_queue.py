@@ -71,10 +71,9 @@ def test_names_tell_images_apart_and_hold_no_uid() -> None:
 
 def test_a_store_removes_what_was_never_acknowledged_and_what_is_done(tmp_path: Path) -> None:
     with Store(tmp_path / "s") as store:
-        store.keep_image(name_of("1.2.3"), b"image")
-        number = store.queue.receive("1.2.3")
+        number = store.receive("1.2.3", b"image")
         store.keep_results(name_of("1.2.3"), [("sc", b"picture")])
-        store.keep_image("acknowledged-never", b"image")
+        store.image("acknowledged-never").write_bytes(b"image")
         assert store.image(name_of("1.2.3")).stat().st_mode & 0o077 == 0
         with pytest.raises(LungsightError, match="another service"):
             Store(tmp_path / "s")

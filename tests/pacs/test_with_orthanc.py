@@ -132,12 +132,8 @@ def test_by_stow_results_are_stored_and_found(
     network: Namespace, orthanc: OrthancServer, store: Store, keeping: Detector
 ) -> None:
     def arrive(stopped: Event) -> None:
-        from lungsight.pacs.queue import name_of
-
         data = phantom_bytes(0)
-        uid = str(dcmread(BytesIO(data)).SOPInstanceUID)
-        store.keep_image(name_of(uid), data)
-        store.queue.receive(uid)
+        store.receive(str(dcmread(BytesIO(data)).SOPInstanceUID), data)
         stopped.wait()
 
     archive = Stow(f"{URL}/dicom-web")

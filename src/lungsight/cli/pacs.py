@@ -95,16 +95,16 @@ def command(
     if context.invoked_subcommand is not None:
         context.obj = store or default_store()
         return
-    _refuse_at_odds(orthanc, listen, send, stow)
+    _refuse_at_odds(orthanc, listen, send, stow, allow)
     _log_to_standard_error()
     from lungsight.dicom_results.objects import kinds_of
     from lungsight.pacs.service import Judge, Sender, serve
     from lungsight.pacs.store import Store
 
     kinds = kinds_of(dicom_objects)
-    detector = Detector.load(find_package(model), threads=1, runtime=runtime, keep_header=True)
     with Store(store or default_store()) as opened:
         receive, archive = _doors(opened, orthanc, listen, send, stow, allow or [], bind, new_only=new_only)
+        detector = Detector.load(find_package(model), threads=1, runtime=runtime, keep_header=True)
         stopped = Event()
         signal.signal(signal.SIGTERM, lambda *_: stopped.set())
         print(f"{RESEARCH_ONLY} Ctrl-C ends it.", file=sys.stderr)
@@ -145,13 +145,17 @@ def _doors(
     return Receiver(store, ours, allow).run, Stow(str(stow))
 
 
-def _refuse_at_odds(orthanc: str | None, listen: str | None, send: str | None, stow: str | None) -> None:
+def _refuse_at_odds(
+    orthanc: str | None, listen: str | None, send: str | None, stow: str | None, allow: list[str] | None
+) -> None:
     if (orthanc is None) == (listen is None):
         raise typer.BadParameter("Give --orthanc URL, or --listen AET:PORT with --send or --stow.")
     if orthanc is not None and (send or stow):
         raise typer.BadParameter("--send and --stow are for --listen; results go into the Orthanc that is followed.")
     if listen is not None and (send is None) == (stow is None):
         raise typer.BadParameter("--listen needs --send AET@HOST:PORT or --stow URL.")
+    if stow is not None and not allow:
+        raise typer.BadParameter("--stow needs --allow AET, or nobody could send an image.")
 
 
 def _log_to_standard_error() -> None:

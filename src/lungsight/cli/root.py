@@ -58,7 +58,7 @@ _EXTRAS = {
 }
 INTERRUPTED = 130
 #: Commands that, when they are given again, leave out what an earlier call has done.
-_RESUMED = {"adapt", "data check", "data get", "demo", "evaluate", "phantom", "scan", "serve", "train"}
+_RESUMED = {"adapt", "data check", "data get", "demo", "evaluate", "pacs", "phantom", "scan", "serve", "train"}
 _CALLED = "lungsight.called"
 
 

@@ -26,7 +26,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from lungsight.dicom_results.uids import derived_uid
 from lungsight.errors import LungsightError
-from lungsight.pacs.queue import Sent, name_of
+from lungsight.pacs.queue import Sent
 from lungsight.pacs.selection import READ, TAKEN, why_not
 from lungsight.pacs.sending import Archive, Delivered, NoCommitmentError, SendingError
 from lungsight.pacs.service import conclude
@@ -122,9 +122,7 @@ class Receiver:
             _log.info("an object passed by: %s", reason)
             self._store.queue.pass_by(reason)
             return SUCCESS
-        uid = header["SOPInstanceUID"]
-        self._store.keep_image(name_of(uid), data)
-        _log.info("image %d received", self._store.queue.receive(uid))
+        _log.info("image %d received", self._store.receive(header["SOPInstanceUID"], data))
         return SUCCESS
 
 

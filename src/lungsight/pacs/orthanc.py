@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import httpx
 
-from lungsight.pacs.queue import Sent, State, name_of
+from lungsight.pacs.queue import Sent, State
 from lungsight.pacs.selection import READ, why_not
 from lungsight.pacs.sending import Archive, Delivered, SendingError
 from lungsight.pacs.store import Store
@@ -155,9 +155,7 @@ class Follower:
         if header is None or reason is not None:
             _log.info("change %d passed by: %s", change.number, reason)
             return queue.pass_by(str(reason), followed)
-        uid = header["SOPInstanceUID"]
-        self._store.keep_image(name_of(uid), self._orthanc.file(change.instance))
-        number = queue.receive(uid, followed)
+        number = self._store.receive(header["SOPInstanceUID"], self._orthanc.file(change.instance), followed)
         _log.info("image %d received", number)
         return None
 

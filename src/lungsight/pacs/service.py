@@ -60,7 +60,7 @@ class Judge:
         """The images that wait, one by one, as they come."""
         queue = self._store.queue
         while not stopped.is_set():
-            at_work = [one.number for one in self._at_work.values()]
+            at_work = [one.number for one in list(self._at_work.values())]
             due = queue.due((State.RECEIVED, State.JUDGED), 1, but=at_work)
             if not due:
                 stopped.wait(_PAUSE)
@@ -101,13 +101,11 @@ class Judge:
 
     def _pass_by(self, waiting: Waiting, reason: str) -> None:
         _log.info("image %d passed by: %s", waiting.number, reason)
-        self._store.queue.move(waiting.number, State.PASSED_BY, reason)
-        self._store.remove(waiting.name)
+        self._store.finish(waiting, State.PASSED_BY, reason)
 
     def _give_up(self, waiting: Waiting, reason: str) -> None:
         _log.error("image %d given up: %s", waiting.number, reason)
-        self._store.queue.move(waiting.number, State.GIVEN_UP, reason)
-        self._store.remove(waiting.name)
+        self._store.finish(waiting, State.GIVEN_UP, reason)
 
 
 class Sender:
@@ -177,8 +175,7 @@ def conclude(store: Store, waiting: Waiting, *, held: bool) -> None:
 
 def finish(store: Store, waiting: Waiting, state: State) -> None:
     """Nothing more happens to an image: its files are removed."""
-    store.queue.move(waiting.number, state)
-    store.remove(waiting.name)
+    store.finish(waiting, state)
     _log.info("image %d %s", waiting.number, state)
 
 

@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
 from lungsight._files import unwritable
 from lungsight.errors import LungsightError
-from lungsight.pacs.queue import DONE, Queue, State
+from lungsight.pacs.queue import DONE, Queue, State, Waiting, name_of
 
 _IMAGES, _RESULTS, _QUEUE, _LOCK = "images", "results", "queue.sqlite", "lock"
 #: Nobody but the service's own user may look at the images of patients.
@@ -45,7 +46,7 @@ class Store:
             ) from error
         except OSError as error:
             raise unwritable(folder, error) from error
-        self.queue = Queue(folder / _QUEUE)
+        self.queue, self._files = Queue(folder / _QUEUE), Lock()
         self._remove_leftovers()
 
     def __enter__(self) -> Self:
@@ -61,9 +62,26 @@ class Store:
         """Where the image of this name is, or will be."""
         return self._folder / _IMAGES / f"{name}.dcm"
 
-    def keep_image(self, name: str, data: bytes) -> None:
-        """Write an image; it is on the disk when this returns. Raises OSError."""
-        _write_durably(self.image(name), data)
+    def receive(self, uid: str, data: bytes, followed: tuple[str, int] | None = None) -> int:
+        """Keep an image that arrived, and put it into the queue; both are on the disk when this returns.
+
+        Args:
+            uid: of the image.
+            data: its file.
+            followed: as for :meth:`Queue.receive`.
+
+        Returns:
+            Its number in the queue. Raises OSError if it can't be written.
+        """
+        with self._files:
+            _write_durably(self.image(name_of(uid)), data)
+            return self.queue.receive(uid, followed)
+
+    def finish(self, waiting: Waiting, state: State, reason: str = "") -> None:
+        """Nothing more happens to an image: its files are removed."""
+        with self._files:  # or one that arrives again meanwhile would lose its file
+            self.queue.move(waiting.number, state, reason)
+            self.remove(waiting.name)
 
     def keep_results(self, name: str, results: Iterable[tuple[str, bytes]]) -> None:
         """Write the result objects of an image, each by its kind; they are on the disk. Raises OSError."""

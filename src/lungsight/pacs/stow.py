@@ -6,6 +6,7 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import TypeVar
 
+import httpx
 import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom import dcmread
@@ -24,7 +25,11 @@ class Stow(Archive):
     """
 
     def __init__(self, url: str) -> None:
-        self._client = DICOMwebClient(url)
+        stated = httpx.URL(url)
+        session = requests.Session()
+        if stated.username:
+            session.auth = (stated.username, stated.password)
+        self._client = DICOMwebClient(str(stated.copy_with(username=None, password=None)), session=session)
 
     def send(self, objects: list[tuple[Sent, bytes]]) -> Delivered:
         """Store the objects in one request."""
