@@ -104,6 +104,9 @@ def _words(finding: Finding, detector: Detector) -> Iterator[_Line]:
     yield _Line(_capital(finding.words), 34)
     yield _Line(_probability(finding, detector), 21)
     yield from map(_Line, finding.reasons)
+    if finding.category is not None:
+        word = f"A radiologist's word for it: {finding.category.word}. " if finding.category.word else ""
+        yield _Line(f"{word}{finding.category.meaning}")
     strongest = 0.0 if finding.map is None else max(0.0, float(finding.map.values.max()))
     evidence = f"Evidence for {target}; the strongest is {fixed(strongest, 1)} logits."
     yield _Line(evidence if strongest else f"There is no evidence for {target} in the image.", 17, sign=FOR)
