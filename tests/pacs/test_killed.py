@@ -1,7 +1,8 @@
 """The service is killed at random moments, while images arrive and the archive goes off: nothing lost, nothing twice.
 
-`pytest -m long tests/pacs/test_killed.py` kills it 30 times over 200 images. LUNGSIGHT_IMAGES and LUNGSIGHT_KILLS
-make it smaller, LUNGSIGHT_SECONDS the time until a kill longer, as a busy machine needs.
+`pytest -m long tests/pacs/test_killed.py` kills it 30 times over 200 images; LUNGSIGHT_IMAGES and LUNGSIGHT_KILLS make
+it smaller. A moment is a random number of steps (lines of the log) and a part of a second, so that kills are spread
+over all steps, however slow the machine is.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ IMAGES = int(os.environ.get("LUNGSIGHT_IMAGES", "200"))
 KILLS = int(os.environ.get("LUNGSIGHT_KILLS", "30"))
 #: Seeds of phantoms in which the small model finds two lungs.
 _ANATOMIES = (0, 1, 2, 4, 6, 7)
-#: A kill comes within so many seconds.
-_LONGEST = float(os.environ.get("LUNGSIGHT_SECONDS", "4"))
+#: An image takes four lines of the log. Without progress for so many seconds a kill comes all the same.
+_LINES_AN_IMAGE, _PATIENCE = 4, 90
 
 
 class _Killing:
@@ -48,7 +49,7 @@ class _Killing:
             if kill % 5 == 2:  # the archive goes off under the service, which is killed before it is on again
                 self._orthanc.stop()
                 self.while_off += 1
-            time.sleep(self._chance.uniform(0, _LONGEST))
+            self._wait_for_a_moment()
             service.send_signal(signal.SIGKILL)
             service.wait()
             if kill % 5 == 2:
@@ -61,6 +62,13 @@ class _Killing:
             name = str(number)
             self._orthanc.take(dicom_bytes(phantom_dx(self._pixels[number % len(_ANATOMIES)], name)))
         self._sent = upto
+
+    def _wait_for_a_moment(self) -> None:
+        steps = self._chance.randint(0, _LINES_AN_IMAGE * IMAGES // KILLS)
+        begun, deadline = self._log.read_bytes().count(b"\n"), time.monotonic() + _PATIENCE
+        while self._log.read_bytes().count(b"\n") < begun + steps and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(self._chance.uniform(0, 0.5))
 
     def _started(self, *more: str) -> subprocess.Popen[bytes]:
         """The service, once it has begun its work."""
