@@ -1,8 +1,8 @@
 """The service is killed at random moments, while images arrive and the archive goes off: nothing lost, nothing twice.
 
-`pytest -m long tests/pacs/test_killed.py` kills it 30 times over 200 images; LUNGSIGHT_IMAGES and LUNGSIGHT_KILLS make
-it smaller. A moment is a random number of steps (lines of the log) and a part of a second, so that kills are spread
-over all steps, however slow the machine is.
+`pytest -m long tests/pacs/test_killed.py` kills it 30 times over 200 images; LUNGSIGHT_IMAGES and LUNGSIGHT_KILLS
+make it smaller. A moment is a random number of steps (lines of the log) and a part of a second, so that kills are
+spread over all steps, however slow the machine is.
 """
 
 from __future__ import annotations

@@ -50,6 +50,7 @@ def _asked(question: Callable[[], T]) -> T:
     try:
         return question()
     except requests.HTTPError as error:
-        raise SendingError(f"answers {error.response.status_code}") from error
+        status = "an error" if error.response is None else error.response.status_code
+        raise SendingError(f"answers {status}") from error
     except requests.RequestException as error:
         raise SendingError(f"can't be reached ({type(error).__name__})") from error
