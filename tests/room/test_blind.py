@@ -147,7 +147,10 @@ def test_a_phantom_keeps_its_label_to_itself(blind: Client) -> None:
     (drawn,) = blind.post("/v1/phantoms", json={"size": 128, "label": "covid19"}).json()["images"]
     blind.finished()
     row = blind.get("/v1/images").json()["images"][0]
-    assert row["phantom"] == "phantom"
+    assert row["phantom"] == drawn["name"] == "phantom"
+    for path in (f"/v1/images/{drawn['id']}", f"/v1/images/{drawn['id']}/report", "/v1/audit"):
+        assert '"covid19 by' not in blind.get(path).text
+        assert '"label":"covid19"' not in blind.get(path).text
     assert as_words("covid19") not in json.dumps(row)
     assert re.search(
         as_words("covid19"), blind.put(f"/v1/images/{drawn['id']}/read", json={"category": "typical"}).text

@@ -305,7 +305,8 @@ def draw_phantoms(room: TheRoom, who: Reader, new: answers.NewPhantoms) -> Taken
     taken = Taken()
     for drawn in phantoms(new.count, new.label, new.shortcut, new.size, new.seed):
         entry, there = room.inbox.take_phantom(drawn.png, drawn.words)
-        (taken.already if there else taken.images).append(entry)
+        told = entry | {"name": "phantom"} if room.settings.blind else entry
+        (taken.already if there else taken.images).append(told)
         _refer(room, who, str(entry["id"]), drawn.label, STANDARD)
     _tell_of(room, who, taken)
     return taken
@@ -404,4 +405,4 @@ def _refer(room: Room, who: str, image_id: str, label: str, standard: str) -> No
     with room.store.writing() as connection:
         statement = insert(REFERENCES).values(**row)
         connection.execute(statement.on_conflict_do_update(index_elements=["image"], set_=row))
-        log(connection, who, "reference", room.model.id, image_id, f"{label} by {standard}")
+        log(connection, who, "reference", room.model.id, image_id, standard)  # the label would tell a blind reader

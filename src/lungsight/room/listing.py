@@ -94,7 +94,9 @@ class Listing:
             "outline": json.loads(row.outline) if finding is not None and row.outline else [],
             "priors": priors,
             "reads": reads,
-            "reference": None if reference is None else {"label": reference.label, "standard": reference.standard},
+            "reference": None
+            if hidden or reference is None
+            else {"label": reference.label, "standard": reference.standard},
         }
 
     def found(self, image: str) -> Row[Any] | None:
