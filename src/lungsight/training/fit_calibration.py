@@ -69,14 +69,14 @@ class ValidationLogits:
 
     def of(self, rows: Integers) -> ValidationLogits:
         """Some of the images."""
-        arrays = (self.logits, self.targets, self.patients, self.sources)
-        return ValidationLogits(self.classes, *(array[rows] for array in arrays))
+        of_images = self.logits[rows], self.targets[rows], self.patients[rows]
+        return ValidationLogits(self.classes, *of_images, self.sources[rows])
 
     @cached_property
     def weights(self) -> Floats:
         """Of each image, float [n], with a mean of 1: every source counts the same, however many images it has."""
         weights = source_weights(self.sources)
-        return weights / weights.mean()
+        return np.asarray(weights / weights.mean())
 
     @property
     def patients_by_class(self) -> dict[str, int]:
@@ -189,7 +189,7 @@ def choose_thresholds(
         for one in at_sources(sample, rule.low, rule.high, validation.sources)
     )
     cost = (
-        CostOfAnswers(**{key: None if np.isnan(value) else value for key, value in each._asdict().items()})
+        CostOfAnswers.model_validate({key: None if np.isnan(v) else v for key, v in each._asdict().items()})
         for each in costs(sample, aim, validation.sources)
     )
     return Decision.of(rule, inconclusive_below, by_source, cost)
