@@ -309,7 +309,8 @@ def test_what_the_package_before_has_seen_stays_known(
 ) -> None:
     other = write_collection(tmp_path / "other", patients=24, seed=6, size=96, workers=1)
     elsewhere = other.with_columns(source="elsewhere")
-    recipe = load_recipe("demo", QUICK[1:], goes_on_from=str(finished / "package"))
+    quick = [setting for setting in QUICK if setting != "weights=random"]
+    recipe = load_recipe("demo", quick, goes_on_from=str(finished / "package"))
     train(recipe, elsewhere, tmp_path / "run", cache=image_cache_folder, console=QUIET)
     before, after = (ModelPackage.open(run / "package") for run in (finished, tmp_path / "run"))
     assert {image.sha256 for image in before.trained_on} < {image.sha256 for image in after.trained_on}
