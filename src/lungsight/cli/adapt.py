@@ -52,7 +52,7 @@ def command(
     replicates: Annotated[int, typer.Option(min=100, help="Bootstrap replicates of each interval.")] = 2000,
     threads: Annotated[int, typer.Option(min=0, help="Cores to use; 0 is all of them.")] = 0,
 ) -> None:
-    """Adapt PACKAGE to a hospital by its own labelled images, in seconds and without torch.
+    """Adapt PACKAGE to a hospital by its own labelled images, without torch.
 
     With at least 20 images with and 20 without the target, calibration and thresholds are fitted; with 40 of each, or
     100 in all, also the last layer, which makes both the score and the heatmap. All figures are cross-validated by
