@@ -75,8 +75,10 @@ def stated_in(data: bytes) -> Stated:
     if recognise(data[:HEAD_BYTES]) is not Format.DICOM:
         return Stated()
     try:
-        header = Header(_header(data)[0])
-        return Stated(header.text("PatientID"), _iso(header.text("StudyDate")))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they would repeat what the header says
+            header = Header(_header(data)[0])
+            return Stated(header.text("PatientID"), _iso(header.text("StudyDate")))
     except Exception:  # pydicom raises every kind of exception for damaged data
         return Stated()
 

@@ -60,7 +60,13 @@ def _bare(lifespan: Any) -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         openapi_tags=[{"name": name} for name in _TAGS],
-        telemetry=dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False),
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
         lifespan=lifespan,
     )
     app.include_router(api.router)

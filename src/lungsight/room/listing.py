@@ -104,15 +104,15 @@ class Listing:
         with self._store.reading() as connection:
             return self._one(connection, image)
 
-    def is_blinded(self, row: Row[Any]) -> bool:
+    def is_blinded(self, row: Any) -> bool:
         """Whether nothing of this image's finding may be shown."""
         return self._blind and row.read_at is None
 
     def row(self, row: Row[Any], read: Mapping[str, Any] | None) -> dict[str, Any]:
         """An image as the worklist has it."""
         hidden = self.is_blinded(row)
-        urgent = {"urgency": None, "overdue": False, "reason": None}
-        decided = {"decision": None, "decision_words": None, "status": None, "probability": None}
+        urgent: dict[str, Any] = {"urgency": None, "overdue": False, "reason": None}
+        decided: dict[str, Any] = {"decision": None, "decision_words": None, "status": None, "probability": None}
         if not hidden and row.json is not None:
             urgent = self._urgency(row)
             words = _UNREADABLE if row.decision is None else decision_words(row.decision, self._model.target)
