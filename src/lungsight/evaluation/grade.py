@@ -229,7 +229,7 @@ def _of_audits(audits: Sequence[Audit]) -> Iterator[Reason]:
         if audit.name in looking and audit.call in _MARKS:
             spec, effect, mark = looking[audit.name], audit.effect, _MARKS[audit.call]
             if effect is None or mark is Mark.NOT_ASKED:
-                yield Reason(spec.words, "", audit.meaning.rstrip("."), mark, True)
+                yield Reason(spec.words, "", (audit.found or audit.meaning).rstrip("."), mark, True)
             else:
                 asked = f"the whole interval {spec.asks}"
                 few = mark is Mark.NOT_SHOWN and effect.n < FEWEST_IMAGES

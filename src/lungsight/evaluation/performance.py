@@ -22,6 +22,8 @@ ENOUGH_PATIENTS = 30
 HOLDS = 0.70
 #: … and, where views are known or guessed, the whole interval among images of the same view is above this.
 HOLDS_WITHIN_VIEW = 0.65
+#: The AUROC of a model that knows nothing.
+CHANCE = 0.5
 
 
 class Performance(StrEnum):
@@ -69,7 +71,7 @@ class SourcePerformance:
     @property
     def figure(self) -> str:
         """``AUROC 0.76 (0.6998–0.81, n = 300)``: no bound is rounded onto the threshold."""
-        text = f"AUROC {as_figure(self.auroc, beside=(HOLDS,))}"
+        text = f"AUROC {as_figure(self.auroc, beside=(HOLDS, CHANCE))}"
         if self.within_view is not None and self.within_view.value is not None:
             text += f", among images of the same view {as_figure(self.within_view, beside=(HOLDS_WITHIN_VIEW,))}"
         return text
@@ -81,7 +83,7 @@ class SourcePerformance:
             by_view = self.auroc.low is not None and self.auroc.low > HOLDS
             asked = f"{HOLDS_WITHIN_VIEW:.2f} among images of the same view" if by_view else f"{HOLDS:.2f}"
             return f"it falls short: {self.figure}; the whole interval would have to be above {asked}"
-        above_chance = self.auroc.low is not None and self.auroc.low > 0.5
+        above_chance = self.auroc.low is not None and self.auroc.low > CHANCE
         better = ", though better than chance" if self.performance is Performance.FAILS and above_chance else ""
         return f"it {self.performance}{better}: {self.figure}"
 

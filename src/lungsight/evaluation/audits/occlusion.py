@@ -120,7 +120,7 @@ def _lungs_alone(given: AuditInput) -> AuditAnswer:
 def _unanswered(testset: TestSet, shown: TestSet, rows: tuple[Row, ...]) -> AuditAnswer:
     shares = [row for row in rows if row.estimate.name == SHARE_LEFT]
     reason = why_not_within(testset, shares, _NO_LUNGS)
-    return unanswered(f"{reason} {whose_lungs(shown)}" if rows else reason, rows)
+    return replace(unanswered(f"{reason} {whose_lungs(shown)}" if rows else reason, rows), found=reason)
 
 
 def _in_words(chosen: Row, rows: tuple[Row, ...], target: str) -> str:
