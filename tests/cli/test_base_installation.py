@@ -16,13 +16,17 @@ from lungsight.datasets.phantom import Label, draw
 
 EXTRAS = [
     "accelerate",
+    "contourpy",
     "cv2",
+    "dicomweb_client",
     "fastapi",
     "sqlalchemy",
     "uvicorn",
     "fastai",
     "filelock",
     "fsspec",
+    "highdicom",
+    "httpx",
     "pooch",
     "requests",
     "imagehash",
@@ -31,6 +35,7 @@ EXTRAS = [
     "pandas",
     "platformdirs",
     "pyarrow",
+    "pynetdicom",
     "ray",
     "scipy",
     "skimage",
@@ -66,10 +71,10 @@ def test_whatever_only_an_extra_brings_is_hidden() -> None:
     extras = project["optional-dependencies"]
     only = {
         name_of(entry)
-        for extra in ("data", "openvino", "parquet", "ray", "report", "serve")
+        for extra in ("data", "hospital", "openvino", "parquet", "ray", "report", "serve")
         for entry in extras[extra]
     }
-    modules = {"opencv-python-headless": "cv2", "scikit-learn": "sklearn"}
+    modules = {"opencv-python-headless": "cv2", "dicomweb-client": "dicomweb_client", "scikit-learn": "sklearn"}
     assert {modules.get(name, name) for name in only - base - {"lungsight"}} <= set(EXTRAS)
 
 
@@ -98,6 +103,8 @@ def test_a_url_names_what_it_needs_and_stops_nothing_else(film: Path, tmp_path: 
 #: What needs more than the base installation, and the extra that brings it.
 NEED_MORE = [
     (("scan", "film.png", "--parquet", "f.parquet"), "parquet"),
+    (("scan", "film.png", "--dicom", "results"), "hospital"),
+    (("pacs", "--orthanc", "http://127.0.0.1:1"), "hospital"),
     (("data", "list"), "data"),
     (("phantom", "--out", "p"), "data"),
     (("evaluate", "released", "--data", "m.csv"), "report"),
