@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -219,7 +220,8 @@ def test_the_first_screen_says_of_each_source_what_scanning_answers(evidence: Ev
             assert not found or f"{found['refused'].n} {group}" in first
             for name, e in found.items():
                 if name != "refused" and e.value is not None and e.low is not None and e.high is not None:
-                    assert f"{100 * e.value:.0f}% ({100 * e.low:.0f}–{100 * e.high:.0f})" in first
+                    between = f"{math.floor(100 * e.low)}–{math.ceil(100 * e.high)}"
+                    assert f"{100 * e.value:.0f}% ({between})" in first
 
 
 def test_many_sources_leave_room_on_the_first_screen(evidence: Evidence, tmp_path: Path) -> None:
