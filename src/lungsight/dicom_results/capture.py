@@ -62,7 +62,7 @@ def secondary_capture(
         **identity,
     )
     if not upright:  # the image may be mirrored, and nothing says so
-        made.PatientOrientation = ""
+        made.PatientOrientation = []
     made.BurnedInAnnotation = "NO"  # there are words on it, but none that identify the patient
     return made
 

@@ -101,7 +101,7 @@ def _rings(values: NDArray[np.float64], level: float) -> list[Outline]:
     """The outer edge of each area in which ``values`` [height, width] reach ``level``, which is above zero."""
     height, width = values.shape
     generator = contour_generator(z=np.pad(values, 1), fill_type=FillType.OuterOffset)
-    areas, offsets = generator.filled(level, float(values.max()) + 1)
+    areas, offsets = generator.filled(level, float(values.max()) + 1)  # type: ignore[misc]  # two, for this fill type
     rings = []
     for points, ends in zip(areas, offsets, strict=True):
         first, last = next(pairwise(ends))

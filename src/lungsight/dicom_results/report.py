@@ -56,7 +56,9 @@ def _observer(detector: Detector) -> sr.ObservationContext:
         manufacturer_name="lungsight",
         model_name=detector.description.name[:64],
     )
-    context = sr.ObserverContext(observer_type=codes.DEVICE, observer_identifying_attributes=device)
+    context = sr.ObserverContext(
+        observer_type=sr.CodedConcept.from_code(codes.DEVICE), observer_identifying_attributes=device
+    )
     return sr.ObservationContext(observer_device_context=context)
 
 
@@ -67,7 +69,7 @@ def _library(source: SourceImage) -> sr.ContainerContentItem:
         codes.SOURCE, source.header.SOPClassUID, source.sop_instance_uid, relationship_type=contains
     )
     modality = codes.MODALITIES.get(str(source.header.get("Modality")), codes.OTHER_MODALITY)
-    stated = [sr.CodeContentItem(codes.MODALITY, modality, relationship_type=context)]
+    stated: list[sr.ContentItem] = [sr.CodeContentItem(codes.MODALITY, modality, relationship_type=context)]
     for name, number in zip((codes.ROWS, codes.COLUMNS), source.size, strict=True):
         stated.append(sr.NumContentItem(name, number, codes.PIXELS, relationship_type=context))
     image.ContentSequence = sr.ContentSequence(stated)

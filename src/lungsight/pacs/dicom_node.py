@@ -11,6 +11,7 @@ from typing import Any
 
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
+    UID,
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     DeflatedExplicitVRLittleEndian,
@@ -22,7 +23,11 @@ from pydicom.uid import (
     RLELossless,
 )
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance, Verification
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # named as the module is imported
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+    Verification,
+)
 
 from lungsight.dicom_results.uids import derived_uid
 from lungsight.errors import LungsightError
@@ -95,7 +100,7 @@ class Receiver:
 
     def start(self) -> Any:
         """Listen in threads of pynetdicom's; what it returns is shut down to stop. Raises LungsightError."""
-        handlers = [(evt.EVT_C_STORE, self._stored), (evt.EVT_N_EVENT_REPORT, reports(self._store))]
+        handlers: list[Any] = [(evt.EVT_C_STORE, self._stored), (evt.EVT_N_EVENT_REPORT, reports(self._store))]
         place = (self._address.host, self._address.port)
         try:
             return self._entity.start_server(place, block=False, evt_handlers=handlers)
@@ -143,8 +148,8 @@ class Node(Archive):
         entity = _entity(self._title)
         for sop_class in dict.fromkeys(sent.sop_class for sent, _ in objects):
             entity.add_requested_context(sop_class, ExplicitVRLittleEndian)
-            if sop_class in _OLDER:
-                entity.add_requested_context(_OLDER[sop_class], ExplicitVRLittleEndian)
+            if older := _OLDER.get(UID(sop_class)):
+                entity.add_requested_context(older, ExplicitVRLittleEndian)
         association = self._associated(entity)
         try:
             accepted = {context.abstract_syntax for context in association.accepted_contexts}

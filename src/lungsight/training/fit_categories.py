@@ -74,7 +74,7 @@ def words_for(readings: Readings, decision: str) -> tuple[str, ...]:
 
 def _measured(decision: str, words: tuple[str, ...], readings: Readings, resampling: Resampling) -> MeasuredDecision:
     here = readings.of(decision)
-    sample, called = Sample(readings.patients[here]), readings.categories[here]
+    sample, called = Sample(np.unique(readings.patients[here], return_inverse=True)[1]), readings.categories[here]
     everything = np.ones(len(called), dtype=bool)
     wanted = {word: Share(called == word, everything, "no images") for word in WORDS}
     found = {e.name: measured_share(e) for e in shares(sample, wanted, resampling)}
