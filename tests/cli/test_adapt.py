@@ -39,7 +39,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(folder: Path, out: Path, *arguments: str, table: str = "hospital") -> Result:
     data = str(folder / table / f"{table}.csv")
     fixed = ["adapt", str(folder / "package"), "--data", data, "--out", str(out), "--cache", str(folder / "cache")]
-    return CliRunner().invoke(app, [*fixed, "--replicates", "100", *arguments])
+    return CliRunner(env={"COLUMNS": "160"}).invoke(app, [*fixed, "--replicates", "100", *arguments])
 
 
 def test_the_command_prints_before_and_after_and_writes_the_package(

@@ -43,6 +43,7 @@ CALLS: dict[str, list[str]] = {
         "class-folders", "phantoms", "--label", "images=covid19", "--label", "lungs=normal", "--out", "built.csv",
     ],
     "data check": ["phantoms/manifest.csv", "--json", "check.json"],
+    "data views": ["phantoms/manifest.csv", "--out", "views.csv"],
     "scan": ["phantoms/images", "--model", "tiny", "--json", "found.jsonl", "--html", "found.html", "--csv", "f.csv"],
     "triage": ["found.jsonl", "--csv", "list.csv"],
     "pacs status": ["--store", "queue"],

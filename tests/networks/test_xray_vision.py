@@ -58,7 +58,7 @@ def test_maps_and_features_are_the_last_layers(model: XrayVisionModel, image: np
     assert found.features.shape == (2, 1024)
     linear = model._network.classifier
     row = linear.weight[model._place].detach().numpy()
-    assert found.maps[:, 0].mean(axis=(1, 2)) == pytest.approx(found.features @ row, abs=1e-4)
+    assert found.maps[:, 0].mean(axis=(1, 2)) == pytest.approx(found.features @ row, rel=1e-4, abs=1e-4)
     assert not found.maps[:, 1].any()
     assert set(model.lacks) == {WEIGHTS}
 

@@ -4,6 +4,7 @@ import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,11 +85,11 @@ def test_few_images_are_held_at_a_time(
         save(tmp_path / f"{seed:02}.png", make_radiograph(seed).pixels)
     read, lock, ahead = 0, threading.Lock(), []
 
-    def counted(source: ImageFile, *, at_least: int, keep_identifiers: bool) -> Radiograph:
+    def counted(source: ImageFile, **how: Any) -> Radiograph:
         nonlocal read
         with lock:
             read += 1
-        return read_radiograph(source, at_least=at_least, keep_identifiers=keep_identifiers)
+        return read_radiograph(source, **how)
 
     monkeypatch.setattr(sys.modules[Preprocessing.__module__], "read_radiograph", counted)
     for done, _finding in enumerate(scan([tmp_path], detector, batch_size=2, threads=3)):

@@ -76,8 +76,8 @@ def test_thresholds_keep_their_aim_on_new_images() -> None:
     assert made is not None
     new = drawn({"north": (400, 400)}, seed=3, far=2.0)
     probability = predict_view(made.head, new)
-    assert (probability[new.ap == 1] < made.description.low).mean() < 0.15
-    assert (probability[new.ap == 0] >= made.description.high).mean() < 0.15
+    assert (probability[new.ap == 1] < made.description.low).mean() < 0.2  # 0.1 aimed at, on 400 images
+    assert (probability[new.ap == 0] >= made.description.high).mean() < 0.2
 
 
 def test_a_source_with_one_view_alone_teaches_nothing() -> None:
