@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
+from pydicom._uid_dict import UID_dictionary
 from pydicom.data import get_testdata_file
 from pydicom.pixels import convert_color_space
 from pydicom.uid import (
@@ -242,7 +243,16 @@ def test_what_is_no_codestream(write_dicom: DicomWriter, data: bytes) -> None:
     assert "fetch or export it again" in refusal(write_dicom(compressed(image(12), data, JPEG2000Lossless, bits=12)))
 
 
-def test_a_transfer_syntax_that_is_not_known(write_dicom: DicomWriter) -> None:
+@pytest.mark.parametrize("named", [False, True], ids=["unknown", "known by name"])
+def test_a_transfer_syntax_that_is_not_known(
+    write_dicom: DicomWriter, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pynetdicom, where it is imported, gives pydicom the names of more transfer syntaxes."""
+    if named:
+        name = ("JPEG XL Lossless", "Transfer Syntax", "", "", "JPEGXLLossless")
+        monkeypatch.setitem(UID_dictionary, "1.2.840.10008.1.2.4.110", name)
+    else:
+        monkeypatch.delitem(UID_dictionary, "1.2.840.10008.1.2.4.110", raising=False)
     path = write_dicom(compressed(image(12), b"\xff\x0a" + bytes(100), HTJ2KLossless, bits=12))
     path.write_bytes(path.read_bytes().replace(HTJ2KLossless.encode(), b"1.2.840.10008.1.2.4.110"))  # JPEG XL
     assert "1.2.840.10008.1.2.4.110" in refusal(path)

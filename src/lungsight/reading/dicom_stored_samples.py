@@ -45,6 +45,10 @@ def stored_samples(name: str, dataset: Dataset, header: Header) -> Samples:
     stream = stream_of(frame)
     if stream is None:
         raise UnreadableImageError(name, "its compressed pixels are not a complete JPEG, JPEG-LS or JPEG 2000", _HINT)
+    if stream.codec is Codec.JPEG_XL:  # pynetdicom makes pydicom know its name, and no decoder
+        raise UnreadableImageError(
+            name, f"its transfer syntax, {syntax} (JPEG XL), can't be read in DICOM", "export it uncompressed"
+        )
     _check_size(name, dataset, stream)
     samples = _by_the_first_that_can(frame, stream, dataset, header)
     _believe_colour(stream, dataset, header)
