@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from lungsight._text import as_words
 
 #: The decisions besides the model's classes. Below the lower threshold nothing is said but that there is no sign of
-#: the target: which other class is the most probable is no decision.
+#: the target, whichever other class is the most probable.
 NO_SIGN, INCONCLUSIVE, REFUSED = "no_sign", "inconclusive", "refused"
 
 ReadWords = NDArray[Any]

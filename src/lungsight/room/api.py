@@ -22,7 +22,8 @@ from lungsight.room.inbox import Taken
 from lungsight.room.listing import Query as Wanted
 from lungsight.room.problems import MEDIA_TYPE, ProblemError
 from lungsight.room.state import ImageId, Reader, Room, TheRoom, lacking
-from lungsight.room.store import AUDIT, REFERENCES, log, now
+from lungsight.room.store import log, now
+from lungsight.room.tables import AUDIT, REFERENCES
 
 _FORM = "multipart/"  # what curl and urllib say of any bytes, application/x-www-form-urlencoded, is taken
 _LARGEST_NUMBER = 2**31 - 1
@@ -90,7 +91,7 @@ def describe(room: TheRoom) -> dict[str, Any]:
 async def receive(
     request: Request, room: TheRoom, who: Reader, name: Annotated[str, Query(max_length=1000)] = ""
 ) -> Taken:
-    """Take one file: an image, DICOM, or a zip of them. A report or an icon is passed over, and is no error.
+    """Take one file: an image, DICOM, or a zip of them. A report or an icon is passed over without an error.
 
     The body is the file's bytes as they are. Of ``name`` only the ending counts.
     """

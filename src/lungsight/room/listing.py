@@ -17,7 +17,8 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, false, func, 
 from lungsight.components.decision import decision_words
 from lungsight.room.model import Model, meaning_of
 from lungsight.room.reads import of_image
-from lungsight.room.store import DELETING, DONE, ERROR, FINDINGS, IMAGES, READS, REFERENCES, Store, log, now
+from lungsight.room.store import DELETING, DONE, ERROR, Store, log, now
+from lungsight.room.tables import FINDINGS, IMAGES, READS, REFERENCES
 from lungsight.triage import Case, Rule, worklist
 
 _FROM_HEADER = "header"

@@ -15,7 +15,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from lungsight.room.store import IMAGES, READS, REFERENCES, Store, log, now
+from lungsight.room.store import Store, log, now
+from lungsight.room.tables import IMAGES, READS, REFERENCES
 
 
 class Category(StrEnum):
