@@ -74,6 +74,16 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def output_folder(folder: Path, holds: str) -> Path:
+    """Make the folder of what a command writes, such as ``pictures``. Raises LungsightError if it can't be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"can't be a folder of {holds} ({error.strerror})"
+        raise LungsightError(folder, problem, "name another place") from error
+    return folder
+
+
 def unwritable(path: Path | str, error: OSError) -> LungsightError:
     """The error for a file that the system can't write."""
     return LungsightError(path, f"can't be written ({error.strerror or str(error) or type(error).__name__})", _HINT)

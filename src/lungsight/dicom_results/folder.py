@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lungsight._files import write_whole
+from lungsight._files import output_folder, write_whole
 from lungsight.dicom_results.objects import USUAL, Kind, ResultObject, ResultObjects
 from lungsight.errors import LungsightError
 from lungsight.inference.detector import Detector
@@ -31,12 +31,8 @@ class ResultFolder:
         Raises:
             LungsightError: it can't be made.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            problem = f"can't be a folder of DICOM objects ({error.strerror})"
-            raise LungsightError(folder, problem, "name another place") from error
-        self._folder, self._objects = folder, ResultObjects(detector, kinds)
+        self._folder = output_folder(folder, "DICOM objects")
+        self._objects = ResultObjects(detector, kinds)
 
     def add(self, finding: Finding) -> Finding:
         """Write the objects of a finding that holds its image.

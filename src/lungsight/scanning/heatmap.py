@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngInfo
 
 from lungsight import RESEARCH_ONLY
-from lungsight._files import atomic_write
-from lungsight.errors import LungsightError
+from lungsight._files import atomic_write, output_folder
 from lungsight.inference.finding import Finding
 from lungsight.inference.lung_overlap import grid_of
 from lungsight.rendering import thumbnail, with_evidence, with_outline
@@ -41,12 +40,7 @@ class _Folder:
         Raises:
             LungsightError: it can't be made.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            problem = f"can't be a folder of pictures ({error.strerror})"
-            raise LungsightError(folder, problem, "name another place") from error
-        self._folder, self._target = folder, target
+        self._folder, self._target = output_folder(folder, "pictures"), target
 
     def add(self, finding: Finding) -> Path | None:
         """Write the picture of a finding that holds its image; None if it wasn't analysed. Raises LungsightError."""
