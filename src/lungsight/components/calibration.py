@@ -53,7 +53,7 @@ class Calibration(BaseModel):
     patients: int = Field(default=0, ge=0)
     """The number of their patients; 0 if unknown."""
     prevalence: dict[str, float] = Field(default_factory=dict)
-    """By class, its share of the images as they were weighted; empty in packages made before December 2026, in which
+    """By class, its share of the images as they were weighted; empty in older packages, in which
     every image counts the same."""
     largest: tuple[LargestClasses, ...] = ()
     """The most probable class by source, before and after; empty likewise."""

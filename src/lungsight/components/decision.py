@@ -123,7 +123,7 @@ class Decision(_Stated):
     note: str = ""
     """What the choice couldn't give, and why."""
     by_source: tuple[AnswersAtSource, ...] = ()
-    """What the thresholds do within each source; empty in packages made before December 2026."""
+    """What the thresholds do within each source; empty in older packages."""
     costs: tuple[CostOfAnswers, ...] = ()
     """What other limits on inconclusive images would cost; empty likewise."""
 
