@@ -52,7 +52,7 @@ def test_the_command_prints_before_and_after_and_writes_the_package(
     assert RESEARCH_ONLY in done.output
     known = {written.id: "<model>", str(tmp_path): "<folder>", str(folder): "<data>"}
     assert prose.of_text(done.output, known) == snapshot
-    described = CliRunner().invoke(app, ["package", "describe", str(tmp_path / "out")])
+    described = CliRunner(env={"COLUMNS": "400"}).invoke(app, ["package", "describe", str(tmp_path / "out")])
     assert "adapted to 96 images of 96 patients of hospital" in described.output
     assert "internal only" in described.output
     scanned = CliRunner().invoke(app, ["scan", str(folder / "hospital"), "--model", str(tmp_path / "out")])
